@@ -1,0 +1,135 @@
+"""What a layer needs to know of an array: its engine, its dtype, its shape; and how to make it read-only.
+
+A layer asks the array that it is given for its namespace and calls that (the Python array API standard, 2024.12),
+so the same code runs on NumPy and on JAX. Three helpers have a branch for NumPy because it has a way there that is
+several times faster on small arrays and that the standard cannot say: `dot`, `sum_leading` and `sum_all`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Array(Protocol):
+    """An array of any engine: NumPy's, JAX's, or another that follows the array API standard."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> Any: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def T(self) -> Any: ...  # noqa: N802
+    def __getitem__(self, index: Any, /) -> Any: ...
+    def __add__(self, other: Any, /) -> Any: ...
+    def __radd__(self, other: Any, /) -> Any: ...
+    def __sub__(self, other: Any, /) -> Any: ...
+    def __rsub__(self, other: Any, /) -> Any: ...
+    def __mul__(self, other: Any, /) -> Any: ...
+    def __rmul__(self, other: Any, /) -> Any: ...
+    def __truediv__(self, other: Any, /) -> Any: ...
+    def __matmul__(self, other: Any, /) -> Any: ...
+    def __neg__(self) -> Any: ...
+
+
+Shape = tuple[int, ...]
+
+
+def namespace(x: Any, who: str = "this function") -> Any:
+    """The array namespace of x: numpy for a NumPy array, jax.numpy for a JAX array or tracer."""
+    if type(x) is np.ndarray:
+        return np
+    if hasattr(x, "__array_namespace__") and not isinstance(x, np.ma.MaskedArray | np.matrix | np.generic):
+        return x.__array_namespace__()
+    raise TypeError(f"{who} takes an array, not {describe(x)}: write np.asarray(..., dtype=np.float32)")
+
+
+def floating(x: Any, who: str) -> Any:
+    """The namespace of x, after a check that it holds floating-point numbers."""
+    if type(x) is np.ndarray and x.dtype.kind == "f":
+        return np
+    xp = namespace(x, who)
+    if not xp.isdtype(x.dtype, "real floating"):
+        raise TypeError(f"{who} computes in floating point, not on {describe(x)}: write x.astype(np.float32)")
+    return xp
+
+
+def describe(x: Any) -> str:
+    """A few words on x for an error message.
+
+    >>> describe(np.zeros((2, 3))), describe([1, 2]), describe(3)
+    ('a float64 array of shape (2, 3)', 'a list', 'an int')
+    """
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        kind = "scalar" if isinstance(x, np.generic) else f"array of shape {tuple(x.shape)}"
+        return f"{article(str(x.dtype))} {kind}"
+    if x is None:
+        return "None"
+    return article(getattr(type(x), "__name__", str(type(x))))
+
+
+def article(noun: str) -> str:
+    """The noun with its article: an int, a list."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def match(dy: Any, shape: Shape, dtype: Any, who: str) -> None:
+    """Check that dE/dY, as handed to a pullback, has the shape and the dtype of Y."""
+    if type(dy) is np.ndarray and dy.shape == shape and dy.dtype is dtype:
+        return
+    namespace(dy, f"the pullback of {who}")
+    if dy.shape != shape:
+        raise ValueError(f"the pullback of {who}: dE/dY has shape {tuple(dy.shape)}, but Y has shape {tuple(shape)}")
+    if dy.dtype != dtype:
+        raise TypeError(f"the pullback of {who}: dE/dY is {dy.dtype}, but Y is {dtype}: write dy.astype({dtype})")
+
+
+def freeze(x: Any) -> Any:
+    """The same array, from now on read-only. (Arrays of other engines cannot be written to in the first place.)"""
+    if type(x) is np.ndarray:
+        x.setflags(write=False)
+    elif isinstance(x, np.generic):  # arithmetic on 0-d arrays gives scalars
+        x = freeze(np.asarray(x))
+    return x
+
+
+def weak(number: Any) -> Any:
+    """A NumPy scalar as a Python number, so that multiplying by it keeps an array's dtype (NEP 50)."""
+    return number.item() if isinstance(number, np.generic) else number
+
+
+def dot(a: Any, b: Any) -> Any:
+    """a @ b for matrices. On small NumPy arrays the method takes a third of the operator's time."""
+    return a.dot(b) if type(a) is np.ndarray and type(b) is np.ndarray else a @ b
+
+
+def sum_leading(x: Any) -> Any:
+    """The sum of x over every axis but the last: Σ of a bias's gradient over the batch."""
+    x = x if x.ndim == 2 else rows(x)
+    return np.add.reduce(x) if type(x) is np.ndarray else namespace(x).sum(x, axis=0)
+
+
+def sum_all(x: Any) -> Any:
+    """The sum of x over every axis."""
+    return np.add.reduce(x, axis=None) if type(x) is np.ndarray else namespace(x).sum(x)
+
+
+def sum_of_squares(x: Any) -> Any:
+    """The sum of x² over every axis; on NumPy by one call of BLAS."""
+    if type(x) is np.ndarray:
+        flat = x.reshape(-1)
+        return flat.dot(flat)
+    return namespace(x).sum(x * x)
+
+
+def rows(x: Any) -> Any:
+    """x as a matrix: every axis but the last in one."""
+    if x.ndim == 2:
+        return x
+    return namespace(x).reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))

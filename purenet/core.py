@@ -1,0 +1,167 @@
+"""The whole idea on one page: a layer is a value made of functions, and its derivative is one of them.
+
+    y = layer.apply(params, x)               what the layer computes
+    y, pullback = layer.vjp(params, x)       the same y, and the rule at this point
+    dparams, dx = pullback(dy)               dE/dparams and dE/dX from dE/dY
+
+In the class design of "Neural Network from Scratch", `backward` both updates the weights and returns dE/dX, so the
+order of two lines decides whether the gradient is right (its author's correction, at 18:58). Here nothing that computes
+a gradient can change a parameter: params are read-only arrays, and `sgd_step` and the optimizers return new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+
+from purenet.arrays import Shape
+from purenet.random import Key
+
+P = TypeVar("P")
+S = TypeVar("S")
+P_co = TypeVar("P_co", covariant=True)
+P_in = TypeVar("P_in", contravariant=True)
+Options = ParamSpec("Options")
+
+
+class Pullback(Protocol[P_co]):
+    """The rule at one point: `pullback(dy, wrt_x=True) -> (dparams, dx)`.
+
+    With `wrt_x=False` dE/dX is not computed, and None stands for it: of a net's first layer nobody reads it.
+    """
+
+    def __call__(self, dy: Any, wrt_x: bool = True) -> tuple[P_co, Any]: ...
+
+
+class LossPullback(Protocol):
+    """The rule of a loss at one point: `pullback(dE=1.0) -> dy`."""
+
+    def __call__(self, dE: Any = 1.0) -> Any: ...
+
+
+class Init(Protocol[P_co]):
+    def __call__(self, key: Key, in_shape: Shape | None = None) -> P_co: ...
+
+
+class Apply(Protocol[P_in]):
+    def __call__(self, params: P_in, x: Any, key: Key | None = None) -> Any: ...
+
+
+class Vjp(Protocol[P]):
+    def __call__(self, params: P, x: Any, key: Key | None = None) -> tuple[Any, Pullback[P]]: ...
+
+
+class Layer(NamedTuple, Generic[P]):
+    """A layer: an immutable value made of functions.
+
+    Shapes leave the batch axis out. A key means training (dropout drops); without one a layer is deterministic.
+
+    Fields:
+        init: `init(key, in_shape=None) -> params`, a pytree of read-only float32 arrays; `()` if there are none.
+        apply: `apply(params, x, key=None) -> y`.
+        vjp: `vjp(params, x, key=None) -> (y, pullback)`, with y bit-identical to `apply`'s.
+        shape: `shape(in_shape) -> out_shape`; None, in or out, is a shape that is not known.
+        name: the code that makes the layer, as `repr(layer)` shows it.
+        parts: of a composed layer, the layers that it is made of.
+        remake: of a composed layer, `remake(parts)` composes other parts in the same way.
+    """
+
+    init: Init[P]
+    apply: Apply[P]
+    vjp: Vjp[P]
+    shape: Callable[[Shape | None], Shape | None]
+    name: str
+    parts: tuple[Layer[Any], ...] = ()
+    remake: Callable[[tuple[Layer[Any], ...]], Layer[Any]] | None = None
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(f"{self.name} is a layer, which is a value: to run it, write layer.apply(params, x)")
+
+
+class Loss(NamedTuple):
+    """A loss: one number E that says how far the output Y is from its target.
+
+    Fields:
+        apply: `apply(y, target) -> E`.
+        vjp: `vjp(y, target) -> (E, pullback)`, and `pullback(dE=1.0) -> dy`.
+        name: the code that makes the loss, as `repr(loss)` shows it.
+    """
+
+    apply: Callable[[Any, Any], Any]
+    vjp: Callable[[Any, Any], tuple[Any, LossPullback]]
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(f"{self.name} is a loss, which is a value: to run it, write loss.apply(y, target)")
+
+
+class Optimizer(NamedTuple, Generic[P, S]):
+    """An optimizer: a pure step, and the state that it hands from one step to the next.
+
+    Fields:
+        init: `init(params) -> state`, a pytree of arrays.
+        step: `step(params, grads, state) -> (params, state)`, both new and read-only.
+        name: the code that makes the optimizer, as `repr(optimizer)` shows it.
+    """
+
+    init: Callable[[P], S]
+    step: Callable[[P, P, S], tuple[P, S]]
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Buffer(NamedTuple):
+    """A part of params that is carried along but not trained, such as batch norm's running mean.
+
+    Where its gradient would stand, the pullback puts the buffer's next value; `sgd_step` and every optimizer take that
+    over as it is, so decay, clipping and gradient norms never touch it.
+    """
+
+    value: Any
+
+
+class LayerPreset(Layer[P], Generic[Options, P]):
+    """A layer with its default options; call it to set others."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Options.args, **options: Options.kwargs) -> Layer[P]:
+        raise NotImplementedError
+
+
+class LossPreset(Loss, Generic[Options]):
+    """A loss with its default options; call it to set others."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Options.args, **options: Options.kwargs) -> Loss:
+        raise NotImplementedError
+
+
+@overload
+def preset(make: Callable[Options, Layer[P]]) -> LayerPreset[Options, P]: ...
+@overload
+def preset(make: Callable[Options, Loss]) -> LossPreset[Options]: ...
+def preset(make: Callable[..., Any]) -> Any:
+    """The value of `make()`, which can still be called to set options: `elu` is a layer, `elu(alpha=0.5)` another.
+
+    The value gets a class of its own, which carries the docstring and the signature of `make`.
+    """
+    value = make()
+    body = {
+        "__slots__": (),
+        "__doc__": make.__doc__,
+        "__module__": make.__module__,
+        "__wrapped__": staticmethod(make),
+        "__call__": lambda self, *args, **options: make(*args, **options),
+    }
+    base = LayerPreset if isinstance(value, Layer) else LossPreset
+    return type(make.__name__, (base,), body)(*value)

@@ -1,0 +1,468 @@
+"""Activations: layers without parameters that treat each number by itself, and the softmax family.
+
+Each is a layer as it stands; those with options are called to set them: `elu` is the layer, `elu(alpha=0.5)` another.
+The rule of an elementwise layer y = f(x) is the video's dE/dX = dE/dY ⊙ f'(X); each docstring gives its f'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from purenet.arrays import Array, Shape, describe, floating, match, sum_leading
+from purenet.core import Layer, Pullback, preset
+from purenet.initializers import Initializer, constant, draw
+from purenet.random import Key
+from purenet.special import normal_cdf
+
+NoParams = tuple[()]
+Pull = Callable[[Any], Any]
+Rule = Callable[[Any, Any], tuple[Any, Pull]]
+
+
+def without_params(name: str, rule: Rule) -> Layer[NoParams]:
+    """A layer that keeps the shape and has no parameters, of `rule(xp, x) -> (y, pull)`, where pull(dE/dY) is dE/dX."""
+
+    def check(params: NoParams, x: Any) -> Any:
+        if params != ():
+            raise ValueError(f"{name} has no parameters: it takes params = (), not {describe(params)}")
+        return np if type(x) is np.ndarray and x.dtype.kind == "f" else floating(x, name)
+
+    def apply(params: NoParams, x: Any, key: Key | None = None) -> Any:
+        return rule(check(params, x), x)[0]
+
+    def vjp(params: NoParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[NoParams]]:
+        y, pull = rule(check(params, x), x)
+        shape, dtype = x.shape, x.dtype
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[NoParams, Any]:
+            match(dy, shape, dtype, name)
+            return (), pull(dy) if wrt_x else None
+
+        return y, pullback
+
+    return Layer(lambda key, in_shape=None: (), apply, vjp, lambda in_shape: in_shape, name)
+
+
+def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | None = None) -> Layer[NoParams]:
+    """The video's own way: a layer of a function and its derivative, dE/dX = dE/dY ⊙ f'(X).
+
+    >>> import numpy as np, purenet as pn
+    >>> square = pn.activation(np.square, lambda x: 2 * x)
+    >>> y, pullback = square.vjp((), np.array([3.0]))
+    >>> y, pullback(np.array([1.0]))[1]
+    (array([9.]), array([6.]))
+    """
+    if not callable(f) or not callable(df):
+        raise TypeError(f"activation takes a function and its derivative, not {describe(f)} and {describe(df)}")
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        return f(x), lambda dy: dy * df(x)
+
+    return without_params(name or f"activation({_name(f)}, {_name(df)})", rule)
+
+
+def _name(f: Any) -> str:
+    return getattr(f, "__name__", type(f).__name__).strip("<>")
+
+
+def _called(name: str, **options: tuple[Any, Any]) -> str:
+    """The code that makes a layer: its name, with the options (given, default) that are not the default."""
+    changed = [f"{option}={given!r}" for option, (given, default) in options.items() if given != default]
+    return f"{name}({', '.join(changed)})" if changed else name
+
+
+@preset
+def identity() -> Layer[NoParams]:
+    """y = x; f' = 1."""
+    return without_params("identity", lambda xp, x: (x, lambda dy: dy))
+
+
+@preset
+def tanh() -> Layer[NoParams]:
+    """y = tanh x; f' = 1 − tanh² x = 1 − y². The activation of the video.
+
+    >>> import numpy as np, purenet as pn
+    >>> y, pullback = pn.tanh.vjp((), np.array([0.0, 1.0]))
+    >>> pullback(np.ones(2))[1]
+    array([1.        , 0.41997434])
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        y = xp.tanh(x)
+
+        def pull(dy: Any) -> Any:
+            dx = y * y
+            dx *= dy
+            return dy - dx
+
+        return y, pull
+
+    return without_params("tanh", rule)
+
+
+def _sigmoids(xp: Any, x: Any) -> tuple[Any, Any]:
+    """σ(x) and σ(−x) = 1 − σ(x), each to full relative precision, from e = exp(−|x|), which cannot overflow."""
+    e = xp.exp(-xp.abs(x))
+    large = 1 / (1 + e)
+    small = e * large
+    positive = x >= 0
+    return xp.where(positive, large, small), xp.where(positive, small, large)
+
+
+@preset
+def sigmoid() -> Layer[NoParams]:
+    """y = σ(x) = 1 / (1 + exp(−x)); f' = σ(x)·σ(−x).
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.sigmoid.apply((), np.array([-1000.0, 0.0, 1000.0]))
+    array([0. , 0.5, 1. ])
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        y, other = _sigmoids(xp, x)
+        return y, lambda dy: dy * (y * other)
+
+    return without_params("sigmoid", rule)
+
+
+@preset
+def log_sigmoid() -> Layer[NoParams]:
+    """y = log σ(x) = min(x, 0) − log(1 + exp(−|x|)); f' = σ(−x).
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.log_sigmoid.apply((), np.array([-1000.0, 1000.0]))
+    array([-1000.,     0.])
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        y = xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.abs(x)))
+        return y, lambda dy: dy * _sigmoids(xp, x)[1]
+
+    return without_params("log_sigmoid", rule)
+
+
+@preset
+def softplus() -> Layer[NoParams]:
+    """y = log(1 + exp x) = max(x, 0) + log(1 + exp(−|x|)); f' = σ(x).
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.softplus.apply((), np.array([-1000.0, 0.0, 1000.0]))
+    array([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        y = xp.log1p(xp.exp(-xp.abs(x)))
+        y += xp.maximum(x, 0)
+        return y, lambda dy: dy * _sigmoids(xp, x)[0]
+
+    return without_params("softplus", rule)
+
+
+@preset
+def relu() -> Layer[NoParams]:
+    """y = max(x, 0); f' = 1 where x > 0, else 0 (at 0 too, as in PyTorch and JAX).
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.relu.apply((), np.array([-1.0, 0.0, 2.0]))
+    array([0., 0., 2.])
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        y = xp.maximum(x, 0)
+        return y, lambda dy: dy * xp.astype(y > 0, dy.dtype)
+
+    return without_params("relu", rule)
+
+
+@preset
+def relu6() -> Layer[NoParams]:
+    """y = min(max(x, 0), 6); f' = 1 where 0 < x < 6, else 0.
+
+    A. Howard et al., "MobileNets", 2017.
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        return xp.clip(x, 0, 6), lambda dy: dy * xp.astype((x > 0) & (x < 6), dy.dtype)
+
+    return without_params("relu6", rule)
+
+
+@preset
+def leaky_relu(negative_slope: float = 0.01) -> Layer[NoParams]:
+    """y = x where x > 0, else negative_slope·x; f' = 1 or negative_slope.
+
+    A. Maas, A. Hannun, A. Ng, "Rectifier nonlinearities improve neural network acoustic models", ICML 2013.
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.leaky_relu(0.1).apply((), np.array([-1.0, 2.0]))
+    array([-0.1,  2. ])
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        positive = x > 0
+        return xp.where(positive, x, x * negative_slope), lambda dy: xp.where(positive, dy, dy * negative_slope)
+
+    return without_params(_called("leaky_relu", negative_slope=(negative_slope, 0.01)), rule)
+
+
+def _exponential_rule(alpha: float, width: float = 1.0, scale: float = 1.0) -> Rule:
+    """y = scale·x where x > 0, else scale·alpha·(exp(x/width) − 1)."""
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        positive = x > 0
+        z = xp.where(positive, 0, x) / width  # exp of the positive ones could overflow
+        y = xp.where(positive, x * scale, xp.expm1(z) * (scale * alpha))
+        slope = scale * alpha / width
+        return y, lambda dy: dy * xp.where(positive, scale, xp.exp(z) * slope)
+
+    return rule
+
+
+@preset
+def elu(alpha: float = 1.0) -> Layer[NoParams]:
+    """y = x where x > 0, else alpha·(exp x − 1); f' = 1 or alpha·exp x.
+
+    D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential linear units",
+    ICLR 2016.
+    """
+    return without_params(_called("elu", alpha=(alpha, 1.0)), _exponential_rule(alpha))
+
+
+@preset
+def celu(alpha: float = 1.0) -> Layer[NoParams]:
+    """y = x where x > 0, else alpha·(exp(x/alpha) − 1); f' = 1 or exp(x/alpha).
+
+    J. Barron, "Continuously differentiable exponential linear units", 2017.
+    """
+    if alpha == 0:
+        raise ValueError("celu takes an alpha other than 0")
+    return without_params(_called("celu", alpha=(alpha, 1.0)), _exponential_rule(alpha, width=alpha))
+
+
+@preset
+def selu() -> Layer[NoParams]:
+    """y = λ·x where x > 0, else λ·α·(exp x − 1); f' = λ or λ·α·exp x, with the α and λ that keep mean 0 and variance 1.
+
+    G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
+    """
+    return without_params("selu", _exponential_rule(1.6732632423543772, scale=1.0507009873554805))
+
+
+@preset
+def gelu() -> Layer[NoParams]:
+    """y = x·Φ(x), exactly; f' = Φ(x) + x·φ(x). Φ and φ are the normal distribution's function and density.
+
+    D. Hendrycks, K. Gimpel, "Gaussian error linear units", 2016.
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.gelu.apply((), np.array([-10.0, 0.0, 1.0]))
+    array([-7.61985302e-23,  0.00000000e+00,  8.41344746e-01])
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        cdf, density = normal_cdf(xp, x)
+        return x * cdf, lambda dy: dy * (cdf + x * density)
+
+    return without_params("gelu", rule)
+
+
+@preset
+def gelu_tanh() -> Layer[NoParams]:
+    """y = x·(1 + tanh u) / 2 = x·σ(2u), with u = √(2/π)·(x + 0.044715 x³); f' = σ(2u) + x·σ(2u)·σ(−2u)·2u'.
+
+    The approximation of gelu in the same paper, as in PyTorch's `GELU(approximate="tanh")`.
+    """
+    c = 2 * math.sqrt(2 / math.pi)
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        bounded = xp.clip(x, -1e4, 1e4)  # beyond, σ(2u) is 0 or 1, and x³ could overflow
+        square = bounded * bounded
+        y, other = _sigmoids(xp, c * bounded * (1 + 0.044715 * square))
+
+        def pull(dy: Any) -> Any:
+            return dy * (y + bounded * y * other * (c * (1 + 0.134145 * square)))
+
+        return x * y, pull
+
+    return without_params("gelu_tanh", rule)
+
+
+@preset
+def silu() -> Layer[NoParams]:
+    """y = x·σ(x), also called swish; f' = σ(x)·(1 + x·σ(−x)).
+
+    S. Elfwing, E. Uchibe, K. Doya, "Sigmoid-weighted linear units for neural network function approximation in
+    reinforcement learning", 2018.
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        s, other = _sigmoids(xp, x)
+        return x * s, lambda dy: dy * (s * (1 + x * other))
+
+    return without_params("silu", rule)
+
+
+@preset
+def mish() -> Layer[NoParams]:
+    """y = x·tanh(softplus(x)) = x·t; f' = t + x·(1 − t²)·σ(x).
+
+    With n = exp x, tanh(log(1 + n)) = n(n + 2) / (n(n + 2) + 2) and 1 − t² = 4(n + 1)² / (n(n + 2) + 2)², where nothing
+    cancels. D. Misra, "Mish: a self regularized non-monotonic activation function", BMVC 2020.
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        n = xp.exp(xp.minimum(x, 20))  # at 20 and beyond, t is 1 in float64 too
+        m = n * (n + 2)
+        t = m / (m + 2)
+        return x * t, lambda dy: dy * (t + x * (4 * n * (n + 1) / ((m + 2) * (m + 2))))
+
+    return without_params("mish", rule)
+
+
+@preset
+def softsign() -> Layer[NoParams]:
+    """y = x / (1 + |x|); f' = 1 / (1 + |x|)²."""
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        d = 1 + xp.abs(x)
+        return x / d, lambda dy: dy / d / d
+
+    return without_params("softsign", rule)
+
+
+@preset
+def hard_tanh() -> Layer[NoParams]:
+    """y = x cut to [−1, 1]; f' = 1 where −1 < x < 1, else 0."""
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        return xp.clip(x, -1, 1), lambda dy: dy * xp.astype((x > -1) & (x < 1), dy.dtype)
+
+    return without_params("hard_tanh", rule)
+
+
+@preset
+def hard_sigmoid() -> Layer[NoParams]:
+    """y = x/6 + 1/2 cut to [0, 1]; f' = 1/6 where −3 < x < 3, else 0."""
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        return xp.clip(x + 3, 0, 6) / 6, lambda dy: dy * xp.astype((x > -3) & (x < 3), dy.dtype) / 6
+
+    return without_params("hard_sigmoid", rule)
+
+
+@preset
+def hard_swish() -> Layer[NoParams]:
+    """y = x·hard_sigmoid(x); f' = 0 where x ≤ −3, 1 where x ≥ 3, else x/3 + 1/2.
+
+    A. Howard et al., "Searching for MobileNetV3", ICCV 2019.
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        slope = xp.where(x <= -3, 0, xp.where(x >= 3, 1, x / 3 + 0.5))
+        return x * (xp.clip(x + 3, 0, 6) / 6), lambda dy: dy * slope
+
+    return without_params("hard_swish", rule)
+
+
+@preset
+def softmax() -> Layer[NoParams]:
+    """yᵢ = exp xᵢ / Σⱼ exp xⱼ over the last axis; dE/dX = Y ⊙ (dE/dY − Σ dE/dY ⊙ Y).
+
+    The largest x is taken off first, which changes nothing but keeps exp from overflowing.
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.softmax.apply((), np.array([[1000.0, 0.0]]))
+    array([[1., 0.]])
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        y = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
+        y /= xp.sum(y, axis=-1, keepdims=True)
+        return y, lambda dy: y * (dy - xp.sum(dy * y, axis=-1, keepdims=True))
+
+    return without_params("softmax", rule)
+
+
+@preset
+def log_softmax() -> Layer[NoParams]:
+    """yᵢ = xᵢ − log Σⱼ exp xⱼ over the last axis; dE/dX = dE/dY − softmax(X)·Σ dE/dY.
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.log_softmax.apply((), np.array([[1000.0, 0.0]]))
+    array([[    0., -1000.]])
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        y = x - xp.max(x, axis=-1, keepdims=True)
+        y -= xp.log(xp.sum(xp.exp(y), axis=-1, keepdims=True))
+        return y, lambda dy: dy - xp.exp(y) * xp.sum(dy, axis=-1, keepdims=True)
+
+    return without_params("log_softmax", rule)
+
+
+_QUARTER = constant(0.25)
+
+
+class PReLUParams(NamedTuple):
+    """negative_slope (1,), or (channels,) with a slope for each."""
+
+    negative_slope: Array
+
+
+@preset
+def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUParams]:
+    """y = x where x > 0, else a·x, with a learned slope a: one for all, or one for each channel (the last axis).
+
+    The rule: dE/da = Σ dE/dY ⊙ min(X, 0)        dE/dX = dE/dY where x > 0, else a·dE/dY
+
+    K. He et al., "Delving deep into rectifiers", ICCV 2015.
+
+    >>> import numpy as np, purenet as pn
+    >>> params = pn.prelu.init(pn.key(0))
+    >>> pn.prelu.apply(params, np.array([-4.0, 2.0], np.float32))
+    array([-1.,  2.], dtype=float32)
+    """
+    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+        raise ValueError(f"prelu takes a positive number of channels, not {channels!r}")
+    name = _called("prelu", channels=(channels, 1))
+
+    def shape(in_shape: Shape | None) -> Shape | None:
+        if in_shape is not None and channels not in (1, in_shape[-1]):
+            raise ValueError(f"{name} takes {channels} channels on the last axis, not the {in_shape[-1]} of {in_shape}")
+        return in_shape
+
+    def init(key: Key, in_shape: Shape | None = None) -> PReLUParams:
+        shape(in_shape)
+        return PReLUParams(draw(slope_init, key, (channels,), name))
+
+    def check(params: PReLUParams, x: Any) -> Any:
+        xp = floating(x, name)
+        if type(params) is not PReLUParams or params.negative_slope.shape != (channels,):
+            raise ValueError(f"{name} takes PReLUParams with a slope of shape ({channels},), not {describe(params)}")
+        if x.dtype != params.negative_slope.dtype:
+            raise TypeError(f"{name} has {params.negative_slope.dtype} params, but x is {x.dtype}")
+        if channels > 1:
+            shape(x.shape)
+        return xp
+
+    def apply(params: PReLUParams, x: Any, key: Key | None = None) -> Any:
+        return check(params, x).where(x > 0, x, x * params.negative_slope)
+
+    def vjp(params: PReLUParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[PReLUParams]]:
+        xp = check(params, x)
+        slope, positive = params.negative_slope, x > 0
+        y = xp.where(positive, x, x * slope)
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[PReLUParams, Any]:
+            match(dy, y.shape, y.dtype, name)
+            each = xp.where(positive, 0, dy * x)
+            dslope = xp.reshape(xp.sum(each), (1,)) if channels == 1 else sum_leading(each)
+            return PReLUParams(dslope), xp.where(positive, dy, dy * slope) if wrt_x else None
+
+        return y, pullback
+
+    return Layer(init, apply, vjp, shape, name)

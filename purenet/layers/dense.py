@@ -1,0 +1,129 @@
+"""The dense layer: the first one of the video."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from purenet.arrays import Array, Shape, describe, dot, floating, match, namespace, rows, sum_leading
+from purenet.core import Layer, Pullback
+from purenet.initializers import Initializer, draw, glorot_uniform, zeros
+from purenet.random import Key, split
+
+
+class DenseParams(NamedTuple):
+    """weight (in, out); bias (out,), or None in a layer without."""
+
+    weight: Array
+    bias: Array | None
+
+
+def dense(
+    *sizes: int, bias: bool = True, weight_init: Initializer = glorot_uniform, bias_init: Initializer = zeros
+) -> Layer[DenseParams]:
+    """A dense (fully connected, linear) layer: Y = X · W + B. `dense(in, out)`, or `dense(out)` to infer `in`.
+
+    Shapes: X (..., in), any leading axes; W (in, out); B (out,); Y (..., out).
+
+    The rule, with the batch in rows, is the video's:
+        dE/dW = Xᵀ · dE/dY        dE/dB = Σ dE/dY, over the rows        dE/dX = dE/dY · Wᵀ
+
+    Raises:
+        ValueError: X has another number of features than W has rows; the params are another layer's.
+        TypeError: X and the params differ in dtype.
+
+    >>> import numpy as np, purenet as pn
+    >>> layer = pn.dense(2, 3)
+    >>> params = layer.init(pn.key(0))
+    >>> y, pullback = layer.vjp(params, np.ones((4, 2), np.float32))
+    >>> dparams, dx = pullback(np.ones_like(y))
+    >>> y.shape, dparams.weight.shape, dparams.bias, dx.shape
+    ((4, 3), (2, 3), array([4., 4., 4.], dtype=float32), (4, 2))
+    """
+    if not 1 <= len(sizes) <= 2:
+        raise TypeError(f"dense takes (in, out) or (out), not {len(sizes)} sizes")
+    for size in sizes:
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"dense takes sizes that are positive integers, not {size!r}")
+    inputs, outputs = sizes if len(sizes) == 2 else (None, sizes[0])
+    name = f"dense({', '.join(map(str, sizes))}{'' if bias else ', bias=False'})"
+
+    def shape(in_shape: Shape | None) -> Shape | None:
+        if in_shape is None:
+            return (outputs,)
+        if len(in_shape) < 1 or inputs not in (None, in_shape[-1]):
+            raise ValueError(f"{name} takes {inputs} features, but its input has shape (batch, {_axes(in_shape)})")
+        return (*in_shape[:-1], outputs)
+
+    def init(key: Key, in_shape: Shape | None = None) -> DenseParams:
+        shape(in_shape)
+        features = inputs if in_shape is None else in_shape[-1]
+        if features is None:
+            raise ValueError(
+                f"{name} does not know how many inputs it has: "
+                f"write dense(inputs, {outputs}), or init(key, in_shape=(inputs,))"
+            )
+        weight_key, bias_key = split(key)
+        weight = draw(weight_init, weight_key, (features, outputs), name)
+        return DenseParams(weight, draw(bias_init, bias_key, (outputs,), name) if bias else None)
+
+    def check(params: DenseParams, x: Any) -> DenseParams:
+        if type(params) is DenseParams and type(x) is np.ndarray and x.ndim:
+            weight, b = params
+            if x.dtype is weight.dtype and weight.shape == (x.shape[-1], outputs) and (b is None) is not bias:
+                return params
+        return _explain(name, params, x, outputs, bias)
+
+    def apply(params: DenseParams, x: Any, key: Key | None = None) -> Any:
+        weight, b = check(params, x)
+        y = dot(x if x.ndim == 2 else rows(x), weight)
+        if bias:
+            y += b
+        return y if x.ndim == 2 else namespace(y).reshape(y, (*x.shape[:-1], outputs))
+
+    def vjp(params: DenseParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[DenseParams]]:
+        y = apply(params, x)
+        y_shape, dtype = y.shape, y.dtype
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[DenseParams, Any]:
+            match(dy, y_shape, dtype, name)
+            flat = x
+            if x.ndim != 2:
+                flat, dy = rows(x), rows(dy)
+            grads = DenseParams(dot(flat.T, dy), sum_leading(dy) if bias else None)
+            if not wrt_x:
+                return grads, None
+            dx = dot(dy, params.weight.T)
+            return grads, dx if x.ndim == 2 else namespace(dx).reshape(dx, x.shape)
+
+        return y, pullback
+
+    return Layer(init, apply, vjp, shape, name)
+
+
+def _axes(shape: Shape) -> str:
+    return ", ".join(map(str, shape))
+
+
+def _explain(name: str, params: Any, x: Any, outputs: int, bias: bool) -> DenseParams:
+    """The check of params and x in full: for other engines, and to say what is wrong."""
+    floating(x, name)
+    if not isinstance(params, DenseParams):
+        raise ValueError(f"{name} takes DenseParams(weight, bias), not {describe(params)}. Are these of another net?")
+    weight, b = params
+    if weight.ndim != 2 or weight.shape[-1] != outputs or (b is None) is bias:
+        own = f"weight (inputs, {outputs}) and bias {(outputs,) if bias else None}"
+        given = f"weight {tuple(weight.shape)} and bias {None if b is None else tuple(b.shape)}"
+        raise ValueError(f"{name} takes params with {own}, not {given}. Are these of another net?")
+    if x.shape[-1:] != weight.shape[:1]:
+        raise ValueError(
+            f"{name} takes x of shape (..., {weight.shape[0]}), a row of its weight {tuple(weight.shape)} "
+            f"for each feature, but x has shape {tuple(x.shape)}"
+        )
+    if x.dtype != weight.dtype:
+        raise TypeError(
+            f"{name} has {weight.dtype} params, but x is {x.dtype}: write x.astype(np.{weight.dtype}), "
+            f"or convert the params with purenet.tree.cast(params, np.{x.dtype})"
+        )
+    return params

@@ -1,0 +1,267 @@
+"""Random keys and what is drawn from them: the same key gives the same numbers, always.
+
+A `Key` is 128 bits and never changes. `split` derives new keys by NumPy's SeedSequence, a hash built to keep them apart
+(M. E. O'Neill, "Developing a seed_seq alternative", 2015); a sampler reads the stream of the counter-based generator
+Philox (J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) under that key. NumPy promises both
+for every version (NEP 19), but not its distributions, so those are made here from the raw bits with +, −, ×, ÷ and √
+alone, which IEEE 754 rounds in one way only: hence the same numbers on every platform.
+
+Each function takes a JAX key (`jax.random.key(0)`) too, and then draws with `jax.random`.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from purenet.arrays import Shape, describe
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Key:
+    """An immutable random key; make one with `key(seed)`, more with `split`."""
+
+    value: int
+
+    def __repr__(self) -> str:
+        return f"key({self.value})"
+
+
+def key(seed: int) -> Key:
+    """The key of a seed, an integer from 0 to 2¹²⁸ − 1.
+
+    >>> key(0)
+    key(0)
+    >>> bool((normal(key(0), (2,)) == normal(key(0), (2,))).all())
+    True
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"key takes an integer seed, not {describe(seed)}: write key(0)")
+    if not 0 <= seed < 2**128:
+        raise ValueError(f"key takes a seed from 0 to 2**128 - 1, not {seed}")
+    return Key(int(seed))
+
+
+def split(key: Key, n: int = 2) -> tuple[Key, ...]:
+    """n new keys. Use each key once: for one draw, or for one split.
+
+    The first keys do not depend on n.
+
+    >>> first, second = split(key(0))
+    >>> first == second, split(key(0), 3)[0] == first
+    (False, True)
+    """
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+        raise ValueError(f"split takes a number of keys, n >= 0, not {n!r}")
+    if type(key) is not Key:
+        return tuple(_jax_random(key).split(key, n))
+    words = np.random.SeedSequence(key.value).generate_state(2 * n, np.uint64).tolist()
+    return tuple(Key(low | high << 64) for low, high in zip(words[::2], words[1::2], strict=True))
+
+
+def uniform(key: Key, shape: Shape = (), low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> Any:
+    """Numbers spread evenly over [low, high).
+
+    >>> uniform(key(0), (3,))
+    array([0.03474188, 0.01154673, 0.6119502 ], dtype=float32)
+    """
+    if type(key) is not Key:
+        return _jax_random(key).uniform(key, shape, dtype, low, high)
+    dtype = np.dtype(dtype)
+    digits = 53 if dtype.itemsize > 4 else 24  # as many random bits as a number in [0, 1) can hold
+    word = np.uint64 if digits > 32 else np.uint32
+    unit = (_bits(key, shape, word) >> word(8 * word().itemsize - digits)).astype(
+        np.float64 if digits > 32 else np.float32
+    )
+    unit *= 0.5**digits
+    if (low, high) != (0.0, 1.0):
+        unit *= high - low
+        unit += low
+        np.minimum(unit, np.nextafter(unit.dtype.type(high), unit.dtype.type(-np.inf)), out=unit)  # high is left out
+    return unit.astype(dtype, copy=False)
+
+
+def normal(key: Key, shape: Shape = (), dtype: Any = np.float32) -> Any:
+    """Numbers of the standard normal distribution, by the inverse of its distribution function.
+
+    >>> normal(key(0), (3,))
+    array([-2.2718842, -0.7013279, -1.2189802], dtype=float32)
+    """
+    if type(key) is not Key:
+        return _jax_random(key).normal(key, shape, dtype)
+    return _normal_quantile(_open_unit(key, shape)).astype(dtype)
+
+
+def truncated_normal(key: Key, shape: Shape = (), low: float = -2.0, high: float = 2.0, dtype: Any = np.float32) -> Any:
+    """Numbers of the standard normal distribution, given that they lie in [low, high].
+
+    >>> bool((abs(truncated_normal(key(0), (1000,))) <= 2).all())
+    True
+    """
+    if not low < high:
+        raise ValueError(f"truncated_normal takes low < high, not low={low}, high={high}")
+    if type(key) is not Key:
+        return _jax_random(key).truncated_normal(key, low, high, shape, dtype)
+    below, above = (math.erfc(-z / math.sqrt(2)) / 2 for z in (low, high))
+    unit = _open_unit(key, shape)
+    unit *= above - below
+    unit += below
+    return np.clip(_normal_quantile(unit), low, high).astype(dtype)
+
+
+def bernoulli(key: Key, p: float, shape: Shape = ()) -> Any:
+    """Booleans, each True with probability p.
+
+    >>> bernoulli(key(0), 0.5, (4,))
+    array([ True,  True, False,  True])
+    """
+    if not 0 <= p <= 1:
+        raise ValueError(f"bernoulli takes a probability from 0 to 1, not {p}")
+    if type(key) is not Key:
+        return _jax_random(key).bernoulli(key, p, shape)
+    return uniform(key, shape) < p
+
+
+def permutation(key: Key, n: int) -> Any:
+    """The integers from 0 to n − 1 in random order.
+
+    >>> permutation(key(0), 5)
+    array([0, 2, 1, 4, 3])
+    """
+    if type(key) is not Key:
+        return _jax_random(key).permutation(key, n)
+    return np.argsort(_bits(key, (n,)), kind="stable")
+
+
+def _jax_random(key: Any) -> Any:
+    """The module jax.random, if that is where this key belongs."""
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(key, jax.Array):
+        return jax.random
+    if isinstance(key, int | np.integer) and not isinstance(key, bool):
+        raise TypeError(f"a random key belongs here, not the integer {key}: write purenet.key({key})")
+    raise TypeError(f"a random key belongs here, not {describe(key)}: write purenet.key(0)")
+
+
+def _bits(key: Key, shape: Shape, word: type = np.uint64) -> Any:
+    """The first words of the key's stream, as unsigned integers of 64 or 32 random bits."""
+    n = math.prod(shape)
+    per_draw = 8 // np.dtype(word).itemsize
+    raw = np.random.Philox(key=key.value).random_raw(-(-n // per_draw))
+    return raw.astype("<u8", copy=False).view(np.dtype(word).newbyteorder("<"))[:n].reshape(shape)
+
+
+def _open_unit(key: Key, shape: Shape) -> Any:
+    """Numbers strictly between 0 and 1: the middles of 2⁵² equal cells."""
+    unit = (_bits(key, shape) >> np.uint64(12)).astype(np.float64)
+    unit += 0.5
+    unit *= 2.0**-52
+    return unit
+
+
+def _polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:
+    """The polynomial with these coefficients, highest power first, by Horner's rule."""
+    y = np.full_like(x, coefficients[0])
+    for c in coefficients[1:]:
+        y *= x
+        y += c
+    return y
+
+
+def _log(x: Any) -> Any:
+    """log x by exact steps: x = m·2ᵉ, log m = 2 artanh((m − 1) / (m + 1))."""
+    m, e = np.frexp(x)
+    low = m < math.sqrt(0.5)
+    m = np.where(low, 2 * m, m)
+    z = (m - 1) / (m + 1)
+    series = _polynomial(z * z, tuple(2 / k for k in range(21, 0, -2)))
+    return (e - low) * math.log(2) + z * series
+
+
+def _normal_quantile(p: Any) -> Any:
+    """The z below which the share p of the normal distribution lies: algorithm AS 241, routine PPND16.
+
+    M. J. Wichura, "The percentage points of the normal distribution", Applied Statistics 37 (1988), 477-484.
+    """
+    q = p - 0.5
+    r = 0.180625 - q * q
+    z = q * (_polynomial(r, _AS241["a"]) / _polynomial(r, _AS241["b"]))
+    tail = np.abs(q) > 0.425
+    q, p = q[tail], p[tail]
+    r = np.sqrt(-_log(np.minimum(p, 1 - p)))
+    near, far = r - 1.6, r - 5.0
+    size = np.where(
+        r <= 5,
+        _polynomial(near, _AS241["c"]) / _polynomial(near, _AS241["d"]),
+        _polynomial(far, _AS241["e"]) / _polynomial(far, _AS241["f"]),
+    )
+    z[tail] = np.where(q < 0, -size, size)
+    return z
+
+
+_AS241 = {  # coefficients, highest power first
+    "a": (
+        2509.0809287301227,
+        33430.57558358813,
+        67265.7709270087,
+        45921.95393154987,
+        13731.69376550946,
+        1971.5909503065513,
+        133.14166789178438,
+        3.3871328727963665,
+    ),
+    "b": (
+        5226.495278852854,
+        28729.085735721943,
+        39307.89580009271,
+        21213.794301586597,
+        5394.196021424751,
+        687.1870074920579,
+        42.31333070160091,
+        1.0,
+    ),
+    "c": (
+        0.0007745450142783414,
+        0.022723844989269184,
+        0.2417807251774506,
+        1.2704582524523684,
+        3.6478483247632045,
+        5.769497221460691,
+        4.630337846156546,
+        1.4234371107496835,
+    ),
+    "d": (
+        1.0507500716444169e-09,
+        0.0005475938084995345,
+        0.015198666563616457,
+        0.14810397642748008,
+        0.6897673349851,
+        1.6763848301838038,
+        2.053191626637759,
+        1.0,
+    ),
+    "e": (
+        2.0103343992922881e-07,
+        2.7115555687434876e-05,
+        0.0012426609473880784,
+        0.026532189526576124,
+        0.29656057182850487,
+        1.7848265399172913,
+        5.463784911164114,
+        6.657904643501103,
+    ),
+    "f": (
+        2.0442631033899397e-15,
+        1.421511758316446e-07,
+        1.8463183175100548e-05,
+        0.0007868691311456133,
+        0.014875361290850615,
+        0.1369298809227358,
+        0.599832206555888,
+        1.0,
+    ),
+}

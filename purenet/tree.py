@@ -1,0 +1,319 @@
+"""Pytrees: nested containers of arrays, as parameters, gradients and optimizer states are.
+
+A node is a tuple, a list, a dict, a NamedTuple or `None` (a node without children); anything else is a leaf. Leaves
+come in JAX's order: from left to right, a dict's by its sorted keys (an OrderedDict's in its own order).
+
+>>> params = {"b": np.zeros(2), "a": [np.ones(3), None]}
+>>> [leaf.shape for leaf in leaves(params)], size(params)
+([(3,), (2,)], 5)
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from purenet.arrays import Array, describe, freeze, namespace
+
+T = TypeVar("T")
+
+
+class Structure:
+    """The containers of a pytree with its leaves taken out: `flatten` gives one, `unflatten` fills one."""
+
+    __slots__ = ("_hollow", "size")
+
+    def __init__(self, tree: Any, size: int) -> None:
+        self._hollow = map(lambda _: _LEAF, tree)
+        self.size = size
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Structure) and parting(self._hollow, other._hollow, "") is None
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __repr__(self) -> str:
+        return f"Structure({self._hollow})"
+
+
+def map(f: Callable[..., Any], tree: T, *rest: Any, leaf_type: type | None = None, name: str = "tree") -> T:
+    """The tree with f applied to its leaves, or to the leaves that stand at one place in several trees.
+
+    Nodes of `leaf_type` are handed to f whole. Raises ValueError where the structures part, with the path of that
+    place; `name` is what the path begins with.
+
+    >>> map(lambda a, b: a + 10 * b, (1, [2, None]), (3, [4, None]))
+    (31, [42, None])
+    >>> map(lambda a, b: a + b, (1, [2]), (3, [4, 5]), name="params")
+    Traceback (most recent call last):
+    ValueError: params[1]: a list of 1 against a list of 2
+    """
+    try:
+        walk = _map_pair if len(rest) == 1 else _map
+        return walk(f, leaf_type, tree, *rest)  # type: ignore[no-any-return]
+    except _PartError:
+        for other in rest:
+            check_same(tree, other, name, shapes=False)
+        raise
+
+
+def leaves(tree: Any) -> list[Any]:
+    """The leaves of the tree, in order.
+
+    >>> leaves({"b": 1, "a": (2, None)})
+    [2, 1]
+    """
+    found: list[Any] = []
+    _collect(tree, found)
+    return found
+
+
+def items(tree: Any, name: str = "", leaf_type: type | None = None) -> list[tuple[str, Any]]:
+    """The leaves of the tree with their paths, in order. Nodes of `leaf_type` count as leaves.
+
+    >>> items(({"w": 1}, [2]), "params")
+    [("params[0]['w']", 1), ('params[1][0]', 2)]
+    """
+    children = None if type(tree) is leaf_type else _children(tree)
+    if children is None:
+        return [(name, tree)]
+    steps = zip(_steps(tree), children, strict=True)
+    return [item for step, child in steps for item in items(child, name + step, leaf_type)]
+
+
+def flatten(tree: Any) -> tuple[list[Any], Structure]:
+    """The leaves and the structure that `unflatten` puts them back into.
+
+    >>> flatten((1, {"a": 2}))
+    ([1, 2], Structure((*, {'a': *})))
+    """
+    found = leaves(tree)
+    return found, Structure(tree, len(found))
+
+
+def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
+    """The tree of this structure with these leaves, which come in the order of `flatten`.
+
+    >>> unflatten(flatten((1, {"a": 2}))[1], [3, 4])
+    (3, {'a': 4})
+    """
+    if len(leaves) != structure.size:
+        raise ValueError(f"unflatten: the structure has {structure.size} leaves, but {len(leaves)} were given")
+    return _fill(structure._hollow, iter(leaves))
+
+
+def ravel(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
+    """All leaves in one vector, and the function that takes such a vector back to the tree.
+
+    `unravel` gives each leaf its shape and dtype again, as read-only arrays that share no memory with the vector.
+
+    >>> vector, unravel = ravel((np.zeros((2, 2)), np.ones(1)))
+    >>> vector
+    array([0., 0., 0., 0., 1.])
+    >>> unravel(vector + 1)[1]
+    array([2.])
+    """
+    found, structure = flatten(tree)
+    if not found:
+        return np.zeros(0, np.float32), lambda vector: unflatten(structure, _cut(vector, []))
+    xp = namespace(found[0], "ravel")
+    like = [(leaf.shape, leaf.dtype) for leaf in found]
+    dtype = xp.result_type(*found)
+    vector = xp.concat([xp.astype(xp.reshape(leaf, (-1,)), dtype) for leaf in found])
+    return vector, lambda vector: unflatten(structure, _cut(vector, like))
+
+
+def size(tree: Any) -> int:
+    """How many numbers the leaves hold together.
+
+    >>> size((np.zeros((2, 3)), np.zeros(3)))
+    9
+    """
+    return sum(math.prod(getattr(leaf, "shape", ())) for leaf in leaves(tree))
+
+
+def cast(tree: T, dtype: Any) -> T:
+    """The tree with every floating-point leaf in this dtype, read-only; integers and booleans stay as they are.
+
+    >>> cast((np.zeros(2, np.float32), np.arange(2)), np.float64)
+    (array([0., 0.]), array([0, 1]))
+    """
+
+    def convert(leaf: Any) -> Any:
+        xp = namespace(leaf, "cast")
+        return freeze(xp.astype(leaf, dtype)) if xp.isdtype(leaf.dtype, "real floating") else leaf
+
+    return map(convert, tree)
+
+
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
+    """Whether two trees of one structure and equal shapes hold nearly the same numbers: |a − b| ≤ atol + rtol·|b|.
+
+    Raises ValueError where structures or shapes differ, with the path.
+
+    >>> allclose((np.ones(2), [1.0]), (np.ones(2), [1.0 + 1e-9]))
+    True
+    >>> allclose([np.ones(2)], [np.ones(3)])
+    Traceback (most recent call last):
+    ValueError: tree[0]: (2,) against (3,)
+    """
+    check_same(a, b)
+    pairs = zip(leaves(a), leaves(b), strict=True)
+    return all(bool(np.allclose(np.asarray(p), np.asarray(q), rtol, atol)) for p, q in pairs)
+
+
+def check_same(a: Any, b: Any, name: str = "tree", shapes: bool = True) -> None:
+    """Raise ValueError where two trees part, with the path: in structure, or in the shapes of leaves.
+
+    >>> check_same((np.ones(2),), (np.ones(3),), "params")
+    Traceback (most recent call last):
+    ValueError: params[0]: (2,) against (3,)
+    """
+    if message := parting(a, b, name, shapes):
+        raise ValueError(message)
+
+
+def parting(a: Any, b: Any, name: str, shapes: bool = False) -> str | None:
+    """Where two trees part, in words; None where they are alike.
+
+    >>> parting((1, [2]), (1, (2,)), "params")
+    'params[1]: a list of 1 against a tuple of 1'
+    """
+    ours, theirs = _children(a), _children(b)
+    if ours is None and theirs is None:
+        same = not shapes or np.shape(a) == np.shape(b)
+        return None if same else f"{name}: {np.shape(a)} against {np.shape(b)}"
+    if ours is None or theirs is None or type(a) is not type(b) or len(ours) != len(theirs):
+        return f"{name}: {_outline(a)} against {_outline(b)}"
+    if isinstance(a, dict) and _keys(a) != _keys(b):
+        return f"{name}: keys {_keys(a)} against {_keys(b)}"
+    for step, child, other in zip(_steps(a), ours, theirs, strict=True):
+        if message := parting(child, other, name + step, shapes):
+            return message
+    return None
+
+
+class _PartError(ValueError):
+    """Two structures part; the path is looked up only then."""
+
+
+class _Leaf:
+    def __repr__(self) -> str:
+        return "*"
+
+
+_LEAF = _Leaf()
+
+
+def _children(node: Any) -> Sequence[Any] | None:
+    """The children of a node; None for a leaf."""
+    kind = type(node)
+    if kind is np.ndarray:
+        return None
+    if kind is tuple or kind is list or (isinstance(node, tuple) and hasattr(kind, "_fields")):
+        return node  # type: ignore[no-any-return]
+    if node is None:
+        return ()
+    if kind is dict or kind is OrderedDict:
+        return [node[k] for k in _keys(node)]
+    return None
+
+
+def _keys(node: Any) -> list[Hashable]:
+    return sorted(node) if type(node) is dict else list(node)
+
+
+def _steps(node: Any) -> list[str]:
+    """What leads from a node to each of its children: [0], .weight or ['name']."""
+    if isinstance(node, dict):
+        return [f"[{k!r}]" for k in _keys(node)]
+    if hasattr(node, "_fields"):
+        return [f".{field}" for field in node._fields]
+    return [f"[{i}]" for i in range(len(node or ()))]
+
+
+def _rebuild(node: Any, children: list[Any]) -> Any:
+    """A node like this one with other children."""
+    kind = type(node)
+    if kind is tuple:
+        return tuple(children)
+    if kind is list:
+        return children
+    if node is None:
+        return None
+    if isinstance(node, dict):
+        by_key = dict(zip(_keys(node), children, strict=True))
+        return kind((k, by_key[k]) for k in node)
+    return kind(*children)
+
+
+def _map(f: Callable[..., Any], leaf_type: type | None, node: Any, *rest: Any) -> Any:
+    children = None if type(node) is leaf_type else _children(node)
+    if children is None:
+        return f(node, *rest)
+    columns = [_children_like(node, other) for other in rest]
+    return _rebuild(node, [_map(f, leaf_type, *group) for group in zip(children, *columns, strict=True)])
+
+
+def _map_pair(f: Callable[..., Any], leaf_type: type | None, node: Any, other: Any) -> Any:
+    """`_map` for two trees, in a third of its time: a whole training step of a small net takes only 30 µs."""
+    kind = type(node)
+    if kind is np.ndarray or kind is leaf_type:
+        return f(node, other)
+    if kind is type(other) and (kind is tuple or hasattr(kind, "_make")) and len(node) == len(other):
+        mapped = [_map_pair(f, leaf_type, a, b) for a, b in zip(node, other)]  # noqa: B905
+        return tuple(mapped) if kind is tuple else kind._make(mapped)
+    return _map(f, leaf_type, node, other)
+
+
+def _children_like(node: Any, other: Any) -> Sequence[Any]:
+    """The children of a node that must be like another one."""
+    if type(node) is not type(other) or (node is not None and len(node) != len(other)):
+        raise _PartError
+    if isinstance(node, dict):
+        if _keys(node) != _keys(other):
+            raise _PartError
+        return _children(other)  # type: ignore[return-value]
+    return other or ()
+
+
+def _collect(node: Any, found: list[Any]) -> None:
+    children = _children(node)
+    if children is None:
+        found.append(node)
+        return
+    for child in children:
+        _collect(child, found)
+
+
+def _fill(node: Any, supply: Any) -> Any:
+    children = _children(node)
+    return next(supply) if children is None else _rebuild(node, [_fill(child, supply) for child in children])
+
+
+def _cut(vector: Any, like: list[tuple[Any, Any]]) -> list[Any]:
+    """The vector in pieces of these shapes and dtypes."""
+    xp = namespace(vector, "unravel")
+    sizes = [math.prod(shape) for shape, _ in like]
+    if vector.shape != (sum(sizes),):
+        raise ValueError(f"unravel takes a vector of shape ({sum(sizes)},), not {tuple(vector.shape)}")
+    pieces, start = [], 0
+    for (shape, dtype), n in zip(like, sizes, strict=True):
+        piece = xp.astype(xp.reshape(vector[start : start + n], shape), dtype, copy=True)
+        pieces.append(freeze(piece))
+        start += n
+    return pieces
+
+
+def _outline(node: Any) -> str:
+    """One node in a few words: a tuple of 2, DenseParams(weight, bias), a float32 array of shape (3,)."""
+    if node is None or _children(node) is None:
+        return describe(node)
+    if hasattr(node, "_fields"):
+        return f"{type(node).__name__}({', '.join(node._fields)})"
+    return f"{describe(node)} of {len(node)}"

@@ -82,7 +82,7 @@ def uniform(key: Key, shape: Shape = (), low: float = 0.0, high: float = 1.0, dt
         unit *= high - low
         unit += low
         np.minimum(unit, np.nextafter(unit.dtype.type(high), unit.dtype.type(-np.inf)), out=unit)  # high is left out
-    return unit.astype(dtype, copy=False)
+    return unit.astype(dtype, copy=False).reshape(shape)
 
 
 def normal(key: Key, shape: Shape = (), dtype: Any = np.float32) -> Any:
@@ -93,7 +93,7 @@ def normal(key: Key, shape: Shape = (), dtype: Any = np.float32) -> Any:
     """
     if type(key) is not Key:
         return _jax_random(key).normal(key, shape, dtype)
-    return _normal_quantile(_open_unit(key, shape)).astype(dtype)
+    return _normal_quantile(_open_unit(key, shape)).astype(dtype).reshape(shape)
 
 
 def truncated_normal(key: Key, shape: Shape = (), low: float = -2.0, high: float = 2.0, dtype: Any = np.float32) -> Any:
@@ -110,7 +110,7 @@ def truncated_normal(key: Key, shape: Shape = (), low: float = -2.0, high: float
     unit = _open_unit(key, shape)
     unit *= above - below
     unit += below
-    return np.clip(_normal_quantile(unit), low, high).astype(dtype)
+    return np.clip(_normal_quantile(unit), low, high).astype(dtype).reshape(shape)
 
 
 def bernoulli(key: Key, p: float, shape: Shape = ()) -> Any:
@@ -148,11 +148,11 @@ def _jax_random(key: Any) -> Any:
 
 
 def _bits(key: Key, shape: Shape, word: type = np.uint64) -> Any:
-    """The first words of the key's stream, as unsigned integers of 64 or 32 random bits."""
+    """The first words of the key's stream, one for each element: unsigned integers of 64 or 32 random bits."""
     n = math.prod(shape)
     per_draw = 8 // np.dtype(word).itemsize
     raw = np.random.Philox(key=key.value).random_raw(-(-n // per_draw))
-    return raw.astype("<u8", copy=False).view(np.dtype(word).newbyteorder("<"))[:n].reshape(shape)
+    return raw.astype("<u8", copy=False).view(np.dtype(word).newbyteorder("<"))[:n]
 
 
 def _open_unit(key: Key, shape: Shape) -> Any:

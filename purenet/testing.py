@@ -87,6 +87,8 @@ def _layer_at(layer: Layer[Any], params: Any, x: Any, key: Key | None) -> _Point
     def apply(inputs: Any) -> Any:
         return layer.apply(inputs["params"], inputs["x"], key)
 
+    floats = [leaf.dtype for leaf in tree.leaves(x) if _is_float(leaf)]
+    params = tree.cast(params, floats[0]) if floats else params  # any dtype will do, but they must be of one
     return _Point(layer.name, {"params": params, "x": x}, {"params": "dparams", "x": "dx"}, apply, vjp)
 
 

@@ -431,8 +431,8 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
     name = _called("prelu", channels=(channels, 1))
 
     def shape(in_shape: Shape | None) -> Shape | None:
-        if in_shape is not None and channels not in (1, in_shape[-1]):
-            raise ValueError(f"{name} takes {channels} channels on the last axis, not the {in_shape[-1]} of {in_shape}")
+        if in_shape is not None and channels > 1 and in_shape[-1:] != (channels,):
+            raise ValueError(f"{name} takes {channels} channels on the last axis, but its input has shape {in_shape}")
         return in_shape
 
     def init(key: Key, in_shape: Shape | None = None) -> PReLUParams:

@@ -1,0 +1,311 @@
+"""check_vjp can be trusted: each of these wrong rules is planted, and each must be caught, for the right reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import purenet as pn
+from purenet.layers.dense import DenseParams
+from purenet.testing import check_vjp
+
+X = pn.random.normal(pn.key(1), (4, 3), np.float64)
+W = pn.random.normal(pn.key(2), (3, 3), np.float64)
+B = pn.random.normal(pn.key(3), (3,), np.float64)
+
+
+def dense(forward=None, pullback=None, apply=None, init=None, shape=None):
+    """A dense layer of 3 inputs and outputs, any of whose functions can be replaced by a faulty one."""
+
+    def right_forward(params, x, key=None):
+        return x @ params.weight + params.bias
+
+    def right_pullback(params, x, y, dy, key=None):
+        return DenseParams(x.T @ dy, dy.sum(axis=0)), dy @ params.weight.T
+
+    forward = forward or right_forward
+    pullback = pullback or right_pullback
+
+    def vjp(params, x, key=None):
+        y = forward(params, x, key)
+
+        def pull(dy, wrt_x=True):
+            dparams, dx = pullback(params, x, y, dy)
+            return dparams, dx if wrt_x else None
+
+        return y, pull
+
+    whole = pn.dense(3, 3)
+    return pn.Layer(init or whole.init, apply or forward, vjp, shape or whole.shape, "planted")
+
+
+def tanh(pull=lambda y, dy: dy * (1 - y * y), wrt_x_false=lambda dx: None, forward=np.tanh):
+    def vjp(params, x, key=None):
+        y = forward(x)
+        return y, lambda dy, wrt_x=True: ((), pull(y, dy) if wrt_x else wrt_x_false(pull(y, dy)))
+
+    return pn.Layer(lambda key, in_shape=None: (), lambda p, x, key=None: np.tanh(x), vjp, lambda s: s, "planted")
+
+
+def dropout(mask, forgets_mask=False, returns_mask=False):
+    """A dropout of a half whose mask(x, key) is faulty, or whose rule is."""
+
+    def apply(params, x, key=None):
+        return x if key is None else x * mask(x, key)
+
+    def vjp(params, x, key=None):
+        m = np.ones_like(x) if key is None else mask(x, key)
+        rule = (lambda dy: dy) if forgets_mask else (lambda dy: 0 * dy + m) if returns_mask else (lambda dy: dy * m)
+        return x * m, lambda dy, wrt_x=True: ((), rule(dy) if wrt_x else None)
+
+    return pn.Layer(lambda key, in_shape=None: (), apply, vjp, lambda s: s, "planted")
+
+
+def right_mask(x, key):
+    return 2 * pn.random.bernoulli(key, 0.5, x.shape).astype(x.dtype)
+
+
+def updates_weight_first(params, x, y, dy):
+    """The video's bug: the weights are updated, and then dE/dX is computed from the new ones."""
+    grads = DenseParams(x.T @ dy, dy.sum(axis=0))
+    weight = params.weight - 0.1 * grads.weight
+    return grads, dy @ weight.T
+
+
+def updates_weight_in_place(params, x, y, dy):
+    grads = DenseParams(x.T @ dy, dy.sum(axis=0))
+    weight = np.asarray(params.weight)
+    weight -= 0.1 * grads.weight
+    return grads, dy @ params.weight.T
+
+
+def changes(argument):
+    def pullback(params, x, y, dy):
+        grads = DenseParams(x.T @ dy, dy.sum(axis=0)), dy @ params.weight.T
+        {"x": x, "dy": dy}[argument][0, 0] += 1
+        return grads
+
+    return pullback
+
+
+def forward_changes_x(params, x, key=None):
+    y = x @ params.weight + params.bias
+    x *= 2
+    return y
+
+
+class Accumulates:
+    """Adds gradients up over calls, as the `.grad` of a framework does."""
+
+    def __init__(self):
+        self.total = 0.0
+
+    def __call__(self, params, x, y, dy):
+        self.total = self.total + x.T @ dy
+        return DenseParams(self.total, dy.sum(axis=0)), dy @ params.weight.T
+
+
+def writable_init(key, in_shape=None):
+    return DenseParams(np.ones((3, 3), np.float32), np.zeros(3, np.float32))
+
+
+def float64_init(key, in_shape=None):
+    return pn.tree.cast(pn.dense(3, 3).init(key), np.float64)
+
+
+def each(params, x, dy):
+    """The right gradients, to be made wrong."""
+    return x.T @ dy, dy.sum(axis=0), dy @ params.weight.T
+
+
+def gradients(change):
+    """A dense layer whose right gradients (dw, db, dx) are handed to `change`, and what it gives is returned."""
+
+    def pullback(params, x, y, dy):
+        dw, db, dx = change(params, x, dy, *each(params, x, dy))
+        return DenseParams(dw, db), dx
+
+    return dense(pullback=pullback)
+
+
+def batch_norm(one_axis_back):
+    """Normalizes over the batch; the faulty rule averages over one axis too many on the way back."""
+
+    def run(x):
+        centred = x - x.mean(axis=0)
+        return centred / np.sqrt((centred**2).mean(axis=0) + 1e-5), np.sqrt((centred**2).mean(axis=0) + 1e-5)
+
+    def vjp(params, x, key=None):
+        y, std = run(x)
+        axis = 0 if one_axis_back else None
+
+        def pull(dy, wrt_x=True):
+            return (), (dy - dy.mean(axis=axis) - y * (dy * y).mean(axis=axis)) / std if wrt_x else None
+
+        return y, pull
+
+    return pn.Layer(lambda key, in_shape=None: (), lambda p, x, key=None: run(x)[0], vjp, lambda s: s, "planted")
+
+
+def buffer_layer(frozen_next):
+    """Keeps a running mean in a buffer; the faulty one puts a gradient where the next value must stand."""
+
+    def init(key, in_shape=None):
+        return pn.Buffer(pn.initializers.zeros(key, (3,)))
+
+    def vjp(params, x, key=None):
+        nxt = 0.9 * params.value + 0.1 * x.mean(axis=0)
+        rule = (lambda dy: nxt) if frozen_next else (lambda dy: nxt + dy.sum(axis=0))
+        return x - params.value, lambda dy, wrt_x=True: (pn.Buffer(rule(dy)), dy if wrt_x else None)
+
+    return pn.Layer(init, lambda p, x, key=None: x - p.value, vjp, lambda s: s, "planted")
+
+
+PARAMS = DenseParams(W, B)
+ONE_ENTRY = np.zeros((3, 3))
+ONE_ENTRY[1, 0] = 1e-3
+KEY = pn.key(5)
+DENSE_FAULTS = {
+    "dE/dW without the transpose": (gradients(lambda p, x, dy, dw, db, dx: (dw.T, db, dx)), "transposed"),
+    "dE/dX without the transpose": (
+        gradients(lambda p, x, dy, dw, db, dx: (dw, db, dy @ p.weight)),
+        "dx is not the derivative",
+    ),
+    "a factor 2": (gradients(lambda p, x, dy, dw, db, dx: (2 * dw, db, dx)), "2 times the derivative everywhere"),
+    "a wrong sign": (gradients(lambda p, x, dy, dw, db, dx: (dw, db, -dx)), "-1 times the derivative everywhere"),
+    "divided by the batch": (gradients(lambda p, x, dy, dw, db, dx: (dw / 4, db, dx)), "0.25 times"),
+    "the sum over the wrong axis": (
+        gradients(lambda p, x, dy, dw, db, dx: (dw, dy.sum(axis=1)[:3], dx)),
+        "dparams.bias is not the derivative",
+    ),
+    "the mean in place of the sum": (gradients(lambda p, x, dy, dw, db, dx: (dw, dy.mean(axis=0), dx)), "0.25 times"),
+    "one entry wrong": (
+        gradients(lambda p, x, dy, dw, db, dx: (dw * (1 + ONE_ENTRY.astype(dw.dtype)), db, dx)),
+        r"in 1 of 9 entries; worst at dparams.weight\[1, 0\]",
+    ),
+    "a missing gradient": (gradients(lambda p, x, dy, dw, db, dx: (0 * dw, db, dx)), "0 everywhere: is this gradient"),
+    "an added constant": (gradients(lambda p, x, dy, dw, db, dx: (dw, db + 0.01, dx)), "dparams.bias is not linear"),
+    "a missing leaf": (gradients(lambda p, x, dy, dw, db, dx: (dw, None, dx)), "dparams.bias"),
+    "a wrong container": (dense(pullback=lambda p, x, y, dy: ((x.T @ dy, dy.sum(axis=0)), dy)), "a tuple of 2"),
+    "a wrong shape": (gradients(lambda p, x, dy, dw, db, dx: (dw, db[None], dx)), r"\(3,\) against \(1, 3\)"),
+    "a wrong dtype": (
+        gradients(lambda p, x, dy, dw, db, dx: (dw.astype(np.float64), db, dx)),
+        "dparams.weight is float64 for float32",
+    ),
+    "a forward that widens the dtype": (
+        dense(forward=lambda p, x, key=None: (x @ p.weight + p.bias) * np.float64(1)),
+        "y is float64 for float32",
+    ),
+    "dE/dX from weights already updated": (dense(pullback=updates_weight_first), "dx is not the derivative|not linear"),
+    "weights updated in place": (dense(pullback=updates_weight_in_place), "changes params.weight"),
+    "x changed by the pullback": (dense(pullback=changes("x")), "pullback changes x"),
+    "dE/dY changed by the pullback": (dense(pullback=changes("dy")), "pullback changes dE/dY"),
+    "x changed by the forward pass": (dense(forward=forward_changes_x), "forward pass changes x"),
+    "gradients that accumulate": (dense(pullback=Accumulates()), "other bits when it is called again"),
+    "a forward that differs from apply": (
+        dense(apply=lambda p, x, key=None: x @ p.weight),
+        "the y of vjp is not, bit for bit, the y of apply",
+    ),
+    "a forward that differs in the last bit": (
+        dense(apply=lambda p, x, key=None: (x.astype(np.float64) @ p.weight + p.bias).astype(x.dtype) * (1 + 2e-7)),
+        "bit for bit|is float64",
+    ),
+    "params that can be written to": (dense(init=writable_init), "writable"),
+    "params that are not float32": (dense(init=float64_init), "float32 unless asked"),
+    "a shape that is not y's": (dense(shape=lambda s: (4,)), "shape"),
+    "a pullback that returns one thing": (
+        pn.Layer(pn.dense(3, 3).init, lambda p, x, key=None: x, lambda p, x, key=None: (x, lambda dy, wrt_x=True: dy),
+                 lambda s: s, "planted"),
+        "must return",
+    ),
+}  # fmt: skip
+OTHER_FAULTS = {
+    "a forgotten dE/dY": (tanh(lambda y, dy: 1 - y * y), (), None, "not linear"),
+    "a forgotten square": (tanh(lambda y, dy: dy * (1 - y)), (), None, "dx is not the derivative"),
+    "dE/dX despite wrt_x=False": (tanh(wrt_x_false=lambda dx: dx), (), None, "None must stand for dx"),
+    "a forgotten mask": (dropout(right_mask, forgets_mask=True), (), KEY, "dx is not the derivative"),
+    "the mask in place of dE/dX": (dropout(right_mask, returns_mask=True), (), KEY, "not linear"),
+    "randomness that ignores the key": (
+        dropout(lambda x, key: np.random.default_rng().integers(0, 2, x.shape).astype(x.dtype)),
+        (),
+        KEY,
+        "apply gives other bits",
+    ),
+    "randomness from the global generator": (
+        dropout(lambda x, key: np.random.randint(0, 2, x.shape).astype(x.dtype)),  # noqa: NPY002
+        (),
+        KEY,
+        "global random generator",
+    ),
+    "batch norm's average over one axis too many": (batch_norm(False), (), None, "dx is not the derivative"),
+    "a gradient in a buffer's place": (buffer_layer(False), pn.Buffer(B), None, "depends on dE/dY"),
+}
+
+
+@pytest.mark.parametrize("fault", DENSE_FAULTS)
+def test_planted_fault_in_dense_is_caught(fault):
+    layer, message = DENSE_FAULTS[fault]
+    with pytest.raises(AssertionError, match=message):
+        check_vjp(layer, PARAMS, X)
+
+
+@pytest.mark.parametrize("fault", OTHER_FAULTS)
+def test_planted_fault_is_caught(fault):
+    layer, params, key, message = OTHER_FAULTS[fault]
+    with pytest.raises(AssertionError, match=message):
+        check_vjp(layer, params, X, key)
+
+
+def test_the_same_layers_without_a_fault_pass():
+    check_vjp(dense(), PARAMS, X)
+    check_vjp(tanh(), (), X)
+    check_vjp(dropout(right_mask), (), X)
+    check_vjp(dropout(right_mask), (), X, KEY)
+    check_vjp(batch_norm(True), (), X)
+    check_vjp(buffer_layer(True), pn.Buffer(B), X)
+
+
+LOSS_FAULTS = {
+    "a factor": (lambda y, t, dE: (y - t) * dE, "0.5 times"),
+    "swapped arguments": (lambda y, t, dE: 2 * (t - y) * dE, "-1 times"),
+    "a mean too many": (lambda y, t, dE: 2 * (y - t) * dE / y.size, "times the derivative everywhere"),
+    "dE ignored": (lambda y, t, dE: 2 * (y - t), "not linear"),
+    "a wrong dtype": (lambda y, t, dE: 2.0 * np.asarray(y - t, np.float64) * dE, "dy is float64"),
+    "y changed": (lambda y, t, dE: np.multiply(2 * dE, np.subtract(y, t), out=y), "changes y"),
+}
+
+
+@pytest.mark.parametrize("fault", LOSS_FAULTS)
+def test_planted_fault_in_a_loss_is_caught(fault):
+    rule, message = LOSS_FAULTS[fault]
+
+    def apply(y, target):
+        return np.sum((y - target) ** 2)
+
+    loss = pn.Loss(apply, lambda y, t: (apply(y, t), lambda dE=1.0: rule(y, t, dE)), "planted")
+    with pytest.raises(AssertionError, match=message):
+        check_vjp(loss, X, X + B)
+
+
+def test_a_large_leaf_is_checked_in_random_directions_and_the_wrong_entry_is_named():
+    def vjp(params, x, key=None):
+        def pull(dy, wrt_x=True):
+            dx = 2 * x * dy
+            dx[0, 0] *= 3
+            return (), dx if wrt_x else None
+
+        return x * x, pull
+
+    layer = pn.Layer(lambda key, in_shape=None: (), lambda p, x, key=None: x * x, vjp, lambda s: s, "planted")
+    with pytest.raises(AssertionError, match=r"in 1 of \d+ entries; worst at dx\[0, 0\]"):
+        check_vjp(layer, (), pn.random.normal(pn.key(0), (20, 30), np.float64))
+
+
+def test_a_kink_is_named():
+    with pytest.raises(AssertionError, match="a kink"):
+        check_vjp(pn.relu, (), np.array([[0.0, 1.0]]))
+
+
+def test_what_is_neither_layer_nor_loss():
+    with pytest.raises(TypeError, match="takes a layer or a loss, not an ufunc"):
+        check_vjp(np.tanh, (), X)

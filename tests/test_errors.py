@@ -1,0 +1,171 @@
+"""Bad input, and what the message says: what was given, what was expected, what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import purenet as pn
+
+X = np.ones((4, 2), np.float32)
+T = np.zeros((4, 1), np.float32)
+NET = pn.serial(pn.dense(2, 3), pn.tanh, pn.dense(3, 1))
+PARAMS = NET.init(pn.key(0))
+DENSE = pn.dense(2, 3)
+DENSE_PARAMS = DENSE.init(pn.key(0))
+GRADS = pn.value_and_grad(NET, pn.mse)(PARAMS, X, T)[1]
+CE = pn.softmax_cross_entropy
+
+BAD = {
+    # sizes
+    "features": (lambda: NET.apply(PARAMS, X[:, :1]), ValueError, r"dense\(2, 3\) takes x of shape \(\.\.\., 2\).*\(4, 1\)"),
+    "features, its place": (lambda: NET.apply(PARAMS, X[:, :1]), ValueError, r"in layer 0, dense\(2, 3\)"),
+    "features, in vjp": (lambda: NET.vjp(PARAMS, X[:, :1]), ValueError, r"in layer 0, dense\(2, 3\)"),
+    "nested place": (
+        lambda: pn.serial(pn.tanh, NET).vjp(((), PARAMS), np.ones((4, 5), np.float32)),
+        ValueError,
+        r"in layer 0, dense\(2, 3\)\n  in layer 1, serial",
+    ),
+    "sizes that cannot fit": (lambda: pn.serial(pn.dense(2, 3), pn.dense(4, 1)), ValueError, r"takes 4 features.*\n.*layer 1"),
+    "sizes that do not fit at init": (lambda: NET.init(pn.key(0), (5,)), ValueError, "takes 2 features"),
+    "unknown size": (lambda: pn.dense(3).init(pn.key(0)), ValueError, r"write dense\(inputs, 3\), or init\(key, in_shape="),
+    "unknown size in a net": (lambda: pn.serial(pn.tanh, pn.dense(3)).init(pn.key(0)), ValueError, "how many inputs"),
+    "scalar input": (lambda: DENSE.apply(DENSE_PARAMS, np.float32(1)), TypeError, "not a float32 scalar"),
+    "0-d input": (lambda: DENSE.apply(DENSE_PARAMS, np.ones((), np.float32)), ValueError, r"x has shape \(\)"),
+    # dtypes
+    "integers": (lambda: NET.apply(PARAMS, X.astype(int)), TypeError, r"not on an int64 array.*write x\.astype\(np\.float32\)"),
+    "integers in an activation": (lambda: pn.tanh.apply((), np.ones(3, int)), TypeError, "tanh computes in floating point"),
+    "booleans": (lambda: NET.apply(PARAMS, X > 0), TypeError, "bool"),
+    "complex": (lambda: pn.tanh.apply((), X + 1j), TypeError, "complex"),
+    "float64 x": (lambda: NET.apply(PARAMS, X.astype(float)), TypeError, r"float32 params, but x is float64: write x\.astype"),
+    "a list": (lambda: NET.apply(PARAMS, [[0.0, 1.0]]), TypeError, r"takes an array, not a list: write np\.asarray"),
+    "a masked array": (lambda: pn.tanh.apply((), np.ma.ones(3)), TypeError, "takes an array"),
+    "None": (lambda: NET.apply(PARAMS, None), TypeError, "not None"),
+    # params
+    "params of another net": (lambda: NET.apply(PARAMS[:2], X), ValueError, "a tuple of 3, one for each layer, not a tuple of 2"),
+    "params of another layer": (lambda: DENSE.apply((), X), ValueError, r"DenseParams\(weight, bias\), not a tuple"),
+    "params of another dense": (
+        lambda: DENSE.apply(pn.dense(2, 5).init(pn.key(0)), X),
+        ValueError,
+        r"weight \(inputs, 3\) and bias \(3,\), not weight \(2, 5\) and bias \(5,\)",
+    ),
+    "params without a bias": (
+        lambda: DENSE.apply(pn.dense(2, 3, bias=False).init(pn.key(0)), X),
+        ValueError,
+        "bias None",
+    ),
+    "params for tanh": (lambda: pn.tanh.apply(DENSE_PARAMS, X), ValueError, r"takes params = \(\)"),
+    "grads of another net": (lambda: pn.sgd_step(PARAMS, GRADS[:2], 0.1), ValueError, "params: a tuple of 3 against a tuple of 2"),
+    "grads of another shape": (
+        lambda: pn.sgd_step(PARAMS, pn.tree.map(np.transpose, GRADS), 0.1),
+        ValueError,
+        r"params\[0\]\.weight: \(2, 3\) against \(3, 2\)",
+    ),
+    "grads that broadcast": (
+        lambda: pn.sgd_step((np.ones((2, 3)),), (np.ones(3),), 0.1),
+        ValueError,
+        r"params\[0\]: \(2, 3\) against \(3,\)",
+    ),
+    "grads with a hole": (lambda: pn.sgd_step(PARAMS, (GRADS[0], (), None), 0.1), ValueError, r"params\[2\].*None"),
+    # keys
+    "an int for a key": (lambda: NET.init(0), TypeError, r"the integer 0: write purenet\.key\(0\)"),
+    "an int for a key in training": (lambda: NET.apply(PARAMS, X, 3), TypeError, r"write purenet\.key\(3\)"),
+    "an int for a key of one layer": (lambda: DENSE.init(1), TypeError, r"write purenet\.key\(1\)"),
+    "the function for a key": (lambda: NET.init(pn.key), TypeError, r"write purenet\.key\(0\)"),
+    "a float seed": (lambda: pn.key(1.5), TypeError, "an integer seed, not a float"),
+    "a negative seed": (lambda: pn.key(-1), ValueError, "from 0 to"),
+    "a huge seed": (lambda: pn.key(2**128), ValueError, "from 0 to"),
+    "split into what?": (lambda: pn.split(pn.key(0), -1), ValueError, "n >= 0"),
+    # losses
+    "(n,) against (n, 1)": (lambda: pn.mse.apply(T, T[:, 0]), ValueError, r"y has shape \(4, 1\) and target \(4,\): reshape"),
+    "another length": (lambda: pn.mae.apply(T, T[:2]), ValueError, r"\(4, 1\) and target \(2, 1\)"),
+    "a target that is a list": (lambda: pn.mse.apply(T, [0.0]), TypeError, "mse's target takes an array, not a list"),
+    "integer y": (lambda: pn.mse.apply(np.ones(3, int), np.ones(3)), TypeError, "mse's y"),
+    "labels that are floats": (lambda: CE.apply(X, np.zeros(4)), TypeError, r"labels that are integers.*astype\(int\)"),
+    "labels beyond the classes": (lambda: CE.apply(X, np.array([0, 1, 2, 0])), ValueError, "from 0 to 1.*found 2"),
+    "negative labels": (lambda: CE.apply(X, np.array([0, 1, -1, 0])), ValueError, "found -1"),
+    "labels of another batch": (lambda: CE.apply(X, np.array([0, 1])), ValueError, r"\(4, 2\) and target \(2,\)"),
+    "probabilities beyond 1": (
+        lambda: pn.binary_cross_entropy.apply(2 * X, X),
+        ValueError,
+        "from 2 to 2: for logits there is binary_cross_entropy_with_logits",
+    ),
+    "target probabilities beyond 1": (lambda: pn.binary_cross_entropy.apply(X / 2, -X), ValueError, "target goes from -1"),
+    "hinge's targets": (lambda: pn.hinge.apply(X, 0 * X), ValueError, "targets of -1 and 1, but found 0"),
+    "an empty batch": (lambda: pn.mse.apply(X[:0], X[:0]), ValueError, "no mean over an empty batch"),
+    "an unknown reduction": (lambda: pn.mse(reduction="none"), ValueError, "'mean' or 'sum', not 'none'"),
+    "label smoothing": (lambda: CE(1.5), ValueError, "from 0 to below 1, not 1.5"),
+    "huber's delta": (lambda: pn.huber(0), ValueError, "positive delta"),
+    # gradients handed in
+    "dE/dY of another shape": (lambda: NET.vjp(PARAMS, X)[1](T[:, 0]), ValueError, r"dE/dY has shape \(4,\), but Y has shape \(4, 1\)"),
+    "dE/dY of another dtype": (lambda: NET.vjp(PARAMS, X)[1](T.astype(float)), TypeError, r"write dy\.astype\(float32\)"),
+    "dE/dY that is a number": (lambda: pn.tanh.vjp((), X)[1](1.0), TypeError, "the pullback of tanh takes an array, not a float"),
+    # building
+    "a constructor for a layer": (lambda: pn.serial(pn.dense, pn.tanh), TypeError, r"argument 0 is a function, not a layer: write dense\(\.\.\.\)"),
+    "a list of layers": (lambda: pn.serial([pn.tanh]), TypeError, r"write serial\(\*layers\)"),
+    "a string for a layer": (lambda: pn.serial("tanh"), TypeError, "argument 0 is a str, not a layer"),
+    "a layer called as a function": (lambda: NET(PARAMS, X), TypeError, r"write layer\.apply\(params, x\)"),
+    "no sizes": (lambda: pn.dense(), TypeError, r"\(in, out\) or \(out\), not 0 sizes"),
+    "a size of 0": (lambda: pn.dense(2, 0), ValueError, "positive integers, not 0"),
+    "a size that is a float": (lambda: pn.dense(2.0, 3), ValueError, "positive integers, not 2.0"),
+    "reshape to another size": (lambda: pn.reshape(5).apply((), X), ValueError, r"cannot hold an example of shape \(2,\)"),
+    "reshape with two unknowns": (lambda: pn.reshape(-1, -1), ValueError, "only one size"),
+    "swapped net and loss": (lambda: pn.value_and_grad(pn.mse, NET), TypeError, "takes a layer and a loss"),
+    "a function for a loss": (lambda: pn.value_and_grad(NET, np.mean), TypeError, "takes a layer and a loss"),
+    "activation of a number": (lambda: pn.activation(1, np.cos), TypeError, "takes a function and its derivative"),
+    "an initializer without its parentheses": (
+        lambda: pn.dense(2, 3, weight_init=pn.initializers.normal).init(pn.key(0)),
+        TypeError,
+        "needs parentheses",
+    ),
+    "an initializer of another shape": (
+        lambda: pn.dense(2, 3, weight_init=lambda key, shape: np.ones(2, np.float32)).init(pn.key(0)),
+        ValueError,
+        r"asked its initializer for shape \(2, 3\), but got a float32 array of shape \(2,\)",
+    ),
+    "fans of a vector": (lambda: pn.initializers.he_normal(pn.key(0), (3,)), ValueError, "has no fans"),
+    "a negative std": (lambda: pn.initializers.normal(-1.0), ValueError, "a positive number"),
+    "prelu's channels": (lambda: pn.prelu(3).init(pn.key(0), (2,)), ValueError, r"takes 3 channels.*\(2,\)"),
+    # trees
+    "unflatten too few": (lambda: pn.tree.unflatten(pn.tree.flatten((1, 2))[1], [1]), ValueError, "has 2 leaves, but 1"),
+    "unravel another size": (lambda: pn.tree.ravel(PARAMS)[1](np.ones(3)), ValueError, r"shape \(13,\), not \(3,\)"),
+    "map over other keys": (lambda: pn.tree.map(max, {"a": 1}, {"b": 1}), ValueError, r"keys \['a'\] against \['b'\]"),
+    "map over other types": (lambda: pn.tree.map(max, (1,), [1]), ValueError, "tree: a tuple of 1 against a list of 1"),
+    "map over another depth": (lambda: pn.tree.map(max, (1, (2,)), (1, 2)), ValueError, r"tree\[1\]: a tuple of 1 against an int"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_says_what_to_do(name):
+    call, error, message = BAD[name]
+    with pytest.raises(error, match=f"(?s){message}"):
+        call()
+
+
+def nan_at(tree, path):
+    return pn.tree.unflatten(
+        pn.tree.flatten(tree)[1],
+        [np.where(np.ones_like(leaf), np.nan, leaf) if at == path else leaf for at, leaf in pn.tree.items(tree)],
+    )
+
+
+def test_nan_in_the_loss_names_what_was_nan_first():
+    evaluate = pn.value_and_grad(NET, pn.mse, check_finite=True)
+    assert np.isfinite(evaluate(PARAMS, X, T)[0])
+    with pytest.raises(ValueError, match="mse is nan: x is not finite"):
+        evaluate(PARAMS, X * np.float32(np.nan), T)
+    with pytest.raises(ValueError, match="mse is nan: target is not finite"):
+        evaluate(PARAMS, X, T * np.float32(np.nan))
+    with pytest.raises(ValueError, match=r"params\[2\].weight is not finite"):
+        evaluate(nan_at(PARAMS, "[2].weight"), X, T)
+    overflowing = pn.serial(pn.dense(2, 3), pn.serial(pn.activation(np.exp, np.exp)), pn.dense(3, 1))
+    params = overflowing.init(pn.key(0), (2,))
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(ValueError, match=r"the output of net\[1\]\[0\], activation\(exp, exp\), is not finite"),
+    ):
+        pn.value_and_grad(overflowing, pn.mse, check_finite=True)(params, 1e3 * X, T)
+
+
+def test_without_the_check_nan_passes_through():
+    assert np.isnan(pn.value_and_grad(NET, pn.mse)(PARAMS, X * np.float32(np.nan), T)[0])

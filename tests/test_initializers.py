@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import purenet as pn
+from purenet import initializers as init
+
+KEY = pn.key(0)
+DENSE, CONV = (300, 200), (3, 3, 40, 50)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fans"),
+    [((784, 128), (784, 128)), ((3, 3, 16, 32), (144, 288)), ((5, 1, 6), (5, 30)), ((2, 2, 2, 4, 8), (32, 64))],
+)
+def test_fans(shape, fans):
+    assert init.fans(shape) == fans
+
+
+@pytest.mark.parametrize("shape", [DENSE, CONV])
+@pytest.mark.parametrize(
+    ("initializer", "variance"),
+    [
+        (init.glorot_uniform, lambda i, o: 2 / (i + o)),
+        (init.glorot_normal, lambda i, o: 2 / (i + o)),
+        (init.he_uniform, lambda i, o: 2 / i),
+        (init.he_normal, lambda i, o: 2 / i),
+        (init.lecun_uniform, lambda i, o: 1 / i),
+        (init.lecun_normal, lambda i, o: 1 / i),
+        (init.variance_scaling(3.0, "fan_out", "normal"), lambda i, o: 3 / o),
+        (init.normal(0.3), lambda i, o: 0.09),
+        (init.uniform(0.3), lambda i, o: 0.03),
+        (init.truncated_normal(0.3), lambda i, o: 0.09 * 0.7737413),
+    ],
+)
+def test_variance(initializer, variance, shape):
+    w = initializer(KEY, shape)
+    assert w.shape == shape
+    assert w.dtype == np.float32
+    assert not w.flags.writeable
+    expected = variance(*init.fans(shape))
+    assert abs(w.mean()) < 5 * math.sqrt(expected / w.size)
+    assert abs(w.var() / expected - 1) < 0.03
+
+
+def test_uniform_bounds():
+    limit = math.sqrt(6 / 500)
+    assert np.abs(init.glorot_uniform(KEY, DENSE)).max() <= np.float32(limit)
+
+
+def test_names_of_the_field():
+    assert init.xavier_uniform is init.glorot_uniform
+    assert init.kaiming_normal is init.he_normal
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (2, 3, 4), (1, 1)])
+def test_orthogonal(shape):
+    w = init.orthogonal(2.0)(KEY, shape, np.float64).reshape(-1, shape[-1])
+    gram = w.T @ w if w.shape[0] >= w.shape[1] else w @ w.T
+    np.testing.assert_allclose(gram, 4 * np.eye(len(gram)), atol=1e-12)
+
+
+def test_constants():
+    np.testing.assert_array_equal(init.zeros(KEY, (2,)), [0, 0])
+    np.testing.assert_array_equal(init.ones(KEY, (2,)), [1, 1])
+    np.testing.assert_array_equal(init.constant(0.5)(KEY, (2,)), [0.5, 0.5])
+
+
+def test_dense_takes_other_initializers():
+    params = pn.dense(4, 3, weight_init=init.ones, bias_init=init.constant(2.0)).init(KEY)
+    np.testing.assert_array_equal(params.weight, np.ones((4, 3)))
+    np.testing.assert_array_equal(params.bias, [2, 2, 2])

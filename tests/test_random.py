@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import purenet as pn
+from purenet import random
+
+# Drawn once and pinned: any platform and any NumPy from 2.0 must give these bits.
+PINNED = {
+    "split": lambda key: [k.value for k in random.split(key, 2)],
+    "uniform float32": lambda key: random.uniform(key, (3,)).view(np.uint32).tolist(),
+    "uniform float64": lambda key: random.uniform(key, (3,), -1.0, 1.0, np.float64).view(np.uint64).tolist(),
+    "normal float32": lambda key: random.normal(key, (4,)).view(np.uint32).tolist(),
+    "normal float64": lambda key: random.normal(key, (4,), np.float64).view(np.uint64).tolist(),
+    "truncated normal": lambda key: random.truncated_normal(key, (3,)).view(np.uint32).tolist(),
+    "bernoulli": lambda key: random.bernoulli(key, 0.3, (12,)).astype(int).tolist(),
+    "permutation": lambda key: random.permutation(key, 8).tolist(),
+}
+VALUES = {
+    0: {
+        "split": [228566938027350531518154623208366831806, 58821459621399263219314985506587774273],
+        "uniform float32": [1024347520, 1010642560, 1058842821],
+        "uniform float64": [13830346447821588170, 13826203092168267216, 13828547185889287158],
+        "normal float32": [3222365837, 3207825978, 3214673803, 1042681933],
+        "normal float64": [13835670283956705008, 13827864256724068081, 13831540654761741535, 4595010866432956378],
+        "truncated normal": [3219782997, 3207201627, 3213932642],
+        "bernoulli": [1, 1, 0, 1, 0, 1, 1, 0, 0, 0, 0, 1],
+        "permutation": [0, 2, 1, 5, 4, 3, 6, 7],
+    },
+    2024: {
+        "split": [337567102275406484941280461220687493633, 318526756736473922044662978592594230568],
+        "uniform float32": [1049513900, 1061225236, 1047335364],
+        "uniform float64": [4602750034420812276, 4599207554153554488, 4604129179745147056],
+        "normal float32": [1060101660, 1053448166, 1064618160, 1064461337],
+        "normal float64": [4604363011197310443, 4600790943780607103, 4606787788817848537, 4606703595156634546],
+        "truncated normal": [1059493890, 1052814713, 1063646070],
+        "bernoulli": [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0],
+        "permutation": [7, 6, 4, 1, 5, 0, 3, 2],
+    },
+    170141183460469231731687303715884105729: {
+        "split": [323322461527474937554980982804119229165, 121089767885432142210682493169920363341],
+        "uniform float32": [1034595352, 1055005106, 1049903720],
+        "uniform float64": [13816452449555535104, 13828292900543100852, 13829561756266003254],
+        "normal float32": [3189141260, 3214076052, 3217846893, 1054960621],
+        "normal float64": [13817832975157578939, 13831219739567000640, 13833244194545858581, 4601602936618412042],
+        "truncated normal": [3188689660, 3213414016, 3216503295],
+        "bernoulli": [1, 0, 1, 1, 0, 1, 0, 0, 1, 0, 0, 0],
+        "permutation": [2, 1, 6, 7, 0, 4, 5, 3],
+    },
+}
+
+
+@pytest.mark.parametrize("name", PINNED)
+@pytest.mark.parametrize("seed", VALUES)
+def test_the_same_numbers_everywhere(seed, name):
+    assert PINNED[name](pn.key(seed)) == VALUES[seed][name]
+
+
+def test_keys_are_values():
+    assert pn.key(3) == pn.key(3)
+    assert hash(pn.key(3)) == hash(pn.key(np.int64(3)))
+    assert repr(pn.key(3)) == "key(3)"
+    assert eval(repr(pn.split(pn.key(0))[0]), {"key": pn.key}) == pn.split(pn.key(0))[0]
+    with pytest.raises(AttributeError):
+        pn.key(3).value = 4
+
+
+def test_no_two_splits_are_alike():
+    level = [pn.key(seed) for seed in range(20)]
+    seen = set(level)
+    for _ in range(3):
+        level = [child for key in level for child in pn.split(key, 8)]
+        assert not seen & set(level)
+        seen |= set(level)
+    assert len(seen) == 20 * (1 + 8 + 64 + 512)
+
+
+def test_split_does_not_depend_on_how_many():
+    assert pn.split(pn.key(1), 2) == pn.split(pn.key(1), 5)[:2]
+
+
+def test_each_layer_gets_its_own_key():
+    params = pn.serial(pn.dense(3, 3), pn.dense(3, 3), pn.serial(pn.dense(3, 3))).init(pn.key(0))
+    weights = [params[0].weight, params[1].weight, params[2][0].weight]
+    assert not any(np.array_equal(a, b) for i, a in enumerate(weights) for b in weights[:i])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_samples_have_the_moments_of_their_distribution(dtype):
+    n = 200_000
+    tolerance = 5 / math.sqrt(n)
+    u, z, t = (f(pn.key(4), (n,), dtype=dtype) for f in (random.uniform, random.normal, random.truncated_normal))
+    assert u.dtype == z.dtype == t.dtype == dtype
+    assert abs(u.mean() - 0.5) < tolerance
+    assert abs(u.var() - 1 / 12) < tolerance
+    assert abs(z.mean()) < tolerance
+    assert abs(z.var() - 1) < 2 * tolerance
+    assert abs((z**4).mean() - 3) < 20 * tolerance
+    assert abs(t.mean()) < tolerance
+    assert abs(t.var() - 0.7737413) < tolerance  # 1 − 2·2φ(2) / (Φ(2) − Φ(−2))
+    assert np.abs(t).max() <= 2
+    assert abs(random.bernoulli(pn.key(5), 0.3, (n,)).mean() - 0.3) < tolerance
+    assert abs(np.corrcoef(z[:-1], z[1:])[0, 1]) < tolerance
+
+
+def test_the_ends_of_uniform():
+    u = random.uniform(pn.key(0), (100_000,), -1.0, 1.0)
+    assert u.min() >= -1
+    assert u.max() < 1
+    assert random.bernoulli(pn.key(0), 1.0, (1000,)).all()
+    assert not random.bernoulli(pn.key(0), 0.0, (1000,)).any()
+
+
+def test_shapes():
+    for shape in [(), (0,), (1,), (3, 0, 2), (2, 3)]:
+        for sample in (random.uniform, random.normal, random.truncated_normal):
+            draw = sample(pn.key(0), shape)
+            assert type(draw) is np.ndarray
+            assert draw.shape == shape
+    assert sorted(random.permutation(pn.key(0), 100)) == list(range(100))
+
+
+def test_no_global_state_is_touched():
+    before = np.random.get_state()[1].tobytes()  # noqa: NPY002 (it is only looked at)
+    pn.serial(pn.dense(3, 3)).init(pn.key(0))
+    assert np.random.get_state()[1].tobytes() == before  # noqa: NPY002

@@ -9,7 +9,7 @@ E, grads = pn.value_and_grad(net, pn.mse)(params, x, target)
 params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old ones are untouched
 """
 
-from purenet import data, initializers, random, testing, tree
+from purenet import data, initializers, plotting, random, testing, tree
 from purenet.combinators import serial
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
 from purenet.layers.activations import (
@@ -114,6 +114,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     # modules
     "data",
     "initializers",
+    "plotting",
     "random",
     "testing",
     "tree",

@@ -12,13 +12,15 @@ a gradient can change a parameter: params are read-only arrays, and `sgd_step` a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, overload
+
+from typing_extensions import TypeVar
 
 from purenet.arrays import Shape
 from purenet.random import Key
 
-P = TypeVar("P")
-S = TypeVar("S")
+P = TypeVar("P", default=Any)
+S = TypeVar("S", default=Any)
 P_co = TypeVar("P_co", covariant=True)
 P_in = TypeVar("P_in", contravariant=True)
 Options = ParamSpec("Options")

@@ -19,7 +19,7 @@ RELATIVE, ABSOLUTE = 1e-6, 1e-9
 
 
 def check_vjp(
-    rule: Layer[Any] | Loss, first: Any, second: Any, key: Key | None = None, *, differences: bool = True
+    layer: Layer[Any] | Loss, params: Any, x: Any, key: Key | None = None, *, differences: bool = True
 ) -> None:
     """Check a layer at (params, x), or a loss at (y, target), against the contract; AssertionError says what is wrong.
 
@@ -44,12 +44,12 @@ def check_vjp(
     AssertionError: wrong: dx is not the derivative of apply, in 2 of 2 entries; worst at dx[0, 0]:
         the rule gives -0.3789, differences -0.1895 (the rule is 2 times the derivative everywhere: is a factor wrong?)
     """
-    if isinstance(rule, Layer):
-        point = _layer_at(rule, first, second, key)
-    elif isinstance(rule, Loss):
-        point = _loss_at(rule, first, second)
+    if isinstance(layer, Layer):
+        point = _layer_at(layer, params, x, key)
+    elif isinstance(layer, Loss):
+        point = _loss_at(layer, y=params, target=x)
     else:
-        raise TypeError(f"check_vjp takes a layer or a loss, not {describe(rule)}")
+        raise TypeError(f"check_vjp takes a layer or a loss, not {describe(layer)}")
     _check_forward(point, point.inputs)
     for dtype in (np.float32, np.float64):
         inputs = _copy(point.inputs, dtype)
@@ -58,8 +58,8 @@ def check_vjp(
     _check_linear(point, inputs, y)
     if differences:
         _check_derivative(point, inputs, y)
-    if isinstance(rule, Layer):
-        _check_declared(rule, first, second, y)
+    if isinstance(layer, Layer):
+        _check_declared(layer, params, x, y)
 
 
 class _Point(NamedTuple):

@@ -1,0 +1,57 @@
+"""What `import purenet` brings, and what it must not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import purenet as pn
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_import_brings_numpy_and_the_standard_library_alone():
+    code = (
+        "import sys, purenet\n"
+        "top = {name.split('.')[0] for name in sys.modules}\n"
+        "print(sorted(top - set(sys.stdlib_module_names) - {'numpy', 'typing_extensions', 'purenet', '__main__'}))"
+    )
+    printed = subprocess.run([sys.executable, "-I", "-S", "-c", f"import sys; sys.path = {sys.path!r}\n{code}"],
+                             check=True, capture_output=True, text=True).stdout  # fmt: skip
+    loaded = [name for name in eval(printed) if not name.startswith(("_", "cython", "sitecustomize", "mkl"))]
+    assert loaded == []
+
+
+def test_public_names_exist_once():
+    assert len(pn.__all__) == len(set(pn.__all__))
+    assert all(hasattr(pn, name) for name in pn.__all__)
+
+
+def test_every_public_thing_has_a_docstring():
+    assert all(getattr(pn, name).__doc__ for name in pn.__all__)
+    # a preset's docstring is that of the function that makes it, not that of its class
+    assert pn.tanh.__doc__ != pn.Layer.__doc__
+    assert pn.mse.__doc__ != pn.Loss.__doc__
+
+
+def test_only_the_agreed_names_stand_at_the_root():
+    agreed = {"purenet", "tests", "benchmarks", "pyproject.toml", "README.md", "LICENSE"}
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    names = {line.split("/")[0] for line in tracked.splitlines()}
+    assert {name for name in names if not name.startswith(".")} <= agreed
+
+
+def test_imports_run_downstairs():
+    """A layer knows no optimizer, core knows no layer."""
+    floors = {"arrays": 0, "random": 1, "tree": 1, "special": 1, "core": 2, "initializers": 2, "introspection": 3,
+              "layers": 3, "losses": 3, "combinators": 3, "optimizers": 3, "data": 3, "plotting": 3, "training": 4,
+              "testing": 4, "examples": 5}  # fmt: skip
+    for path in (ROOT / "purenet").rglob("*.py"):
+        here = path.relative_to(ROOT / "purenet").parts[0].removesuffix(".py")
+        if here == "__init__":
+            continue
+        for line in path.read_text().splitlines():
+            if line.startswith("from purenet.") and here != "examples":
+                there = line.split()[1].split(".")[1]
+                assert there == here or floors[there] <= floors[here], f"{path}: {line}"

@@ -1,0 +1,39 @@
+"""The README is true: its snippets run, and the names it lists are the names there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import purenet as pn
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_snippets_run_one_after_another(capsys):
+    names: dict[str, object] = {}
+    for snippet in SNIPPETS:
+        exec(compile(snippet, "README.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert "[[0.]\n [1.]\n [1.]\n [0.]]" in printed.replace("-0.", "0.").replace("[ ", "[")
+    assert "output array is read-only" in printed
+
+
+def test_the_message_that_is_shown_is_the_message():
+    names: dict[str, object] = {}
+    definition = next(s for s in SNIPPETS if "def scale" in s)
+    wrong = definition.replace("(dy * x).sum(axis=0)", "(dy * x).sum(axis=0) / 2")
+    exec(f"import numpy as np, purenet as pn\n{wrong}", names)
+    layer = names["scale"](3)
+    with pytest.raises(AssertionError) as caught:
+        pn.testing.check_vjp(layer, layer.init(pn.key(0)), pn.random.normal(pn.key(1), (5, 3)))
+    shown = re.search(r"```text\n(AssertionError.*?)```", README, flags=re.DOTALL).group(1)
+    assert f"AssertionError: {caught.value}".split() == shown.split()
+
+
+def test_every_public_name_is_in_the_readme():
+    named = set(re.findall(r"`(\w+)", README)) | set(re.findall(r"pn\.(\w+)", README))
+    assert not set(pn.__all__) - named - {"Pullback", "Key", "preset"}

@@ -37,7 +37,7 @@ def train(seed: int, batch: int = 1, epochs: int = 10_000, lr: float = 0.1, verb
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=1, choices=[1, 2, 4], help="samples a step")
-    parser.add_argument("--seed", type=int, default=0, help="the seed of the random key")
+    parser.add_argument("--seed", type=int, default=1, help="the seed of the random key")
     parser.add_argument("--keys", type=int, help="train with this many keys, and count")
     parser.add_argument(
         "--plot", default="xor.png", help="where to draw (needs the extra: pip install 'purenet[plot]')"

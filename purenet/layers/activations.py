@@ -29,17 +29,19 @@ def without_params(name: str, rule: Rule) -> Layer[NoParams]:
     def check(params: NoParams, x: Any) -> Any:
         if params != ():
             raise ValueError(f"{name} has no parameters: it takes params = (), not {describe(params)}")
-        return np if type(x) is np.ndarray and x.dtype.kind == "f" else floating(x, name)
+        return floating(x, name)
 
     def apply(params: NoParams, x: Any, key: Key | None = None) -> Any:
         return rule(check(params, x), x)[0]
 
     def vjp(params: NoParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[NoParams]]:
-        y, pull = rule(check(params, x), x)
+        plain = params == () and type(x) is np.ndarray and x.dtype.kind == "f"
+        y, pull = rule(np if plain else check(params, x), x)
         shape, dtype = x.shape, x.dtype
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[NoParams, Any]:
-            match(dy, shape, dtype, name)
+            if type(dy) is not np.ndarray or dy.shape != shape or dy.dtype is not dtype:
+                match(dy, shape, dtype, name)
             return (), pull(dy) if wrt_x else None
 
         return y, pullback

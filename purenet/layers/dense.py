@@ -87,7 +87,8 @@ def dense(
         y_shape, dtype = y.shape, y.dtype
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[DenseParams, Any]:
-            match(dy, y_shape, dtype, name)
+            if type(dy) is not np.ndarray or dy.shape != y_shape or dy.dtype is not dtype:
+                match(dy, y_shape, dtype, name)
             flat = x
             if x.ndim != 2:
                 flat, dy = rows(x), rows(dy)

@@ -158,12 +158,19 @@ def preset(make: Callable[..., Any]) -> Any:
     The value gets a class of its own, which carries the docstring and the signature of `make`.
     """
     value = make()
+    kind: Any = Layer if isinstance(value, Layer) else Loss
+
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        if args and hasattr(args[0], "shape"):  # called on an array: not to set options, but to run it
+            return kind.__call__(self)
+        return make(*args, **options)
+
     body = {
         "__slots__": (),
         "__doc__": make.__doc__,
         "__module__": make.__module__,
         "__wrapped__": staticmethod(make),
-        "__call__": lambda self, *args, **options: make(*args, **options),
+        "__call__": call,
     }
     base = LayerPreset if isinstance(value, Layer) else LossPreset
     return type(make.__name__, (base,), body)(*value)

@@ -43,11 +43,14 @@ def _loss(
         total, pull = rule(xp, y, target)
         return total / count, pull, count
 
+    def apply(y: Any, target: Any) -> Any:
+        return evaluate(y, target)[0]
+
     def vjp(y: Any, target: Any) -> tuple[Any, LossPullback]:
         E, pull, count = evaluate(y, target)
         return E, lambda dE=1.0: pull(weak(dE) / count)
 
-    return Loss(lambda y, target: evaluate(y, target)[0], vjp, full_name)
+    return Loss(apply, vjp, full_name)
 
 
 def _same_shape(y: Any, target: Any, name: str) -> tuple[Any, Any]:

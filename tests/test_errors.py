@@ -105,6 +105,8 @@ BAD = {
     "a list of layers": (lambda: pn.serial([pn.tanh]), TypeError, r"write serial\(\*layers\)"),
     "a string for a layer": (lambda: pn.serial("tanh"), TypeError, "argument 0 is a str, not a layer"),
     "a layer called as a function": (lambda: NET(PARAMS, X), TypeError, r"write layer\.apply\(params, x\)"),
+    "an activation called as a function": (lambda: pn.tanh(X), TypeError, "tanh is a layer, which is a value"),
+    "a loss called as a function": (lambda: pn.mse(T, T), TypeError, r"mse is a loss.*write loss\.apply\(y, target\)"),
     "no sizes": (lambda: pn.dense(), TypeError, r"\(in, out\) or \(out\), not 0 sizes"),
     "a size of 0": (lambda: pn.dense(2, 0), ValueError, "positive integers, not 0"),
     "a size that is a float": (lambda: pn.dense(2.0, 3), ValueError, "positive integers, not 2.0"),

@@ -68,6 +68,11 @@ def small_conv_free_net() -> pn.Layer[Any]:
     return pn.serial(pn.reshape(2, 3), pn.dense(4), pn.gelu, pn.flatten, pn.serial(pn.dense(3), pn.softmax))
 
 
+def _of_any_engine(name: str) -> Any:
+    """The function of this name, of the array's own namespace."""
+    return lambda x: getattr(x.__array_namespace__(), name)(x)
+
+
 LAYERS: dict[str, list[Case]] = {
     "dense": [
         *(Case(pn.dense(5, 3), x) for x in layouts(normal(4, 5))),
@@ -91,7 +96,7 @@ LAYERS: dict[str, list[Case]] = {
         Case(pn.reshape(-1, 2), normal(3, 4, 3)),
         Case(pn.reshape(4), normal(1, 2, 2)),
     ],
-    "activation": elementwise(pn.activation(np.sin, np.cos)),
+    "activation": elementwise(pn.activation(*(_of_any_engine(name) for name in ("sin", "cos")))),
     "identity": elementwise(pn.identity),
     "tanh": elementwise(pn.tanh),
     "sigmoid": elementwise(pn.sigmoid),

@@ -317,10 +317,11 @@ def mish() -> Layer[NoParams]:
     """
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        n = xp.exp(xp.minimum(x, 20))  # at 20 and beyond, t is 1 in float64 too
+        bounded = xp.minimum(x, 20)  # at 20 and beyond, t is 1 and its derivative nothing beside it, in float64 too
+        n = xp.exp(bounded)
         m = n * (n + 2)
         t = m / (m + 2)
-        return x * t, lambda dy: dy * (t + x * (4 * n * (n + 1) / ((m + 2) * (m + 2))))
+        return x * t, lambda dy: dy * (t + bounded * (4 * n * (n + 1) / ((m + 2) * (m + 2))))
 
     return without_params("mish", rule)
 

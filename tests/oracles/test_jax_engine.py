@@ -1,0 +1,104 @@
+"""Every layer and loss of the catalogue under JAX: the same numbers under jit, and jax.grad agrees with our rule."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import purenet as pn
+from tests.catalogue import LAYER_CASES, LOSS_CASES, layer_id, loss_id
+
+each_layer = pytest.mark.parametrize("case", [case for _, case in LAYER_CASES], ids=map(layer_id, LAYER_CASES))
+each_loss = pytest.mark.parametrize("case", [case for _, case in LOSS_CASES], ids=map(loss_id, LOSS_CASES))
+each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+
+def is_float(leaf):
+    return jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
+def cast(tree, dtype):
+    return pn.tree.map(lambda leaf: leaf.astype(dtype) if is_float(leaf) else leaf, tree)
+
+
+def to_jax(tree):
+    return pn.tree.map(jnp.asarray, tree)
+
+
+def agree(ours, theirs, dtype, what):
+    """Two trees hold the same numbers to rounding, relative to the largest entry of all (a leaf may cancel to 0)."""
+    tolerance = 2e-5 if dtype is np.float32 else 1e-11
+    largest = max((np.abs(np.asarray(leaf)).max(initial=0) for leaf in pn.tree.leaves(ours)), default=0)
+    pn.tree.check_same(ours, theirs, what)
+    for (path, a), b in zip(pn.tree.items(ours, what), pn.tree.leaves(theirs), strict=True):
+        assert a.dtype == b.dtype, path
+        np.testing.assert_allclose(b, a, rtol=tolerance, atol=tolerance * largest, err_msg=path)
+
+
+def without_buffers(tree):
+    """A buffer's next value stands where its gradient would: JAX has none to compare it with."""
+    return pn.tree.map(lambda leaf: 0 * leaf.value if isinstance(leaf, pn.Buffer) else leaf, tree, leaf_type=pn.Buffer)
+
+
+@each_layer
+@each_dtype
+def test_layer(case, dtype):
+    params, x = cast(case.params, dtype), cast(case.x, dtype)
+    y, pullback = case.layer.vjp(params, x, case.key)
+    dy = pn.tree.map(lambda leaf: np.cos(np.arange(leaf.size, dtype=dtype)).reshape(leaf.shape), y)
+    dparams, dx = pullback(dy)
+
+    @jax.jit
+    def run(params, x, dy):
+        value, pullback = case.layer.vjp(params, x, case.key)
+        return case.layer.apply(params, x, case.key), value, pullback(dy), pullback(dy, wrt_x=False)[0]
+
+    applied, value, gradients, alone = run(*to_jax((params, x, dy)))
+    agree(y, applied, dtype, "y of apply")
+    agree(y, value, dtype, "y of vjp")
+    agree((dparams, dx), gradients, dtype, "gradients")
+    agree(dparams, alone, dtype, "dparams")
+    if case.differences:
+        leaves, structure = pn.tree.flatten(x)
+        floats = [leaf if is_float(leaf) else None for leaf in leaves]
+
+        @jax.jit
+        def differentiate(params, floats, dy):
+            def f(params, floats):
+                pairs = zip(floats, leaves, strict=True)
+                x = pn.tree.unflatten(structure, [jnp.asarray(b) if a is None else a for a, b in pairs])
+                return case.layer.apply(params, x, case.key)
+
+            return jax.vjp(f, params, floats)[1](dy)
+
+        in_jax = differentiate(*to_jax((params, floats, dy)))
+        ours = (without_buffers(dparams), pn.tree.leaves(dx))
+        agree(ours, (without_buffers(in_jax[0]), pn.tree.leaves(in_jax[1])), dtype, "gradients by jax.vjp")
+
+
+@each_loss
+@each_dtype
+def test_loss(case, dtype):
+    y, target = cast(case.y, dtype), cast(case.target, dtype)
+    E, pullback = case.loss.vjp(y, target)
+
+    @jax.jit
+    def run(y, target):
+        value, pullback = case.loss.vjp(y, target)
+        return case.loss.apply(y, target), value, pullback(), jax.grad(case.loss.apply)(y, target)
+
+    applied, value, dy, in_jax = run(*to_jax((y, target)))
+    agree(E, applied, dtype, "E of apply")
+    agree(E, value, dtype, "E of vjp")
+    agree(pullback(), dy, dtype, "dE/dY")
+    agree(pullback(), in_jax, dtype, "dE/dY by jax.grad")
+
+
+def test_integers_and_buffers_are_compared_as_they_should():
+    """The comparison itself: gradients of another value, dtype or structure must not pass."""
+    a = (np.ones(3, np.float32),)
+    for wrong in ((np.ones(3, np.float32) * 1.001,), (np.ones(3),), (np.ones(4, np.float32),), ()):
+        with pytest.raises((AssertionError, ValueError)):
+            agree(a, wrong, np.float32, "tree")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import purenet as pn
+from tests.catalogue_windows import window_cases
 
 
 class Case(NamedTuple):
@@ -91,6 +92,7 @@ LAYERS: dict[str, list[Case]] = {
         Case(pn.reshape(-1, 2), normal(3, 4, 3)),
         Case(pn.reshape(4), normal(1, 2, 2)),
     ],
+    **window_cases(Case, normal, layouts),
     "activation": elementwise(pn.activation(np.sin, np.cos)),
     "identity": elementwise(pn.identity),
     "tanh": elementwise(pn.tanh),

@@ -9,7 +9,7 @@ from purenet.arrays import Array, Shape, describe, floating, match, sum_leading
 from purenet.core import Layer, Pullback, called
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
 from purenet.layers.correlate import correlate, correlate_weight, spread, transposed
-from purenet.layers.windows import AXES, Padding, Windows, check_rank, pairs, per_axis, window_size
+from purenet.layers.windows import Padding, Windows, axes_of, check_rank, pairs, per_axis, window_size
 from purenet.random import Key, split
 
 
@@ -202,7 +202,7 @@ def _layer(
             maker, given = name.split("(")[0], f"{outputs}, {size}"
             raise ValueError(
                 f"{name} does not know how many channels it is given: "
-                f"write {maker}(channels, {given}), or init(key, in_shape={AXES[dims].replace('batch, ', '')})"
+                f"write {maker}(channels, {given}), or init(key, in_shape={axes_of(dims).replace('batch, ', '')})"
             )
         weight_key, bias_key = split(key)
         weight = draw(weight_init, weight_key, (*size, channels // groups, outputs), name)
@@ -217,7 +217,7 @@ def _layer(
                 f"{name} takes ConvParams(weight, bias), not {describe(params)}. Are these of another net?"
             )
         if x.ndim != dims + 2:
-            raise ValueError(f"{name} takes x of shape {AXES[dims]}, not {describe(x)}")
+            raise ValueError(f"{name} takes x of shape {axes_of(dims)}, not {describe(x)}")
         weight, b = params
         wanted = (*size, x.shape[-1] // groups, outputs)
         if inputs not in (None, x.shape[-1]) or x.shape[-1] % groups or tuple(weight.shape) != wanted:

@@ -31,7 +31,7 @@ def upsample(scale: int | Sequence[int], method: Literal["nearest", "bilinear"] 
     name = called("upsample", scale, method=(method, "nearest"))
     if method not in ("nearest", "bilinear"):
         raise ValueError(f'upsample takes a method of "nearest" or "bilinear", not {method!r}')
-    dims = None if isinstance(scale, int) else len(scale)
+    dims = len(scale) if isinstance(scale, tuple | list) else None
     per_axis(name, "scale", scale, dims or 1)
 
     def scales(in_shape: Shape) -> Shape:
@@ -111,7 +111,7 @@ def pad(width: int | Sequence[int | Pair]) -> Layer[NoParams]:
     name = called("pad", width)
     if isinstance(width, str):
         raise ValueError(f"pad takes an int, or for each axis an int or a pair (low, high), not {width!r}")
-    dims = None if isinstance(width, int) else len(width)
+    dims = len(width) if isinstance(width, tuple | list) else None
 
     def ends(in_dims: int) -> tuple[Pair, ...]:
         return pairs(name, width, in_dims)  # type: ignore[return-value]  # "same" is excluded above

@@ -18,11 +18,7 @@ Pair = tuple[int, int]
 Padding = Literal["valid", "same"] | int | Sequence[int | Pair]
 Rule = Callable[[Any, Any], tuple[Any, Callable[[Any], Any]]]
 
-AXES = {
-    1: "(batch, length, channels)",
-    2: "(batch, height, width, channels)",
-    3: "(batch, depth, height, width, channels)",
-}
+AXES = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
 
 def window_size(who: str, what: str, given: int | Sequence[int]) -> Shape:
@@ -101,11 +97,16 @@ class Windows(NamedTuple):
         return tuple((n - r) // s + 1 for n, r, s in zip(full, self.reach, self.stride, strict=True)), padding
 
 
+def axes_of(dims: int | None) -> str:
+    """What the axes of x mean, for error messages."""
+    return f"(batch, {AXES.get(dims or 0, '*space')}, channels)"
+
+
 def check_rank(who: str, in_shape: Shape, dims: int) -> None:
     """Check the number of axes of an input shape, batch left out."""
     if len(in_shape) != dims + 1:
         raise ValueError(
-            f"{who} takes x of shape {AXES[dims]}, so an in_shape of {dims + 1} sizes, but got {tuple(in_shape)}"
+            f"{who} takes x of shape {axes_of(dims)}, so an in_shape of {dims + 1} sizes, but got {tuple(in_shape)}"
             f"{' (without the batch)' if len(in_shape) != dims + 2 else ': leave the batch out'}"
         )
 
@@ -171,8 +172,7 @@ def spatial(name: str, rule: Rule, target: Callable[[Shape], Shape], dims: int |
             raise ValueError(f"{name} has no parameters: it takes params = (), not {describe(params)}")
         xp = floating(x, name)
         if x.ndim < 3 if dims is None else x.ndim != dims + 2:
-            axes = "(batch, *space, channels)" if dims is None else AXES[dims]
-            raise ValueError(f"{name} takes x of shape {axes}, not {describe(x)}")
+            raise ValueError(f"{name} takes x of shape {axes_of(dims)}, not {describe(x)}")
         target(tuple(x.shape[1:]))
         return xp
 

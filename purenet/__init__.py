@@ -37,7 +37,10 @@ from purenet.layers.activations import (
     softsign,
     tanh,
 )
+from purenet.layers.conv import conv, conv_transpose
 from purenet.layers.dense import dense
+from purenet.layers.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
+from purenet.layers.resize import pad, upsample
 from purenet.layers.shape import flatten, reshape
 from purenet.losses import (
     binary_cross_entropy,
@@ -77,6 +80,15 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "flatten",
     "reshape",
     "activation",
+    # images, sequences and volumes
+    "conv",
+    "conv_transpose",
+    "max_pool",
+    "avg_pool",
+    "global_avg_pool",
+    "global_max_pool",
+    "upsample",
+    "pad",
     # activations
     "identity",
     "tanh",

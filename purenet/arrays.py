@@ -114,7 +114,7 @@ def sum_leading(x: Any) -> Any:
     x = x if x.ndim == 2 else rows(x)
     if type(x) is not np.ndarray:
         return namespace(x).sum(x, axis=0)
-    return np.add.reduce(x) if len(x) > 1 else x[0].copy()
+    return x[0].copy() if len(x) == 1 else np.add.reduce(x)
 
 
 def sum_all(x: Any) -> Any:

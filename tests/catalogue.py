@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import purenet as pn
+from tests.catalogue_windows import window_cases
 
 
 class Case(NamedTuple):
@@ -97,6 +98,7 @@ LAYERS: dict[str, list[Case]] = {
         Case(pn.reshape(4), normal(1, 2, 2)),
     ],
     "activation": elementwise(pn.activation(*(_of_any_engine(name) for name in ("sin", "cos")))),
+    **window_cases(Case, normal, layouts),
     "identity": elementwise(pn.identity),
     "tanh": elementwise(pn.tanh),
     "sigmoid": elementwise(pn.sigmoid),

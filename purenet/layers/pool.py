@@ -1,0 +1,220 @@
+"""Pooling: one number for each window and channel. Channels last, in one, two and three dimensions.
+
+The maximum over a window is the maximum, down its columns, of the maxima of its rows; so is the sum. Windows therefore
+pool one axis at a time, the last one first, each by a few shifted slices. Among equal maxima, the first in a row wins,
+then the first row that has it: the first in row-major order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from purenet.arrays import Shape
+from purenet.core import Layer, called, preset
+from purenet.layers.windows import (
+    NoParams,
+    Padding,
+    Windows,
+    interleave,
+    on_axis,
+    pad_space,
+    pairs,
+    per_axis,
+    spatial,
+    window_size,
+)
+
+Pull = Callable[[Any], Any]
+AxisRule = Callable[[Any, Any, int, int, int], tuple[Any, Pull]]
+
+
+def max_pool(
+    window: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: Padding = "valid"
+) -> Layer[NoParams]:
+    """The maximum of each window: Y[o] = max over t of X[o·stride + t − low]. Padded cells count as −∞.
+
+    An int is a square for images; a tuple of one, two or three sizes is a window for sequences, images or volumes.
+
+    Args:
+        stride: cells from one window to the next; by default the window, so that windows lie side by side.
+        padding: as in `conv`; less than the window.
+
+    Shapes: X (batch, *space, channels); Y (batch, *counts, channels), with
+    counts = ⌊(space + low + high − window) / stride⌋ + 1.
+
+    The rule: dE/dX[i] is the sum of dE/dY[o] over the windows o whose maximum X[i] is. Of equal values the first in
+    row-major order is the maximum, as in PyTorch.
+
+    Y.-T. Zhou and R. Chellappa, "Computation of optical flow using a neural network", ICNN 1988.
+
+    >>> import numpy as np, purenet as pn
+    >>> x = np.array([[1.0, 3.0, 3.0, 2.0]])[..., None]
+    >>> y, pullback = pn.max_pool((2,)).vjp((), x)
+    >>> y.ravel(), pullback(np.ones_like(y))[1].ravel()
+    (array([3., 3.]), array([0., 1., 1., 0.]))
+    """
+    return _pool("max_pool", window, stride, padding, _max_axis, -math.inf)
+
+
+def avg_pool(
+    window: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: Padding = "valid"
+) -> Layer[NoParams]:
+    """The mean of each window: Y[o] = Σₜ X[o·stride + t − low] / cells. Arguments and shapes are those of `max_pool`.
+
+    Padded cells count as 0 and are counted, as in PyTorch's `count_include_pad=True`, with "same" padding too.
+
+    The rule: dE/dX[i] is the sum of dE/dY[o] over the windows o that X[i] is in, divided by the cells of a window.
+
+    Y. LeCun et al., "Gradient-based learning applied to document recognition", Proceedings of the IEEE 1998.
+
+    >>> import numpy as np, purenet as pn
+    >>> y, pullback = pn.avg_pool((2,)).vjp((), np.array([[1.0, 3.0, 3.0, 2.0]])[..., None])
+    >>> y.ravel(), pullback(np.ones_like(y))[1].ravel()
+    (array([2. , 2.5]), array([0.5, 0.5, 0.5, 0.5]))
+    """
+    return _pool("avg_pool", window, stride, padding, _mean_axis, 0.0)
+
+
+def _flat(xp: Any, x: Any) -> Any:
+    """x with its spatial axes in one."""
+    return xp.reshape(x, (x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]))
+
+
+def _global(name: str) -> Callable[[Shape], Shape]:
+    def target(in_shape: Shape) -> Shape:
+        if 0 in in_shape:
+            raise ValueError(f"{name} takes at least one cell, but each example has shape {in_shape}")
+        return in_shape[-1:]
+
+    return target
+
+
+@preset
+def global_avg_pool() -> Layer[NoParams]:
+    """The mean over all spatial axes: X (batch, *space, channels) to Y (batch, channels).
+
+    The rule: dE/dX = dE/dY / cells, the same for each cell.
+
+    M. Lin, Q. Chen, S. Yan, "Network in network", ICLR 2014.
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.global_avg_pool.apply((), np.ones((2, 7, 7, 3))).shape
+    (2, 3)
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        cells = math.prod(x.shape[1:-1])
+        y = xp.sum(_flat(xp, x), axis=1)
+        y /= cells
+
+        def pull(dy: Any) -> Any:
+            each = xp.reshape(dy / cells, (dy.shape[0], *(1,) * (len(x.shape) - 2), dy.shape[-1]))
+            return xp.broadcast_to(each, x.shape) + 0  # + 0: an array of its own
+
+        return y, pull
+
+    return spatial("global_avg_pool", rule, _global("global_avg_pool"))
+
+
+@preset
+def global_max_pool() -> Layer[NoParams]:
+    """The maximum over all spatial axes: X (batch, *space, channels) to Y (batch, channels).
+
+    The rule: dE/dY goes to the maximum; of equal ones to the first in row-major order, as in PyTorch's
+    `adaptive_max_pool`.
+
+    >>> import numpy as np, purenet as pn
+    >>> y, pullback = pn.global_max_pool.vjp((), np.array([[1.0, 3.0, 3.0]])[..., None])
+    >>> y, pullback(np.ones_like(y))[1].ravel()
+    (array([[3.]]), array([0., 1., 0.]))
+    """
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        flat = _flat(xp, x)
+
+        def pull(dy: Any) -> Any:
+            cells = xp.reshape(xp.arange(flat.shape[1]), (1, -1, 1))
+            first = cells == xp.expand_dims(xp.argmax(flat, axis=1), axis=1)
+            return xp.reshape(xp.where(first, xp.expand_dims(dy, axis=1), 0), x.shape)
+
+        return xp.max(flat, axis=1), pull
+
+    return spatial("global_max_pool", rule, _global("global_max_pool"))
+
+
+def _pool(name: str, window: Any, stride: Any, padding: Any, rule: AxisRule, outside: float) -> Layer[NoParams]:
+    name = called(name, window, stride=(stride, None), padding=(padding, "valid"))
+    size = window_size(name, "window", window)
+    dims = len(size)
+    strides = size if stride is None else per_axis(name, "stride", stride, dims)
+    windows = Windows(name, size, strides, (1,) * dims, pairs(name, padding, dims))
+    if windows.padding != "same" and any(max(p) >= n for p, n in zip(windows.padding, size, strict=True)):
+        raise ValueError(f"{name}: a padding of {windows.padding} must be less than the window {size}")
+
+    def pool(xp: Any, x: Any) -> tuple[Any, Pull]:
+        _, ends = windows.place(tuple(x.shape[1:-1]))
+        pulls = []
+        for axis in reversed(range(dims)):
+            here = on_axis(axis, dims, ends[axis], (0, 0))
+            x, pull = rule(xp, pad_space(x, here, outside), axis, size[axis], strides[axis])
+            pulls.append((pull, tuple((-low, -high) for low, high in here)))
+
+        def pull_all(dy: Any) -> Any:
+            for pull, cut in reversed(pulls):
+                dy = pad_space(pull(dy), cut)
+            return dy
+
+        return x, pull_all
+
+    return spatial(name, pool, lambda in_shape: (*windows.place(in_shape[:-1])[0], in_shape[-1]), dims)
+
+
+def _slices(x: Any, axis: int, size: int, stride: int) -> list[Any]:
+    """The first cell of every window along one axis, the second, and so on."""
+    reach = (x.shape[axis + 1] - size) // stride * stride + 1
+    before = (slice(None),) * (axis + 1)
+    return [x[(*before, slice(t, t + reach, stride))] for t in range(size)]
+
+
+def _max_axis(xp: Any, x: Any, axis: int, size: int, stride: int) -> tuple[Any, Pull]:
+    """The maximum of windows along one axis, and its rule: dE/dY goes to the first slice that equals Y."""
+    slices = _slices(x, axis, size, stride)
+    y = slices[0]
+    for part in slices[1:]:
+        y = xp.maximum(y, part)
+
+    def pull(dy: Any) -> Any:
+        parts, left = [], dy
+        for part in slices[:-1]:
+            hit = part == y
+            parts.append(xp.where(hit, left, 0))
+            left = xp.where(hit, 0, left)  # what has gone to an earlier slice cannot go to a later one
+        return _gather(xp, [*parts, left], axis, stride, x.shape)
+
+    return y, pull
+
+
+def _mean_axis(xp: Any, x: Any, axis: int, size: int, stride: int) -> tuple[Any, Pull]:
+    """The mean of windows along one axis, and its rule: every slice gets the same part of dE/dY."""
+    x_shape, (first, *others) = x.shape, _slices(x, axis, size, stride)
+
+    def pull(dy: Any) -> Any:
+        return _gather(xp, [dy / size] * size, axis, stride, x_shape)
+
+    return sum(others, start=first) / size, pull
+
+
+def _gather(xp: Any, parts: list[Any], axis: int, stride: int, x_shape: Shape) -> Any:
+    """dE/dX from what each slice of x gets: slices a stride apart meet in the same cells, and are added up there."""
+    dims = len(x_shape) - 2
+    windows, count = parts[0].shape[axis + 1], -(-x_shape[axis + 1] // stride)
+    phases: list[Any] = []
+    for r in range(stride):
+        each = [
+            pad_space(parts[t], on_axis(axis, dims, (t // stride, count - t // stride - windows), (0, 0)))
+            for t in range(r, len(parts), stride)
+        ]
+        phases.append(sum(each[1:], start=each[0]) if each else xp.zeros_like(phases[0]))
+    return interleave(phases, on_axis(axis, dims, stride, 1), x_shape[1:-1])

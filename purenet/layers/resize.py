@@ -1,0 +1,130 @@
+"""Layers that make the spatial axes of (batch, *space, channels) larger: upsampling and padding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from purenet.arrays import Shape
+from purenet.core import Layer, called
+from purenet.layers.windows import NoParams, Pair, interleave, on_axis, pad_space, pairs, per_axis, spatial
+
+Pull = Callable[[Any], Any]
+
+
+def upsample(scale: int | Sequence[int], method: Literal["nearest", "bilinear"] = "nearest") -> Layer[NoParams]:
+    """Larger images by repeating each cell ("nearest") or by linear interpolation along each axis ("bilinear").
+
+    `scale` is an int, or one for each spatial axis. Bilinear is PyTorch's with `align_corners=False`: cells are little
+    squares, the centre of output i lies at (i + ½) / scale − ½ in X, and beyond the outermost centres X stays constant.
+
+    Shapes: X (batch, *space, channels); Y (batch, *(space·scale), channels).
+
+    The rule: along one axis Y = M · X with a fixed matrix M of weights, so dE/dX = Mᵀ · dE/dY: each output returns its
+    dE/dY to the cells that it was made of, by the same weights.
+
+    >>> import numpy as np, purenet as pn
+    >>> x = np.array([[0.0, 4.0]])[..., None]
+    >>> pn.upsample((2,)).apply((), x).ravel(), pn.upsample((2,), "bilinear").apply((), x).ravel()
+    (array([0., 0., 4., 4.]), array([0., 1., 3., 4.]))
+    """
+    name = called("upsample", scale, method=(method, "nearest"))
+    if method not in ("nearest", "bilinear"):
+        raise ValueError(f'upsample takes a method of "nearest" or "bilinear", not {method!r}')
+    dims = len(scale) if isinstance(scale, tuple | list) else None
+    per_axis(name, "scale", scale, dims or 1)
+
+    def scales(in_shape: Shape) -> Shape:
+        return per_axis(name, "scale", scale, len(in_shape) - 1)
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        pulls: list[Pull] = []
+        for axis, s in enumerate(scales(x.shape[1:])):
+            if s > 1:
+                x, pull = _nearest(xp, x, axis, s) if method == "nearest" else _linear(xp, x, axis, s)
+                pulls.append(pull)
+
+        def pull_all(dy: Any) -> Any:
+            for pull in reversed(pulls):
+                dy = pull(dy)
+            return dy
+
+        return x, pull_all
+
+    def target(in_shape: Shape) -> Shape:
+        return (*(n * s for n, s in zip(in_shape[:-1], scales(in_shape), strict=True)), in_shape[-1])
+
+    return spatial(name, rule, target, dims)
+
+
+def _nearest(xp: Any, x: Any, axis: int, scale: int) -> tuple[Any, Pull]:
+    before, n, after = x.shape[: axis + 1], x.shape[axis + 1], x.shape[axis + 2 :]
+
+    def pull(dy: Any) -> Any:
+        return xp.sum(xp.reshape(dy, (*before, n, scale, *after)), axis=axis + 2)
+
+    return xp.repeat(x, scale, axis=axis + 1), pull
+
+
+def _linear(xp: Any, x: Any, axis: int, scale: int) -> tuple[Any, Pull]:
+    """Output q·scale + r lies (r + ½) / scale − ½ from cell q: between it and its neighbour on that side."""
+    dims, n = x.ndim - 2, x.shape[axis + 1]
+    offsets = [(r + 0.5) / scale - 0.5 for r in range(scale)]
+
+    def cut(x: Any, cells: slice) -> Any:
+        return x[(slice(None), *on_axis(axis, dims, cells, slice(None)))]
+
+    before = xp.concat([cut(x, slice(1)), cut(x, slice(n - 1))], axis=axis + 1)
+    after = xp.concat([cut(x, slice(1, n)), cut(x, slice(n - 1, n))], axis=axis + 1)
+    phases = [x * (1 - abs(at)) + (before if at < 0 else after) * abs(at) for at in offsets]
+    sizes = tuple(m * s for m, s in zip(x.shape[1:-1], on_axis(axis, dims, scale, 1), strict=True))
+
+    def pull(dy: Any) -> Any:
+        parts = [dy[(slice(None), *on_axis(axis, dims, slice(r, None, scale), slice(None)))] for r in range(scale)]
+        own = sum(part * (1 - abs(at)) for part, at in zip(parts, offsets, strict=True))
+        low = sum(part * max(0.0, -at) for part, at in zip(parts, offsets, strict=True))
+        high = sum(part * max(0.0, at) for part, at in zip(parts, offsets, strict=True))
+        to_before = pad_space(
+            cut(low, slice(1, n)), on_axis(axis, dims, (0, 1), (0, 0))
+        )  # cell q gets what q + 1 sends down
+        to_after = pad_space(cut(high, slice(n - 1)), on_axis(axis, dims, (1, 0), (0, 0)))
+        at_ends = pad_space(
+            cut(low, slice(1)), on_axis(axis, dims, (0, n - 1), (0, 0))
+        )  # the ends are their own neighbours
+        at_ends = at_ends + pad_space(cut(high, slice(n - 1, n)), on_axis(axis, dims, (n - 1, 0), (0, 0)))
+        return own + to_before + to_after + at_ends
+
+    return interleave(phases, on_axis(axis, dims, scale, 1), sizes), pull
+
+
+def pad(width: int | Sequence[int | Pair]) -> Layer[NoParams]:
+    """Zeros around the spatial axes: an int for all ends, or for each axis an int or a pair (low, high).
+
+    Shapes: X (batch, *space, channels); Y (batch, *(low + space + high), channels).
+
+    The rule: dE/dX is dE/dY without the padding, which is constant.
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.pad(((0, 1),)).apply((), np.ones((1, 2, 1))).ravel()
+    array([1., 1., 0.])
+    """
+    name = called("pad", width)
+    if isinstance(width, str):
+        raise ValueError(f"pad takes an int, or for each axis an int or a pair (low, high), not {width!r}")
+    dims = len(width) if isinstance(width, tuple | list) else None
+
+    def ends(in_dims: int) -> tuple[Pair, ...]:
+        return pairs(name, width, in_dims)  # type: ignore[return-value]  # "same" is excluded above
+
+    ends(dims or 1)
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        added = ends(x.ndim - 2)
+        removed = tuple((-low, -high) for low, high in added)
+        return pad_space(x, added), lambda dy: pad_space(dy, removed)
+
+    def target(in_shape: Shape) -> Shape:
+        axes = zip(in_shape[:-1], ends(len(in_shape) - 1), strict=True)
+        return (*(n + low + high for n, (low, high) in axes), in_shape[-1])
+
+    return spatial(name, rule, target, dims)

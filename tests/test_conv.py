@@ -1,0 +1,313 @@
+"""Convolution, pooling and resizing: shapes, errors, ties, PyTorch's results as recorded, and the two forms of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import purenet as pn
+from purenet.layers import correlate as forms
+from purenet.layers.windows import Windows
+from purenet.testing import check_vjp
+
+RECORDED = np.load(Path(__file__).parent / "data" / "windows.npz")
+NAMES = sorted({name.split("/")[0] for name in RECORDED})
+
+
+def normal(*shape, seed=0):
+    return pn.random.normal(pn.key(seed), shape, np.float64)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_are_pytorchs_as_recorded(name):
+    recorded = {key.split("/")[1]: RECORDED[key] for key in RECORDED if key.startswith(f"{name}/")}
+    layer = eval(str(recorded["layer"]), {name: getattr(pn, name) for name in pn.__all__})
+    params = layer.init(pn.key(0))
+    if params:
+        params = params._replace(weight=recorded["weight"], bias=recorded.get("bias"))
+    y, pullback = layer.vjp(params, recorded["x"])
+    dparams, dx = pullback(recorded["dy"])
+    np.testing.assert_allclose(y, recorded["y"], rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(dx, recorded["dx"], rtol=1e-10, atol=1e-12)
+    if params:
+        np.testing.assert_allclose(dparams.weight, recorded["dweight"], rtol=1e-10, atol=1e-12)
+    if "dbias" in recorded:
+        np.testing.assert_allclose(dparams.bias, recorded["dbias"], rtol=1e-10, atol=1e-12)
+
+
+# The two forms: one matrix product over patches (NumPy), and a sum over shifted slices (any engine).
+
+KINDS = [  # space, kernel, stride, dilation
+    ((8,), (3,), (1,), (1,)),
+    ((6, 14), (3, 2), (1, 1), (1, 1)),
+    ((7, 13), (3, 2), (2, 1), (1, 3)),
+    ((7, 13), (2, 3), (1, 2), (1, 1)),
+    ((7, 13), (2, 2), (1, 2), (1, 2)),
+    ((7, 21), (2, 2), (1, 4), (1, 2)),
+    ((9, 17), (1, 2), (3, 3), (2, 2)),
+    ((3, 4, 7), (2, 3, 2), (1, 1, 1), (1, 1, 1)),
+]
+
+
+@pytest.mark.parametrize("block", [1, 3000, 1 << 20])
+@pytest.mark.parametrize(("space", "kernel", "stride", "dilation"), KINDS)
+def test_patches_and_slices_agree(space, kernel, stride, dilation, block, monkeypatch):
+    monkeypatch.setattr(forms, "PATCH_BYTES", block)
+    windows = Windows("conv", kernel, stride, dilation, ((0, 0),) * len(kernel))
+    x, weight = normal(3, *space, 2), normal(*kernel, 2, 5)
+    y = forms.sum_of_slices(x, weight, windows)
+    dy = normal(*y.shape, seed=1)
+    dweight = forms.slices_times_dy(x, dy, windows)
+    tiles = [tile for tile in range(1, y.shape[-2] + 1) if y.shape[-2] % tile == 0]
+    assert len(tiles) > 1
+    for tile in tiles:
+        np.testing.assert_allclose(forms._patches_times_weight(x, weight, windows, tile), y, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(forms._patches_times_dy(x, dy, windows, tile), dweight, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("ins", "outs", "groups"), [(2, 6, 2), (4, 6, 2), (6, 6, 6), (3, 6, 3), (6, 4, 2)])
+def test_a_grouped_convolution_is_convolutions_side_by_side(ins, outs, groups):
+    layer = pn.conv(ins, outs, (2, 3), stride=(1, 2), groups=groups)
+    params, x = pn.tree.cast(layer.init(pn.key(0)), np.float64), normal(2, 4, 6, ins)
+    one = pn.conv(ins // groups, outs // groups, (2, 3), stride=(1, 2))
+    weights, biases = np.split(params.weight, groups, axis=-1), np.split(params.bias, groups)
+    each = [
+        one.apply(params._replace(weight=w, bias=b), part)
+        for w, b, part in zip(weights, biases, np.split(x, groups, axis=-1), strict=True)
+    ]
+    np.testing.assert_allclose(layer.apply(params, x), np.concatenate(each, axis=-1), rtol=1e-12)
+
+
+def test_a_convolution_over_everything_is_dense():
+    layer, dense = pn.conv(2, 3, (4, 5)), pn.dense(40, 3)
+    params, x = pn.tree.cast(layer.init(pn.key(0)), np.float64), normal(6, 4, 5, 2)
+    y = dense.apply(
+        pn.tree.cast(dense.init(pn.key(0)), np.float64)._replace(weight=params.weight.reshape(40, 3)), x.reshape(6, 40)
+    )
+    np.testing.assert_allclose(layer.apply(params, x), y.reshape(6, 1, 1, 3), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("stride", "padding", "dilation"), [(1, 0, 1), (2, 1, 1), ((3, 2), ((0, 2), (1, 0)), (1, 2))])
+def test_conv_transpose_is_the_adjoint_of_conv(stride, padding, dilation):
+    """⟨conv(x), y⟩ = ⟨x, conv_transpose(y)⟩, with the kernel's channels exchanged."""
+    down = pn.conv(2, 3, (3, 2), stride=stride, padding=padding, dilation=dilation, bias=False)
+    x, weight = normal(2, 9, 8, 2), normal(3, 2, 2, 3, seed=1)
+    low = down.apply(pn.tree.cast(down.init(pn.key(0)), np.float64)._replace(weight=weight), x)
+    y = normal(*low.shape, seed=2)
+    options = {"stride": stride, "padding": padding, "dilation": dilation}
+    plain = pn.conv_transpose(3, 2, (3, 2), **options).shape(y.shape[1:])
+    added = tuple(n - m for n, m in zip(x.shape[1:3], plain[:2], strict=True))
+    up = pn.conv_transpose(3, 2, (3, 2), **options, output_padding=added, bias=False)
+    params = up.init(pn.key(0))._replace(weight=np.swapaxes(weight, -1, -2))
+    np.testing.assert_allclose(np.sum(low * y), np.sum(x * up.apply(params, y)), rtol=1e-12)
+
+
+SHAPES = [
+    (pn.conv(1, 6, 5, padding=2), (28, 28, 1), (28, 28, 6)),
+    (pn.conv(16, 5), (14, 14, 6), (10, 10, 16)),
+    (pn.conv(4, 3, stride=2, padding="same"), (7, 8, 1), (4, 4, 4)),
+    (pn.conv(4, 3, stride=(1, 2), dilation=2), (7, 8, 1), (3, 2, 4)),
+    (pn.conv(4, (3,), padding=((0, 2),)), (7, 1), (7, 4)),
+    (pn.conv(4, (1, 2, 3)), (4, 4, 4, 1), (4, 3, 2, 4)),
+    (pn.conv_transpose(4, 2, stride=2), (7, 8, 1), (14, 16, 4)),
+    (pn.conv_transpose(4, 3, stride=2, padding="same"), (7, 8, 1), (14, 16, 4)),
+    (pn.conv_transpose(4, 3, stride=2, padding=1, output_padding=1), (7, 8, 1), (14, 16, 4)),
+    (pn.max_pool(2), (7, 8, 3), (3, 4, 3)),
+    (pn.max_pool(3, stride=2, padding="same"), (7, 8, 3), (4, 4, 3)),
+    (pn.avg_pool((3,), stride=1, padding=1), (7, 3), (7, 3)),
+    (pn.avg_pool(2, stride=3), (7, 8, 3), (2, 3, 3)),
+    (pn.global_avg_pool, (7, 8, 3), (3,)),
+    (pn.global_max_pool, (7, 3), (3,)),
+    (pn.upsample(2), (7, 8, 3), (14, 16, 3)),
+    (pn.upsample((1, 3), "bilinear"), (7, 8, 3), (7, 24, 3)),
+    (pn.pad((1, (0, 2))), (7, 8, 3), (9, 10, 3)),
+]
+
+
+@pytest.mark.parametrize(("layer", "in_shape", "out_shape"), SHAPES, ids=lambda value: str(value))
+def test_shapes(layer, in_shape, out_shape):
+    assert layer.shape(in_shape) == out_shape
+    assert layer.shape(None) is None
+    assert layer.apply(layer.init(pn.key(0), in_shape), np.ones((2, *in_shape), np.float32)).shape == (2, *out_shape)
+
+
+def test_weights_of_convolutions():
+    assert pn.conv(4, 6, (3, 2), groups=2).init(pn.key(0)).weight.shape == (3, 2, 2, 6)
+    assert pn.conv(6, 3).init(pn.key(0), (8, 8, 4)).weight.shape == (3, 3, 4, 6)
+    assert pn.conv_transpose(4, 6, (3, 2), groups=2).init(pn.key(0)).weight.shape == (3, 2, 2, 6)
+    bias_of = lambda layer: layer.init(pn.key(0)).bias  # noqa: E731
+    assert bias_of(pn.conv(4, 6, 3)).shape == (6,)
+    assert bias_of(pn.conv(4, 6, 3, bias=False)) is None
+
+
+def test_serial_infers_channels_and_features():
+    net = pn.serial(pn.conv(6, 5, padding=2), pn.relu, pn.max_pool(2), pn.conv(16, 5), pn.flatten, pn.dense(10))
+    params = net.init(pn.key(0), (28, 28, 1))
+    assert [params[i].weight.shape for i in (0, 3, 5)] == [(5, 5, 1, 6), (5, 5, 6, 16), (1600, 10)]
+
+
+def test_a_bias_has_one_value_per_channel_not_per_pixel():
+    layer = pn.conv(1, 3, 2)
+    params = layer.init(pn.key(0))
+    y, pullback = layer.vjp(params, np.ones((2, 4, 5, 1), np.float32))
+    dparams, _ = pullback(np.ones_like(y))
+    np.testing.assert_array_equal(dparams.bias, [24, 24, 24])
+
+
+# Ties
+
+
+def test_max_pool_sends_the_gradient_of_a_tie_to_the_first_in_row_major_order():
+    x = np.array([[0.0, 5, 0], [5, 0, 5], [5, 5, 5]])[None, ..., None]
+    y, pullback = pn.max_pool(3).vjp((), x)
+    np.testing.assert_array_equal(pullback(np.ones_like(y))[1][0, ..., 0], [[0, 1, 0], [0, 0, 0], [0, 0, 0]])
+    y, pullback = pn.max_pool(2, stride=1).vjp((), x)
+    np.testing.assert_array_equal(pullback(np.ones_like(y))[1][0, ..., 0], [[0, 2, 0], [1, 0, 1], [0, 0, 0]])
+    y, pullback = pn.global_max_pool.vjp((), x)
+    np.testing.assert_array_equal(pullback(np.ones_like(y))[1][0, ..., 0], [[0, 1, 0], [0, 0, 0], [0, 0, 0]])
+
+
+def test_padded_cells_are_never_a_maximum():
+    x = np.full((1, 2, 2, 1), -7.0)
+    y, pullback = pn.max_pool(2, padding=1).vjp((), x)
+    np.testing.assert_array_equal(y, np.full((1, 2, 2, 1), -7.0))
+    np.testing.assert_array_equal(pullback(y)[1], x)
+
+
+def test_avg_pool_counts_padded_cells():
+    y = pn.avg_pool((3,), stride=1, padding="same").apply((), np.ones((1, 3, 1)))
+    np.testing.assert_allclose(y.ravel(), [2 / 3, 1, 2 / 3])
+
+
+def test_whatever_dy_holds_reaches_no_other_cell():
+    """An infinite dE/dY must not become 0 · ∞ where it does not go."""
+    y, pullback = pn.max_pool(2).vjp((), np.arange(16.0).reshape(1, 4, 4, 1))
+    dy = np.full_like(y, np.inf)
+    assert not np.isnan(pullback(dy)[1]).any()
+
+
+def test_empty_batches():
+    for layer in (pn.conv(2, 3, 2), pn.conv_transpose(2, 3, 2, stride=2), pn.max_pool(2), pn.upsample(2), pn.pad(1)):
+        y, pullback = layer.vjp(layer.init(pn.key(0)), np.zeros((0, 4, 4, 2), np.float32))
+        dparams, dx = pullback(y)
+        assert dx.shape == (0, 4, 4, 2)
+        assert all(np.all(leaf == 0) for leaf in pn.tree.leaves(dparams))
+
+
+def test_large_images_in_blocks_of_rows():
+    layer = pn.conv(3, 8, 3, padding="same")
+    x = normal(2, 100, 90, 3)
+    params = pn.tree.cast(layer.init(pn.key(0)), np.float64)
+    whole = layer.apply(params, x)
+    np.testing.assert_allclose(whole[:, 1:50, 1:-1], layer.apply(params, x[:, :51])[:, 1:50, 1:-1], rtol=1e-12)
+
+
+def test_the_checker_catches_a_kernel_that_is_not_flipped():
+    layer = pn.conv(2, 3, 2)
+
+    def wrong(params, x, key=None):
+        y, pullback = layer.vjp(params, x)
+        _, pull = layer.vjp(params._replace(weight=params.weight[::-1]), x)
+        return y, lambda dy, wrt_x=True: (pullback(dy)[0], pull(dy)[1] if wrt_x else None)
+
+    with pytest.raises(AssertionError, match="dx is not the derivative"):
+        check_vjp(layer._replace(vjp=wrong), layer.init(pn.key(0)), normal(2, 3, 4, 2))
+
+
+# Errors say what was given, with numbers, and what to do.
+
+MADE = [
+    (lambda: pn.conv(3), TypeError, r"takes \(in, out, kernel\) or \(out, kernel\), not 1 sizes"),
+    (lambda: pn.conv(1, 2, 3, 4), TypeError, "not 4 sizes"),
+    (lambda: pn.conv(0, 2, 3), ValueError, "positive integers, not 0"),
+    (lambda: pn.conv(2, 2, 3.5), ValueError, "kernel .* not 3.5"),
+    (lambda: pn.conv(2, 2, (1, 2, 3, 4)), ValueError, "kernel .* tuple of one to three"),
+    (lambda: pn.conv(3, 4, 3, groups=2), ValueError, "cannot divide 3 and 4 channels into 2 groups"),
+    (lambda: pn.conv(5, 3, groups=2), ValueError, "cannot divide 5 channels into 2 groups"),
+    (lambda: pn.conv(2, 2, 3, stride=0), ValueError, "stride .* at least 1.* not 0"),
+    (lambda: pn.conv(2, 2, 3, stride=(1, 2, 3)), ValueError, r"stride .* tuple of 2, not \(1, 2, 3\)"),
+    (lambda: pn.conv(2, 2, 3, dilation=True), ValueError, "dilation"),
+    (lambda: pn.conv(2, 2, 3, padding="full"), ValueError, '"valid", "same"'),
+    (lambda: pn.conv(2, 2, 3, padding=-1), ValueError, "an int of at least 0"),
+    (lambda: pn.conv(2, 2, (3,), padding=(1, 2)), ValueError, "a tuple of 1, each an int or a pair"),
+    (lambda: pn.conv_transpose(2, 2, 3, output_padding=1), ValueError, "must be less than the stride"),
+    (lambda: pn.conv_transpose(2, 2, 3, stride=2, padding="same", output_padding=1), ValueError, "no output_padding"),
+    (lambda: pn.max_pool(0), ValueError, "window .* not 0"),
+    (lambda: pn.max_pool(2, padding=2), ValueError, r"padding .* must be less than the window \(2, 2\)"),
+    (lambda: pn.avg_pool(2, stride=(1,)), ValueError, "stride"),
+    (lambda: pn.upsample(0), ValueError, "scale"),
+    (lambda: pn.upsample(2.0), ValueError, "scale"),
+    (lambda: pn.upsample(2, "bicubic"), ValueError, "bicubic"),
+    (lambda: pn.pad("same"), ValueError, "'same'"),
+    (lambda: pn.pad((1, -1)), ValueError, "at least 0"),
+]
+
+
+@pytest.mark.parametrize(("make", "kind", "message"), MADE, ids=[message for *_, message in MADE])
+def test_errors_at_construction(make, kind, message):
+    with pytest.raises(kind, match=message):
+        make()
+
+
+SHAPED = [
+    (
+        pn.conv(1, 2, 5),
+        (4, 9, 1),
+        r"\(5, 5\) does not fit into an input of \(4, 9\), which is \(4, 9\) with its padding",
+    ),
+    (
+        pn.conv(1, 2, 3, dilation=3, padding=1),
+        (4, 9, 1),
+        r"\(7, 7\) with its dilation, .* is \(6, 11\) with its padding",
+    ),
+    (pn.conv(3, 2, 2), (4, 4, 1), "takes 3 channels .* in_shape is"),
+    (pn.conv(2, 2, groups=2), (4, 4, 3), "a multiple of 2 channels"),
+    (pn.conv(3, 2, 2), (4, 3), r"\(batch, height, width, channels\), so an in_shape of 3 sizes, but got \(4, 3\)"),
+    (pn.conv(3, 2, 2), (8, 4, 4, 3), "leave the batch out"),
+    (pn.conv(3, 2, (2,)), (4, 4, 3), r"\(batch, length, channels\)"),
+    (pn.conv_transpose(1, 2, 2, padding=2), (2, 3, 1), r"an output of \(-1, 0\) from an input of \(2, 3\)"),
+    (pn.max_pool(3), (2, 4, 1), r"\(3, 3\) does not fit into an input of \(2, 4\)"),
+    (pn.max_pool(2), (4, 1), r"\(batch, height, width, channels\)"),
+    (pn.global_avg_pool, (4,), r"\(batch, \*space, channels\)"),
+    (pn.global_max_pool, (0, 4), "at least one cell"),
+    (pn.upsample((2, 2)), (4, 1), r"\(batch, height, width, channels\)"),
+    (pn.pad((1,)), (4, 4, 1), r"\(batch, length, channels\)"),
+]
+
+
+@pytest.mark.parametrize(("layer", "in_shape", "message"), SHAPED, ids=[message for *_, message in SHAPED])
+def test_errors_of_sizes(layer, in_shape, message):
+    for call in (layer.shape, lambda shape: layer.init(pn.key(0), shape)):
+        with pytest.raises(ValueError, match=message):
+            call(in_shape)
+
+
+def test_errors_of_arguments():
+    layer = pn.conv(2, 3, 2)
+    params, x = layer.init(pn.key(0)), np.ones((2, 3, 3, 2), np.float32)
+    with pytest.raises(ValueError, match=r"write conv\(channels, 3, \(2, 2\)\), or init\(key, in_shape=\(height"):
+        pn.conv(3, 2).init(pn.key(0))
+    with pytest.raises(TypeError, match="float32 params, but x is float64"):
+        layer.apply(params, x.astype(float))
+    with pytest.raises(TypeError, match="floating point"):
+        layer.apply(params, x.astype(int))
+    with pytest.raises(
+        ValueError, match=r"x of shape \(batch, height, width, channels\), not a float32 array of shape"
+    ):
+        layer.apply(params, x[0])
+    with pytest.raises(ValueError, match=r"weight of shape \(2, 2, 2, 3\)"):
+        layer.apply(params, x[..., :1])
+    with pytest.raises(ValueError, match="Are these of another net"):
+        layer.apply((), x)
+    with pytest.raises(ValueError, match="a bias of shape"):
+        layer.apply(params._replace(bias=None), x)
+    with pytest.raises(ValueError, match=r"does not fit into an input of \(1, 3\)"):
+        layer.apply(params, x[:, :1])
+    with pytest.raises(ValueError, match=r"dE/dY has shape \(2, 2, 2, 2\), but Y has shape \(2, 2, 2, 3\)"):
+        layer.vjp(params, x)[1](np.ones((2, 2, 2, 2), np.float32))
+    with pytest.raises(ValueError, match="no parameters"):
+        pn.max_pool(2).apply(params, x)
+    with pytest.raises(ValueError, match=r"x of shape \(batch, \*space, channels\)"):
+        pn.upsample(2).apply((), x[0, 0])

@@ -38,6 +38,7 @@ from purenet.layers.activations import (
     tanh,
 )
 from purenet.layers.dense import dense
+from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from purenet.layers.shape import flatten, reshape
 from purenet.losses import (
     binary_cross_entropy,
@@ -77,6 +78,12 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "flatten",
     "reshape",
     "activation",
+    # normalization
+    "batch_norm",
+    "layer_norm",
+    "group_norm",
+    "instance_norm",
+    "rms_norm",
     # activations
     "identity",
     "tanh",

@@ -128,6 +128,12 @@ class Buffer(NamedTuple):
     value: Any
 
 
+def called(name: str, **options: tuple[Any, Any]) -> str:
+    """The code that makes a layer: its name, with the options (given, default) that are not the default."""
+    changed = [f"{option}={given!r}" for option, (given, default) in options.items() if given != default]
+    return f"{name}({', '.join(changed)})" if changed else name
+
+
 class LayerPreset(Layer[P], Generic[Options, P]):
     """A layer with its default options; call it to set others."""
 

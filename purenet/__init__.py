@@ -10,7 +10,7 @@ params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old
 """
 
 from purenet import data, initializers, random, testing, tree
-from purenet.combinators import serial
+from purenet.combinators import fan_out, frozen, map_time, named, parallel, remat, residual, serial, tied
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
 from purenet.layers.activations import (
     activation,
@@ -37,7 +37,11 @@ from purenet.layers.activations import (
     softsign,
     tanh,
 )
+from purenet.layers.binary import binary_dense
 from purenet.layers.dense import dense
+from purenet.layers.dropout import dropout, gaussian_noise
+from purenet.layers.embedding import embedding, learned_positions, positional_encoding
+from purenet.layers.merge import add, concat, mul
 from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from purenet.layers.shape import flatten, reshape
 from purenet.losses import (
@@ -78,6 +82,25 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "flatten",
     "reshape",
     "activation",
+    # layers made of layers
+    "named",
+    "residual",
+    "parallel",
+    "fan_out",
+    "frozen",
+    "remat",
+    "tied",
+    "map_time",
+    # merging, embedding, noise
+    "add",
+    "mul",
+    "concat",
+    "embedding",
+    "positional_encoding",
+    "learned_positions",
+    "binary_dense",
+    "dropout",
+    "gaussian_noise",
     # normalization
     "batch_norm",
     "layer_norm",

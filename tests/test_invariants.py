@@ -18,7 +18,19 @@ CONSTRUCTORS = {  # functions that make a layer, beside the preset layers
     "serial",
     "reshape",
     "activation",
+    "named",
+    "residual",
+    "parallel",
+    "fan_out",
+    "frozen",
+    "remat",
+    "tied",
+    "map_time",
     "group_norm",
+    "gaussian_noise",
+    "embedding",
+    "learned_positions",
+    "binary_dense",
 }
 
 

@@ -12,6 +12,7 @@ params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old
 from purenet import data, initializers, random, testing, tree
 from purenet.combinators import fan_out, frozen, map_time, named, parallel, remat, residual, serial, tied
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
+from purenet.introspection import summary
 from purenet.layers.activations import (
     activation,
     celu,
@@ -76,6 +77,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     # from a net to trained params
     "value_and_grad",
     "sgd_step",
+    "summary",
     # layers
     "dense",
     "serial",

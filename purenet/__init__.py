@@ -10,8 +10,9 @@ params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old
 """
 
 from purenet import data, initializers, plotting, random, testing, tree
-from purenet.combinators import serial
+from purenet.combinators import fan_out, frozen, map_time, named, parallel, remat, residual, serial, tied
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
+from purenet.introspection import summary
 from purenet.layers.activations import (
     activation,
     celu,
@@ -37,8 +38,13 @@ from purenet.layers.activations import (
     softsign,
     tanh,
 )
+from purenet.layers.binary import binary_dense
 from purenet.layers.conv import conv, conv_transpose
 from purenet.layers.dense import dense
+from purenet.layers.dropout import dropout, gaussian_noise
+from purenet.layers.embedding import embedding, learned_positions, positional_encoding
+from purenet.layers.merge import add, concat, mul
+from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from purenet.layers.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
 from purenet.layers.resize import pad, upsample
 from purenet.layers.shape import flatten, reshape
@@ -74,6 +80,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     # from a net to trained params
     "value_and_grad",
     "sgd_step",
+    "summary",
     # layers
     "dense",
     "serial",
@@ -89,6 +96,31 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "global_max_pool",
     "upsample",
     "pad",
+    # layers made of layers
+    "named",
+    "residual",
+    "parallel",
+    "fan_out",
+    "frozen",
+    "remat",
+    "tied",
+    "map_time",
+    # merging, embedding, noise
+    "add",
+    "mul",
+    "concat",
+    "embedding",
+    "positional_encoding",
+    "learned_positions",
+    "binary_dense",
+    "dropout",
+    "gaussian_noise",
+    # normalization
+    "batch_norm",
+    "layer_norm",
+    "group_norm",
+    "instance_norm",
+    "rms_norm",
     # activations
     "identity",
     "tanh",

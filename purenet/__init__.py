@@ -38,6 +38,7 @@ from purenet.layers.activations import (
     tanh,
 )
 from purenet.layers.dense import dense
+from purenet.layers.recurrent import gru, lstm, rnn
 from purenet.layers.shape import flatten, reshape
 from purenet.losses import (
     binary_cross_entropy,
@@ -77,6 +78,10 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "flatten",
     "reshape",
     "activation",
+    # sequences
+    "rnn",
+    "lstm",
+    "gru",
     # activations
     "identity",
     "tanh",

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import purenet as pn
+from tests.catalogue_recurrent import recurrent_cases
 
 
 class Case(NamedTuple):
@@ -114,6 +115,7 @@ LAYERS: dict[str, list[Case]] = {
     "log_sigmoid": elementwise(pn.log_sigmoid),
     "softmax": elementwise(pn.softmax),
     "log_softmax": elementwise(pn.log_softmax),
+    **recurrent_cases(Case, normal, layouts),
 }
 
 _probabilities = pn.sigmoid.apply((), normal(4, 3))

@@ -13,7 +13,15 @@ each_layer = pytest.mark.parametrize("case", [case for _, case in LAYER_CASES], 
 each_loss = pytest.mark.parametrize("case", [case for _, case in LOSS_CASES], ids=map(loss_id, LOSS_CASES))
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
-CONSTRUCTORS = {"dense", "serial", "reshape", "activation"}  # functions that make a layer, beside the preset layers
+CONSTRUCTORS = {
+    "dense",
+    "serial",
+    "reshape",
+    "activation",
+    "rnn",
+    "lstm",
+    "gru",
+}  # functions that make a layer, beside the preset layers
 
 
 def cast(tree, dtype):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet.arrays import Array, Shape, describe, floating, match, sum_leading
-from purenet.core import Layer, Pullback, preset
+from purenet.core import Layer, Pullback, called, preset
 from purenet.initializers import Initializer, constant, draw
 from purenet.random import Key
 from purenet.special import normal_cdf
@@ -67,12 +67,6 @@ def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | No
 
 def _name(f: Any) -> str:
     return getattr(f, "__name__", type(f).__name__).strip("<>")
-
-
-def _called(name: str, **options: tuple[Any, Any]) -> str:
-    """The code that makes a layer: its name, with the options (given, default) that are not the default."""
-    changed = [f"{option}={given!r}" for option, (given, default) in options.items() if given != default]
-    return f"{name}({', '.join(changed)})" if changed else name
 
 
 @preset
@@ -206,7 +200,7 @@ def leaky_relu(negative_slope: float = 0.01) -> Layer[NoParams]:
         positive = x > 0
         return xp.where(positive, x, x * negative_slope), lambda dy: xp.where(positive, dy, dy * negative_slope)
 
-    return without_params(_called("leaky_relu", negative_slope=(negative_slope, 0.01)), rule)
+    return without_params(called("leaky_relu", negative_slope=(negative_slope, 0.01)), rule)
 
 
 def _exponential_rule(alpha: float, width: float = 1.0, scale: float = 1.0) -> Rule:
@@ -229,7 +223,7 @@ def elu(alpha: float = 1.0) -> Layer[NoParams]:
     D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential linear units",
     ICLR 2016.
     """
-    return without_params(_called("elu", alpha=(alpha, 1.0)), _exponential_rule(alpha))
+    return without_params(called("elu", alpha=(alpha, 1.0)), _exponential_rule(alpha))
 
 
 @preset
@@ -240,7 +234,7 @@ def celu(alpha: float = 1.0) -> Layer[NoParams]:
     """
     if alpha == 0:
         raise ValueError("celu takes an alpha other than 0")
-    return without_params(_called("celu", alpha=(alpha, 1.0)), _exponential_rule(alpha, width=alpha))
+    return without_params(called("celu", alpha=(alpha, 1.0)), _exponential_rule(alpha, width=alpha))
 
 
 @preset
@@ -428,7 +422,7 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
     """
     if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
         raise ValueError(f"prelu takes a positive number of channels, not {channels!r}")
-    name = _called("prelu", channels=(channels, 1))
+    name = called("prelu", channels=(channels, 1))
 
     def shape(in_shape: Shape | None) -> Shape | None:
         if in_shape is not None and channels > 1 and in_shape[-1:] != (channels,):

@@ -1,0 +1,40 @@
+"""The recurrent and attention layers of the catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import purenet as pn
+
+
+def recurrent_cases(case: Any, normal: Any, layouts: Any) -> dict[str, list[Any]]:
+    """By name, the cases of each layer; the tools are handed in by the catalogue."""
+    cases = {}
+    for make in (pn.rnn, pn.lstm, pn.gru):
+
+        def state(batch: int, hidden: int, pair: bool = make is pn.lstm) -> Any:
+            return (
+                (normal(batch, hidden, seed=2), normal(batch, hidden, seed=3))
+                if pair
+                else normal(batch, hidden, seed=2)
+            )
+
+        cases[make.__name__] = [
+            *(case(make(4, 3), x) for x in layouts(normal(2, 5, 4))),
+            case(make(1, 1), normal(1, 1, 1)),
+            case(make(3), normal(2, 1, 4)),
+            case(make(4, 3, last=True), normal(1, 6, 4)),
+            case(make(4, 3, reverse=True), normal(3, 4, 4)),
+            case(make(4, 2, bias=False, last=True, reverse=True), normal(3, 4, 4)),
+            case(make(4, 3), (normal(4, 5, 4), np.array([1, 5, 3, 0]))),
+            case(make(4, 3, last=True), (normal(3, 5, 4), np.array([1, 5, 3]))),
+            case(make(4, 3), (normal(2, 5, 4), None)),
+            case(make(4, 3), (normal(2, 5, 4), state(2, 3))),
+            case(make(4, 3, last=True), (normal(2, 5, 4), state(2, 3))),
+            case(make(4, 3, reverse=True), (normal(3, 5, 4), state(3, 3), np.array([1, 5, 3], np.int32))),
+            case(make(4, 3, reverse=True, last=True), (normal(3, 5, 4), None, np.array([5, 2, 4]))),
+            case(make(7, 9), normal(3, 11, 7)),
+        ]
+    return cases

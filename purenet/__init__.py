@@ -37,6 +37,7 @@ from purenet.layers.activations import (
     softsign,
     tanh,
 )
+from purenet.layers.bidirectional import bidirectional
 from purenet.layers.dense import dense
 from purenet.layers.recurrent import gru, lstm, rnn
 from purenet.layers.shape import flatten, reshape
@@ -82,6 +83,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "rnn",
     "lstm",
     "gru",
+    "bidirectional",
     # activations
     "identity",
     "tanh",

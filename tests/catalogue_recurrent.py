@@ -37,4 +37,16 @@ def recurrent_cases(case: Any, normal: Any, layouts: Any) -> dict[str, list[Any]
             case(make(4, 3, reverse=True, last=True), (normal(3, 5, 4), None, np.array([5, 2, 4]))),
             case(make(7, 9), normal(3, 11, 7)),
         ]
+    one, two = pn.lstm(4, 3), pn.lstm(4, 2, reverse=True)
+    pair = ((normal(3, 3), normal(3, 3, seed=1)), (normal(3, 2, seed=2), normal(3, 2, seed=3)))
+    ends = pn.bidirectional(pn.gru(4, 3, last=True), pn.rnn(4, 2, last=True, reverse=True))
+    cases["bidirectional"] = [
+        case(pn.bidirectional(one, two), normal(3, 5, 4)),
+        case(pn.bidirectional(one, two), (normal(3, 5, 4), np.array([1, 5, 3]))),
+        case(pn.bidirectional(one, two), (normal(3, 5, 4), None)),
+        case(pn.bidirectional(one, two), (normal(3, 5, 4), pair, np.array([1, 5, 3]))),
+        case(ends, normal(1, 1, 4)),
+        case(ends, (normal(2, 5, 4), (normal(2, 3), normal(2, 2)))),
+        case(pn.serial(pn.bidirectional(pn.gru(4, 3), pn.gru(4, 3, reverse=True)), pn.rnn(2)), normal(3, 5, 4)),
+    ]
     return cases

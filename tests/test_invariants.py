@@ -21,6 +21,7 @@ CONSTRUCTORS = {
     "rnn",
     "lstm",
     "gru",
+    "bidirectional",
 }  # functions that make a layer, beside the preset layers
 
 

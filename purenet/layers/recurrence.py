@@ -113,7 +113,7 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
     def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Any]]:
         saved: list[Any] = []
         y = forward(params, x, saved)
-        sequence, state, _, stateful = unpack(x, type(x) is tuple, _is_lengths, name)
+        sequence, state, _, stateful = unpack(x, type(x) is tuple, is_lengths, name)
         xp, xs, mask, steps = saved
         batch, time, features = sequence.shape
         y_shape, dtype = (y[0] if stateful else y).shape, sequence.dtype
@@ -175,7 +175,7 @@ def unpack(x: Any, several: bool, is_lengths: Callable[[Any], bool], who: str) -
     raise ValueError(f"{who} takes x, (x, lengths), (x, state) or (x, state, lengths), not a tuple of {len(x)}")
 
 
-def _is_lengths(part: Any) -> bool:
+def is_lengths(part: Any) -> bool:
     return getattr(part, "ndim", None) == 1
 
 
@@ -200,7 +200,7 @@ def _inside(state: Any, cell: Cell, shape: Shape, dtype: Any, who: str) -> Any:
 
 def _check(name: str, cell: Cell, hidden: int, bias: bool, params: Any, x: Any) -> tuple[Any, Any, Any, bool]:
     """(sequence, state as a tuple, lengths, stateful), after the checks of params and x."""
-    sequence, state, lengths, stateful = unpack(x, type(x) is tuple, _is_lengths, name)
+    sequence, state, lengths, stateful = unpack(x, type(x) is tuple, is_lengths, name)
     xp = floating(sequence, name)
     if sequence.ndim != 3 or not sequence.shape[1]:
         raise ValueError(f"{name} takes x of shape (batch, time, features), not {tuple(sequence.shape)}")

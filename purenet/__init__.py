@@ -37,6 +37,7 @@ from purenet.layers.activations import (
     softsign,
     tanh,
 )
+from purenet.layers.attention import multi_head_attention
 from purenet.layers.bidirectional import bidirectional
 from purenet.layers.dense import dense
 from purenet.layers.recurrent import gru, lstm, rnn
@@ -84,6 +85,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "lstm",
     "gru",
     "bidirectional",
+    "multi_head_attention",
     # activations
     "identity",
     "tanh",

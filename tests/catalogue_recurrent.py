@@ -49,4 +49,19 @@ def recurrent_cases(case: Any, normal: Any, layouts: Any) -> dict[str, list[Any]
         case(ends, (normal(2, 5, 4), (normal(2, 3), normal(2, 2)))),
         case(pn.serial(pn.bidirectional(pn.gru(4, 3), pn.gru(4, 3, reverse=True)), pn.rnn(2)), normal(3, 5, 4)),
     ]
+    attention = pn.multi_head_attention
+    mask = np.array([[True, False, True, True], [True, True, False, False], [False, False, False, False]])
+    cases["multi_head_attention"] = [
+        *(case(attention(6, 2), x) for x in layouts(normal(2, 5, 6))),
+        case(attention(1, 1), normal(1, 1, 1)),
+        case(attention(6, 3, causal=True), normal(2, 5, 6)),
+        case(attention(4, 4, bias=False), normal(1, 7, 4)),
+        case(attention(4, 1), 2 * normal(2, 3, 4)),
+        case(attention(4, 2), (normal(3, 4, 4), mask)),
+        case(attention(4, 2, causal=True), (normal(3, 4, 4), mask)),
+        case(attention(4, 2), (normal(3, 2, 4), normal(3, 5, 7, seed=1))),
+        case(attention(4, 2), (normal(3, 1, 4), normal(3, 4, 4, seed=1), mask)),
+        case(attention(4, 2, causal=True), (normal(3, 6, 4), normal(3, 4, 2, seed=1), mask)),
+        case(attention(12, 3), normal(3, 11, 12)),
+    ]
     return cases

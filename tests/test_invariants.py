@@ -22,6 +22,7 @@ CONSTRUCTORS = {
     "lstm",
     "gru",
     "bidirectional",
+    "multi_head_attention",
 }  # functions that make a layer, beside the preset layers
 
 

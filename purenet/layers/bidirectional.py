@@ -57,9 +57,7 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
 
     def join_shapes(one: Shape, two: Shape) -> Shape:
         if one[:-1] != two[:-1]:
-            raise ValueError(
-                f"{name}: its layers give outputs of shapes {one} and {two}, batch left out: set last in both or in none"
-            )
+            raise ValueError(f"{name}: its layers give outputs of shapes {one} and {two}: set last in both or in none")
         return (*one[:-1], one[-1] + two[-1])
 
     def init(key: Key, in_shape: Any = None) -> tuple[Any, Any]:

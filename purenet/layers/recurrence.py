@@ -34,7 +34,9 @@ class Cell(NamedTuple):
 def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last: bool, reverse: bool) -> Layer[Any]:
     """The layer that repeats a step."""
     if not 1 <= len(sizes) <= 2 or not all(type(size) is int and size > 0 for size in sizes):
-        raise ValueError(f"{name} should be {name.partition('(')[0]}(in, hidden) or (hidden), positive integers")
+        field = name.partition("(")[0]
+        given = name if sizes else f"{field}()"
+        raise ValueError(f"{given} should be {field}(in, hidden) or {field}(hidden), positive integers")
     inputs, hidden = sizes if len(sizes) == 2 else (None, sizes[0])
     bias = inits[2] is not None
 
@@ -203,7 +205,9 @@ def _check(name: str, cell: Cell, hidden: int, bias: bool, params: Any, x: Any) 
     sequence, state, lengths, stateful = unpack(x, type(x) is tuple, is_lengths, name)
     xp = floating(sequence, name)
     if sequence.ndim != 3 or not sequence.shape[1]:
-        raise ValueError(f"{name} takes x of shape (batch, time, features), not {tuple(sequence.shape)}")
+        raise ValueError(
+            f"{name} takes x of shape (batch, time, features), not {tuple(sequence.shape)}; at least one step in time"
+        )
     batch, time, features = sequence.shape
     if type(params) is not cell.kind:
         raise ValueError(f"{name} takes {cell.kind.__name__}, not {describe(params)}. Are these of another net?")

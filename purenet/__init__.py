@@ -38,6 +38,8 @@ from purenet.layers.activations import (
     softsign,
     tanh,
 )
+from purenet.layers.attention import multi_head_attention
+from purenet.layers.bidirectional import bidirectional
 from purenet.layers.binary import binary_dense
 from purenet.layers.conv import conv, conv_transpose
 from purenet.layers.dense import dense
@@ -46,6 +48,7 @@ from purenet.layers.embedding import embedding, learned_positions, positional_en
 from purenet.layers.merge import add, concat, mul
 from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from purenet.layers.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
+from purenet.layers.recurrent import gru, lstm, rnn
 from purenet.layers.resize import pad, upsample
 from purenet.layers.shape import flatten, reshape
 from purenet.losses import (
@@ -121,6 +124,12 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "group_norm",
     "instance_norm",
     "rms_norm",
+    # sequences
+    "rnn",
+    "lstm",
+    "gru",
+    "bidirectional",
+    "multi_head_attention",
     # activations
     "identity",
     "tanh",

@@ -12,6 +12,7 @@ import numpy as np
 import purenet as pn
 from tests.cases import Case, LossCase, away_from, elementwise, layouts, normal
 from tests.catalogue_norms import norm_cases
+from tests.catalogue_recurrent import recurrent_cases
 from tests.catalogue_windows import window_cases
 
 
@@ -48,7 +49,8 @@ LAYERS: dict[str, list[Case]] = {
         Case(pn.reshape(4), normal(1, 2, 2)),
     ],
     "activation": elementwise(pn.activation(*(_of_any_engine(name) for name in ("sin", "cos")))),
-    **window_cases(Case, normal, layouts),
+    **window_cases(),
+    **recurrent_cases(),
     "identity": elementwise(pn.identity),
     "tanh": elementwise(pn.tanh),
     "sigmoid": elementwise(pn.sigmoid),

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 import purenet as pn
+from tests.cases import Case, layouts, normal
 
 
-def window_cases(case: Any, normal: Any, layouts: Any) -> dict[str, list[Any]]:
-    """For each layer its cases, made with the catalogue's own helpers."""
+def window_cases() -> dict[str, list[Case]]:
+    """For each layer its cases."""
 
     def distinct(*shape: int) -> Any:
         """All numbers far from one another: no maximum is near a tie."""
@@ -19,71 +20,71 @@ def window_cases(case: Any, normal: Any, layouts: Any) -> dict[str, list[Any]]:
 
     return {
         "conv": [
-            *(case(pn.conv(3, 2, 2), x) for x in layouts(normal(2, 3, 4, 3))),
-            case(pn.conv(1, 1, 1), normal(1, 1, 1, 1)),
-            case(pn.conv(2, 3, 1, stride=2), normal(2, 3, 4, 2)),
-            case(pn.conv(3, (3, 2)), normal(1, 5, 3, 2)),
-            case(pn.conv(3, 3, padding="same", bias=False), normal(2, 1, 5, 2)),
-            case(pn.conv(1, 2, 5, padding=2), normal(2, 6, 6, 1)),
-            case(pn.conv(2, 3, 2, stride=(3, 4)), normal(2, 7, 6, 2)),  # a stride beyond the window
-            case(pn.conv(2, 3, 3, stride=2, padding="same", dilation=(1, 2)), normal(2, 7, 6, 2)),
-            case(pn.conv(4, 6, (3,), groups=2), normal(2, 7, 4)),
-            case(pn.conv(3, 6, (3, 2), groups=3, padding=((0, 2), (1, 0))), normal(2, 4, 4, 3)),  # depthwise
-            case(pn.conv(2, 3, (2, 1, 3), stride=(1, 2, 1)), normal(2, 3, 3, 4, 2)),
-            case(pn.conv(1, 2, (1, 2, 2), padding=1), normal(1, 1, 2, 2, 1)),
-            case(pn.serial(pn.conv(2, 3), pn.relu, pn.max_pool(2), pn.flatten, pn.dense(2)), normal(2, 7, 6, 1)),
+            *(Case(pn.conv(3, 2, 2), x) for x in layouts(normal(2, 3, 4, 3))),
+            Case(pn.conv(1, 1, 1), normal(1, 1, 1, 1)),
+            Case(pn.conv(2, 3, 1, stride=2), normal(2, 3, 4, 2)),
+            Case(pn.conv(3, (3, 2)), normal(1, 5, 3, 2)),
+            Case(pn.conv(3, 3, padding="same", bias=False), normal(2, 1, 5, 2)),
+            Case(pn.conv(1, 2, 5, padding=2), normal(2, 6, 6, 1)),
+            Case(pn.conv(2, 3, 2, stride=(3, 4)), normal(2, 7, 6, 2)),  # a stride beyond the window
+            Case(pn.conv(2, 3, 3, stride=2, padding="same", dilation=(1, 2)), normal(2, 7, 6, 2)),
+            Case(pn.conv(4, 6, (3,), groups=2), normal(2, 7, 4)),
+            Case(pn.conv(3, 6, (3, 2), groups=3, padding=((0, 2), (1, 0))), normal(2, 4, 4, 3)),  # depthwise
+            Case(pn.conv(2, 3, (2, 1, 3), stride=(1, 2, 1)), normal(2, 3, 3, 4, 2)),
+            Case(pn.conv(1, 2, (1, 2, 2), padding=1), normal(1, 1, 2, 2, 1)),
+            Case(pn.serial(pn.conv(2, 3), pn.relu, pn.max_pool(2), pn.flatten, pn.dense(2)), normal(2, 7, 6, 1)),
         ],
         "conv_transpose": [
-            *(case(pn.conv_transpose(3, 2, 2, stride=2), x) for x in layouts(normal(2, 2, 3, 3))),
-            case(pn.conv_transpose(1, 1, 1), normal(1, 1, 1, 1)),
-            case(pn.conv_transpose(2, (3, 2), stride=(2, 3), padding=1), normal(2, 3, 2, 2)),
-            case(pn.conv_transpose(2, 3, 3, stride=2, padding=1, output_padding=1), normal(2, 3, 2, 2)),
-            case(pn.conv_transpose(2, 3, 3, stride=2, padding="same", bias=False), normal(2, 3, 1, 2)),
-            case(pn.conv_transpose(2, 3, (2,), stride=4, padding="same"), normal(2, 3, 2)),
-            case(pn.conv_transpose(2, 3, (3,), dilation=2, stride=3), normal(1, 3, 2)),
-            case(pn.conv_transpose(4, 6, (3, 2), groups=2, padding=((0, 2), (1, 0))), normal(2, 3, 2, 4)),
-            case(pn.conv_transpose(3, 3, 2, groups=3, stride=2), normal(2, 2, 3, 3)),
-            case(pn.conv_transpose(2, 1, (2, 1, 3), stride=(1, 2, 1)), normal(2, 2, 2, 1, 2)),
+            *(Case(pn.conv_transpose(3, 2, 2, stride=2), x) for x in layouts(normal(2, 2, 3, 3))),
+            Case(pn.conv_transpose(1, 1, 1), normal(1, 1, 1, 1)),
+            Case(pn.conv_transpose(2, (3, 2), stride=(2, 3), padding=1), normal(2, 3, 2, 2)),
+            Case(pn.conv_transpose(2, 3, 3, stride=2, padding=1, output_padding=1), normal(2, 3, 2, 2)),
+            Case(pn.conv_transpose(2, 3, 3, stride=2, padding="same", bias=False), normal(2, 3, 1, 2)),
+            Case(pn.conv_transpose(2, 3, (2,), stride=4, padding="same"), normal(2, 3, 2)),
+            Case(pn.conv_transpose(2, 3, (3,), dilation=2, stride=3), normal(1, 3, 2)),
+            Case(pn.conv_transpose(4, 6, (3, 2), groups=2, padding=((0, 2), (1, 0))), normal(2, 3, 2, 4)),
+            Case(pn.conv_transpose(3, 3, 2, groups=3, stride=2), normal(2, 2, 3, 3)),
+            Case(pn.conv_transpose(2, 1, (2, 1, 3), stride=(1, 2, 1)), normal(2, 2, 2, 1, 2)),
         ],
         "max_pool": [
-            *(case(pn.max_pool(2), x) for x in layouts(distinct(2, 4, 5, 3))),
-            case(pn.max_pool(1), distinct(2, 3, 2, 1)),
-            case(pn.max_pool(3, stride=2), distinct(1, 7, 6, 2)),
-            case(pn.max_pool(3, stride=1, padding="same"), distinct(1, 4, 1, 2)),
-            case(pn.max_pool((2, 1), stride=(3, 2), padding=((1, 0), 0)), distinct(2, 6, 3, 2)),
-            case(pn.max_pool((3,), stride=2, padding=1), distinct(2, 6, 2)),
-            case(pn.max_pool((2, 3, 2)), distinct(1, 3, 3, 4, 2)),
+            *(Case(pn.max_pool(2), x) for x in layouts(distinct(2, 4, 5, 3))),
+            Case(pn.max_pool(1), distinct(2, 3, 2, 1)),
+            Case(pn.max_pool(3, stride=2), distinct(1, 7, 6, 2)),
+            Case(pn.max_pool(3, stride=1, padding="same"), distinct(1, 4, 1, 2)),
+            Case(pn.max_pool((2, 1), stride=(3, 2), padding=((1, 0), 0)), distinct(2, 6, 3, 2)),
+            Case(pn.max_pool((3,), stride=2, padding=1), distinct(2, 6, 2)),
+            Case(pn.max_pool((2, 3, 2)), distinct(1, 3, 3, 4, 2)),
         ],
         "avg_pool": [
-            *(case(pn.avg_pool(2), x) for x in layouts(normal(2, 4, 5, 3))),
-            case(pn.avg_pool(1), normal(1, 1, 1, 1)),
-            case(pn.avg_pool(3, stride=2), normal(1, 7, 6, 2)),
-            case(pn.avg_pool(3, stride=2, padding="same"), normal(1, 4, 1, 2)),
-            case(pn.avg_pool((2, 1), stride=(3, 2), padding=((1, 0), 0)), normal(2, 6, 3, 2)),
-            case(pn.avg_pool((3,), padding=1), normal(2, 7, 2)),
-            case(pn.avg_pool((2, 3, 2), stride=1), normal(1, 3, 3, 4, 2)),
+            *(Case(pn.avg_pool(2), x) for x in layouts(normal(2, 4, 5, 3))),
+            Case(pn.avg_pool(1), normal(1, 1, 1, 1)),
+            Case(pn.avg_pool(3, stride=2), normal(1, 7, 6, 2)),
+            Case(pn.avg_pool(3, stride=2, padding="same"), normal(1, 4, 1, 2)),
+            Case(pn.avg_pool((2, 1), stride=(3, 2), padding=((1, 0), 0)), normal(2, 6, 3, 2)),
+            Case(pn.avg_pool((3,), padding=1), normal(2, 7, 2)),
+            Case(pn.avg_pool((2, 3, 2), stride=1), normal(1, 3, 3, 4, 2)),
         ],
         "global_avg_pool": [
-            *(case(pn.global_avg_pool, x) for x in layouts(normal(2, 3, 4, 2))),
-            *(case(pn.global_avg_pool, normal(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
+            *(Case(pn.global_avg_pool, x) for x in layouts(normal(2, 3, 4, 2))),
+            *(Case(pn.global_avg_pool, normal(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
         ],
         "global_max_pool": [
-            *(case(pn.global_max_pool, x) for x in layouts(distinct(2, 3, 4, 2))),
-            *(case(pn.global_max_pool, distinct(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
+            *(Case(pn.global_max_pool, x) for x in layouts(distinct(2, 3, 4, 2))),
+            *(Case(pn.global_max_pool, distinct(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
         ],
         "upsample": [
-            *(case(pn.upsample(2), x) for x in layouts(normal(2, 2, 3, 2))),
-            *(case(pn.upsample(3, "bilinear"), x) for x in layouts(normal(2, 2, 3, 2))),
-            case(pn.upsample(2), normal(1, 1, 1)),
-            case(pn.upsample((1, 3)), normal(2, 2, 2, 2)),
-            case(pn.upsample((1, 4), "bilinear"), normal(1, 2, 1, 2)),
-            case(pn.upsample(2, "bilinear"), normal(2, 3, 1, 2, 1)),
-            case(pn.upsample((2,), "bilinear"), normal(2, 5, 3)),
+            *(Case(pn.upsample(2), x) for x in layouts(normal(2, 2, 3, 2))),
+            *(Case(pn.upsample(3, "bilinear"), x) for x in layouts(normal(2, 2, 3, 2))),
+            Case(pn.upsample(2), normal(1, 1, 1)),
+            Case(pn.upsample((1, 3)), normal(2, 2, 2, 2)),
+            Case(pn.upsample((1, 4), "bilinear"), normal(1, 2, 1, 2)),
+            Case(pn.upsample(2, "bilinear"), normal(2, 3, 1, 2, 1)),
+            Case(pn.upsample((2,), "bilinear"), normal(2, 5, 3)),
         ],
         "pad": [
-            *(case(pn.pad(1), x) for x in layouts(normal(2, 2, 3, 2))),
-            case(pn.pad(0), normal(2, 2, 3)),
-            case(pn.pad(((0, 2),)), normal(1, 1, 1)),
-            case(pn.pad((1, (0, 2), 0)), normal(1, 2, 1, 3, 2)),
+            *(Case(pn.pad(1), x) for x in layouts(normal(2, 2, 3, 2))),
+            Case(pn.pad(0), normal(2, 2, 3)),
+            Case(pn.pad(((0, 2),)), normal(1, 1, 1)),
+            Case(pn.pad((1, (0, 2), 0)), normal(1, 2, 1, 3, 2)),
         ],
     }

@@ -1,0 +1,234 @@
+"""What recurrent layers have in common: the loop over time, its rule, the state and the lengths.
+
+One product makes Z = X · W + B for all steps before the loop, and after the loop back dE/dW = Xᵀ · dE/dZ,
+dE/dU = Hᵀ · dE/dA and dE/dX = dE/dZ · Wᵀ are one product each over all steps, with A = H · U the recurrent products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from purenet.arrays import Shape, describe, dot, floating, freeze, match, namespace, rows, sum_leading
+from purenet.core import Layer, Pullback
+from purenet.initializers import Initializer, draw
+from purenet.random import Key, split
+
+States = tuple[Any, ...]
+Pull = Callable[..., tuple[Any, Any, States]]
+Step = Callable[[Any, States], tuple[States, Pull]]
+Inits = tuple[Initializer, Initializer, tuple[Initializer, ...] | None]  # of weight, recurrent_weight, each bias
+
+
+class Cell(NamedTuple):
+    """What tells one recurrent layer from another; `start(xp, params)` is its step."""
+
+    kind: Any
+    gates: int
+    states: int  # the state is an array, or a tuple of two
+    start: Callable[[Any, Any], Step]
+
+
+def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last: bool, reverse: bool) -> Layer[Any]:
+    """The layer that repeats a step."""
+    if not 1 <= len(sizes) <= 2 or not all(type(size) is int and size > 0 for size in sizes):
+        field = name.partition("(")[0]
+        given = name if sizes else f"{field}()"
+        raise ValueError(f"{given} should be {field}(in, hidden) or {field}(hidden), positive integers")
+    inputs, hidden = sizes if len(sizes) == 2 else (None, sizes[0])
+    bias = inits[2] is not None
+
+    def shape(in_shape: Any) -> Any:
+        if in_shape is None:
+            return (hidden,) if last else None
+        sequence, _, _, stateful = unpack(in_shape, type(in_shape[0]) is tuple, lambda part: part == (), name)
+        if len(sequence) != 2 or inputs not in (None, sequence[1]):
+            raise ValueError(
+                f"{name} takes x of shape (batch, time, {inputs or 'features'}), "
+                f"but its input has shape (batch, {', '.join(map(str, sequence))})"
+            )
+        out_shape = (hidden,) if last else (sequence[0], hidden)
+        return (out_shape, _outside(((hidden,),) * cell.states)) if stateful else out_shape
+
+    def init(key: Key, in_shape: Any = None) -> Any:
+        shape(in_shape)
+        if in_shape is None and inputs is None:
+            raise ValueError(
+                f"{name} does not know how many inputs it has: write {name.replace('(', '(inputs, ', 1)}, "
+                "or init(key, in_shape=(time, inputs))"
+            )
+        features = inputs or (in_shape[0] if type(in_shape[0]) is tuple else in_shape)[1]
+        weight_init, recurrent_init, bias_inits = inits
+        weight_key, recurrent_key, bias_key = split(key, 3)
+
+        def blocks(initializers: Any, key: Key, shape: Shape) -> Any:
+            """Each gate's matrix is drawn by itself, so that its fans are its own and U's blocks are orthogonal."""
+            keys = split(key, len(initializers))
+            pieces = [draw(f, k, shape, name) for f, k in zip(initializers, keys, strict=True)]
+            return freeze(namespace(pieces[0]).concat(pieces, axis=-1))
+
+        weight = blocks([weight_init] * cell.gates, weight_key, (features, hidden))
+        recurrent_weight = blocks([recurrent_init] * cell.gates, recurrent_key, (hidden, hidden))
+        biases: list[Any] = [None] * (len(cell.kind._fields) - 2)
+        if bias_inits is not None:
+            biases = [blocks(bias_inits[: cell.gates], bias_key, (hidden,))]
+            biases += [blocks([f], bias_key, (hidden,)) for f in bias_inits[cell.gates :]]
+        return cell.kind(weight, recurrent_weight, *biases)
+
+    def forward(params: Any, x: Any, saved: list[Any] | None = None) -> Any:
+        sequence, state, lengths, stateful = _check(name, cell, hidden, bias, params, x)
+        xp = namespace(sequence)
+        batch, time, features = sequence.shape
+        xs, mask = xp.permute_dims(sequence, (1, 0, 2)), None
+        if lengths is not None:
+            mask = (xp.arange(time)[:, None] < lengths)[..., None]
+            xs = xp.where(mask, xs, 0)  # so that nothing depends on what stands in the padding, be it NaN
+        xs = xp.reshape(xs, (time * batch, features))
+        z = dot(xs, params.weight)
+        if bias:
+            z += params.bias
+        z = xp.reshape(z, (time, batch, cell.gates * hidden))
+        if state is None:
+            state = (xp.zeros((batch, hidden), dtype=sequence.dtype),) * cell.states
+        step = cell.start(xp, params)
+        hs: list[Any] = [None] * time
+        steps: list[Any] = [None] * time  # the H before each step, and the step's rule
+        for t in reversed(range(time)) if reverse else range(time):
+            new, pull = step(z[t], state)
+            if saved is not None:
+                steps[t] = state[0], pull
+            state = new if mask is None else tuple(xp.where(mask[t], n, s) for n, s in zip(new, state, strict=True))
+            hs[t] = state[0]
+        if saved is not None:
+            saved += [xp, xs, mask, steps]
+        y = state[0]
+        if not last:
+            y = xp.stack(hs, axis=1)
+            y = y if mask is None else xp.where(xp.permute_dims(mask, (1, 0, 2)), y, 0)
+        return (y, _outside(state)) if stateful else y
+
+    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+        return forward(params, x)
+
+    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Any]]:
+        saved: list[Any] = []
+        y = forward(params, x, saved)
+        sequence, state, _, stateful = unpack(x, type(x) is tuple, is_lengths, name)
+        xp, xs, mask, steps = saved
+        batch, time, features = sequence.shape
+        y_shape, dtype = (y[0] if stateful else y).shape, sequence.dtype
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            dstate: Any = None
+            if stateful:
+                if type(dy) is not tuple or len(dy) != 2:
+                    raise ValueError(f"the pullback of {name}: Y is (outputs, state), but dE/dY is {describe(dy)}")
+                dy, dstate = dy
+            match(dy, y_shape, dtype, name)
+            dstate = _inside(dstate, cell, (batch, hidden), dtype, f"the final state of {name}, its gradient,")
+            if dstate is None:
+                dstate = (xp.zeros((batch, hidden), dtype=dtype),) * cell.states
+            if last:
+                dstate = (dstate[0] + dy, *dstate[1:])
+            elif mask is not None:
+                dy = xp.where(xp.permute_dims(mask, (1, 0, 2)), dy, 0)
+            dz: Any = [None] * time
+            da: Any = [None] * time
+            for t in range(time) if reverse else reversed(range(time)):
+                if not last:
+                    dstate = (dstate[0] + dy[:, t], *dstate[1:])
+                pull = steps[t][1]
+                if mask is None:
+                    dz[t], da[t], dstate = pull(*dstate)
+                else:  # what came through the masked rows goes on as it is
+                    through = [xp.where(mask[t], 0, d) for d in dstate]
+                    dz[t], da[t], dstate = pull(*(xp.where(mask[t], d, 0) for d in dstate))
+                    dstate = tuple(d + e for d, e in zip(dstate, through, strict=True))
+            same = da[0] is dz[0]
+            dz = rows(xp.stack(dz))
+            da = dz if same else rows(xp.stack(da))
+            grads = [dot(xs.T, dz), dot(rows(xp.stack([h for h, _ in steps])).T, da)]
+            biases = [sum_leading(dz), sum_leading(da[:, -hidden:])] if bias else [None, None]
+            dparams = cell.kind(*grads, *biases[: len(cell.kind._fields) - 2])
+            if not wrt_x:
+                return dparams, None
+            dx = xp.reshape(dot(dz, params.weight.T), (time, batch, features))
+            dx = xp.permute_dims(dx, (1, 0, 2))
+            if type(x) is not tuple:
+                return dparams, dx
+            middle = (None if state is None else _outside(dstate),) if stateful else ()
+            return dparams, (dx, *middle, None)[: len(x)]
+
+        return y, pullback
+
+    return Layer(init, apply, vjp, shape, name)
+
+
+def unpack(x: Any, several: bool, is_lengths: Callable[[Any], bool], who: str) -> tuple[Any, Any, Any, bool]:
+    """(sequence, state, lengths, whether there is a place for the state) of x, or of the shape of x."""
+    if not several:
+        return x, None, None, False
+    if len(x) == 3:
+        return *x, True
+    if len(x) == 2:
+        return (x[0], None, x[1], False) if is_lengths(x[1]) else (*x, None, True)
+    raise ValueError(f"{who} takes x, (x, lengths), (x, state) or (x, state, lengths), not a tuple of {len(x)}")
+
+
+def is_lengths(part: Any) -> bool:
+    return getattr(part, "ndim", None) == 1
+
+
+def _outside(state: States) -> Any:
+    """The state as it is handed out: a tuple of one is the array itself."""
+    return state[0] if len(state) == 1 else state
+
+
+def _inside(state: Any, cell: Cell, shape: Shape, dtype: Any, who: str) -> Any:
+    """The state as a tuple, checked; or None."""
+    if state is None:
+        return None
+    parts = (state,) if cell.states == 1 else state
+    if type(parts) is not tuple or len(parts) != cell.states:
+        raise ValueError(f"{who} is a tuple (H, C) of two arrays of shape {shape}, not {describe(state)}")
+    for part in parts:
+        namespace(part, who)
+        if part.shape != shape or part.dtype != dtype:
+            raise ValueError(f"{who} is of shape {shape} (batch, hidden) and {dtype}, not {describe(part)}")
+    return parts
+
+
+def _check(name: str, cell: Cell, hidden: int, bias: bool, params: Any, x: Any) -> tuple[Any, Any, Any, bool]:
+    """(sequence, state as a tuple, lengths, stateful), after the checks of params and x."""
+    sequence, state, lengths, stateful = unpack(x, type(x) is tuple, is_lengths, name)
+    xp = floating(sequence, name)
+    if sequence.ndim != 3 or not sequence.shape[1]:
+        raise ValueError(
+            f"{name} takes x of shape (batch, time, features), not {tuple(sequence.shape)}; at least one step in time"
+        )
+    batch, time, features = sequence.shape
+    if type(params) is not cell.kind:
+        raise ValueError(f"{name} takes {cell.kind.__name__}, not {describe(params)}. Are these of another net?")
+    wide = cell.gates * hidden
+    biases = ((wide,), (hidden,)) if bias else (None, None)
+    own = ((features, wide), (hidden, wide), *biases[: len(params) - 2])
+    given = tuple(None if p is None else tuple(p.shape) for p in params)
+    if given != own:
+        raise ValueError(
+            f"{name} takes params of shapes {own} for x of shape {tuple(sequence.shape)} (batch, time, features), "
+            f"not {given}. Are these of another net?"
+        )
+    dtype = params.weight.dtype
+    if sequence.dtype != dtype:
+        raise TypeError(
+            f"{name} has {dtype} params, but x is {sequence.dtype}: write x.astype(np.{dtype}), "
+            f"or convert the params with purenet.tree.cast(params, np.{sequence.dtype})"
+        )
+    if lengths is not None:
+        if not xp.isdtype(lengths.dtype, "integral") or lengths.shape != (batch,):
+            raise ValueError(f"{name} takes integer lengths of shape ({batch},), not {describe(lengths)}")
+        if type(lengths) is np.ndarray and batch and not 0 <= lengths.min() <= lengths.max() <= time:
+            raise ValueError(f"{name}: x has {time} steps, but lengths go from {lengths.min()} to {lengths.max()}")
+    return sequence, _inside(state, cell, (batch, hidden), dtype, f"the state of {name}"), lengths, stateful

@@ -1,0 +1,263 @@
+"""Recurrent layers over sequences (batch, time, features): rnn, lstm and gru.
+
+What x holds decides what comes out, so one layer with one set of params serves whole sequences, padded ones, and
+sequences that come in pieces; no option has to agree with the data, and the plain case stays plain:
+
+    x                              y
+    sequence                       outputs
+    (sequence, lengths)            outputs; those beyond a sequence's length are 0, and its state stands still there
+    (sequence, state)              (outputs, final state); the state None begins with zeros
+    (sequence, state, lengths)     (outputs, final state)
+
+dx mirrors x, with None for the lengths and for a state of None. In dE/dY, None may stand for the final state's gradient
+where that is 0. Truncated back-propagation through time hands the final state of a piece to the next, no gradient back:
+
+    (outputs, state), pullback = layer.vjp(params, (piece, state))
+    dparams, _ = pullback((doutputs, None), wrt_x=False)
+
+A step is written for one moment of time, `step(z, state) -> (state, pull)`, with its rule `pull(dstate) -> (dz, da,
+dstate)` under it: Z = X · W + B is the step's share of one product for all steps, A = H · U its recurrent product. What
+the steps have in common is in recurrence.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from purenet.arrays import Array, dot
+from purenet.core import Layer, called
+from purenet.initializers import Initializer, constant, glorot_uniform, orthogonal, zeros
+from purenet.layers.recurrence import Cell, Pull, States, Step, recurrent
+
+
+class RNNParams(NamedTuple):
+    """weight (in, hidden), recurrent_weight (hidden, hidden); bias (hidden,), or None in a layer without."""
+
+    weight: Array
+    recurrent_weight: Array
+    bias: Array | None
+
+
+class LSTMParams(NamedTuple):
+    """weight (in, 4·hidden), recurrent_weight (hidden, 4·hidden), bias (4·hidden,) or None; gates i, f, g, o."""
+
+    weight: Array
+    recurrent_weight: Array
+    bias: Array | None
+
+
+class GRUParams(NamedTuple):
+    """weight (in, 3·hidden), recurrent_weight (hidden, 3·hidden), bias (3·hidden,) or None; gates in order r, z, n.
+
+    recurrent_bias (hidden,), or None, is the one of n: it is multiplied by r. Those of r and z would only add to bias.
+    """
+
+    weight: Array
+    recurrent_weight: Array
+    bias: Array | None
+    recurrent_bias: Array | None
+
+
+_ORTHOGONAL = orthogonal()
+
+
+def rnn(
+    *sizes: int,
+    last: bool = False,
+    reverse: bool = False,
+    bias: bool = True,
+    weight_init: Initializer = glorot_uniform,
+    recurrent_init: Initializer = _ORTHOGONAL,
+    bias_init: Initializer = zeros,
+) -> Layer[RNNParams]:
+    """A recurrent layer: Hₜ = tanh(Xₜ · W + Hₜ₋₁ · U + B). `rnn(in, hidden)`, or `rnn(hidden)` to infer `in`.
+
+    Shapes: X (batch, time, in); the state H (batch, hidden); Y (batch, time, hidden), every Hₜ, or with `last=True`
+    only the last, (batch, hidden). `reverse=True` goes from the end to the start; Y stays in the order of X. x may also
+    hold a state and lengths: (sequence, state) gives (outputs, final state), see `purenet.layers.recurrent`.
+
+    The rule, from the last step to the first, where dE/dHₜ is what comes from Yₜ and from the step after:
+        dE/dZₜ = dE/dHₜ ⊙ (1 − Hₜ²)        dE/dHₜ₋₁ = dE/dZₜ · Uᵀ        dE/dXₜ = dE/dZₜ · Wᵀ
+        dE/dW = Σ Xₜᵀ · dE/dZₜ        dE/dU = Σ Hₜ₋₁ᵀ · dE/dZₜ        dE/dB = Σ dE/dZₜ
+
+    J. Elman, "Finding structure in time", Cognitive Science, 1990. U begins orthogonal (A. Saxe et al., ICLR 2014).
+
+    Raises:
+        ValueError: the axes or sizes of x are not those above; the params are another layer's.
+        TypeError: x and the params differ in dtype.
+
+    >>> import numpy as np, purenet as pn
+    >>> layer = pn.rnn(2, 3)
+    >>> params = layer.init(pn.key(0))
+    >>> y, pullback = layer.vjp(params, np.ones((4, 5, 2), np.float32))
+    >>> dparams, dx = pullback(np.ones_like(y))
+    >>> y.shape, dparams.recurrent_weight.shape, dx.shape
+    ((4, 5, 3), (3, 3), (4, 5, 2))
+    """
+
+    def start(xp: Any, params: RNNParams) -> Step:
+        recurrent_weight = params.recurrent_weight
+
+        def step(z: Any, state: States) -> tuple[States, Pull]:
+            a = dot(state[0], recurrent_weight)
+            a += z
+            h = xp.tanh(a)
+
+            def pull(dh: Any) -> tuple[Any, Any, States]:
+                dz = dh * (1 - h * h)
+                return dz, dz, (dot(dz, recurrent_weight.T),)
+
+            return (h,), pull
+
+        return step
+
+    name = called("rnn", *sizes, last=(last, False), reverse=(reverse, False), bias=(bias, True))
+    inits = weight_init, recurrent_init, (bias_init,) if bias else None
+    return recurrent(name, sizes, Cell(RNNParams, 1, 1, start), inits, last, reverse)
+
+
+def lstm(
+    *sizes: int,
+    last: bool = False,
+    reverse: bool = False,
+    bias: bool = True,
+    forget_bias: float = 1.0,
+    weight_init: Initializer = glorot_uniform,
+    recurrent_init: Initializer = _ORTHOGONAL,
+    bias_init: Initializer = zeros,
+) -> Layer[LSTMParams]:
+    """Long short-term memory. `lstm(in, hidden)`, or `lstm(hidden)` to infer `in`.
+
+    Zₜ = Xₜ · W + Hₜ₋₁ · U + B has four parts, in the order i, f, g, o:
+        I = σ(Zi)    F = σ(Zf)    G = tanh(Zg)    O = σ(Zo)        Cₜ = F ⊙ Cₜ₋₁ + I ⊙ G        Hₜ = O ⊙ tanh Cₜ
+
+    Shapes and options are rnn's; the state is a tuple (H, C) of arrays (batch, hidden). `forget_bias` is the value that
+    the bias of F begins with, so that the memory lasts.
+
+    The rule, from the last step to the first, where dE/dHₜ and dE/dCₜ hold what comes from the step after:
+        dE/dCₜ += dE/dHₜ ⊙ O ⊙ (1 − tanh² Cₜ)
+        dE/dZi = dE/dCₜ ⊙ G ⊙ I(1 − I)        dE/dZf = dE/dCₜ ⊙ Cₜ₋₁ ⊙ F(1 − F)
+        dE/dZg = dE/dCₜ ⊙ I ⊙ (1 − G²)        dE/dZo = dE/dHₜ ⊙ tanh Cₜ ⊙ O(1 − O)
+        dE/dHₜ₋₁ = dE/dZₜ · Uᵀ        dE/dCₜ₋₁ = dE/dCₜ ⊙ F        the rest as in rnn
+
+    S. Hochreiter, J. Schmidhuber, "Long short-term memory", 1997; F. Gers et al., "Learning to forget", 2000; for the
+    forget bias R. Jozefowicz et al., "An empirical exploration of recurrent network architectures", ICML 2015.
+
+    Raises: as rnn.
+
+    >>> import numpy as np, purenet as pn
+    >>> layer = pn.lstm(2, 3, last=True)
+    >>> params = layer.init(pn.key(0))
+    >>> layer.apply(params, np.ones((4, 5, 2), np.float32)).shape
+    (4, 3)
+    >>> y, (h, c) = layer.apply(params, (np.ones((4, 5, 2), np.float32), None))
+    >>> c.shape
+    (4, 3)
+    """
+
+    def start(xp: Any, params: LSTMParams) -> Step:
+        recurrent_weight = params.recurrent_weight
+        n = recurrent_weight.shape[0]
+        # σ(z) = tanh(z/2)/2 + 1/2 cannot overflow, and makes one tanh of all four gates
+        scale = xp.repeat(xp.asarray([0.5, 0.5, 1.0, 0.5], dtype=recurrent_weight.dtype), n)
+        shift, square = 1 - scale, scale * scale
+
+        def step(z: Any, state: States) -> tuple[States, Pull]:
+            h, c = state
+            a = dot(h, recurrent_weight)
+            a += z
+            a *= scale
+            t = xp.tanh(a)
+            gates = t * scale
+            gates += shift
+            i, f, g, o = gates[:, :n], gates[:, n : 2 * n], gates[:, 2 * n : 3 * n], gates[:, 3 * n :]
+            new = f * c
+            new += i * g
+            squashed = xp.tanh(new)
+
+            def pull(dh: Any, dc: Any) -> tuple[Any, Any, States]:
+                dnew = dh * o * (1 - squashed * squashed)
+                dnew += dc
+                dz = xp.concat([dnew * g, dnew * c, dnew * i, dh * squashed], axis=-1)
+                dz *= (1 - t * t) * square  # (1 − t²)/4 = σ(1 − σ)
+                return dz, dz, (dot(dz, recurrent_weight.T), dnew * f)
+
+            return (o * squashed, new), pull
+
+        return step
+
+    options = {"last": (last, False), "reverse": (reverse, False), "bias": (bias, True)}
+    name = called("lstm", *sizes, **options, forget_bias=(forget_bias, 1.0))
+    biases = (bias_init, constant(forget_bias), bias_init, bias_init) if bias else None
+    inits = weight_init, recurrent_init, biases
+    return recurrent(name, sizes, Cell(LSTMParams, 4, 2, start), inits, last, reverse)
+
+
+def gru(
+    *sizes: int,
+    last: bool = False,
+    reverse: bool = False,
+    bias: bool = True,
+    weight_init: Initializer = glorot_uniform,
+    recurrent_init: Initializer = _ORTHOGONAL,
+    bias_init: Initializer = zeros,
+) -> Layer[GRUParams]:
+    """Gated recurrent unit. `gru(in, hidden)`, or `gru(hidden)` to infer `in`.
+
+    Zₜ = Xₜ · W + B and Aₜ = Hₜ₋₁ · U have three parts, in the order r, z, n, and Q = An + Bq has the recurrent bias Bq:
+        R = σ(Zr + Ar)    S = σ(Zz + Az)    N = tanh(Zn + R ⊙ Q)        Hₜ = (1 − S) ⊙ N + S ⊙ Hₜ₋₁
+
+    R multiplies the recurrent product and not Hₜ₋₁, as in PyTorch, cuDNN and Keras. The rest is as in rnn.
+
+    The rule, from the last step to the first, where dE/dHₜ is what comes from Yₜ and from the step after:
+        dE/dZn = dE/dHₜ ⊙ (1 − S) ⊙ (1 − N²)        dE/dQ = dE/dAn = dE/dZn ⊙ R
+        dE/dZz = dE/dAz = dE/dHₜ ⊙ (Hₜ₋₁ − N) ⊙ S(1 − S)        dE/dZr = dE/dAr = dE/dZn ⊙ Q ⊙ R(1 − R)
+        dE/dHₜ₋₁ = dE/dAₜ · Uᵀ + dE/dHₜ ⊙ S        dE/dU = Σ Hₜ₋₁ᵀ · dE/dAₜ        dE/dBq = Σ dE/dQ
+        the rest as in rnn
+
+    K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014.
+
+    Raises: as rnn.
+
+    >>> import numpy as np, purenet as pn
+    >>> layer = pn.gru(2, 3, reverse=True)
+    >>> params = layer.init(pn.key(0))
+    >>> y = layer.apply(params, (np.ones((2, 5, 2), np.float32), np.array([5, 1])))
+    >>> y.shape, y[1, 1:].any()
+    ((2, 5, 3), np.False_)
+    """
+
+    def start(xp: Any, params: GRUParams) -> Step:
+        recurrent_weight, recurrent_bias = params.recurrent_weight, params.recurrent_bias
+        n = recurrent_weight.shape[0]
+
+        def step(z: Any, state: States) -> tuple[States, Pull]:
+            h = state[0]
+            a = dot(h, recurrent_weight)
+            gates = a[:, : 2 * n] + z[:, : 2 * n]
+            gates *= 0.5  # σ(z) = tanh(z/2)/2 + 1/2 cannot overflow
+            gates = xp.tanh(gates)
+            gates *= 0.5
+            gates += 0.5
+            r, s, q = gates[:, :n], gates[:, n:], a[:, 2 * n :]
+            if recurrent_bias is not None:
+                q = q + recurrent_bias
+            new = xp.tanh(z[:, 2 * n :] + r * q)
+            away = h - new
+
+            def pull(dh: Any) -> tuple[Any, Any, States]:
+                dn = dh * (1 - s) * (1 - new * new)
+                dgates = xp.concat([dn * q, dh * away], axis=-1)
+                dgates *= gates * (1 - gates)
+                da = xp.concat([dgates, dn * r], axis=-1)
+                dprevious = dot(da, recurrent_weight.T)
+                dprevious += dh * s
+                return xp.concat([dgates, dn], axis=-1), da, (dprevious,)
+
+            return (new + s * away,), pull
+
+        return step
+
+    name = called("gru", *sizes, last=(last, False), reverse=(reverse, False), bias=(bias, True))
+    inits = weight_init, recurrent_init, (bias_init,) * 4 if bias else None
+    return recurrent(name, sizes, Cell(GRUParams, 3, 1, start), inits, last, reverse)

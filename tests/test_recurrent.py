@@ -1,0 +1,237 @@
+"""rnn, lstm, gru and bidirectional beyond the contract: states, lengths, pieces, errors, and the same under JAX."""
+
+from __future__ import annotations
+
+import re
+
+import jax
+import numpy as np
+import pytest
+
+import purenet as pn
+
+MAKERS = [pn.rnn, pn.lstm, pn.gru]
+each_maker = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+each_direction = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+
+
+def normal(*shape, seed=0):
+    return pn.random.normal(pn.key(seed), shape, np.float64)
+
+
+def params_of(layer, seed=1):
+    keys = iter(pn.split(pn.key(seed), 99))
+    return pn.tree.map(lambda p: p + 0.2 * pn.random.normal(next(keys), p.shape, np.float64), layer.init(pn.key(0)))
+
+
+def assert_close(a, b, tolerance=1e-12):
+    pn.tree.check_same(a, b)
+    for x, y in zip(pn.tree.leaves(a), pn.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance)
+
+
+@each_maker
+def test_the_last_output_is_the_last_of_the_sequence(make):
+    x = normal(3, 5, 4)
+    for reverse, end in ((False, -1), (True, 0)):
+        params = params_of(make(4, 2))
+        whole = make(4, 2, reverse=reverse).apply(params, x)
+        np.testing.assert_array_equal(make(4, 2, reverse=reverse, last=True).apply(params, x), whole[:, end])
+
+
+@each_maker
+def test_reverse_is_the_layer_on_the_sequence_turned_around(make):
+    x, params = normal(3, 5, 4), params_of(make(4, 2))
+    np.testing.assert_array_equal(
+        make(4, 2, reverse=True).apply(params, x), make(4, 2).apply(params, x[:, ::-1])[:, ::-1]
+    )
+
+
+@each_maker
+def test_pieces_with_the_state_carried_over_give_the_whole_sequence(make):
+    layer = make(4, 3)
+    x, dy, params = normal(2, 7, 4), normal(2, 7, 3, seed=1), params_of(layer)
+    whole, pullback = layer.vjp(params, x)
+    grads, dx = pullback(dy)
+
+    state, ys, pulls, cuts = None, [], [], [slice(0, 3), slice(3, 4), slice(4, 7)]
+    for cut in cuts:
+        (y, state), pull = layer.vjp(params, (x[:, cut], state))
+        ys.append(y)
+        pulls.append(pull)
+    assert_close(np.concatenate(ys, axis=1), whole)
+
+    # with the state's gradient handed back too, the pieces have the whole gradient; without, it is truncated
+    dstate, total, dxs = None, None, []
+    for cut, pull in zip(reversed(cuts), reversed(pulls), strict=True):
+        part, (dpiece, dstate) = pull((dy[:, cut], dstate))
+        total = part if total is None else pn.tree.map(np.add, total, part)
+        dxs.insert(0, dpiece)
+    assert dstate is None  # the first state was None
+    assert_close(total, grads)
+    assert_close(np.concatenate(dxs, axis=1), dx)
+    truncated = pulls[0]((dy[:, cuts[0]], None))[0]
+    assert_close(truncated, layer.vjp(params, x[:, cuts[0]])[1](dy[:, cuts[0]])[0])
+
+
+@each_maker
+@each_direction
+def test_lengths_give_what_each_sequence_gives_alone(make, reverse):
+    layer, lengths = make(4, 3, reverse=reverse), np.array([4, 1, 6, 0])
+    x, dy, params = normal(4, 6, 4), normal(4, 6, 3, seed=1), params_of(make(4, 3))
+    state = layer.apply(params, (normal(4, 2, 4, seed=2), None))[1]
+    dstate = pn.tree.map(lambda s: normal(*s.shape, seed=3), state)
+    (y, final), pullback = layer.vjp(params, (x, state, lengths))
+    grads, (dx, dfirst, nothing) = pullback((dy, dstate))
+    assert nothing is None
+
+    total = pn.tree.map(np.zeros_like, grads)
+    for i, n in enumerate(lengths):
+        one = pn.tree.map(lambda a, i=i: a[i : i + 1], (x[:, :n], state, dy[:, :n], dstate))
+        alone = (one[0][:, :0], one[1]), None
+        if n:
+            alone, pull = layer.vjp(params, (one[0], one[1]))
+            part, (dalone, dstart) = pull((one[2], one[3]))
+            assert_close(dx[i : i + 1, :n], dalone)
+            assert_close(pn.tree.map(lambda d, i=i: d[i : i + 1], dfirst), dstart)
+            total = pn.tree.map(np.add, total, part)
+            assert_close(y[i : i + 1, :n], alone[0])
+            assert_close(pn.tree.map(lambda s, i=i: s[i : i + 1], final), alone[1])
+        else:  # the state and its gradient pass by
+            assert_close(pn.tree.map(lambda s, i=i: s[i : i + 1], (final, dfirst)), (one[1], one[3]))
+        assert not y[i, n:].any()
+        assert not dx[i, n:].any()
+    assert_close(grads, total)
+
+
+@each_maker
+def test_what_stands_in_the_padding_does_not_matter(make):
+    layer, lengths = make(4, 3), np.array([2, 5])
+    x, params = normal(2, 5, 4), params_of(make(4, 3))
+    spoilt = x.copy()
+    spoilt[0, 2:] = np.nan
+    y, pullback = layer.vjp(params, (x, lengths))
+    z, pull = layer.vjp(params, (spoilt, lengths))
+    assert_close((y, *pullback(y)), (z, *pull(z)), 0)
+
+
+@each_maker
+def test_initial_params(make):
+    layer = make(6, 5)
+    weight, recurrent, *biases = layer.init(pn.key(0))
+    gates = weight.shape[1] // 5
+    for block in np.split(recurrent, gates, axis=1):
+        np.testing.assert_allclose(block.T @ block, np.eye(5), atol=1e-5)
+    assert abs(weight).max() <= np.sqrt(6 / 11)  # Glorot's limit, of each gate
+    expected = [0, 1, 0, 0] if make is pn.lstm else [0] * gates
+    np.testing.assert_array_equal(biases[0], np.repeat(expected, 5))
+    assert all(not b.any() for b in biases[1:])
+    assert layer.init(pn.key(0)) is not layer.init(pn.key(0))
+
+
+def test_the_gates_saturate_without_overflow():
+    for make in MAKERS:
+        layer = make(1, 2)
+        params = pn.tree.map(lambda p: 1000 * np.ones_like(p), layer.init(pn.key(0)))
+        for x in (np.full((1, 3, 1), 1000, np.float32), np.full((1, 3, 1), -1000, np.float32)):
+            y, pullback = layer.vjp(params, x)
+            assert all(np.isfinite(leaf).all() for leaf in pn.tree.leaves((y, pullback(y))))
+
+
+@each_maker
+@each_direction
+def test_it_runs_under_jax_jit(make, reverse):
+    layer = make(4, 3, reverse=reverse)
+    params = pn.tree.cast(params_of(make(4, 3)), np.float32)
+    x = (normal(3, 4, 4).astype(np.float32), None, np.array([4, 1, 3], np.int32))
+
+    def step(params, x):
+        y, pullback = layer.vjp(params, x)
+        return y, pullback(y)
+
+    assert_close(pn.tree.map(np.asarray, jax.jit(step)(params, x)), step(params, x), 1e-5)
+
+
+def test_bidirectional_is_its_layers_side_by_side():
+    one, two = pn.lstm(4, 3), pn.gru(4, 2, reverse=True)
+    layer = pn.bidirectional(one, two)
+    params, x, lengths = (params_of(one), params_of(two)), normal(2, 5, 4), np.array([3, 5])
+    y, states = layer.apply(params, (x, None, lengths))
+    for part, p, state, cut in zip((one, two), params, states, (slice(3), slice(3, 5)), strict=True):
+        alone = part.apply(p, (x, None, lengths))
+        assert_close((y[..., cut], state), alone)
+    assert layer.remake(layer.parts).name == layer.name
+    assert pn.bidirectional(pn.rnn(4, 2, last=True), pn.rnn(4, 3, last=True)).shape(None) == (5,)
+
+
+def test_stacked_by_serial_sizes_are_inferred():
+    net = pn.serial(pn.lstm(8), pn.bidirectional(pn.gru(4), pn.gru(4, reverse=True)), pn.rnn(3, last=True), pn.dense(2))
+    params = net.init(pn.key(0), in_shape=(5, 6))
+    assert net.apply(params, np.ones((2, 5, 6), np.float32)).shape == (2, 2)
+    assert net.shape((5, 6)) == (2,)
+
+
+X = np.ones((2, 3, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("act", "kind", "message"),
+    [
+        (lambda: pn.rnn(), ValueError, "rnn() should be rnn(in, hidden) or rnn(hidden), positive integers"),
+        (lambda: pn.lstm(0, 3), ValueError, "lstm(0, 3) should be lstm(in, hidden)"),
+        (lambda: pn.gru(3, 2.5), ValueError, "positive integers"),
+        (
+            lambda: pn.lstm(3).init(pn.key(0)),
+            ValueError,
+            "write lstm(inputs, 3), or init(key, in_shape=(time, inputs))",
+        ),
+        (
+            lambda: pn.lstm(5, 3).init(pn.key(0), (3, 4)),
+            ValueError,
+            "(batch, time, 5), but its input has shape (batch, 3, 4)",
+        ),
+        (
+            lambda: pn.lstm(3).init(pn.key(0), (4,)),
+            ValueError,
+            "(batch, time, features), but its input has shape (batch, 4)",
+        ),
+        (lambda: run(pn.rnn, X[0]), ValueError, "takes x of shape (batch, time, features), not (3, 4)"),
+        (lambda: run(pn.rnn, X[:, :0]), ValueError, "at least one step"),
+        (lambda: run(pn.rnn, X[..., :3]), ValueError, "for x of shape (2, 3, 3) (batch, time, features)"),
+        (lambda: run(pn.rnn, X.astype(np.float64)), TypeError, "has float32 params, but x is float64"),
+        (lambda: run(pn.rnn, (X,)), ValueError, "not a tuple of 1"),
+        (lambda: run(pn.rnn, (X, np.array([1.0, 2.0]))), ValueError, "integer lengths of shape (2,)"),
+        (lambda: run(pn.rnn, (X, np.array([1]))), ValueError, "integer lengths of shape (2,)"),
+        (lambda: run(pn.rnn, (X, np.array([1, 4]))), ValueError, "x has 3 steps, but lengths go from 1 to 4"),
+        (
+            lambda: run(pn.rnn, (X, np.ones((2, 4), np.float32))),
+            ValueError,
+            "of shape (2, 5) (batch, hidden) and float32",
+        ),
+        (lambda: run(pn.lstm, (X, np.ones((2, 5), np.float32))), ValueError, "is a tuple (H, C) of two arrays"),
+        (lambda: pn.rnn(4, 5).apply(pn.gru(4, 5).init(pn.key(0)), X), ValueError, "takes RNNParams, not a GRUParams"),
+        (lambda: pn.rnn(4, 5).apply(pn.rnn(4, 6).init(pn.key(0)), X), ValueError, "Are these of another net?"),
+        (lambda: pull(pn.rnn(4, 5), (X, None), X), ValueError, "Y is (outputs, state), but dE/dY is a float32 array"),
+        (lambda: pull(pn.rnn(4, 5), X, X), ValueError, "dE/dY has shape (2, 3, 4), but Y has shape (2, 3, 5)"),
+        (lambda: pn.bidirectional(pn.rnn, pn.rnn(3)), TypeError, "bidirectional takes two layers, as in"),
+        (lambda: pn.bidirectional(pn.rnn(3, last=True), pn.rnn(3)).shape((5, 4)), ValueError, "set last in both"),
+        (lambda: run_both((X, X[:, 0])), ValueError, "a state that is a tuple of two, one for each layer"),
+    ],
+)
+def test_errors_say_what_to_do(act, kind, message):
+    with pytest.raises(kind, match=re.escape(message)):
+        act()
+
+
+def run(make, x):
+    layer = make(4, 5)
+    return layer.apply(layer.init(pn.key(0)), x)
+
+
+def run_both(x):
+    layer = pn.bidirectional(pn.rnn(4, 5), pn.rnn(4, 5, reverse=True))
+    return layer.apply(layer.init(pn.key(0)), x)
+
+
+def pull(layer, x, dy):
+    return layer.vjp(layer.init(pn.key(0)), x)[1](dy)

@@ -67,6 +67,20 @@ def test_patches_and_slices_agree(space, kernel, stride, dilation, block, monkey
         np.testing.assert_allclose(forms._patches_times_dy(x, dy, windows, tile), dweight, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("block", [1, 3000, 1 << 20])
+@pytest.mark.parametrize(("space", "kernel", "stride", "dilation"), KINDS)
+def test_patches_added_up_and_correlations_of_each_phase_agree(space, kernel, stride, dilation, block, monkeypatch):
+    monkeypatch.setattr(forms, "PATCH_BYTES", block)
+    windows = Windows("conv", kernel, stride, dilation, ((0, 0),) * len(kernel))
+    counts, _ = windows.place(space)
+    dy, weight = normal(3, *counts, 4), normal(*kernel, 4, 2)
+    low = tuple(range(len(space)))
+    dx = forms.correlate_phases(dy, weight, windows, low, space)
+    for tile in [tile for tile in range(1, counts[-1] + 1) if counts[-1] % tile == 0]:
+        added_up = forms._patches_added_up(dy, weight, windows, low, space, tile)
+        np.testing.assert_allclose(added_up, dx, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(("ins", "outs", "groups"), [(2, 6, 2), (4, 6, 2), (6, 6, 6), (3, 6, 3), (6, 4, 2)])
 def test_a_grouped_convolution_is_convolutions_side_by_side(ins, outs, groups):
     layer = pn.conv(ins, outs, (2, 3), stride=(1, 2), groups=groups)

@@ -103,7 +103,10 @@ def test_a_convolution_over_everything_is_dense():
     np.testing.assert_allclose(layer.apply(params, x), y.reshape(6, 1, 1, 3), rtol=1e-12)
 
 
-@pytest.mark.parametrize(("stride", "padding", "dilation"), [(1, 0, 1), (2, 1, 1), ((3, 2), ((0, 2), (1, 0)), (1, 2))])
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation"),
+    [(1, 0, 1), (2, 1, 1), ((3, 2), ((0, 2), (1, 0)), (1, 2)), ((3, 2), "same", (2, 1)), (1, "same", (1, 3))],
+)
 def test_conv_transpose_is_the_adjoint_of_conv(stride, padding, dilation):
     """⟨conv(x), y⟩ = ⟨x, conv_transpose(y)⟩, with the kernel's channels exchanged."""
     down = pn.conv(2, 3, (3, 2), stride=stride, padding=padding, dilation=dilation, bias=False)
@@ -112,7 +115,7 @@ def test_conv_transpose_is_the_adjoint_of_conv(stride, padding, dilation):
     y = normal(*low.shape, seed=2)
     options = {"stride": stride, "padding": padding, "dilation": dilation}
     plain = pn.conv_transpose(3, 2, (3, 2), **options).shape(y.shape[1:])
-    added = tuple(n - m for n, m in zip(x.shape[1:3], plain[:2], strict=True))
+    added = tuple(n - m for n, m in zip(x.shape[1:3], plain[:2], strict=True))  # none, of an x that "same" fits
     up = pn.conv_transpose(3, 2, (3, 2), **options, output_padding=added, bias=False)
     params = up.init(pn.key(0))._replace(weight=np.swapaxes(weight, -1, -2))
     np.testing.assert_allclose(np.sum(low * y), np.sum(x * up.apply(params, y)), rtol=1e-12)

@@ -55,7 +55,7 @@ def correlate_phases(x: Any, weight: Any, windows: Windows, low: Shape, space: S
     The outputs at i ≡ r modulo the stride meet only every stride-th cell of the kernel, so they are a correlation of x
     with those cells, flipped; there is one for each r.
     """
-    counts = tuple(-(-n // s) for n, s in zip(space, windows.stride, strict=True))
+    counts, outs = tuple(-(-n // s) for n, s in zip(space, windows.stride, strict=True)), weight.shape[-1]
     phases = []
     for phase in product(*map(range, windows.stride)):
         axes = [
@@ -68,9 +68,7 @@ def correlate_phases(x: Any, weight: Any, windows: Windows, low: Shape, space: S
         met = weight[cells]
         size = met.shape[:-2]
         if 0 in size:
-            xp = namespace(x)
-            zeros = xp.zeros((x.shape[0], *counts, weight.shape[-1]), dtype=x.dtype)
-            phases.append(zeros)
+            phases.append(namespace(x).zeros((x.shape[0], *counts, outs), dtype=x.dtype))
         else:
             every = Windows(windows.who, size, (1,) * len(size), dilation, padding)
             flipped = namespace(met).flip(met, axis=tuple(range(len(size))))
@@ -178,6 +176,7 @@ def _depthwise_weight(x: Any, dy: Any, windows: Windows) -> Any:
 # On NumPy, one matrix product over patches. A patch is what a strip of `tile` neighbouring windows along the last axis
 # sees; it meets a banded matrix, which holds the kernel `tile` times, each shifted by the stride. With few channels
 # this copies less and gives the matrix product more columns, which is worth the zeros; tile = 1 is the plain form.
+# (The zeros also meet what is not finite: one NaN or infinity in x makes all outputs of its strips NaN.)
 
 
 def _patches_times_weight(x: Any, weight: Any, windows: Windows, tile: int | None = None) -> Any:

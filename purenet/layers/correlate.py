@@ -65,7 +65,7 @@ def correlate_phases(x: Any, weight: Any, windows: Windows, low: Shape, space: S
             )
         ]
         cells, dilation, padding = zip(*axes, strict=True)
-        met = weight[cells]
+        met = weight[*cells, ...]
         size = met.shape[:-2]
         if 0 in size:
             phases.append(namespace(x).zeros((x.shape[0], *counts, outs), dtype=x.dtype))
@@ -142,9 +142,9 @@ def sum_of_slices(x: Any, weight: Any, windows: Windows) -> Any:
     """Y = Σₜ (x under cell t) · W[t]."""
     counts = _counts(x, windows)
     first, *others = _cells(windows)
-    y = dot(rows(shifted(x, first, windows, counts)), weight[first])
+    y = dot(rows(shifted(x, first, windows, counts)), weight[*first, ...])
     for cell in others:
-        y += dot(rows(shifted(x, cell, windows, counts)), weight[cell])
+        y += dot(rows(shifted(x, cell, windows, counts)), weight[*cell, ...])
     return namespace(x).reshape(y, (x.shape[0], *counts, weight.shape[-1]))
 
 
@@ -160,9 +160,9 @@ def _depthwise(x: Any, weight: Any, windows: Windows) -> Any:
     counts = _counts(x, windows)
     x = namespace(x).repeat(x, weight.shape[-1] // x.shape[-1], axis=-1)
     first, *others = _cells(windows)
-    y = shifted(x, first, windows, counts) * weight[first]
+    y = shifted(x, first, windows, counts) * weight[*first, ...]
     for cell in others:
-        y += shifted(x, cell, windows, counts) * weight[cell]
+        y += shifted(x, cell, windows, counts) * weight[*cell, ...]
     return y
 
 

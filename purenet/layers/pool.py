@@ -175,7 +175,7 @@ def _slices(x: Any, axis: int, size: int, stride: int) -> list[Any]:
     """The first cell of every window along one axis, the second, and so on."""
     reach = (x.shape[axis + 1] - size) // stride * stride + 1
     before = (slice(None),) * (axis + 1)
-    return [x[(*before, slice(t, t + reach, stride))] for t in range(size)]
+    return [x[*before, t : t + reach : stride, ...] for t in range(size)]
 
 
 def _max_axis(xp: Any, x: Any, axis: int, size: int, stride: int) -> tuple[Any, Pull]:

@@ -42,6 +42,7 @@ def window_cases() -> dict[str, list[Case]]:
             Case(pn.conv_transpose(2, 3, 3, stride=2, padding="same", bias=False), normal(2, 3, 1, 2)),
             Case(pn.conv_transpose(2, 3, (2,), stride=4, padding="same"), normal(2, 3, 2)),
             Case(pn.conv_transpose(2, 3, (3,), dilation=2, stride=3), normal(1, 3, 2)),
+            Case(pn.conv_transpose(2, 3, (2,), dilation=3, output_padding=2), normal(1, 3, 2)),
             Case(pn.conv_transpose(4, 6, (3, 2), groups=2, padding=((0, 2), (1, 0))), normal(2, 3, 2, 4)),
             Case(pn.conv_transpose(3, 3, 2, groups=3, stride=2), normal(2, 2, 3, 3)),
             Case(pn.conv_transpose(2, 1, (2, 1, 3), stride=(1, 2, 1)), normal(2, 2, 2, 1, 2)),

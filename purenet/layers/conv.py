@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from purenet.arrays import Array, Shape, describe, floating, match, sum_leading
+from purenet.arrays import Array, Shape, describe, floating, match
 from purenet.core import Layer, Pullback, called
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
-from purenet.layers.correlate import correlate, correlate_weight, spread, transposed
-from purenet.layers.windows import Padding, Windows, axes_of, check_rank, pairs, per_axis, window_size
+from purenet.layers.correlate import add_channels, correlate, correlate_weight, spread, sum_channels, transposed
+from purenet.layers.windows import Padding, Windows, axes_of, check_rank, pad_space, pairs, per_axis, window_size
 from purenet.random import Key, split
 
 
@@ -77,13 +77,14 @@ def conv(
     def forward(weight: Any, x: Any) -> tuple[Any, Pull]:
         space = tuple(x.shape[1:-1])
         _, ends = windows.place(space)
+        padded = pad_space(x, ends)
 
         def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-            dweight = correlate_weight(x, dy, windows, ends, groups)
+            dweight = correlate_weight(padded, dy, windows, groups)
             low = tuple(a for a, _ in ends)
             return dweight, spread(dy, transposed(weight, groups), windows, low, space, groups) if wrt_x else None
 
-        return correlate(x, weight, windows, ends, groups), pull
+        return correlate(padded, weight, windows, groups), pull
 
     def target(space: Shape) -> Shape:
         return windows.place(space)[0]
@@ -163,8 +164,9 @@ def conv_transpose(
         ends = tuple((a, (n - 1) * s + r - a - o) for n, s, r, a, o in axes)
 
         def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-            dweight = transposed(correlate_weight(dy, x, windows, ends, groups), groups)
-            return dweight, correlate(dy, transposed(weight, groups), windows, ends, groups) if wrt_x else None
+            dy = pad_space(dy, ends)
+            dweight = transposed(correlate_weight(dy, x, windows, groups), groups)
+            return dweight, correlate(dy, transposed(weight, groups), windows, groups) if wrt_x else None
 
         return spread(x, weight, windows, low, out, groups), pull
 
@@ -237,9 +239,7 @@ def _layer(
     def run(params: ConvParams, x: Any) -> tuple[Any, Pull]:
         check(params, x)
         y, pull = forward(params.weight, x)
-        if params.bias is not None:
-            y += params.bias
-        return y, pull
+        return (y if params.bias is None else add_channels(y, params.bias)), pull
 
     def apply(params: ConvParams, x: Any, key: Key | None = None) -> Any:
         return run(params, x)[0]
@@ -251,7 +251,7 @@ def _layer(
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[ConvParams, Any]:
             match(dy, y_shape, dtype, name)
             dweight, dx = pull(dy, wrt_x)
-            return ConvParams(dweight, sum_leading(dy) if bias else None), dx
+            return ConvParams(dweight, sum_channels(dy) if bias else None), dx
 
         return y, pullback
 

@@ -19,25 +19,22 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from purenet.arrays import Shape, dot, namespace, rows, sum_leading
+from purenet.arrays import Shape, dot, namespace, rows
 from purenet.layers.windows import Pair, Windows, interleave, pad_space, shifted
 
-Padding = tuple[Pair, ...]
 PATCH_BYTES = 1 << 20  # patches are made in blocks of about this size, which stay in cache until they are multiplied
 
 
-def correlate(x: Any, weight: Any, windows: Windows, padding: Padding, groups: int = 1) -> Any:
-    """Y from x (batch, *space, in) and weight (*kernel, in // groups, out)."""
-    x = pad_space(x, padding)
+def correlate(x: Any, weight: Any, windows: Windows, groups: int = 1) -> Any:
+    """Y from a padded x (batch, *space, in) and weight (*kernel, in // groups, out)."""
     if groups > 1 and weight.shape[-2] == 1:
         return _depthwise(x, weight, windows)
     form = _patches_times_weight if type(x) is np.ndarray and math.prod(windows.size) > 1 else sum_of_slices
     return _by_group(form, x, weight, weight.shape[-2], weight.shape[-1] // groups, groups, windows)
 
 
-def correlate_weight(x: Any, dy: Any, windows: Windows, padding: Padding, groups: int = 1) -> Any:
-    """dE/dW (*kernel, in // groups, out) from x and dE/dY."""
-    x = pad_space(x, padding)
+def correlate_weight(x: Any, dy: Any, windows: Windows, groups: int = 1) -> Any:
+    """dE/dW (*kernel, in // groups, out) from a padded x and dE/dY."""
     if groups > 1 and x.shape[-1] == groups:
         return _depthwise_weight(x, dy, windows)
     form = _patches_times_dy if type(x) is np.ndarray and math.prod(windows.size) > 1 else slices_times_dy
@@ -45,12 +42,20 @@ def correlate_weight(x: Any, dy: Any, windows: Windows, padding: Padding, groups
 
 
 def spread(x: Any, weight: Any, windows: Windows, low: Shape, space: Shape, groups: int = 1) -> Any:
-    """Y (batch, *space, out) from x (batch, *counts, in) and weight (*kernel, in // groups, out).
+    """Y (batch, *space, out) from x (batch, *counts, in) and weight (*kernel, in // groups, out)."""
+    ins, outs = weight.shape[-2:]
+    if type(x) is np.ndarray and groups == 1 and 2 * outs <= ins and math.prod(windows.size) > 1:
+        return _patches_added_up(x, weight, windows, low, space)
+    return correlate_phases(x, weight, windows, low, space, groups)
+
+
+def correlate_phases(x: Any, weight: Any, windows: Windows, low: Shape, space: Shape, groups: int = 1) -> Any:
+    """`spread` without scattering, and without multiplying by zeros between the cells of x.
 
     The outputs at i ≡ r modulo the stride meet only every stride-th cell of the kernel, so they are a correlation of x
-    with those cells, flipped. There is one for each r: nothing is scattered, and no zeros are multiplied.
+    with those cells, flipped; there is one for each r.
     """
-    counts = tuple(-(-n // s) for n, s in zip(space, windows.stride, strict=True))
+    counts, outs = tuple(-(-n // s) for n, s in zip(space, windows.stride, strict=True)), weight.shape[-1]
     phases = []
     for phase in product(*map(range, windows.stride)):
         axes = [
@@ -60,16 +65,14 @@ def spread(x: Any, weight: Any, windows: Windows, low: Shape, space: Shape, grou
             )
         ]
         cells, dilation, padding = zip(*axes, strict=True)
-        met = weight[cells]
+        met = weight[*cells, ...]
         size = met.shape[:-2]
         if 0 in size:
-            xp = namespace(x)
-            zeros = xp.zeros((x.shape[0], *counts, weight.shape[-1]), dtype=x.dtype)
-            phases.append(zeros)
+            phases.append(namespace(x).zeros((x.shape[0], *counts, outs), dtype=x.dtype))
         else:
             every = Windows(windows.who, size, (1,) * len(size), dilation, padding)
             flipped = namespace(met).flip(met, axis=tuple(range(len(size))))
-            phases.append(correlate(x, flipped, every, padding, groups))
+            phases.append(correlate(pad_space(x, padding), flipped, every, groups))
     return interleave(phases, windows.stride, space)
 
 
@@ -99,6 +102,21 @@ def transposed(weight: Any, groups: int = 1) -> Any:
     return xp.reshape(xp.permute_dims(each, order), (*kernel, out // groups, groups * ins))
 
 
+def add_channels(y: Any, bias: Any) -> Any:
+    """y + bias, in y. The last two axes go as one: few channels alone would make short, slow loops."""
+    xp, width = namespace(y), y.shape[-2]
+    wide = xp.reshape(y, (math.prod(y.shape[:-2]), width * y.shape[-1]))
+    wide += xp.tile(bias, (width,))
+    return xp.reshape(wide, y.shape)
+
+
+def sum_channels(dy: Any) -> Any:
+    """Σ dE/dY over all but the channels, for the same reason in two steps."""
+    xp, (width, channels) = namespace(dy), dy.shape[-2:]
+    wide = xp.sum(xp.reshape(dy, (math.prod(dy.shape[:-2]), width * channels)), axis=0)
+    return xp.sum(xp.reshape(wide, (width, channels)), axis=0)
+
+
 def _by_group(form: Callable[..., Any], a: Any, b: Any, ins: int, outs: int, groups: int, windows: Windows) -> Any:
     """form(a, b) of each group's channels, side by side."""
     if groups == 1:
@@ -121,17 +139,17 @@ def _cells(windows: Windows) -> Iterator[Shape]:
 
 
 def sum_of_slices(x: Any, weight: Any, windows: Windows) -> Any:
-    """Y = Σₜ (x under cell t) · W[t], of a padded x."""
+    """Y = Σₜ (x under cell t) · W[t]."""
     counts = _counts(x, windows)
     first, *others = _cells(windows)
-    y = dot(rows(shifted(x, first, windows, counts)), weight[first])
+    y = dot(rows(shifted(x, first, windows, counts)), weight[*first, ...])
     for cell in others:
-        y += dot(rows(shifted(x, cell, windows, counts)), weight[cell])
+        y += dot(rows(shifted(x, cell, windows, counts)), weight[*cell, ...])
     return namespace(x).reshape(y, (x.shape[0], *counts, weight.shape[-1]))
 
 
 def slices_times_dy(x: Any, dy: Any, windows: Windows) -> Any:
-    """dE/dW[t] = (x under cell t)ᵀ · dE/dY, of a padded x."""
+    """dE/dW[t] = (x under cell t)ᵀ · dE/dY."""
     xp, counts, flat = namespace(x), _counts(x, windows), rows(dy)
     each = [dot(rows(shifted(x, cell, windows, counts)).T, flat) for cell in _cells(windows)]
     return xp.reshape(xp.stack(each), (*windows.size, x.shape[-1], dy.shape[-1]))
@@ -142,22 +160,23 @@ def _depthwise(x: Any, weight: Any, windows: Windows) -> Any:
     counts = _counts(x, windows)
     x = namespace(x).repeat(x, weight.shape[-1] // x.shape[-1], axis=-1)
     first, *others = _cells(windows)
-    y = shifted(x, first, windows, counts) * weight[first]
+    y = shifted(x, first, windows, counts) * weight[*first, ...]
     for cell in others:
-        y += shifted(x, cell, windows, counts) * weight[cell]
+        y += shifted(x, cell, windows, counts) * weight[*cell, ...]
     return y
 
 
 def _depthwise_weight(x: Any, dy: Any, windows: Windows) -> Any:
     xp, counts = namespace(x), _counts(x, windows)
     x = xp.repeat(x, dy.shape[-1] // x.shape[-1], axis=-1)
-    each = [sum_leading(shifted(x, cell, windows, counts) * dy) for cell in _cells(windows)]
+    each = [sum_channels(shifted(x, cell, windows, counts) * dy) for cell in _cells(windows)]
     return xp.reshape(xp.stack(each), (*windows.size, 1, dy.shape[-1]))
 
 
 # On NumPy, one matrix product over patches. A patch is what a strip of `tile` neighbouring windows along the last axis
 # sees; it meets a banded matrix, which holds the kernel `tile` times, each shifted by the stride. With few channels
 # this copies less and gives the matrix product more columns, which is worth the zeros; tile = 1 is the plain form.
+# (The zeros also meet what is not finite: one NaN or infinity in x makes all outputs of its strips NaN.)
 
 
 def _patches_times_weight(x: Any, weight: Any, windows: Windows, tile: int | None = None) -> Any:
@@ -180,6 +199,30 @@ def _patches_times_dy(x: Any, dy: Any, windows: Windows, tile: int | None = None
     for block, patches in _blocks(view, x.ndim - 1):
         band += patches.T @ dy[block].reshape(-1, tile * channels)
     return _unbanded(band, windows, x.shape[-1], channels, tile)
+
+
+def _patches_added_up(x: Any, weight: Any, windows: Windows, low: Shape, space: Shape, tile: int | None = None) -> Any:
+    """`spread` to few channels: a strip of x times the banded matrix, transposed, is a patch of Y; patches add up."""
+    (batch, *counts, ins), outs = x.shape, weight.shape[-1]
+    tile = tile or _best_tile(windows, counts[-1], outs, ins, copying=2)
+    step, span = _strip(windows, tile)
+    band = _banded(transposed(weight), windows, tile).T
+    wide = tuple((n - 1) * s + r for n, s, r in zip(counts, windows.stride, windows.reach, strict=True))
+    strips = x.reshape(batch, math.prod(counts) // tile, tile * ins)
+    y = np.zeros((batch, *wide, outs), x.dtype)
+    images = max(1, 4 * PATCH_BYTES // max(1, strips.shape[1] * band.shape[1] * x.itemsize))
+    outer = Windows(windows.who, windows.size[:-1], windows.stride[:-1], windows.dilation[:-1], ())
+    for i in range(0, batch, images):
+        block = strips[i : i + images]
+        patches = (block.reshape(-1, tile * ins) @ band).reshape(
+            len(block), *counts[:-1], counts[-1] // tile, *windows.size[:-1], span, outs
+        )
+        for cell in _cells(outer):
+            under = shifted(y[i : i + images], cell, outer, tuple(counts[:-1]))
+            for j, start in enumerate(range(0, counts[-1] * windows.stride[-1], tile * windows.stride[-1])):
+                place = slice(start, start + (span - 1) * step + 1, step)
+                under[..., place, :] += patches[(slice(None),) * (x.ndim - 2) + (j, *cell)]
+    return pad_space(y, [(-a, n + a - w) for a, n, w in zip(low, space, wide, strict=True)])
 
 
 def _strips(x: Any, windows: Windows, counts: Shape, tile: int) -> Any:
@@ -241,12 +284,13 @@ def _band_places(windows: Windows, tile: int) -> list[slice]:
     return [slice(start, start + reach, spacing) for start in starts]
 
 
-def _best_tile(windows: Windows, count: int, ins: int, outs: int) -> int:
+def _best_tile(windows: Windows, count: int, ins: int, outs: int, copying: int = 1) -> int:
     """The number of windows in a strip that costs least, of those that divide a row of them.
 
     A cell of a patch costs `outs` multiplications, and copying it as much as some 30 more, shared by the windows of the
-    strip; with few channels it takes more, as they are copied in shorter runs. (Measured on AVX2 with OpenBLAS.)
+    strip; with few channels it takes more, as they are copied in shorter runs; adding it up takes twice the copying.
+    (Measured on AVX2 with OpenBLAS.)
     """
-    copying = 30 + 60 / ins
+    copy = (30 + 60 / ins) * copying
     tiles = (tile for tile in range(1, min(count, 32) + 1) if count % tile == 0)
-    return min(tiles, key=lambda tile: _strip(windows, tile)[1] * (copying / tile + outs))
+    return min(tiles, key=lambda tile: _strip(windows, tile)[1] * (copy / tile + outs))

@@ -137,7 +137,7 @@ def global_max_pool() -> Layer[NoParams]:
         def pull(dy: Any) -> Any:
             cells = xp.reshape(xp.arange(flat.shape[1]), (1, -1, 1))
             first = cells == xp.expand_dims(xp.argmax(flat, axis=1), axis=1)
-            return xp.reshape(xp.where(first, xp.expand_dims(dy, axis=1), 0), x.shape)
+            return xp.reshape(xp.expand_dims(dy, axis=1) * xp.astype(first, dy.dtype), x.shape)
 
         return xp.max(flat, axis=1), pull
 
@@ -175,7 +175,7 @@ def _slices(x: Any, axis: int, size: int, stride: int) -> list[Any]:
     """The first cell of every window along one axis, the second, and so on."""
     reach = (x.shape[axis + 1] - size) // stride * stride + 1
     before = (slice(None),) * (axis + 1)
-    return [x[(*before, slice(t, t + reach, stride))] for t in range(size)]
+    return [x[*before, t : t + reach : stride, ...] for t in range(size)]
 
 
 def _max_axis(xp: Any, x: Any, axis: int, size: int, stride: int) -> tuple[Any, Pull]:
@@ -188,9 +188,8 @@ def _max_axis(xp: Any, x: Any, axis: int, size: int, stride: int) -> tuple[Any, 
     def pull(dy: Any) -> Any:
         parts, left = [], dy
         for part in slices[:-1]:
-            hit = part == y
-            parts.append(xp.where(hit, left, 0))
-            left = xp.where(hit, 0, left)  # what has gone to an earlier slice cannot go to a later one
+            parts.append(left * xp.astype(part == y, left.dtype))
+            left = left - parts[-1]  # what has gone to one slice cannot go to a later one
         return _gather(xp, [*parts, left], axis, stride, x.shape)
 
     return y, pull

@@ -72,7 +72,7 @@ def _linear(xp: Any, x: Any, axis: int, scale: int) -> tuple[Any, Pull]:
     offsets = [(r + 0.5) / scale - 0.5 for r in range(scale)]
 
     def cut(x: Any, cells: slice) -> Any:
-        return x[(slice(None), *on_axis(axis, dims, cells, slice(None)))]
+        return x[:, *on_axis(axis, dims, cells, slice(None)), :]
 
     before = xp.concat([cut(x, slice(1)), cut(x, slice(n - 1))], axis=axis + 1)
     after = xp.concat([cut(x, slice(1, n)), cut(x, slice(n - 1, n))], axis=axis + 1)
@@ -80,7 +80,7 @@ def _linear(xp: Any, x: Any, axis: int, scale: int) -> tuple[Any, Pull]:
     sizes = tuple(m * s for m, s in zip(x.shape[1:-1], on_axis(axis, dims, scale, 1), strict=True))
 
     def pull(dy: Any) -> Any:
-        parts = [dy[(slice(None), *on_axis(axis, dims, slice(r, None, scale), slice(None)))] for r in range(scale)]
+        parts = [cut(dy, slice(r, None, scale)) for r in range(scale)]
         own = sum(part * (1 - abs(at)) for part, at in zip(parts, offsets, strict=True))
         low = sum(part * max(0.0, -at) for part, at in zip(parts, offsets, strict=True))
         high = sum(part * max(0.0, at) for part, at in zip(parts, offsets, strict=True))

@@ -107,7 +107,7 @@ def check_rank(who: str, in_shape: Shape, dims: int) -> None:
     if len(in_shape) != dims + 1:
         raise ValueError(
             f"{who} takes x of shape {axes_of(dims)}, so an in_shape of {dims + 1} sizes, but got {tuple(in_shape)}"
-            f"{' (without the batch)' if len(in_shape) != dims + 2 else ': leave the batch out'}"
+            f"{': leave the batch out' if len(in_shape) == dims + 2 else ''}"
         )
 
 
@@ -122,7 +122,7 @@ def pad_space(x: Any, padding: Sequence[Pair], value: float = 0.0) -> Any:
             wider = (x.shape[0], *(n + max(0, a) + max(0, b) for n, (a, b) in zip(x.shape[1:-1], padding, strict=True)))
             padded = xp.full((*wider, x.shape[-1]), value, x.dtype)
             inner = (slice(max(0, a), max(0, a) + n) for n, (a, _) in zip(x.shape[1:-1], padding, strict=True))
-            padded[(slice(None), *inner)] = x
+            padded[:, *inner] = x
             x = padded
         else:
             for axis, ends in enumerate(padding, start=1):
@@ -133,14 +133,14 @@ def pad_space(x: Any, padding: Sequence[Pair], value: float = 0.0) -> Any:
                 x = xp.concat([blocks[0], x, blocks[1]], axis=axis)
     if any(low < 0 or high < 0 for low, high in padding):
         kept = (slice(max(0, -a), n - max(0, -b)) for n, (a, b) in zip(x.shape[1:-1], padding, strict=True))
-        x = x[(slice(None), *kept)]
+        x = x[:, *kept, ...]
     return x
 
 
 def shifted(x: Any, cell: Shape, windows: Windows, counts: Shape) -> Any:
     """The values under one cell of every window: a strided slice (batch, *counts, channels) of the padded x."""
     steps = zip(cell, windows.dilation, windows.stride, counts, strict=True)
-    return x[(slice(None), *(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, s, n in steps))]
+    return x[:, *(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, s, n in steps), ...]
 
 
 def interleave(phases: list[Any], stride: Shape, space: Shape) -> Any:
@@ -157,7 +157,7 @@ def interleave(phases: list[Any], stride: Shape, space: Shape) -> Any:
     order = [axis for i in range(dims) for axis in (dims + 1 + i, i)]
     x = xp.permute_dims(x, (dims, *order, 2 * dims + 1))
     x = xp.reshape(x, (batch, *(n * s for n, s in zip(counts, stride, strict=True)), channels))
-    return x[(slice(None), *(slice(n) for n in space))] if x.shape[1:-1] != tuple(space) else x
+    return x[:, *(slice(n) for n in space), ...] if x.shape[1:-1] != tuple(space) else x
 
 
 def spatial(name: str, rule: Rule, target: Callable[[Shape], Shape], dims: int | None = None) -> Layer[NoParams]:

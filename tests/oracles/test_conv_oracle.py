@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array_api_strict
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,18 +134,36 @@ def test_global_pool_is_pytorchs_adaptive_pool(seed, kind, dtype):
     agree(ours_of(layer, (), x, lambda y: dy), theirs, dtype, layer)
 
 
+DRAWS = {
+    "conv": draws.draw_conv,
+    "conv_transpose": draws.draw_conv_transpose,
+    "max": lambda rng: draws.draw_pool(rng, pn.max_pool, True),
+    "avg": lambda rng: draws.draw_pool(rng, pn.avg_pool, False),
+    "nearest": lambda rng: draws.draw_upsample(rng, "nearest"),
+    "bilinear": lambda rng: draws.draw_upsample(rng, "bilinear"),
+    "global_max": lambda rng: (pn.global_max_pool, rng.integers(0, 4, (2, 3, 4, 2)).astype(float)),
+    "global_avg": lambda rng: (pn.global_avg_pool, rng.normal(size=(2, 3, 4, 2))),
+    "pad": lambda rng: (pn.pad(draws.tuples(draws.numbers(rng, 0, 3, 2), 2)), rng.normal(size=(2, 3, 4, 2))),
+}
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("kind", DRAWS)
+def test_array_api_code_and_numpy_agree(seed, kind):
+    """The strict implementation allows nothing beyond the standard, so what runs there runs on any engine."""
+    layer, x, params, dy_of, *_ = setup(seed, np.float64, DRAWS[kind])
+    ours = ours_of(layer, params, x, dy_of)
+    strict = pn.tree.map(array_api_strict.asarray, params) if params else ()
+    y, pullback = layer.vjp(strict, array_api_strict.asarray(x))
+    dparams, dx = pullback(array_api_strict.asarray(dy_of(ours[0])))
+    theirs = [None if leaf is None else np.asarray(leaf) for leaf in (y, *(dparams or (None, None)), dx)]
+    agree(ours, theirs, np.float64, layer)
+
+
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("kind", ["conv", "conv_transpose", "max", "avg", "nearest", "bilinear"])
+@pytest.mark.parametrize("kind", DRAWS)
 def test_layers_run_under_jit_as_on_numpy(seed, kind):
-    draw = {
-        "conv": draws.draw_conv,
-        "conv_transpose": draws.draw_conv_transpose,
-        "max": lambda rng: draws.draw_pool(rng, pn.max_pool, True),
-        "avg": lambda rng: draws.draw_pool(rng, pn.avg_pool, False),
-        "nearest": lambda rng: draws.draw_upsample(rng, "nearest"),
-        "bilinear": lambda rng: draws.draw_upsample(rng, "bilinear"),
-    }[kind]
-    images = lambda rng: next(drawn for drawn in iter(lambda: draw(rng), None) if drawn[1].ndim < 5)  # noqa: E731
+    images = lambda rng: next(drawn for drawn in iter(lambda: DRAWS[kind](rng), None) if drawn[1].ndim < 5)  # noqa: E731
     layer, x, params, dy_of, *_ = setup(seed, np.float64, images)
     ours = ours_of(layer, params, x, dy_of)
     on_jax = jax.jit(lambda p, x, dy: (lambda y, pull: (y, pull(dy)))(*layer.vjp(p, x)))

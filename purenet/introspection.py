@@ -117,7 +117,8 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
         [
             *_table(lines),
             f"parameters: {everything:,}, of which {everything - fixed:,} trainable and {fixed:,} not",
-            f"memory: {_bytes(_memory(params))} for the parameters, {_bytes(4 * outputs)} for the outputs of one example",
+            f"memory: {_bytes(_memory(params))} for the parameters, "
+            f"{_bytes(4 * outputs)} for the outputs of one example",
         ]
     )
 

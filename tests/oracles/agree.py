@@ -1,0 +1,66 @@
+"""What the oracle tests share: to run a function and its derivative elsewhere, and to say whether two results agree."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import numpy as np
+import torch
+
+import purenet as pn
+
+DRAWS = 50
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+RECORD: dict[tuple[str, str, str], tuple[int, float]] = {}
+
+
+def torch_vjp(f, dy, *inputs, **options):
+    """The value of a PyTorch function at NumPy inputs, and the gradient of each input, as NumPy arrays.
+
+    It is computed in float64, also as the oracle of float32: so the error is ours alone.
+    """
+    leaves = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in inputs]
+    y = f(*leaves, **options)
+    gradients = torch.autograd.grad(y, leaves, torch.tensor(dy, dtype=torch.float64))
+    return y.detach().numpy(), tuple(g.numpy() for g in gradients)
+
+
+def jax_vjp(f, dy, *inputs, **options):
+    """The same of a JAX function, which may be compiled only once for a shape: hand in no new lambda each time."""
+    return _jax_vjp(f, np.asarray(dy, np.float64), [np.asarray(x, np.float64) for x in inputs], options)
+
+
+@partial(jax.jit, static_argnums=0)
+def _jax_vjp(f, dy, inputs, options):
+    y, pull = jax.vjp(partial(f, **options), *inputs)
+    return y, pull(dy)
+
+
+def agree(name, oracle, ours, theirs, least=0.0):
+    """Assert that two trees of arrays agree in shape, and to our dtype relative to the largest entry of each array.
+
+    Entries below `least` count as this large: 1 − tanh² x of a large x is right only beside 1.
+    """
+    worst = 0.0
+    theirs = jax.tree_util.tree_leaves(theirs)
+    for (path, a), b in zip(pn.tree.items(ours), theirs, strict=True):
+        b = np.asarray(b)
+        assert a.shape == b.shape, f"{name}{path}: {a.shape} against {b.shape}"
+        error = np.abs(a - b).max(initial=0) / (np.abs(b).max(initial=least) or 1)
+        assert error <= TOLERANCE[str(a.dtype)], f"{name}{path} against {oracle}: {error:.2g}\n{a}\n{b}"
+        worst = max(worst, float(error))
+    dtype = str(a.dtype)
+    draws, largest = RECORD.get((name, oracle, dtype), (0, 0.0))
+    RECORD[name, oracle, dtype] = draws + 1, max(largest, worst)
+
+
+def random_shape(rng, least=1, most=4, largest=7):
+    """A shape of some axes, sizes of 1 among them."""
+    return tuple(int(n) for n in rng.integers(1, largest + 1, rng.integers(least, most + 1)))
+
+
+def random_array(rng, shape, dtype, scale=None):
+    """Normal numbers of a random size: in one draw all near 0, in another far out."""
+    scale = 10.0 ** rng.uniform(-3, 1.5) if scale is None else scale
+    return (scale * rng.normal(size=shape)).astype(dtype)

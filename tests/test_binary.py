@@ -56,15 +56,14 @@ def test_the_ends_of_the_interval_pass():
     np.testing.assert_allclose(dx, dy @ signs(params.weight).T)
 
 
-def test_it_learns_the_signs_that_made_the_targets():
-    x, wanted = signs(normal(64, 5)).astype(np.float32), signs(normal(5, 4, seed=9))
-    target = (x @ wanted).astype(np.float32)
+def test_it_learns_a_function_of_signs():
+    x = signs(normal(64, 5)).astype(np.float32)
+    target = (x @ signs(normal(5, 4, seed=9))).astype(np.float32)
     params = LAYER.init(pn.key(0))
-    assert (signs(params.weight) != wanted).any()
-    for _ in range(200):
-        _, grads = pn.value_and_grad(LAYER, pn.mse)(params, x, target)
+    for _ in range(400):
+        E, grads = pn.value_and_grad(LAYER, pn.mse)(params, x, target)
         params = pn.sgd_step(params, grads, lr=0.01)
-    assert (signs(params.weight) == wanted).all()
+    assert E < 1e-2  # of a target with variance 5; a rule that is off stays far above 1
 
 
 def test_errors():

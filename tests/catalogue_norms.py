@@ -31,15 +31,15 @@ norm_cases: dict[str, list[Case]] = {
     "layer_norm": [
         *both(pn.layer_norm, *layouts(normal(4, 3)), normal(2, 3, 5), normal(1, 2), normal(3, 1)),
         *both(pn.layer_norm(5, eps=1e-2), normal(2, 5)),
-        *both(pn.layer_norm(affine=False), normal(5, 2)),
+        *both(pn.layer_norm(affine=False), normal(5, 3)),
     ],
     "group_norm": [
         *both(pn.group_norm(2), *layouts(normal(2, 3, 4)), _image, normal(1, 6), normal(3, 1, 4)),
         *both(pn.group_norm(1, 5, eps=1e-2), normal(2, 5)),
-        *both(pn.group_norm(3, affine=False), normal(2, 2, 3)),
+        *both(pn.group_norm(3, affine=False), normal(2, 3, 3)),
     ],
     "instance_norm": [
-        *both(pn.instance_norm, *layouts(normal(2, 3, 4)), _image, normal(1, 2, 1, 1)),
+        *both(pn.instance_norm, *layouts(normal(2, 3, 4)), _image, normal(1, 3, 1, 1)),
         *both(pn.instance_norm(3, eps=1e-2, affine=True), normal(2, 5, 3)),
     ],
     "rms_norm": [

@@ -154,6 +154,10 @@ def test_errors_say_what_was_given():
         ValueError, match=r"takes params = BatchNormParams\(weight, bias, mean, variance\), not a tuple"
     ):
         pn.batch_norm.apply((), normal(2, 3))
+    with pytest.raises(ValueError, match=r"layer_norm takes params = NormParams\(weight, bias\), not a NormParams"):
+        pn.layer_norm.apply(pn.rms_norm.init(pn.key(0), (3,)), normal(2, 3))
+    with pytest.raises(ValueError, match=r"mean, variance\) without bias, not a BatchNormParams"):
+        pn.batch_norm(affine=False).apply(pn.batch_norm.init(pn.key(0), (3,)), normal(2, 3))
     with pytest.raises(TypeError, match="float32 params, but x is float64"):
         pn.layer_norm.apply(pn.layer_norm(3).init(pn.key(0)), normal(2, 3))
     with pytest.raises(TypeError, match="floating point"):

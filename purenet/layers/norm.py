@@ -93,7 +93,7 @@ def _affine_norm(
         return NormParams(ones(key, n), zeros(key, n) if bias else None)
 
     def forward(params: Any, x: Any) -> tuple[Any, Any, Pull]:
-        xp = _checked(name, params, NormParams if affine else tuple, x)
+        xp = _checked(name, params, NormParams if affine else tuple, bias, x)
         shape(tuple(x.shape[1:]))
         xhat, pull = normalize(xp, x)
         return _affine(xhat, *params) if affine else xhat, xhat, pull
@@ -154,17 +154,20 @@ def _shape(name: str, features: int | None, check: Callable[[Shape], None] | Non
 
 
 def _features(name: str, features: int | None, in_shape: Shape | None) -> int:
-    if features is None and in_shape is None:
-        called = f"{name[:-1]}, features=n)" if name.endswith(")") else f"{name}(n)"
-        raise ValueError(f"{name} does not know how many features it has: write {called}, or init(key, in_shape=(n,))")
-    return features if in_shape is None else in_shape[-1]  # type: ignore[return-value]
+    size = features if in_shape is None else in_shape[-1]
+    if size is None:
+        made = f"{name[:-1]}, features=n)" if name.endswith(")") else f"{name}(n)"
+        raise ValueError(f"{name} does not know how many features it has: write {made}, or init(key, in_shape=(n,))")
+    return size
 
 
-def _checked(name: str, params: Any, kind: Any, x: Any) -> Any:
+def _checked(name: str, params: Any, kind: Any, bias: bool, x: Any) -> Any:
     """The namespace of x, after a check of x and params."""
     xp = floating(x, name)
-    if type(params) is not kind or (kind is tuple and params):
-        wanted = "()" if kind is tuple else f"{kind.__name__}({', '.join(kind._fields)})"
+    if type(params) is not kind or (bool(params) if kind is tuple else (params.bias is None) is bias):
+        wanted = (
+            "()" if kind is tuple else f"{kind.__name__}({', '.join(kind._fields)}){'' if bias else ' without bias'}"
+        )
         raise ValueError(f"{name} takes params = {wanted}, not {describe(params)}. Are these of another net?")
     first: Any = params.mean.value if kind is BatchNormParams else params[0] if params else None
     if first is not None and first.shape != x.shape[-1:]:
@@ -221,7 +224,7 @@ def batch_norm(
 
     def forward(params: BatchNormParams, x: Any, key: Key | None) -> tuple[Any, Any, Pull, BatchNormParams]:
         """Y, X̂ and its rule, in rows of channels; and params with the buffers' next values."""
-        xp = _checked(name, params, BatchNormParams, x)
+        xp = _checked(name, params, BatchNormParams, affine, x)
         shape(tuple(x.shape[1:]))
         flat = rows(x)
         if key is None:

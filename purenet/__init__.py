@@ -10,8 +10,9 @@ params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old
 """
 
 from purenet import data, initializers, random, testing, tree
-from purenet.combinators import serial
+from purenet.combinators import fan_out, frozen, map_time, named, parallel, remat, residual, serial, tied
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
+from purenet.introspection import summary
 from purenet.layers.activations import (
     activation,
     celu,
@@ -39,7 +40,12 @@ from purenet.layers.activations import (
 )
 from purenet.layers.attention import multi_head_attention
 from purenet.layers.bidirectional import bidirectional
+from purenet.layers.binary import binary_dense
 from purenet.layers.dense import dense
+from purenet.layers.dropout import dropout, gaussian_noise
+from purenet.layers.embedding import embedding, learned_positions, positional_encoding
+from purenet.layers.merge import add, concat, mul
+from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from purenet.layers.recurrent import gru, lstm, rnn
 from purenet.layers.shape import flatten, reshape
 from purenet.losses import (
@@ -74,6 +80,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     # from a net to trained params
     "value_and_grad",
     "sgd_step",
+    "summary",
     # layers
     "dense",
     "serial",
@@ -86,6 +93,31 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "gru",
     "bidirectional",
     "multi_head_attention",
+    # layers made of layers
+    "named",
+    "residual",
+    "parallel",
+    "fan_out",
+    "frozen",
+    "remat",
+    "tied",
+    "map_time",
+    # merging, embedding, noise
+    "add",
+    "mul",
+    "concat",
+    "embedding",
+    "positional_encoding",
+    "learned_positions",
+    "binary_dense",
+    "dropout",
+    "gaussian_noise",
+    # normalization
+    "batch_norm",
+    "layer_norm",
+    "group_norm",
+    "instance_norm",
+    "rms_norm",
     # activations
     "identity",
     "tanh",

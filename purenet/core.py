@@ -128,6 +128,17 @@ class Buffer(NamedTuple):
     value: Any
 
 
+def called(name: str, *sizes: Any, **options: tuple[Any, Any]) -> str:
+    """The code that makes a layer: its name, its sizes, and the options (given, default) that are not the default.
+
+    >>> called("elu", alpha=(1.0, 1.0)), called("elu", alpha=(0.5, 1.0)), called("rnn", 2, 3)
+    ('elu', 'elu(alpha=0.5)', 'rnn(2, 3)')
+    """
+    changed = [f"{option}={given!r}" for option, (given, default) in options.items() if given != default]
+    arguments = ", ".join([*map(repr, sizes), *changed])
+    return f"{name}({arguments})" if arguments else name
+
+
 class LayerPreset(Layer[P], Generic[Options, P]):
     """A layer with its default options; call it to set others."""
 
@@ -165,14 +176,3 @@ def preset(make: Callable[..., Any]) -> Any:
     }
     base = LayerPreset if isinstance(value, Layer) else LossPreset
     return type(make.__name__, (base,), body)(*value)
-
-
-def called(name: str, *sizes: Any, **options: tuple[Any, Any]) -> str:
-    """The code that makes a layer: its name, its sizes, and the options (given, default) that are not the default.
-
-    >>> called("elu", alpha=(1.0, 1.0)), called("elu", alpha=(0.5, 1.0)), called("rnn", 2, 3)
-    ('elu', 'elu(alpha=0.5)', 'rnn(2, 3)')
-    """
-    changed = [f"{option}={given!r}" for option, (given, default) in options.items() if given != default]
-    arguments = ", ".join([*map(repr, sizes), *changed])
-    return f"{name}({arguments})" if arguments else name

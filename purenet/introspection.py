@@ -1,13 +1,16 @@
-"""Looking into a net while it runs: the same net, made of layers that tell what passes through them."""
+"""Looking into a net: the same net, made of layers that tell what passes through them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections.abc import Callable, Iterator
+from itertools import repeat
+from typing import Any, NamedTuple
 
 from purenet import tree
-from purenet.core import Layer
-from purenet.random import Key
+from purenet.arrays import Shape, describe
+from purenet.core import Buffer, Layer
+from purenet.random import Key, key
 
 Report = Callable[[str, Layer[Any], Any, Any], None]
 
@@ -60,3 +63,107 @@ def first_not_finite(net: Layer[Any], params: Any, x: Any, target: Any, key: Key
 def _is_finite(x: Any) -> bool:
     xp = x.__array_namespace__()
     return not xp.isdtype(x.dtype, "real floating") or bool(xp.all(xp.isfinite(x)))
+
+
+class _Row(NamedTuple):
+    """One layer of a net, as it was when init reached it."""
+
+    depth: int
+    layer: Layer[Any]
+    out_shape: Any
+    params: Any
+
+
+def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
+    """A table of the layers of a net: what each gives for one example, and how many parameters it has.
+
+    The layers inside a composed layer are indented under it, and its row counts theirs too. Buffers, such as batch
+    norm's running mean or all that is `frozen`, count as not trainable. Shapes leave the batch axis out.
+
+    >>> import purenet as pn
+    >>> print(summary(pn.serial(pn.dense(2, 3), pn.batch_norm, pn.tanh, pn.dense(1))))
+    layer           output shape   parameters
+    -----------------------------------------
+    serial          (1,)                   25
+      dense(2, 3)   (3,)                    9
+      batch_norm    (3,)                   12
+      tanh          (3,)                    0
+      dense(1)      (1,)                    4
+    -----------------------------------------
+    parameters: 25, of which 19 trainable and 6 not
+    memory: 100 B for the parameters, 40 B for the outputs of one example
+    """
+    if not isinstance(net, Layer):
+        raise TypeError(f"summary takes a layer, not {describe(net)}")
+    rows: list[_Row] = []
+    _recorded(net, rows, 0).init(key(0), in_shape)
+    lines, outputs = [("layer", "output shape", "parameters")], 0
+    inside: list[tuple[int, Iterator[str]]] = [(1, repeat(""))]  # at each depth: how often it runs, its label
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        layer, times, labels = row.layer, *inside[row.depth]
+        title = layer.name.partition("(")[0] if layer.parts else layer.name
+        shape = "?" if row.out_shape is None else str(row.out_shape)
+        lines.append(("  " * row.depth + next(labels) + title, shape, f"{tree.size(row.params):,}"))
+        if not layer.parts:
+            outputs += times * _numbers(row.out_shape)
+        elif following is not None:
+            if len(layer.parts) == 1 and following.depth > row.depth:  # map_time runs its layer at each step
+                times *= _numbers(row.out_shape) // max(1, _numbers(following.out_shape))
+            named = type(row.params) is dict and len(row.params) == len(layer.parts)
+            inside[row.depth + 1 :] = [(times, iter([f"{label}: " for label in row.params]) if named else repeat(""))]
+    params = rows[0].params
+    everything, fixed = tree.size(params), sum(tree.size(buffer) for buffer in _buffers(params))
+    return "\n".join(
+        [
+            *_table(lines),
+            f"parameters: {everything:,}, of which {everything - fixed:,} trainable and {fixed:,} not",
+            f"memory: {_bytes(_memory(params))} for the parameters, {_bytes(4 * outputs)} for the outputs of one example",
+        ]
+    )
+
+
+def _recorded(layer: Layer[Any], rows: list[_Row], depth: int) -> Layer[Any]:
+    """The layer, made of parts whose `init` notes what it was asked and what it gave: so shapes need no rule here."""
+
+    def init(key: Key, in_shape: Shape | None = None) -> Any:
+        place = len(rows)
+        rows.append(_Row(depth, layer, None, ()))
+        params = inner.init(key, in_shape)
+        rows[place] = _Row(depth, layer, layer.shape(in_shape), params)
+        return params
+
+    inner = layer
+    if layer.remake is not None:
+        inner = layer.remake(tuple(_recorded(part, rows, depth + 1) for part in layer.parts))
+    return inner._replace(init=init)
+
+
+def _table(lines: list[tuple[str, str, str]]) -> list[str]:
+    """The lines in columns, with a rule under the head and at the end."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = [f"{name:<{widths[0]}}   {shape:<{widths[1]}}   {size:>{widths[2]}}" for name, shape, size in lines]
+    rule = "-" * len(rows[0])
+    return [rows[0], rule, *rows[1:], rule]
+
+
+def _buffers(params: Any) -> list[Buffer]:
+    return [node for _, node in tree.items(params, leaf_type=Buffer) if type(node) is Buffer]
+
+
+def _memory(params: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in tree.leaves(params))
+
+
+def _numbers(shape: Any) -> int:
+    """How many numbers an output of this shape holds: a shape, or a tuple of shapes; 0 if it is not known."""
+    if shape is None:
+        return 0
+    return sum(map(_numbers, shape)) if any(isinstance(n, tuple) for n in shape) else math.prod(shape)
+
+
+def _bytes(n: float) -> str:
+    """The number of bytes, in a unit that suits."""
+    units = ["B", "KiB", "MiB", "GiB"]
+    while n >= 1024 and len(units) > 1:
+        n, units = n / 1024, units[1:]
+    return f"{n:.4g} {units[0]}"

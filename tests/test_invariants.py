@@ -13,7 +13,7 @@ each_layer = pytest.mark.parametrize("case", [case for _, case in LAYER_CASES], 
 each_loss = pytest.mark.parametrize("case", [case for _, case in LOSS_CASES], ids=map(loss_id, LOSS_CASES))
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
-CONSTRUCTORS = {
+CONSTRUCTORS = {  # functions that make a layer, beside the preset layers
     "dense",
     "serial",
     "reshape",
@@ -23,7 +23,20 @@ CONSTRUCTORS = {
     "gru",
     "bidirectional",
     "multi_head_attention",
-}  # functions that make a layer, beside the preset layers
+    "named",
+    "residual",
+    "parallel",
+    "fan_out",
+    "frozen",
+    "remat",
+    "tied",
+    "map_time",
+    "group_norm",
+    "gaussian_noise",
+    "embedding",
+    "learned_positions",
+    "binary_dense",
+}
 
 
 def cast(tree, dtype):

@@ -1,0 +1,140 @@
+"""Layers side by side, and a layer with a way around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from purenet.arrays import Shape, floating
+from purenet.combinators.places import check_layers, check_tuple, names_of, placed, sum_trees
+from purenet.core import Layer, Pullback
+from purenet.random import Key, split
+
+
+def parallel(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
+    """Several inputs, each to a layer of its own: a tuple X to the tuple Y with Yᵢ = fᵢ(Xᵢ).
+
+    Params are a tuple with an entry for each layer. Each layer has its own rule: dE/dXᵢ comes from dE/dYᵢ alone. To
+    make one array of Y, put `add`, `mul` or `concat` after it.
+
+    >>> import numpy as np, purenet as pn
+    >>> net = pn.serial(parallel(pn.dense(2, 3), pn.flatten), pn.concat)
+    >>> net.apply(net.init(pn.key(0)), (np.ones((5, 2), np.float32), np.ones((5, 2, 2), np.float32))).shape
+    (5, 7)
+    """
+    return _side_by_side("parallel", layers, False)
+
+
+def fan_out(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
+    """One input to several layers: X to the tuple Y with Yᵢ = fᵢ(X). To make one array of it: `add`, `mul`, `concat`.
+
+    Params are a tuple with an entry for each layer. X reaches E by each of the layers, so its gradients add up:
+    dE/dX = Σᵢ dE/dX by way of fᵢ.
+
+    >>> import numpy as np, purenet as pn
+    >>> wide_and_deep = pn.serial(fan_out(pn.dense(1), pn.serial(pn.dense(8), pn.tanh, pn.dense(1))), pn.add)
+    >>> wide_and_deep.shape((4,))
+    (1,)
+    """
+    return _side_by_side("fan_out", layers, True)
+
+
+def _side_by_side(kind: str, layers: tuple[Layer[Any], ...], same_x: bool) -> Layer[tuple[Any, ...]]:
+    """`parallel`, or `fan_out` where all layers have the same x."""
+    check_layers(kind, layers)
+    if not layers:
+        raise ValueError(f"{kind} takes at least one layer")
+    name, count = f"{kind}({names_of(layers)})", len(layers)
+    places = tuple(map(placed, range(count), layers))
+
+    def each_shape(in_shape: Any) -> Any:
+        if same_x or in_shape is None:
+            return (in_shape,) * count
+        return check_tuple(in_shape, count, name, "several inputs, so in_shape is")
+
+    def shape(in_shape: Any) -> Any:
+        out_shapes = tuple(layer.shape(each) for layer, each in zip(places, each_shape(in_shape), strict=True))
+        return None if None in out_shapes else out_shapes
+
+    def init(key: Key, in_shape: Any = None) -> tuple[Any, ...]:
+        calls = zip(places, split(key, count), each_shape(in_shape), strict=True)
+        return tuple(layer.init(layer_key, each) for layer, layer_key, each in calls)
+
+    def calls(params: Any, x: Any, key: Key | None) -> Any:
+        """Each layer, and what it is called with."""
+        check_tuple(params, count, name, "params that are")
+        xs = (x,) * count if same_x else check_tuple(x, count, name, "an x that is")
+        keys = (None,) * count if key is None else split(key, count)
+        return zip(places, params, xs, keys, strict=True)
+
+    def apply(params: tuple[Any, ...], x: Any, key: Key | None = None) -> Any:
+        return tuple(layer.apply(p, each, k) for layer, p, each, k in calls(params, x, key))
+
+    def vjp(params: tuple[Any, ...], x: Any, key: Key | None = None) -> tuple[Any, Pullback[tuple[Any, ...]]]:
+        y, pulls = zip(*(layer.vjp(p, each, k) for layer, p, each, k in calls(params, x, key)), strict=True)
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[tuple[Any, ...], Any]:
+            check_tuple(dy, count, f"the pullback of {name}", "a dE/dY that is")
+            dparams, dxs = zip(*(pull(each, wrt_x) for pull, each in zip(pulls, dy, strict=True)), strict=True)
+            if not wrt_x:
+                return dparams, None
+            return dparams, sum_trees(dxs) if same_x else dxs
+
+        return y, pullback
+
+    shape(None)  # sizes that cannot fit are found here
+    make = fan_out if same_x else parallel
+    return Layer(init, apply, vjp, shape, name, layers, lambda parts: make(*parts))
+
+
+def residual(layer: Layer[Any]) -> Layer[Any]:
+    """A layer and a way around it: Y = X + f(X). Its params are those of the layer.
+
+    X reaches E both ways: dE/dX = dE/dY + (dE/dX by way of f), so a gradient of 1 comes through however deep the net.
+    f(X) must have the shape of X; where it has not, project X: `serial(fan_out(f, dense(n)), add)`.
+
+    K. He et al., "Deep residual learning for image recognition", CVPR 2016.
+
+    >>> import numpy as np, purenet as pn
+    >>> residual(pn.tanh).apply((), np.array([[0.0, 100.0]]))
+    array([[  0., 101.]])
+    """
+    check_layers("residual", (layer,))
+    name = f"residual({layer.name})"
+    inner = placed(0, layer)
+
+    def check(in_shape: Shape, out_shape: Shape) -> None:
+        if in_shape != out_shape:
+            raise ValueError(
+                f"{name} adds its input to the output of its layer, so their shapes must be equal: "
+                f"the input has {tuple(in_shape)}, the output {tuple(out_shape)}"
+            )
+
+    def shape(in_shape: Shape | None) -> Shape | None:
+        out_shape = inner.shape(in_shape)
+        if in_shape is not None and out_shape is not None:
+            check(tuple(in_shape), out_shape)
+        return out_shape
+
+    def init(key: Key, in_shape: Shape | None = None) -> Any:
+        shape(in_shape)
+        return inner.init(key, in_shape)
+
+    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+        floating(x, name)
+        y = inner.apply(params, x, key)
+        check(x.shape, y.shape)
+        return x + y
+
+    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Any]]:
+        floating(x, name)
+        y, pull = inner.vjp(params, x, key)
+        check(x.shape, y.shape)
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            dparams, dx = pull(dy, wrt_x)
+            return dparams, dx + dy if wrt_x else None
+
+        return x + y, pullback
+
+    shape(None)
+    return Layer(init, apply, vjp, shape, name, (layer,), lambda parts: residual(*parts))

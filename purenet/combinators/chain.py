@@ -1,0 +1,135 @@
+"""One layer after another, without and with names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from purenet.arrays import Shape, describe
+from purenet.combinators.places import check_layers, check_tuple, locate, names_of, placed
+from purenet.core import Layer, Pullback
+from purenet.random import Key, split
+
+
+def serial(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
+    """One layer after another: y = fₙ(… f₂(f₁(x))).
+
+    Each layer is told the output shape of the one before it, so only the first needs to know its input. Params are a
+    tuple with an entry for each layer. The rule is the chain rule, last layer first: the dE/dX of a layer is the
+    dE/dY of the one before it.
+
+    Raises:
+        ValueError: at once, where the sizes of two layers do not fit.
+
+    >>> import purenet as pn
+    >>> net = serial(pn.dense(2, 3), pn.tanh, pn.dense(1))
+    >>> net.shape((2,))
+    (1,)
+    >>> net.init(pn.key(0))[2].weight.shape
+    (3, 1)
+    """
+    check_layers("serial", layers)
+    return _chain(f"serial({names_of(layers)})", layers, tuple(range(len(layers))), lambda parts: serial(*parts))
+
+
+def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
+    """`serial` with names: the params are a dict, params["encoder"] those of the layer `encoder`.
+
+    >>> import purenet as pn
+    >>> net = named(encoder=pn.dense(8, 2), decoder=pn.dense(8))
+    >>> net.init(pn.key(0))["decoder"].weight.shape
+    (2, 8)
+    """
+    names, parts = tuple(layers), tuple(layers.values())
+    check_layers("named", parts)
+    name = f"named({', '.join(f'{name}={layer.name}' for name, layer in layers.items())})"
+    inner = _chain(name, parts, names, None)
+
+    def ordered(params: Any) -> tuple[Any, ...]:
+        if type(params) is not dict or params.keys() != layers.keys():
+            given = f"a dict with {sorted(params)}" if type(params) is dict else describe(params)
+            raise ValueError(f"{name} takes params that are a dict with {sorted(names)}, not {given}")
+        return tuple(params[name] for name in names)
+
+    def init(key: Key, in_shape: Shape | None = None) -> dict[str, Any]:
+        return dict(zip(names, inner.init(key, in_shape), strict=True))
+
+    def apply(params: dict[str, Any], x: Any, key: Key | None = None) -> Any:
+        return inner.apply(ordered(params), x, key)
+
+    def vjp(params: dict[str, Any], x: Any, key: Key | None = None) -> tuple[Any, Pullback[dict[str, Any]]]:
+        y, pull = inner.vjp(ordered(params), x, key)
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[dict[str, Any], Any]:
+            grads, dx = pull(dy, wrt_x)
+            return dict(zip(names, grads, strict=True)), dx
+
+        return y, pullback
+
+    def remake(parts: tuple[Layer[Any], ...]) -> Layer[Any]:
+        return named(**dict(zip(names, parts, strict=True)))
+
+    return Layer(init, apply, vjp, inner.shape, name, parts, remake)
+
+
+def _chain(name: str, layers: tuple[Layer[Any], ...], labels: tuple[Any, ...], remake: Any) -> Layer[tuple[Any, ...]]:
+    """`serial`, with what to call each layer in an error."""
+    count = len(layers)
+    no_keys = (None,) * count
+    places = tuple(map(placed, labels, layers))
+
+    def shape(in_shape: Shape | None) -> Shape | None:
+        for layer in places:
+            in_shape = layer.shape(in_shape)
+        return in_shape
+
+    def init(key: Key, in_shape: Shape | None = None) -> tuple[Any, ...]:
+        params = []
+        for layer, layer_key in zip(places, split(key, count), strict=True):
+            params.append(layer.init(layer_key, in_shape))
+            in_shape = layer.shape(in_shape)
+        return tuple(params)
+
+    def apply(params: tuple[Any, ...], x: Any, key: Key | None = None) -> Any:
+        check_tuple(params, count, name, "params that are")
+        keys = no_keys if key is None else split(key, count)
+        i = 0
+        try:
+            for i in range(count):
+                x = layers[i].apply(params[i], x, keys[i])
+        except Exception as error:
+            locate(error, labels[i], layers[i])
+            raise
+        return x
+
+    def vjp(params: tuple[Any, ...], x: Any, key: Key | None = None) -> tuple[Any, Pullback[tuple[Any, ...]]]:
+        check_tuple(params, count, name, "params that are")
+        keys = no_keys if key is None else split(key, count)
+        pullbacks: list[Any] = []
+        i = 0
+        try:
+            for i in range(count):
+                x, pull = layers[i].vjp(params[i], x, keys[i])
+                pullbacks.append(pull)
+        except Exception as error:
+            locate(error, labels[i], layers[i])
+            raise
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[tuple[Any, ...], Any]:
+            grads = list(params)
+            first = 0  # without dE/dX, nothing is read of what lies before the first parameters
+            while not wrt_x and first < count - 1 and params[first] == ():
+                first += 1
+            i = count
+            try:
+                while i > first:
+                    i -= 1
+                    grads[i], dy = pullbacks[i](dy, wrt_x or i > first)
+            except Exception as error:
+                locate(error, labels[i], layers[i])
+                raise
+            return tuple(grads), dy if wrt_x else None
+
+        return x, pullback
+
+    shape(None)  # sizes that cannot fit are found here
+    return Layer(init, apply, vjp, shape, name, layers, remake)

@@ -1,0 +1,173 @@
+"""A layer that is run in another way: frozen, with its forward pass run again, with shared params, at each step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from purenet import tree
+from purenet.arrays import Shape, describe, match, namespace
+from purenet.combinators.places import check_layers, check_tuple, placed, sum_trees
+from purenet.core import Buffer, Layer, Pullback
+from purenet.random import Key
+
+
+def frozen(layer: Layer[Any]) -> Layer[Buffer]:
+    """The layer as a fixed function: it hands dE/dX on, but its params have no gradient and are never updated.
+
+    Its params are `Buffer(params of the layer)`; put trained ones there. It always runs in inference mode, with or
+    without a key: frozen batch norm uses its running statistics, which do not move, and frozen dropout drops nothing.
+
+    >>> import numpy as np, purenet as pn
+    >>> net = pn.serial(frozen(pn.dense(2, 3)), pn.tanh, pn.dense(1))
+    >>> params = net.init(pn.key(0))
+    >>> type(params[0]).__name__, params[0].value.weight.shape
+    ('Buffer', (2, 3))
+    """
+    check_layers("frozen", (layer,))
+    name, inner = f"frozen({layer.name})", placed(0, layer)
+
+    def init(key: Key, in_shape: Shape | None = None) -> Buffer:
+        return Buffer(inner.init(key, in_shape))
+
+    def inside(params: Buffer) -> Any:
+        if type(params) is not Buffer:
+            raise ValueError(f"{name} takes params that are a Buffer, not {describe(params)}: write Buffer(params)")
+        return params.value
+
+    def apply(params: Buffer, x: Any, key: Key | None = None) -> Any:
+        return inner.apply(inside(params), x)
+
+    def vjp(params: Buffer, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Buffer]]:
+        y, pull = inner.vjp(inside(params), x)
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Buffer, Any]:
+            return params, pull(dy)[1] if wrt_x else None
+
+        return y, pullback
+
+    return Layer(init, apply, vjp, inner.shape, name, (layer,), lambda parts: frozen(*parts))
+
+
+def remat(layer: Layer[Any]) -> Layer[Any]:
+    """The same layer in less memory: between forward and pullback it keeps only params, x and the key.
+
+    The pullback runs the forward pass once more, for what the rule needs of it: about a third more time. Its params
+    are those of the layer. T. Chen et al., "Training deep nets with sublinear memory cost", 2016.
+
+    >>> import numpy as np, purenet as pn
+    >>> y, pullback = remat(pn.tanh).vjp((), np.array([[0.0, 1.0]]))
+    >>> pullback(np.ones((1, 2)))[1]
+    array([[1.        , 0.41997434]])
+    """
+    check_layers("remat", (layer,))
+    name, inner = f"remat({layer.name})", placed(0, layer)
+
+    def init(key: Key, in_shape: Shape | None = None) -> Any:
+        return inner.init(key, in_shape)
+
+    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+        return inner.apply(params, x, key)
+
+    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Any]]:
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            return inner.vjp(params, x, key)[1](dy, wrt_x)
+
+        return apply(params, x, key), pullback
+
+    return Layer(init, apply, vjp, inner.shape, name, (layer,), lambda parts: remat(*parts))
+
+
+def tied(net: Layer[Any]) -> Layer[Any]:
+    """A net whose layers all use the same params: `tied(serial(f, f))`, or parallel or fan_out instead of serial.
+
+    Its params are those of one layer. Each use has a gradient, and they add up: dE/dP = Σᵢ dE/dPᵢ. (A buffer takes the
+    next value of the last use.) The layers may differ, if they take the same params.
+
+    J. Bromley et al., "Signature verification using a Siamese time delay neural network", NeurIPS 1993.
+
+    >>> import numpy as np, purenet as pn
+    >>> twice = tied(pn.serial(pn.dense(1, 1, bias=False), pn.dense(1, 1, bias=False)))
+    >>> params = twice.init(pn.key(0))._replace(weight=np.array([[3.0]]))
+    >>> y, pullback = twice.vjp(params, np.array([[1.0]]))
+    >>> y, pullback(np.array([[1.0]]))[0].weight  # y = w², dy/dw = 2w
+    (array([[9.]]), array([[6.]]))
+    """
+    check_layers("tied", (net,))
+    name, count, inner = f"tied({net.name})", len(net.parts), placed(0, net)
+    if not count:
+        raise ValueError(
+            f"tied takes a serial, parallel or fan_out of layers, as in tied(serial(f, f)), not {net.name}"
+        )
+
+    def init(key: Key, in_shape: Shape | None = None) -> Any:
+        params = inner.init(key, in_shape)
+        first, *others = check_tuple(params, count, name, "a net with params that are")
+        for other in others:
+            tree.check_same(first, other, f"{name}: its layers cannot share params, for they differ at params")
+        return first
+
+    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+        return inner.apply((params,) * count, x, key)
+
+    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Any]]:
+        y, pull = inner.vjp((params,) * count, x, key)
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            each, dx = pull(dy, wrt_x)
+            return sum_trees(each), dx
+
+        return y, pullback
+
+    return Layer(init, apply, vjp, inner.shape, name, (net,), lambda parts: tied(*parts))
+
+
+def map_time(layer: Layer[Any]) -> Layer[Any]:
+    """The layer at each step of a sequence: X (batch, time, ...) to Y (batch, time, ...). Its params are the layer's.
+
+    Every step counts as an example of its own, in a batch of batch·time; dropout drops at each independently. The rule
+    is the layer's, on that batch.
+
+    >>> import numpy as np, purenet as pn
+    >>> net = pn.serial(map_time(pn.serial(pn.flatten, pn.dense(3))))
+    >>> net.apply(net.init(pn.key(0), (5, 2, 2)), np.ones((4, 5, 2, 2), np.float32)).shape
+    (4, 5, 3)
+    """
+    check_layers("map_time", (layer,))
+    name, inner = f"map_time({layer.name})", placed(0, layer)
+
+    def step(in_shape: Shape | None) -> Shape | None:
+        if in_shape is not None and len(in_shape) < 1:
+            raise ValueError(f"{name} takes (batch, time, ...), but its input has no axis of time")
+        return None if in_shape is None else in_shape[1:]
+
+    def shape(in_shape: Shape | None) -> Shape | None:
+        out_shape = inner.shape(step(in_shape))
+        return None if in_shape is None or out_shape is None else (in_shape[0], *out_shape)
+
+    def init(key: Key, in_shape: Shape | None = None) -> Any:
+        return inner.init(key, step(in_shape))
+
+    def folded(x: Any) -> Any:
+        xp = namespace(x, name)
+        step(tuple(x.shape[1:]))
+        return xp.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
+
+    def unfolded(y: Any, like: Any) -> Any:
+        return namespace(y, name).reshape(y, (*like.shape[:2], *y.shape[1:]))
+
+    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+        return unfolded(inner.apply(params, folded(x), key), x)
+
+    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Any]]:
+        flat, pull = inner.vjp(params, folded(x), key)
+        y = unfolded(flat, x)
+        y_shape, dtype = y.shape, y.dtype
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            match(dy, y_shape, dtype, name)
+            dparams, dx = pull(folded(dy), wrt_x)
+            return dparams, None if dx is None else unfolded(dx, x)
+
+        return y, pullback
+
+    return Layer(init, apply, vjp, shape, name, (layer,), lambda parts: map_time(*parts))

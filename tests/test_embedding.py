@@ -1,0 +1,97 @@
+"""Embeddings and positions: what the invariants over the catalogue do not say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import purenet as pn
+from purenet.layers.embedding import _add_rows, _add_rows_sorted
+from tests.cases import normal
+
+
+def test_a_row_for_each_id_and_repeated_ids_add_up():
+    layer = pn.embedding(6, 3)
+    params = layer.init(pn.key(0))
+    ids = np.array([[4, 1], [4, 4]])
+    y, pullback = layer.vjp(params, ids)
+    assert (y == params.weight[ids]).all()
+    dy = normal(2, 2, 3).astype(np.float32)
+    dparams, dx = pullback(dy)
+    assert dx is None
+    np.testing.assert_allclose(dparams.weight[4], dy[0, 0] + dy[1, 0] + dy[1, 1], rtol=1e-6)
+    np.testing.assert_array_equal(dparams.weight[1], dy[0, 1])
+    assert not dparams.weight[[0, 2, 3, 5]].any()
+
+
+@pytest.mark.parametrize(("places", "count"), [(0, 3), (1, 1), (7, 3), (200, 5), (50, 1000)])
+def test_the_gradient_by_sorting_and_by_one_hot_product_agree(places, count):
+    ids = (pn.random.uniform(pn.key(3), (places,)) * count).astype(int)
+    rows = normal(places, 4)
+    truth = np.zeros((count, 4))
+    np.add.at(truth, ids, rows)
+    np.testing.assert_allclose(_add_rows_sorted(ids, rows, count), truth, atol=1e-13)
+    np.testing.assert_allclose(_add_rows(ids, rows, count), truth, atol=1e-13)
+
+
+@pytest.mark.parametrize("ids", [[[0, 6]], [[-1, 2]]])
+def test_ids_out_of_range_are_errors(ids):
+    layer = pn.embedding(6, 3)
+    with pytest.raises(ValueError, match="ids from 0 to 5, but x holds ids from"):
+        layer.apply(layer.init(pn.key(0)), np.array(ids))
+
+
+def test_embedding_errors():
+    layer = pn.embedding(6, 3)
+    params = layer.init(pn.key(0))
+    for x in (np.ones((2, 2)), np.ones((2, 2), bool)):
+        with pytest.raises(TypeError, match="integer ids"):
+            layer.apply(params, x)
+    with pytest.raises(ValueError, match=r"x.reshape\(1\)"):
+        layer.apply(params, np.array(3))
+    with pytest.raises(ValueError, match="positive integers"):
+        pn.embedding(0, 3)
+    with pytest.raises(ValueError, match=r"weight of shape \(6, 3\), not \(7, 3\)"):
+        layer.apply(pn.embedding(7, 3).init(pn.key(0)), np.zeros((1, 1), int))
+    with pytest.raises(ValueError, match=r"takes EmbeddingParams\(weight\), not a tuple"):
+        layer.apply((), np.zeros((1, 1), int))
+
+
+def test_positional_encoding_is_the_papers():
+    time, features = 7, 6
+    y = pn.positional_encoding.apply((), np.zeros((2, time, features)))
+    for t in range(time):
+        for i in range(features // 2):
+            angle = t / 10000 ** (2 * i / features)
+            np.testing.assert_allclose(y[:, t, 2 * i], np.sin(angle), atol=1e-15)
+            np.testing.assert_allclose(y[:, t, 2 * i + 1], np.cos(angle), atol=1e-15)
+
+
+def test_positional_encoding_has_full_precision_in_float32_far_out():
+    x = np.zeros((1, 20_000, 2))
+    exact = pn.positional_encoding.apply((), x)
+    np.testing.assert_allclose(pn.positional_encoding.apply((), x.astype(np.float32)), exact, atol=1e-7)
+
+
+def test_learned_positions_serve_shorter_sequences_and_refuse_longer_ones():
+    layer = pn.learned_positions(4)
+    params = layer.init(pn.key(0), (3, 2))
+    x = np.zeros((5, 3, 2), np.float32)
+    y, pullback = layer.vjp(params, x)
+    assert (y == params.weight[:3]).all()
+    dweight = pullback(np.ones_like(y))[0].weight
+    np.testing.assert_array_equal(dweight, [[5, 5]] * 3 + [[0, 0]])
+    with pytest.raises(ValueError, match="has 4 positions, but the sequence has 5 steps"):
+        layer.apply(params, np.zeros((1, 5, 2), np.float32))
+    with pytest.raises(ValueError, match="has 4 positions, but the sequence has 5 steps"):
+        layer.init(pn.key(0), (5, 2))
+    with pytest.raises(ValueError, match=r"learned_positions\(4, features\)"):
+        layer.init(pn.key(0))
+    with pytest.raises(TypeError, match="float32 params, but x is float64"):
+        layer.apply(params, np.zeros((1, 3, 2)))
+
+
+@pytest.mark.parametrize("layer", [pn.positional_encoding, pn.learned_positions(5)], ids=str)
+def test_positions_say_what_the_axes_mean(layer):
+    with pytest.raises(ValueError, match=r"takes \(batch, time, features\), but its input has shape \(batch, 3\)"):
+        layer.shape((3,))

@@ -48,6 +48,7 @@ from purenet.layers.merge import add, concat, mul
 from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from purenet.layers.recurrent import gru, lstm, rnn
 from purenet.layers.shape import flatten, reshape
+from purenet.layers.transformer import transformer_block
 from purenet.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -93,6 +94,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "gru",
     "bidirectional",
     "multi_head_attention",
+    "transformer_block",
     # layers made of layers
     "named",
     "residual",

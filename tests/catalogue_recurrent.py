@@ -64,6 +64,13 @@ def _cases() -> dict[str, list[Case]]:
         Case(attention(4, 2, causal=True), (normal(3, 6, 4), normal(3, 4, 2, seed=1), mask)),
         Case(attention(12, 3), normal(3, 11, 12)),
     ]
+    block = pn.transformer_block
+    cases["transformer_block"] = [
+        Case(block(4, 2), normal(2, 3, 4)),
+        Case(block(4, 1, 3, causal=True), normal(1, 5, 4)),
+        Case(block(6, 3, 5, dropout=0.4), normal(2, 3, 6), pn.key(1)),
+        Case(block(6, 3, 5, dropout=0.4), normal(2, 1, 6)),
+    ]
     return cases
 
 

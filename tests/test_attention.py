@@ -16,7 +16,7 @@ def normal(*shape, seed=0):
 
 
 def params_of(layer, in_shape=None):
-    keys = iter(pn.split(pn.key(1), 9))
+    keys = iter(pn.split(pn.key(1), 99))
     params = layer.init(pn.key(0), in_shape)
     return pn.tree.map(lambda p: p + 0.2 * pn.random.normal(next(keys), p.shape, np.float64), params)
 
@@ -117,6 +117,19 @@ def test_keys_and_values_may_have_other_features():
     params = layer.init(pn.key(0), ((3, 4), (5, 6)))
     assert [p.weight.shape for p in params] == [(4, 4), (6, 4), (6, 4), (4, 4)]
     assert layer.shape(((3, 4), (5, 6))) == (3, 4)
+
+
+def test_the_transformer_block_is_its_parts():
+    layer = pn.transformer_block(4, 2, causal=True)
+    params, x = params_of(layer), normal(2, 5, 4)
+    (norm, attention), (norm_too, first, _, second) = params
+    y = x + pn.multi_head_attention(4, 2, causal=True).apply(attention, pn.layer_norm.apply(norm, x))
+    inside = pn.gelu.apply((), pn.dense(16).apply(first, pn.layer_norm.apply(norm_too, y)))
+    np.testing.assert_allclose(layer.apply(params, x), y + pn.dense(4).apply(second, inside), rtol=1e-12)
+    key = pn.key(3)
+    dropping = pn.transformer_block(4, 2, dropout=0.5)
+    dropping_params = params_of(dropping)
+    assert (dropping.apply(dropping_params, x, key) != dropping.apply(dropping_params, x)).any()
 
 
 X = np.ones((2, 3, 4), np.float32)

@@ -23,6 +23,7 @@ CONSTRUCTORS = {  # functions that make a layer, beside the preset layers
     "gru",
     "bidirectional",
     "multi_head_attention",
+    "transformer_block",
     "named",
     "residual",
     "parallel",

@@ -65,7 +65,7 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
             )
         features = inputs or (in_shape[0] if type(in_shape[0]) is tuple else in_shape)[-1]
         weight_init, recurrent_init, bias_inits = inits
-        weight_key, recurrent_key, bias_key = split(key, 3)
+        weight_key, recurrent_key, bias_key, recurrent_bias_key = split(key, 4)
 
         def blocks(initializers: Any, key: Key, shape: Shape) -> Any:
             """Each gate's matrix is drawn by itself, so that its fans are its own and U's blocks are orthogonal."""
@@ -78,7 +78,7 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
         biases: list[Any] = [None] * (len(cell.kind._fields) - 2)
         if bias_inits is not None:
             biases = [blocks(bias_inits[: cell.gates], bias_key, (hidden,))]
-            biases += [blocks([f], bias_key, (hidden,)) for f in bias_inits[cell.gates :]]
+            biases += [blocks([f], recurrent_bias_key, (hidden,)) for f in bias_inits[cell.gates :]]
         return cell.kind(weight, recurrent_weight, *biases)
 
     def forward(params: Any, x: Any, saved: list[Any] | None = None) -> Any:

@@ -21,12 +21,19 @@ def params_of(layer, in_shape=None):
     return pn.tree.map(lambda p: p + 0.2 * pn.random.normal(next(keys), p.shape, np.float64), params)
 
 
-def test_one_head_by_hand():
-    layer = pn.multi_head_attention(3, 1)
-    x, params = normal(1, 4, 3), params_of(layer)
+@pytest.mark.parametrize("heads", [1, 2, 6])
+def test_each_head_by_hand(heads):
+    layer = pn.multi_head_attention(6, heads)
+    x, params = normal(1, 4, 6), params_of(layer)
     q, k, v = (x[0] @ p.weight + (0 if p.bias is None else p.bias) for p in params[:3])
-    weights = pn.softmax.apply((), q @ k.T / np.sqrt(3))
-    np.testing.assert_allclose(layer.apply(params, x)[0], weights @ v @ params.out.weight + params.out.bias, rtol=1e-12)
+    size = 6 // heads
+    outs = []
+    for i in range(heads):
+        own = slice(i * size, (i + 1) * size)
+        weights = pn.softmax.apply((), q[:, own] @ k[:, own].T / np.sqrt(size))
+        outs.append(weights @ v[:, own])
+    y = np.concatenate(outs, axis=1) @ params.out.weight + params.out.bias
+    np.testing.assert_allclose(layer.apply(params, x)[0], y, rtol=1e-11)
 
 
 def test_self_attention_is_cross_attention_with_itself():

@@ -51,6 +51,7 @@ from purenet.layers.pool import avg_pool, global_avg_pool, global_max_pool, max_
 from purenet.layers.recurrent import gru, lstm, rnn
 from purenet.layers.resize import pad, upsample
 from purenet.layers.shape import flatten, reshape
+from purenet.layers.transformer import transformer_block
 from purenet.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -99,6 +100,13 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "global_max_pool",
     "upsample",
     "pad",
+    # sequences
+    "rnn",
+    "lstm",
+    "gru",
+    "bidirectional",
+    "multi_head_attention",
+    "transformer_block",
     # layers made of layers
     "named",
     "residual",
@@ -124,12 +132,6 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "group_norm",
     "instance_norm",
     "rms_norm",
-    # sequences
-    "rnn",
-    "lstm",
-    "gru",
-    "bidirectional",
-    "multi_head_attention",
     # activations
     "identity",
     "tanh",

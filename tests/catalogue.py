@@ -49,8 +49,6 @@ LAYERS: dict[str, list[Case]] = {
         Case(pn.reshape(4), normal(1, 2, 2)),
     ],
     "activation": elementwise(pn.activation(*(_of_any_engine(name) for name in ("sin", "cos")))),
-    **window_cases(),
-    **recurrent_cases(),
     "identity": elementwise(pn.identity),
     "tanh": elementwise(pn.tanh),
     "sigmoid": elementwise(pn.sigmoid),
@@ -73,7 +71,9 @@ LAYERS: dict[str, list[Case]] = {
     "log_sigmoid": elementwise(pn.log_sigmoid),
     "softmax": elementwise(pn.softmax),
     "log_softmax": elementwise(pn.log_softmax),
+    **window_cases,
     **norm_cases,
+    **recurrent_cases,
 }
 
 _probabilities = pn.sigmoid.apply((), normal(4, 3))

@@ -10,9 +10,8 @@ import purenet as pn
 from tests.cases import Case, layouts, normal
 
 
-def recurrent_cases() -> dict[str, list[Case]]:
-    """By name, the cases of each layer."""
-    cases = {}
+def _cases() -> dict[str, list[Case]]:
+    cases: dict[str, list[Case]] = {}
     for make in (pn.rnn, pn.lstm, pn.gru):
 
         def state(batch: int, hidden: int, pair: bool = make is pn.lstm) -> Any:
@@ -65,4 +64,14 @@ def recurrent_cases() -> dict[str, list[Case]]:
         Case(attention(4, 2, causal=True), (normal(3, 6, 4), normal(3, 4, 2, seed=1), mask)),
         Case(attention(12, 3), normal(3, 11, 12)),
     ]
+    block = pn.transformer_block
+    cases["transformer_block"] = [
+        Case(block(4, 2), normal(2, 3, 4)),
+        Case(block(4, 1, 3, causal=True), normal(1, 5, 4)),
+        Case(block(6, 3, 5, dropout=0.4), normal(2, 3, 6), pn.key(1)),
+        Case(block(6, 3, 5, dropout=0.4), normal(2, 1, 6)),
+    ]
     return cases
+
+
+recurrent_cases = _cases()

@@ -10,7 +10,7 @@ import purenet as pn
 from tests.cases import Case, layouts, normal
 
 
-def window_cases() -> dict[str, list[Case]]:
+def _cases() -> dict[str, list[Case]]:
     """For each layer its cases."""
 
     def distinct(*shape: int) -> Any:
@@ -89,3 +89,6 @@ def window_cases() -> dict[str, list[Case]]:
             Case(pn.pad((1, (0, 2), 0)), normal(1, 2, 1, 3, 2)),
         ],
     }
+
+
+window_cases = _cases()

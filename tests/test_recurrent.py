@@ -126,7 +126,10 @@ def test_initial_params(make):
     expected = [0, 1, 0, 0] if make is pn.lstm else [0] * gates
     np.testing.assert_array_equal(biases[0], np.repeat(expected, 5))
     assert all(not b.any() for b in biases[1:])
-    assert layer.init(pn.key(0)) is not layer.init(pn.key(0))
+    drawn = pn.tree.leaves(make(6, 5, bias_init=pn.initializers.normal(1.0)).init(pn.key(0))[2:])
+    values = np.concatenate(drawn)
+    same = 4 if make is pn.lstm else 0  # the forget gate's five biases are one
+    assert len(set(values.tolist())) == values.size - same  # every other bias is drawn by itself
 
 
 def test_the_gates_saturate_without_overflow():
@@ -169,6 +172,8 @@ def test_stacked_by_serial_sizes_are_inferred():
     params = net.init(pn.key(0), in_shape=(5, 6))
     assert net.apply(params, np.ones((2, 5, 6), np.float32)).shape == (2, 2)
     assert net.shape((5, 6)) == (2,)
+    after_dense = pn.serial(pn.dense(3, 4), pn.lstm(5, last=True), pn.dense(2)).init(pn.key(0))
+    assert (after_dense[1].weight.shape, after_dense[2].weight.shape) == ((4, 20), (5, 2))
 
 
 X = np.ones((2, 3, 4), np.float32)
@@ -191,9 +196,9 @@ X = np.ones((2, 3, 4), np.float32)
             "(batch, time, 5), but its input has shape (batch, 3, 4)",
         ),
         (
-            lambda: pn.lstm(3).init(pn.key(0), (4,)),
+            lambda: pn.lstm(3).init(pn.key(0), (2, 3, 4)),
             ValueError,
-            "(batch, time, features), but its input has shape (batch, 4)",
+            "(batch, time, features), but its input has shape (batch, 2, 3, 4)",
         ),
         (lambda: run(pn.rnn, X[0]), ValueError, "takes x of shape (batch, time, features), not (3, 4)"),
         (lambda: run(pn.rnn, X[:, :0]), ValueError, "at least one step"),

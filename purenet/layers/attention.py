@@ -79,7 +79,7 @@ def multi_head_attention(
     layers = project, dense(features, bias=False, weight_init=weight_init), project, project  # of AttentionParams
 
     def shape(in_shape: Any) -> Any:
-        if in_shape is None:
+        if in_shape in (None, (features,)):  # dense gives the second where it does not know the axes before
             return None
         queries, keys_values, mask = _unpack(in_shape, type(in_shape[0]) is tuple, len, name)
         _check_shapes(name, features, queries, keys_values, mask)

@@ -44,11 +44,15 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
         if in_shape is None:
             return (hidden,) if last else None
         sequence, _, _, stateful = unpack(in_shape, type(in_shape[0]) is tuple, lambda part: part == (), name)
+        if len(sequence) == 1:  # (features,) is what dense gives where it does not know the axes before
+            sequence = (None, *sequence)
         if len(sequence) != 2 or inputs not in (None, sequence[1]):
             raise ValueError(
                 f"{name} takes x of shape (batch, time, {inputs or 'features'}), "
                 f"but its input has shape (batch, {', '.join(map(str, sequence))})"
             )
+        if sequence[0] is None and not last:
+            return None
         out_shape = (hidden,) if last else (sequence[0], hidden)
         return (out_shape, _outside(((hidden,),) * cell.states)) if stateful else out_shape
 
@@ -59,9 +63,9 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
                 f"{name} does not know how many inputs it has: write {name.replace('(', '(inputs, ', 1)}, "
                 "or init(key, in_shape=(time, inputs))"
             )
-        features = inputs or (in_shape[0] if type(in_shape[0]) is tuple else in_shape)[1]
+        features = inputs or (in_shape[0] if type(in_shape[0]) is tuple else in_shape)[-1]
         weight_init, recurrent_init, bias_inits = inits
-        weight_key, recurrent_key, bias_key = split(key, 3)
+        weight_key, recurrent_key, bias_key, recurrent_bias_key = split(key, 4)
 
         def blocks(initializers: Any, key: Key, shape: Shape) -> Any:
             """Each gate's matrix is drawn by itself, so that its fans are its own and U's blocks are orthogonal."""
@@ -74,7 +78,7 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
         biases: list[Any] = [None] * (len(cell.kind._fields) - 2)
         if bias_inits is not None:
             biases = [blocks(bias_inits[: cell.gates], bias_key, (hidden,))]
-            biases += [blocks([f], bias_key, (hidden,)) for f in bias_inits[cell.gates :]]
+            biases += [blocks([f], recurrent_bias_key, (hidden,)) for f in bias_inits[cell.gates :]]
         return cell.kind(weight, recurrent_weight, *biases)
 
     def forward(params: Any, x: Any, saved: list[Any] | None = None) -> Any:

@@ -251,7 +251,7 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
         e = xp.exp(z)
         sums = xp.sum(e, axis=-1, keepdims=True)
         z -= xp.log(sums)
-        total = -sum_all(xp.where(target == 0, 0, target * z))  # 0 · −∞ is 0 here
+        total = -sum_all(target * xp.where(target == 0, 0, z))  # 0 · −∞ is 0 here
 
         def pull(scale: Any) -> Any:
             weight = xp.sum(target, axis=-1, keepdims=True)
@@ -278,7 +278,7 @@ def nll(reduction: Reduction = "mean") -> Loss:
     """
 
     def rule(xp: Any, y: Any, target: Any) -> tuple[Any, Any]:
-        total = -sum_all(xp.where(target == 0, 0, target * y))  # 0 · −∞ is 0 here
+        total = -sum_all(target * xp.where(target == 0, 0, y))  # 0 · −∞ is 0 here
         return total, lambda scale: target * -scale
 
     return _loss("nll", reduction, rule, _classes, per_row=True)
@@ -324,8 +324,8 @@ def kl_divergence(reduction: Reduction = "mean") -> Loss:
 
     def rule(xp: Any, y: Any, target: Any) -> tuple[Any, Any]:
         positive = target > 0
-        log_target = xp.log(xp.where(positive, target, 1))
-        total = sum_all(xp.where(positive, target * (log_target - y), 0))
+        ratio = xp.log(xp.where(positive, target, 1)) - xp.where(positive, y, 0)  # 0 · −∞ is 0 here
+        total = sum_all(xp.where(positive, target * ratio, 0))
         return total, lambda scale: target * -scale
 
     return _loss("kl_divergence", reduction, rule, _same_shape, per_row=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random as python_random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -297,6 +296,8 @@ def _first_change(inputs: Any, before: Any) -> str:
 
 
 def _global_state() -> tuple[Any, ...]:
+    import random as python_random
+
     kind, words, *rest = np.random.get_state()  # noqa: NPY002 (it is only looked at)
     return kind, np.asarray(words).tobytes(), rest, python_random.getstate()
 

@@ -100,13 +100,16 @@ def tanh() -> Layer[NoParams]:
     return without_params("tanh", rule)
 
 
-def _sigmoids(xp: Any, x: Any) -> tuple[Any, Any]:
-    """σ(x) and σ(−x) = 1 − σ(x), each to full relative precision, from e = exp(−|x|), which cannot overflow."""
+def _sigmoid(xp: Any, x: Any) -> tuple[Any, Any, Any]:
+    """σ(x), e = exp(−|x|), which cannot overflow, and d = 1 + e.
+
+    σ(x) is 1/d for x ≥ 0 and e/d for x < 0, in one formula: exp(min(x, 0)) / d. It keeps its relative precision
+    everywhere, and so do σ(−x) = exp(min(−x, 0)) / d and σ(x)·σ(−x) = e/d². (On NumPy, choosing by `where` takes six
+    times as long as an exp.)
+    """
     e = xp.exp(-xp.abs(x))
-    large = 1 / (1 + e)
-    small = e * large
-    positive = x >= 0
-    return xp.where(positive, large, small), xp.where(positive, small, large)
+    d = 1 + e
+    return xp.exp(xp.minimum(x, 0)) / d, e, d
 
 
 @preset
@@ -119,8 +122,8 @@ def sigmoid() -> Layer[NoParams]:
     """
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        y, other = _sigmoids(xp, x)
-        return y, lambda dy: dy * (y * other)
+        y, e, d = _sigmoid(xp, x)
+        return y, lambda dy: dy * (e / (d * d))
 
     return without_params("sigmoid", rule)
 
@@ -136,7 +139,7 @@ def log_sigmoid() -> Layer[NoParams]:
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
         y = xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.abs(x)))
-        return y, lambda dy: dy * _sigmoids(xp, x)[1]
+        return y, lambda dy: dy * _sigmoid(xp, -x)[0]
 
     return without_params("log_sigmoid", rule)
 
@@ -153,7 +156,7 @@ def softplus() -> Layer[NoParams]:
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
         y = xp.log1p(xp.exp(-xp.abs(x)))
         y += xp.maximum(x, 0)
-        return y, lambda dy: dy * _sigmoids(xp, x)[0]
+        return y, lambda dy: dy * _sigmoid(xp, x)[0]
 
     return without_params("softplus", rule)
 
@@ -199,8 +202,8 @@ def leaky_relu(negative_slope: float = 0.01) -> Layer[NoParams]:
     """
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        positive = x > 0
-        return xp.where(positive, x, x * negative_slope), lambda dy: xp.where(positive, dy, dy * negative_slope)
+        y = xp.maximum(x, 0) + xp.minimum(x, 0) * negative_slope
+        return y, lambda dy: xp.where(x > 0, dy, dy * negative_slope)
 
     return without_params(called("leaky_relu", negative_slope=(negative_slope, 0.01)), rule)
 
@@ -209,11 +212,9 @@ def _exponential_rule(alpha: float, width: float = 1.0, scale: float = 1.0) -> R
     """y = scale·x where x > 0, else scale·alpha·(exp(x/width) − 1)."""
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        positive = x > 0
-        z = xp.where(positive, 0, x) / width  # exp of the positive ones could overflow
-        y = xp.where(positive, x * scale, xp.expm1(z) * (scale * alpha))
-        slope = scale * alpha / width
-        return y, lambda dy: dy * xp.where(positive, scale, xp.exp(z) * slope)
+        z = xp.minimum(x, 0) / width  # exp of the positive ones could overflow
+        y = xp.maximum(x, 0) * scale + xp.expm1(z) * (scale * alpha)
+        return y, lambda dy: dy * xp.where(x > 0, scale, xp.exp(z) * (scale * alpha / width))
 
     return rule
 
@@ -268,7 +269,7 @@ def gelu() -> Layer[NoParams]:
 
 @preset
 def gelu_tanh() -> Layer[NoParams]:
-    """y = x·(1 + tanh u) / 2 = x·σ(2u), with u = √(2/π)·(x + 0.044715 x³); f' = σ(2u) + x·σ(2u)·σ(−2u)·2u'.
+    """y = x·(1 + tanh u) / 2 = x·σ(2u), with u = √(2/π)·(x + 0.044715 x³); f' = σ(2u)·(1 + x·σ(−2u)·2u').
 
     The approximation of gelu in the same paper, as in PyTorch's `GELU(approximate="tanh")`.
     """
@@ -277,12 +278,14 @@ def gelu_tanh() -> Layer[NoParams]:
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
         bounded = xp.clip(x, -1e4, 1e4)  # beyond, σ(2u) is 0 or 1, and x³ could overflow
         square = bounded * bounded
-        y, other = _sigmoids(xp, c * bounded * (1 + 0.044715 * square))
+        u = c * bounded * (1 + 0.044715 * square)
+        s, _, d = _sigmoid(xp, u)
 
         def pull(dy: Any) -> Any:
-            return dy * (y + bounded * y * other * (c * (1 + 0.134145 * square)))
+            other = xp.exp(xp.minimum(-u, 0)) / d
+            return dy * (s * (1 + bounded * other * (c * (1 + 0.134145 * square))))
 
-        return x * y, pull
+        return x * s, pull
 
     return without_params("gelu_tanh", rule)
 
@@ -296,8 +299,8 @@ def silu() -> Layer[NoParams]:
     """
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        s, other = _sigmoids(xp, x)
-        return x * s, lambda dy: dy * (s * (1 + x * other))
+        s, _, d = _sigmoid(xp, x)
+        return x * s, lambda dy: dy * (s * (1 + x * (xp.exp(xp.minimum(-x, 0)) / d)))
 
     return without_params("silu", rule)
 
@@ -311,7 +314,7 @@ def mish() -> Layer[NoParams]:
     """
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        bounded = xp.minimum(x, 20)  # at 20 and beyond, t is 1 and its derivative nothing beside it, in float64 too
+        bounded = xp.minimum(x, 21)  # at 21 and beyond, t is 1 and its derivative nothing beside it, in float64 too
         n = xp.exp(bounded)
         m = n * (n + 2)
         t = m / (m + 2)
@@ -359,8 +362,10 @@ def hard_swish() -> Layer[NoParams]:
     """
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        slope = xp.where(x <= -3, 0, xp.where(x >= 3, 1, x / 3 + 0.5))
-        return x * (xp.clip(x + 3, 0, 6) / 6), lambda dy: dy * slope
+        def pull(dy: Any) -> Any:
+            return dy * xp.where(x <= -3, 0, xp.where(x >= 3, 1, x / 3 + 0.5))
+
+        return x * (xp.clip(x + 3, 0, 6) / 6), pull
 
     return without_params("hard_swish", rule)
 
@@ -446,19 +451,22 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
             shape(x.shape)
         return xp
 
+    def forward(xp: Any, x: Any, slope: Any) -> tuple[Any, Any]:
+        negative = xp.minimum(x, 0)
+        return xp.maximum(x, 0) + negative * slope, negative
+
     def apply(params: PReLUParams, x: Any, key: Key | None = None) -> Any:
-        return check(params, x).where(x > 0, x, x * params.negative_slope)
+        return forward(check(params, x), x, params.negative_slope)[0]
 
     def vjp(params: PReLUParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[PReLUParams]]:
-        xp = check(params, x)
-        slope, positive = params.negative_slope, x > 0
-        y = xp.where(positive, x, x * slope)
+        xp, slope = check(params, x), params.negative_slope
+        y, negative = forward(xp, x, slope)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[PReLUParams, Any]:
             match(dy, y.shape, y.dtype, name)
-            each = xp.where(positive, 0, dy * x)
+            each = dy * negative
             dslope = xp.reshape(xp.sum(each), (1,)) if channels == 1 else sum_leading(each)
-            return PReLUParams(dslope), xp.where(positive, dy, dy * slope) if wrt_x else None
+            return PReLUParams(dslope), xp.where(x > 0, dy, dy * slope) if wrt_x else None
 
         return y, pullback
 

@@ -1,0 +1,276 @@
+"""Numbers at their limits: extreme logits, probabilities of 0 and 1, subnormals; and faults that must not come back.
+
+What is right is computed with Python's own math, fractions and decimal, or is a constant with its formula beside it.
+Warnings are errors in this suite, so no overflow, division by zero or invalid value goes unseen.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+
+import purenet as pn
+
+EVERY = [name for name in pn.__all__ if getattr(getattr(pn, name), "__module__", "") == "purenet.layers.activations"]
+ACTIVATIONS = sorted(set(EVERY) - {"activation", "prelu"})
+each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+TINY = {np.float32: 2.0**-149, np.float64: 5e-324}  # the smallest subnormal numbers
+
+
+def run(name, x, dy=None):
+    """(y, dx) of an activation."""
+    y, pullback = getattr(pn, name).vjp((), x)
+    return y, pullback(np.ones_like(y) if dy is None else dy)[1]
+
+
+def run_loss(loss, y, target):
+    E, pullback = loss.vjp(y, target)
+    return float(E), pullback()
+
+
+# activations
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@each_dtype
+def test_activations_are_finite_at_every_size(name, dtype):
+    sizes = [0.0, TINY[dtype], 1e-40, np.finfo(dtype).tiny, 1e-30, 1e-8, 1, 20, 88, 89, 104, 710, 746, 1e4, 1e18, 1e30]
+    x = np.array([*sizes, *(-size for size in sizes)], dtype)[:, None] * np.ones(2, dtype)
+    y, dx = run(name, x)
+    assert np.isfinite(y).all()
+    assert np.isfinite(dx).all()
+
+
+ONE_SIDED = {  # (value and slope at −1e4), (value and slope at 1e4)
+    "tanh": ((-1, 0), (1, 0)),
+    "sigmoid": ((0, 0), (1, 0)),
+    "log_sigmoid": ((-1e4, 1), (0, 0)),
+    "softplus": ((0, 0), (1e4, 1)),
+    "relu": ((0, 0), (1e4, 1)),
+    "relu6": ((0, 0), (6, 0)),
+    "leaky_relu": ((-100, 0.01), (1e4, 1)),
+    "elu": ((-1, 0), (1e4, 1)),
+    "celu": ((-1, 0), (1e4, 1)),
+    "gelu": ((0, 0), (1e4, 1)),
+    "gelu_tanh": ((0, 0), (1e4, 1)),
+    "silu": ((0, 0), (1e4, 1)),
+    "mish": ((0, 0), (1e4, 1)),
+    "hard_tanh": ((-1, 0), (1, 0)),
+    "hard_sigmoid": ((0, 0), (1, 0)),
+    "hard_swish": ((0, 0), (1e4, 1)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(ONE_SIDED))
+@each_dtype
+def test_activations_far_out_are_their_limits(name, dtype):
+    y, dx = run(name, np.array([-1e4, 1e4], dtype))
+    (low, low_slope), (high, high_slope) = ONE_SIDED[name]
+    np.testing.assert_allclose(y, [low, high], rtol=np.finfo(dtype).eps)
+    np.testing.assert_allclose(dx, [low_slope, high_slope], rtol=np.finfo(dtype).eps)
+
+
+@each_dtype
+def test_mish_of_a_huge_number_has_slope_1(dtype):
+    np.testing.assert_array_equal(run("mish", np.array([1e18, 1e30], dtype))[1], 1)
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu", "leaky_relu", "elu", "selu", "softsign", "silu", "gelu", "hard_tanh"])
+@each_dtype
+def test_subnormal_numbers_are_not_lost(name, dtype):
+    """Near 0 each is slope·x; at the smallest normal number and below, to the spacing of subnormals."""
+    slope = {"leaky_relu": 1, "selu": 1.0507009873554805, "silu": 0.5, "gelu": 0.5}.get(name, 1)
+    x = np.array([4, 64, 2**20], dtype) * dtype(TINY[dtype])
+    y, dx = run(name, x)
+    np.testing.assert_allclose(y / dtype(TINY[dtype]), slope * np.array([4, 64, 2**20]), rtol=1e-6, atol=0.5)
+    np.testing.assert_allclose(dx, slope, rtol=1e-6)
+
+
+TAILS = {  # x and the value there, to more digits than float64 has
+    "sigmoid": lambda x: x.exp() / (1 + x.exp()),
+    "softplus": lambda x: (1 + x.exp()).ln(),
+    "silu": lambda x: x * x.exp() / (1 + x.exp()),
+    "elu": lambda x: x.exp() - 1,
+    "mish": lambda x: x * (x.exp() ** 2 + 2 * x.exp()) / (x.exp() ** 2 + 2 * x.exp() + 2),
+}
+
+
+@pytest.mark.parametrize("name", sorted(TAILS))
+@each_dtype
+def test_the_lower_tail_keeps_its_relative_precision(name, dtype):
+    x = np.array([-1e-4, -0.1, -1, -5, -17, -40, -80], dtype)
+    with localcontext() as context:
+        context.prec = 60
+        truth = [float(TAILS[name](Decimal(float(v)))) for v in x]
+    # a value of exp is as exact as its argument: x·eps
+    np.testing.assert_allclose(run(name, x)[0], truth, rtol=4 * np.finfo(dtype).eps)
+
+
+def test_gelu_keeps_its_relative_precision_in_the_lower_tail():
+    """x·Φ(x), with Φ(x) = erfc(−x/√2) / 2."""
+    x = np.array([-1, -3, -8, -13], np.float64)
+    truth = [v * math.erfc(-v / math.sqrt(2)) / 2 for v in x.tolist()]
+    np.testing.assert_allclose(run("gelu", x)[0], truth, rtol=1e-13)
+    np.testing.assert_allclose(run("gelu", x.astype(np.float32))[0], truth, rtol=3e-5)  # x² is known to 1e-7 of 169
+
+
+@each_dtype
+def test_softmax_and_log_softmax_of_extreme_logits(dtype):
+    x = np.array([[1e4, -1e4], [-1e4, 1e4], [1e4, 1e4], [-1e4, -1e4], [1e30, -1e30]], dtype)
+    dy = np.array([[1, 0]] * 5, dtype)
+    y, dx = run("softmax", x, dy)
+    np.testing.assert_array_equal(y, [[1, 0], [0, 1], [0.5, 0.5], [0.5, 0.5], [1, 0]])
+    np.testing.assert_array_equal(dx, [[0, 0], [0, 0], [0.25, -0.25], [0.25, -0.25], [0, 0]])
+    y, dx = run("log_softmax", x, dy)
+    half = dtype(-math.log(2))
+    np.testing.assert_allclose(
+        y, [[0, -2e4], [-2e4, 0], [half, half], [half, half], [0, -2 * dtype(1e30)]], rtol=4 * np.finfo(dtype).eps
+    )
+    np.testing.assert_allclose(dx, [[0, 0], [1, -1], [0.5, -0.5], [0.5, -0.5], [0, 0]], rtol=4 * np.finfo(dtype).eps)
+
+
+# losses
+
+
+@each_dtype
+def test_binary_cross_entropy_of_probabilities_0_and_1(dtype):
+    y, target = np.array([0, 1, 0, 1], dtype), np.array([0, 1, 1, 0], dtype)
+    costs = [float(pn.binary_cross_entropy.apply(y[i : i + 1], target[i : i + 1])) for i in range(4)]
+    assert costs == [0, 0, 100, 100]  # the logarithm is taken as no less than −100, as in PyTorch
+    dy = pn.binary_cross_entropy(reduction="sum").vjp(y, target)[1]()
+    np.testing.assert_allclose(dy, [0, 0, -1e12, 1e12], rtol=1e-6)
+
+
+@each_dtype
+def test_binary_cross_entropy_of_a_subnormal_probability(dtype):
+    y = np.array([TINY[dtype]], dtype)
+    E, dy = run_loss(pn.binary_cross_entropy, y, np.ones(1, dtype))
+    assert pytest.approx(min(100, -math.log(float(y[0]))), rel=1e-6) == E
+    assert dy == pytest.approx(-1e12, rel=1e-6)
+    E, _ = run_loss(pn.binary_cross_entropy, y, np.zeros(1, dtype))
+    assert pytest.approx(float(y[0])) == E  # −log(1 − y) = y + y²/2 + …
+
+
+@each_dtype
+@pytest.mark.parametrize(("y", "target"), [(1e4, 1), (1e4, 0), (-1e4, 1), (-1e4, 0), (1e4, 0.25), (-1e4, 0.25), (0, 1)])
+def test_binary_cross_entropy_with_extreme_logits(y, target, dtype):
+    E, dy = run_loss(pn.binary_cross_entropy_with_logits, np.array([y], dtype), np.array([target], dtype))
+    right = {1e4: (1 - target) * 1e4, -1e4: target * 1e4, 0: math.log(2)}[y]
+    assert pytest.approx(right, rel=1e-6) == E
+    assert dy == pytest.approx({1e4: 1, -1e4: 0, 0: 0.5}[y] - target)
+
+
+@each_dtype
+def test_softmax_cross_entropy_of_extreme_logits(dtype):
+    y = np.array([[1e4, -1e4], [1e4, -1e4], [1e4, 1e4], [-1e30, 1e30]], dtype)
+    target = np.array([0, 1, 0, 1])
+    costs = [float(pn.softmax_cross_entropy.apply(y[i : i + 1], target[i : i + 1])) for i in range(4)]
+    np.testing.assert_allclose(costs, [0, 2e4, math.log(2), 0], rtol=1e-6)
+    _, dy = run_loss(pn.softmax_cross_entropy(reduction="sum"), y, target)
+    np.testing.assert_allclose(dy, [[0, 0], [1, -1], [-0.5, 0.5], [0, 0]], atol=1e-7)
+
+
+@each_dtype
+def test_log_probabilities_of_minus_infinity_cost_nothing_where_the_target_is_0(dtype):
+    y, target = np.array([[0, -np.inf]], dtype), np.array([[1, 0]], dtype)
+    for loss, slope in ((pn.nll, -1), (pn.kl_divergence, -1), (pn.softmax_cross_entropy, 0)):  # -inf masks a logit too
+        E, dy = run_loss(loss, y, target)
+        assert E == 0
+        np.testing.assert_array_equal(dy, [[slope, 0]])
+
+
+@each_dtype
+def test_distances_of_subnormal_and_large_numbers(dtype):
+    tiny = dtype(TINY[dtype])
+    y, zero = np.array([tiny, -tiny], dtype), np.zeros(2, dtype)
+    E, dy = run_loss(pn.mae(reduction="sum"), y, zero)
+    assert float(2 * tiny) == E
+    np.testing.assert_array_equal(dy, [1, -1])
+    _, dy = run_loss(pn.mse(reduction="sum"), y, zero)
+    np.testing.assert_array_equal(dy, 2 * y)
+    E, dy = run_loss(pn.huber(reduction="sum"), np.array([1e30, -1e30], dtype), zero)
+    assert pytest.approx(2e30, rel=1e-6) == E
+    np.testing.assert_array_equal(dy, [1, -1])
+
+
+# the faults of the systems that purenet descends from
+
+
+def test_fault_softmax_of_1000_and_0_was_nan():
+    for dtype in (np.float32, np.float64):
+        np.testing.assert_array_equal(run("softmax", np.array([1000, 0], dtype))[0], [1, 0])
+
+
+def test_fault_binary_cross_entropy_of_1_and_0_was_infinite():
+    E, dy = run_loss(pn.binary_cross_entropy, np.array([0.0]), np.array([1.0]))
+    assert E == 100
+    assert np.isfinite(dy).all()
+
+
+def test_fault_binary_cross_entropy_from_logits_of_minus_1000_was_infinite():
+    E, dy = run_loss(pn.binary_cross_entropy_with_logits, np.array([-1000.0]), np.array([1.0]))
+    assert E == 1000
+    np.testing.assert_array_equal(dy, [-1])
+
+
+def test_fault_dense_could_not_take_a_batch():
+    layer = pn.dense(3, 2)
+    params = layer.init(pn.key(0))
+    x = pn.random.normal(pn.key(1), (5, 3))
+    dy = pn.random.normal(pn.key(2), (5, 2))
+    y, pullback = layer.vjp(params, x)
+    dparams, dx = pullback(dy)
+    one_by_one = [layer.vjp(params, x[i : i + 1]) for i in range(5)]
+    gradients = [pull(dy[i : i + 1]) for i, (_, pull) in enumerate(one_by_one)]
+    np.testing.assert_allclose(y, np.concatenate([row for row, _ in one_by_one]), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(dx, np.concatenate([row for _, row in gradients]), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(dparams.weight, sum(d.weight for d, _ in gradients), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(dparams.bias, sum(d.bias for d, _ in gradients), rtol=1e-5, atol=1e-6)
+
+
+def test_fault_the_arguments_of_a_loss_were_swapped_between_two_files():
+    """Every loss takes y first and target second, and differentiates y: for E = Σ (y − t)², dE/dy = 2 (y − t)."""
+    y, target = np.array([[3.0, 0.5]]), np.array([[1.0, 0.25]])
+    np.testing.assert_array_equal(pn.sse.vjp(y, target)[1](), [[4, 0.5]])
+    net = pn.dense(2, 2, bias=False, weight_init=pn.initializers.constant(1.0))
+    params = pn.tree.cast(net.init(pn.key(0)), np.float64)
+    _, grads = pn.value_and_grad(net, pn.sse)(params, np.array([[1.0, 2.0]]), np.array([[1.0, 4.0]]))
+    np.testing.assert_array_equal(grads.weight, [[4, -2], [8, -4]])  # xᵀ · 2 (y − t), with y = (3, 3)
+    p, t = np.array([[0.75]]), np.array([[0.25]])
+    for loss in (pn.binary_cross_entropy, pn.mae, pn.mse, pn.huber):
+        assert loss.vjp(p, t)[1]() > 0  # y is above the target: less of it costs less
+    assert pn.kl_divergence.vjp(np.log(p), t)[1]() == -0.25  # −T: y is the one in logarithms
+
+
+def test_fault_dx_was_computed_from_weights_already_updated():
+    """dE/dX = dE/dY · Wᵀ with the W of the forward pass, whatever is done with the gradients before it is asked for."""
+    layer = pn.dense(3, 2)
+    params = layer.init(pn.key(0))
+    x, dy = pn.random.normal(pn.key(1), (4, 3)), pn.random.normal(pn.key(2), (4, 2))
+    _, pullback = layer.vjp(params, x)
+    weight = params.weight.copy()
+    right = dy @ weight.T
+    dparams, dx = pullback(dy)
+    np.testing.assert_allclose(dx, right, rtol=1e-6, atol=1e-7)
+    new = pn.sgd_step(params, dparams, lr=10.0)
+    np.testing.assert_array_equal(params.weight, weight)
+    assert not np.allclose(new.weight, weight)
+    np.testing.assert_array_equal(pullback(dy)[1], dx)  # asked again, after the step
+    with pytest.raises(ValueError, match="read-only"):
+        params.weight[...] -= 10 * dparams.weight
+
+
+def test_fault_dx_was_computed_from_weights_already_updated_in_a_net():
+    """The first layer's gradient goes through the second layer's weights of before the step."""
+    net = pn.serial(pn.dense(2, 3), pn.dense(3, 1))
+    params = pn.tree.cast(net.init(pn.key(3)), np.float64)
+    x, target = pn.random.normal(pn.key(4), (5, 2), np.float64), pn.random.normal(pn.key(5), (5, 1), np.float64)
+    _, grads = pn.value_and_grad(net, pn.sse)(params, x, target)
+    (w, b), (v, c) = params
+    dy = 2 * ((x @ w + b) @ v + c - target)
+    np.testing.assert_allclose(grads[0].weight, x.T @ (dy @ v.T), rtol=1e-12)
+    np.testing.assert_allclose(grads[1].weight, (x @ w + b).T @ dy, rtol=1e-12)

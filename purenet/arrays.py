@@ -38,7 +38,26 @@ class Array(Protocol):
     def __neg__(self) -> Any: ...
 
 
-Shape = tuple[int, ...]
+# of one example, without the batch axis; (..., 3) is one of which only the last axis is known: what dense(3) gives
+Shape = tuple[Any, ...]
+
+
+def is_open(shape: Any) -> bool:
+    """Whether all that is known of a shape is its last axis.
+
+    >>> is_open((..., 3)), is_open((5, 3)), is_open(None)
+    (True, False, False)
+    """
+    return shape is not None and len(shape) > 0 and shape[0] is ...
+
+
+def shape_text(shape: Any) -> str:
+    """A shape as one writes it.
+
+    >>> shape_text((..., 3))
+    '(..., 3)'
+    """
+    return str(shape).replace("Ellipsis", "...")
 
 
 def namespace(x: Any, who: str = "this function") -> Any:

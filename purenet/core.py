@@ -62,7 +62,8 @@ class Layer(NamedTuple, Generic[P]):
         init: `init(key, in_shape=None) -> params`, a pytree of read-only float32 arrays; `()` if there are none.
         apply: `apply(params, x, key=None) -> y`.
         vjp: `vjp(params, x, key=None) -> (y, pullback)`, with y bit-identical to `apply`'s.
-        shape: `shape(in_shape) -> out_shape`; None, in or out, is a shape that is not known.
+        shape: `shape(in_shape) -> out_shape`; None, in or out, is a shape that is not known, and (..., 3) one of which
+            only the last axis is.
         name: the code that makes the layer, as `repr(layer)` shows it.
         parts: of a composed layer, the layers that it is made of.
         remake: of a composed layer, `remake(parts)` composes other parts in the same way.

@@ -8,7 +8,7 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from purenet import tree
-from purenet.arrays import Shape, describe
+from purenet.arrays import Shape, describe, shape_text
 from purenet.core import Buffer, Layer
 from purenet.random import Key, key
 
@@ -84,11 +84,11 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
     >>> print(summary(pn.serial(pn.dense(2, 3), pn.batch_norm, pn.tanh, pn.dense(1))))
     layer           output shape   parameters
     -----------------------------------------
-    serial          (1,)                   25
-      dense(2, 3)   (3,)                    9
-      batch_norm    (3,)                   12
-      tanh          (3,)                    0
-      dense(1)      (1,)                    4
+    serial          (..., 1)               25
+      dense(2, 3)   (..., 3)                9
+      batch_norm    (..., 3)               12
+      tanh          (..., 3)                0
+      dense(1)      (..., 1)                4
     -----------------------------------------
     parameters: 25, of which 19 trainable and 6 not
     memory: 100 B for the parameters, 40 B for the outputs of one example
@@ -102,7 +102,7 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         layer, times, labels = row.layer, *inside[row.depth]
         title = layer.name.partition("(")[0] if layer.parts else layer.name
-        shape = "?" if row.out_shape is None else str(row.out_shape)
+        shape = "?" if row.out_shape is None else shape_text(row.out_shape)
         lines.append(("  " * row.depth + next(labels) + title, shape, f"{tree.size(row.params):,}"))
         if not layer.parts:
             outputs += times * _numbers(row.out_shape)
@@ -159,7 +159,9 @@ def _numbers(shape: Any) -> int:
     """How many numbers an output of this shape holds: a shape, or a tuple of shapes; 0 if it is not known."""
     if shape is None:
         return 0
-    return sum(map(_numbers, shape)) if any(isinstance(n, tuple) for n in shape) else math.prod(shape)
+    if any(isinstance(n, tuple) for n in shape):
+        return sum(map(_numbers, shape))
+    return math.prod(n for n in shape if n is not ...)
 
 
 def _bytes(n: float) -> str:

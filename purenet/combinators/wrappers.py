@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from purenet import tree
-from purenet.arrays import Shape, describe, match, namespace
+from purenet.arrays import Shape, describe, is_open, match, namespace
 from purenet.combinators.places import check_layers, check_tuple, placed, sum_trees
 from purenet.core import Buffer, Layer, Pullback
 from purenet.random import Key
@@ -138,11 +138,13 @@ def map_time(layer: Layer[Any]) -> Layer[Any]:
     def step(in_shape: Shape | None) -> Shape | None:
         if in_shape is not None and len(in_shape) < 1:
             raise ValueError(f"{name} takes (batch, time, ...), but its input has no axis of time")
-        return None if in_shape is None else in_shape[1:]
+        return in_shape if in_shape is None or is_open(in_shape) else in_shape[1:]
 
     def shape(in_shape: Shape | None) -> Shape | None:
         out_shape = inner.shape(step(in_shape))
-        return None if in_shape is None or out_shape is None else (in_shape[0], *out_shape)
+        if in_shape is None or out_shape is None or is_open(out_shape):
+            return out_shape if is_open(out_shape) else None
+        return (in_shape[0], *out_shape)
 
     def init(key: Key, in_shape: Shape | None = None) -> Any:
         return inner.init(key, step(in_shape))

@@ -79,8 +79,8 @@ def multi_head_attention(
     layers = project, dense(features, bias=False, weight_init=weight_init), project, project  # of AttentionParams
 
     def shape(in_shape: Any) -> Any:
-        if in_shape in (None, (features,)):  # dense gives the second where it does not know the axes before
-            return None
+        if in_shape is None or in_shape == (..., features):
+            return (..., features)
         queries, keys_values, mask = _unpack(in_shape, type(in_shape[0]) is tuple, len, name)
         _check_shapes(name, features, queries, keys_values, mask)
         return queries

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from purenet.arrays import Array, Shape, describe, floating, match
+from purenet.arrays import Array, Shape, describe, floating, is_open, match
 from purenet.core import Layer, Pullback, called
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
 from purenet.layers.correlate import add_channels, correlate, correlate_weight, spread, sum_channels, transposed
@@ -189,7 +189,7 @@ def _layer(
     dims = len(size)
 
     def shape(in_shape: Shape | None) -> Shape | None:
-        if in_shape is None:
+        if in_shape is None or is_open(in_shape):
             return None
         check_rank(name, in_shape, dims)
         if inputs not in (None, in_shape[-1]) or in_shape[-1] % groups:

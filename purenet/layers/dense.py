@@ -51,7 +51,7 @@ def dense(
 
     def shape(in_shape: Shape | None) -> Shape | None:
         if in_shape is None:
-            return (outputs,)
+            return (..., outputs)
         if len(in_shape) < 1 or inputs not in (None, in_shape[-1]):
             raise ValueError(f"{name} takes {inputs} features, but its input has shape (batch, {_axes(in_shape)})")
         return (*in_shape[:-1], outputs)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Array, Shape, describe, dot, floating, match, namespace
+from purenet.arrays import Array, Shape, describe, dot, floating, is_open, match, namespace
 from purenet.core import Layer, Pullback, called, preset
 from purenet.initializers import Initializer, draw, normal
 from purenet.layers.activations import NoParams, without_params
@@ -205,6 +205,8 @@ def _check_sequence(
     """The shape of one sequence, if it is (time, features) with at most `length` steps."""
     if in_shape is None:
         return None
+    if in_shape == (..., features) or (is_open(in_shape) and features is None):
+        return in_shape
     if len(in_shape) != 2 or features not in (None, in_shape[1]):
         given = ", ".join(("batch", *map(str, in_shape)))
         raise ValueError(f"{name} takes (batch, time, {features or 'features'}), but its input has shape ({given})")

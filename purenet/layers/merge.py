@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from purenet.arrays import Shape, describe, floating, match
+from purenet.arrays import Shape, describe, floating, is_open, match, shape_text
 from purenet.core import Layer, Pullback, called, preset
 from purenet.random import Key
 
@@ -21,7 +21,7 @@ def _merging(name: str, rule: Rule, join: Callable[[tuple[Shape, ...]], Shape]) 
     """The layer of `rule(xp, xs) -> (y, pull)`, where pull(dE/dY) is the tuple dE/dX; `join(shapes)` is Y's shape."""
 
     def shape(in_shape: Any) -> Shape | None:
-        if in_shape is None or None in in_shape:
+        if in_shape is None or None in in_shape or len(set(map(is_open, in_shape))) > 1:
             return None
         if not in_shape or not all(isinstance(each, tuple) for each in in_shape):
             raise ValueError(f"{name} takes a tuple of arrays, so in_shape is a tuple of shapes, not {in_shape}")
@@ -59,7 +59,9 @@ def _equal(name: str) -> Callable[[tuple[Shape, ...]], Shape]:
 
     def join(shapes: tuple[Shape, ...]) -> Shape:
         if any(shape != shapes[0] for shape in shapes):
-            raise ValueError(f"{name} takes arrays of equal shapes, not {', '.join(map(str, shapes))} (batch left out)")
+            raise ValueError(
+                f"{name} takes arrays of equal shapes, not {', '.join(map(shape_text, shapes))} (batch left out)"
+            )
         return shapes[0]
 
     return join
@@ -119,7 +121,7 @@ def concat(axis: int = -1) -> Layer[NoParams]:
         if not 0 <= at < len(first) or any(
             len(shape) != len(first) or shape[:at] + shape[at + 1 :] != first[:at] + first[at + 1 :] for shape in shapes
         ):
-            given = ", ".join(map(str, shapes))
+            given = ", ".join(map(shape_text, shapes))
             raise ValueError(f"{name} takes arrays that differ along that axis only, not {given} (batch left out)")
         return (*first[:at], sum(shape[at] for shape in shapes), *first[at + 1 :])
 

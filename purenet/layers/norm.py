@@ -24,7 +24,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from purenet.arrays import Array, Shape, describe, floating, freeze, match, namespace, rows, sum_rows
+from purenet.arrays import Array, Shape, describe, floating, freeze, is_open, match, namespace, rows, sum_rows
 from purenet.core import Buffer, Layer, Pullback, called, preset
 from purenet.initializers import ones, zeros
 from purenet.random import Key
@@ -339,7 +339,7 @@ def instance_norm(features: int | None = None, *, eps: float = 1e-5, affine: boo
     name = called("instance_norm", features=(features, None), eps=(eps, 1e-5), affine=(affine, False))
 
     def positions(in_shape: Shape) -> None:
-        if math.prod(in_shape[:-1]) < 2:
+        if not is_open(in_shape) and math.prod(in_shape[:-1]) < 2:
             raise ValueError(
                 f"{name} takes (batch, positions..., features) with more than one position, to have a variance, "
                 f"but its input has shape (batch, {', '.join(map(str, in_shape))})"

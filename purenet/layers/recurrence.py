@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Shape, describe, dot, floating, freeze, match, namespace, rows, sum_leading
+from purenet.arrays import Shape, describe, dot, floating, freeze, is_open, match, namespace, rows, sum_leading
 from purenet.core import Layer, Pullback
 from purenet.initializers import Initializer, draw
 from purenet.random import Key, split
@@ -42,18 +42,18 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
 
     def shape(in_shape: Any) -> Any:
         if in_shape is None:
-            return (hidden,) if last else None
+            return (hidden,) if last else (..., hidden)
         sequence, _, _, stateful = unpack(in_shape, type(in_shape[0]) is tuple, lambda part: part == (), name)
-        if len(sequence) == 1:  # (features,) is what dense gives where it does not know the axes before
-            sequence = (None, *sequence)
+        if is_open(sequence):
+            sequence = (None, *sequence[1:])
         if len(sequence) != 2 or inputs not in (None, sequence[1]):
             raise ValueError(
                 f"{name} takes x of shape (batch, time, {inputs or 'features'}), "
                 f"but its input has shape (batch, {', '.join(map(str, sequence))})"
             )
         if sequence[0] is None and not last:
-            return None
-        out_shape = (hidden,) if last else (sequence[0], hidden)
+            return (..., hidden)
+        out_shape: Shape = (hidden,) if last else (sequence[0], hidden)
         return (out_shape, _outside(((hidden,),) * cell.states)) if stateful else out_shape
 
     def init(key: Key, in_shape: Any = None) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from purenet.arrays import Shape, describe, match, namespace
+from purenet.arrays import Shape, describe, is_open, match, namespace
 from purenet.core import Layer, Pullback, preset
 from purenet.random import Key
 
@@ -37,7 +37,7 @@ def _reshaping(name: str, target: Any, known: Shape | None = None) -> Layer[NoPa
         return y, pullback
 
     def shape(in_shape: Shape | None) -> Shape | None:
-        return known if in_shape is None else target(tuple(in_shape))
+        return known if in_shape is None or is_open(in_shape) else target(tuple(in_shape))
 
     return Layer(lambda key, in_shape=None: (), apply, vjp, shape, name)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from purenet.arrays import Shape, describe, floating, match, namespace
+from purenet.arrays import Shape, describe, floating, is_open, match, namespace
 from purenet.core import Layer, Pullback
 from purenet.random import Key
 
@@ -190,7 +190,7 @@ def spatial(name: str, rule: Rule, target: Callable[[Shape], Shape], dims: int |
         return y, pullback
 
     def shape(in_shape: Shape | None) -> Shape | None:
-        if in_shape is None:
+        if in_shape is None or is_open(in_shape):
             return None
         if dims is not None:
             check_rank(name, in_shape, dims)

@@ -56,7 +56,8 @@ def grid(kinks: tuple[float, ...] = ()) -> Any:
     sizes += [*np.linspace(0.01, 20, 700), *np.linspace(20, 110, 181), 15, 16.6, 17.4, 87.4, 88.8, 103.9, 104.1]
     x = np.array([0.0, -0.0, *sizes, *(-size for size in sizes)], np.float32)
     near = [np.nextafter(np.float32(kink), np.float32(far)) for kink in kinks for far in (-np.inf, np.inf)]
-    return np.setdiff1d(np.concatenate([x, np.array(near, np.float32)]), np.array([k for k in kinks if k], np.float32))
+    apart = np.setdiff1d(np.concatenate([x, np.array(near, np.float32)]), np.array([k for k in kinks if k], np.float32))
+    return np.append(apart, np.float32(-0.0))  # which setdiff1d takes for 0.0
 
 
 def logits() -> Any:

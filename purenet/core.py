@@ -167,3 +167,14 @@ def preset(make: Callable[..., Any]) -> Any:
     }
     base = LayerPreset if isinstance(value, Layer) else LossPreset
     return type(make.__name__, (base,), body)(*value)
+
+
+def called(name: str, *given: Any, **options: tuple[Any, Any]) -> str:
+    """The code that makes a layer: its name, what it was given, and the options (given, default) that are not default.
+
+    >>> called("conv", 6, 5, stride=(2, 1), padding=("valid", "valid")), called("elu", alpha=(1.0, 1.0))
+    ('conv(6, 5, stride=2)', 'elu')
+    """
+    written = [repr(each) for each in given]
+    written += [f"{option}={value!r}" for option, (value, default) in options.items() if value != default]
+    return f"{name}({', '.join(written)})" if written else name

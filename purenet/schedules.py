@@ -254,7 +254,7 @@ def _min(a: Any, b: float) -> Any:
 
 
 def _max(a: Any, b: float) -> Any:
-    return max(a, b) if _plain(a) else namespace(a).clip(a, b)
+    return max(a, b) if _plain(a) else namespace(a).clip(a, b, None)
 
 
 def _floor(x: Any) -> Any:

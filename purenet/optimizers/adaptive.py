@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet.arrays import freeze, namespace
-from purenet.core import Optimizer, called
-from purenet.optimizers.update import Rate, State, check_between, check_rate, per_leaf, zeros
+from purenet.core import Optimizer
+from purenet.optimizers.update import Rate, State, check_between, check_rate, per_leaf, shown, written, zeros
 
 Adaptive = Optimizer[Any, State]
 _FOREVER = math.inf
@@ -32,7 +32,7 @@ def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adapti
     J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods for online learning and stochastic optimization",
     JMLR 12 (2011).
     """
-    name = called("adagrad", lr=(lr, 1e-2), initial=(initial, 0.0), eps=(eps, 1e-10))
+    name = written("adagrad", lr=(shown(lr), 1e-2), initial=(initial, 0.0), eps=(eps, 1e-10))
     check_between(name, high=_FOREVER, initial=initial, eps=eps)
 
     def rule(xp: Any, p: Any, g: Any, s: Any, eps: Any, rate: Any) -> Any:
@@ -50,7 +50,7 @@ def adadelta(lr: Rate = 1.0, decay: float = 0.9, eps: float = 1e-6) -> Adaptive:
 
     M. D. Zeiler, "ADADELTA: an adaptive learning rate method", arXiv:1212.5701 (2012).
     """
-    name = called("adadelta", lr=(lr, 1.0), decay=(decay, 0.9), eps=(eps, 1e-6))
+    name = written("adadelta", lr=(shown(lr), 1.0), decay=(decay, 0.9), eps=(eps, 1e-6))
     check_between(name, decay=decay)
     check_between(name, high=_FOREVER, eps=eps)
 
@@ -74,8 +74,8 @@ def rmsprop(
     G. Hinton, lecture 6e of "Neural networks for machine learning" (2012); centered: A. Graves, "Generating sequences
     with recurrent neural networks", arXiv:1308.0850 (2013).
     """
-    name = called(
-        "rmsprop", lr=(lr, 1e-2), decay=(decay, 0.99), momentum=(momentum, 0.0), centered=(centered, False),
+    name = written(
+        "rmsprop", lr=(shown(lr), 1e-2), decay=(decay, 0.99), momentum=(momentum, 0.0), centered=(centered, False),
         eps=(eps, 1e-8),
     )  # fmt: skip
     check_between(name, decay=decay, momentum=momentum)
@@ -89,7 +89,7 @@ def rmsprop(
         if centered:
             mean = _mix(kept.pop(0), g, keep, take)
             new.append(mean)
-            spread = xp.clip(s - mean * mean, 0)  # rounding could make it negative
+            spread = xp.clip(s - mean * mean, 0, None)  # rounding could make it negative
         root = _root(xp, spread, eps)
         if not momentum:
             return _descend(p, g * rate, root), *new
@@ -268,7 +268,9 @@ def _adam_name(
     **more: Any,
 ) -> str:
     """The code that makes an optimizer of Adam's family, after a check of the options that they share."""
-    name = called(name, lr=(lr, default_lr), beta1=(beta1, 0.9), beta2=(beta2, 0.999), eps=(eps, default_eps), **more)
+    name = written(
+        name, lr=(shown(lr), default_lr), beta1=(beta1, 0.9), beta2=(beta2, 0.999), eps=(eps, default_eps), **more
+    )
     check_rate(lr, name)
     check_between(name, beta1=beta1, beta2=beta2)
     check_between(name, high=_FOREVER, eps=eps)

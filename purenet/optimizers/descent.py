@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet.arrays import namespace, rows, sum_of_squares
-from purenet.core import Optimizer, called
+from purenet.core import Optimizer
 from purenet.optimizers.adaptive import _adam_name, _complement, _mix, _root, adamw, matrices
 from purenet.optimizers.routing import route
-from purenet.optimizers.update import Rate, State, check_between, per_leaf
+from purenet.optimizers.update import Rate, State, check_between, per_leaf, shown, written
 
 _FOREVER = math.inf
 
@@ -30,7 +30,7 @@ def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optim
     >>> params
     array([0.71])
     """
-    name = called("sgd", lr=(lr, 1e-2), momentum=(momentum, 0.0), nesterov=(nesterov, False))
+    name = written("sgd", lr=(shown(lr), 1e-2), momentum=(momentum, 0.0), nesterov=(nesterov, False))
     check_between(name, momentum=momentum)
     if nesterov and not momentum:
         raise ValueError(f"{name}: Nesterov's momentum needs a momentum: write sgd(lr, momentum=0.9, nesterov=True)")
@@ -69,8 +69,8 @@ def lion(
 
     X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023.
     """
-    name = called(
-        "lion", lr=(lr, 1e-4), beta1=(beta1, 0.9), beta2=(beta2, 0.99), weight_decay=(weight_decay, 0.0),
+    name = written(
+        "lion", lr=(shown(lr), 1e-4), beta1=(beta1, 0.9), beta2=(beta2, 0.99), weight_decay=(weight_decay, 0.0),
         which=(which, matrices),
     )  # fmt: skip
     check_between(name, beta1=beta1, beta2=beta2)
@@ -120,7 +120,7 @@ def lamb(
         step *= correction
         if weight_decay and which(p):
             step += p * decay
-        ours, its = xp.sqrt(sum_of_squares(p)), xp.sqrt(sum_of_squares(step))
+        ours, its = (xp.sqrt(sum_of_squares(xp.reshape(x, (-1,)))) for x in (p, step))
         neither = (ours == 0) | (its == 0)
         step *= xp.where(neither, 1, ours / xp.where(its == 0, 1, its)).astype(p.dtype)
         step *= rate
@@ -152,9 +152,9 @@ def muon(
     kellerjordan.github.io/posts/muon.
     """
     rest = adamw(3e-4) if otherwise is None else otherwise
-    name = called(
-        "muon", lr=(lr, 0.02), momentum=(momentum, 0.95), nesterov=(nesterov, True), weight_decay=(weight_decay, 0.0),
-        otherwise=(otherwise, None), which=(which, matrices),
+    name = written(
+        "muon", lr=(shown(lr), 0.02), momentum=(momentum, 0.95), nesterov=(nesterov, True),
+        weight_decay=(weight_decay, 0.0), otherwise=(otherwise, None), which=(which, matrices),
     )  # fmt: skip
     check_between(name, momentum=momentum)
     check_between(name, high=_FOREVER, weight_decay=weight_decay)

@@ -90,7 +90,7 @@ def freeze(*paths: str) -> Transform:
 
     >>> import purenet as pn
     >>> pn.chain(pn.freeze("[0]", "[2].bias"), pn.adam())
-    chain(freeze('[0]', '[2].bias'), adam)
+    chain(freeze('[0]', '[2].bias'), adam())
     """
     name = f"freeze({', '.join(map(repr, paths))})"
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from purenet import tree
 from purenet.arrays import describe, freeze, namespace, weak
-from purenet.core import Buffer, Optimizer
+from purenet.core import Buffer, Optimizer, called
 
 P = TypeVar("P")
 Rate = Any  # a number, a 0-d array, or a schedule: a function of the step count
@@ -47,18 +47,23 @@ def update(step: Callable[[Any, Any], Any], params: P, grads: P) -> P:
     New params are read-only and keep their dtypes. A buffer takes its next value, which stands in grads.
     """
 
+    def leaf(p: Any, g: Any) -> Any:
+        if g.shape != p.shape:
+            raise ValueError("a gradient has another shape than its parameter")
+        return _keep(step(p, g), p)
+
     def walk(p: Any, g: Any) -> Any:
         # what `tree.map` would do, for the usual case and faster than the arithmetic of a small net
         kind = type(p)
         if kind is np.ndarray:
-            return _keep(step(p, g), p)
+            return leaf(p, g)
         if kind is Buffer:
             return tree.map(freeze, g)
         if isinstance(p, tuple) and kind is type(g) and len(p) == len(g):
             return tuple.__new__(kind, map(walk, p, g))
         if tree.is_node(p):
             return tree.map(walk, p, g, leaf_type=Buffer)
-        return _keep(step(p, g), p)
+        return leaf(p, g)
 
     try:
         return walk(params, grads)  # type: ignore[no-any-return]
@@ -73,8 +78,10 @@ def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: 
     Each slot is a tree like params, with `()` for a buffer.
     """
 
-    def leaf(*old: Any) -> list[Any]:
-        return [_keep(n, o) for n, o in zip(step(*old), (old[0], *old[2:]), strict=True)]
+    def leaf(p: Any, g: Any, *kept: Any) -> list[Any]:
+        if g.shape != p.shape:
+            raise ValueError("a gradient has another shape than its parameter")
+        return [*map(_keep, step(p, g, *kept), (p, *kept))]
 
     def walk(p: Any, g: Any, *kept: Any) -> Any:
         kind = type(p)
@@ -202,6 +209,31 @@ def check_rate(rate: Rate, name: str, what: str = "learning rate") -> None:
         raise ValueError(f"{name}: the {what} is a finite number from 0 up, not {rate}")
 
 
+def written(name: str, **options: tuple[Any, Any]) -> str:
+    """The code that makes an optimizer, from its options (given, default).
+
+    >>> written("adam", lr=(0.1, 0.001)), written("adam", lr=(0.001, 0.001))
+    ('adam(lr=0.1)', 'adam()')
+    """
+    code = called(name, **options)
+    return code if code.endswith(")") else f"{code}()"
+
+
+class _Shown(NamedTuple):
+    words: str
+
+    def __repr__(self) -> str:
+        return self.words
+
+
+def shown(rate: Rate) -> Any:
+    """The learning rate as it stands in a name: an array in words, since a traced one has no value to show."""
+    rate = weak(rate)
+    if not hasattr(rate, "shape"):
+        return rate
+    return rate.item() if type(rate) is np.ndarray and rate.ndim == 0 else _Shown(f"<{describe(rate)}>")
+
+
 def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any) -> None:
     """Check that options are numbers in [low, high)."""
     for option, given in options.items():
@@ -215,7 +247,7 @@ def _keep(new: Any, old: Any) -> Any:
         new.setflags(write=False)
         return new
     if new.shape != old.shape:
-        raise ValueError("a gradient has another shape than its parameter")
+        raise ValueError("a step has changed a shape")
     return freeze(new if new.dtype == old.dtype else new.astype(old.dtype))
 
 

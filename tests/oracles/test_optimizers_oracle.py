@@ -20,21 +20,34 @@ from purenet.optimizers import orthogonal
 
 jax.config.update("jax_enable_x64", True)
 
+
+@pytest.fixture(autouse=True)
+def _double():
+    """PyTorch keeps some numbers, such as NAdam's product of momenta, in its default dtype."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 STEPS = 100
 EVERY = {"which": lambda p: True}
 
 
 def problem(seed):
-    """Params, and the gradient of ½·Σ (A·θ − B)² with a twist, written in NumPy alone: θ ↦ Aᵀ(A·θ − B) + sin θ."""
+    """Params, and the noisy gradients of ½·‖A·(θ − θ*)‖², as of batches: (θ, t) ↦ Aᵀ·A·(θ − θ*) + noise of step t.
+
+    A is well conditioned and θ* far off, so that no optimizer comes to jump about it: there, rounding errors grow
+    tenfold every few steps, and two right implementations part.
+    """
     rng = np.random.default_rng(seed)
     params = (rng.normal(size=(4, 3)), rng.normal(size=3), rng.normal(size=(2, 5)))
-    mixes = [rng.normal(size=(p.shape[0], p.shape[0])) for p in params]
-    targets = [rng.normal(size=p.shape) for p in params]
+    mixes = [np.eye(len(p)) + 0.3 * rng.normal(size=(len(p), len(p))) for p in params]
+    targets = [10 * rng.normal(size=p.shape) for p in params]
+    noise = [[10 * rng.normal(size=p.shape) for p in params] for _ in range(STEPS)]
 
-    def gradient(params):
-        return tuple(
-            a.T @ (a @ p - b) + np.sin(3 * p) for a, p, b in zip(mixes, map(np.asarray, params), targets, strict=True)
-        )
+    def gradient(params, t):
+        params = map(np.asarray, params)
+        return tuple(a.T @ (a @ (p - b)) + e for a, p, b, e in zip(mixes, params, targets, noise[t], strict=True))
 
     return params, gradient
 
@@ -43,8 +56,8 @@ def ours(optimizer, seed, steps=STEPS):
     params, gradient = problem(seed)
     state = optimizer.init(params)
     path = []
-    for _ in range(steps):
-        params, state = optimizer.step(params, gradient(params), state)
+    for t in range(steps):
+        params, state = optimizer.step(params, gradient(params, t), state)
         path.append(params)
     return path
 
@@ -55,8 +68,8 @@ def torchs(make, seed, scheduler=None, before=None, steps=STEPS):
     optimizer = make(leaves)
     schedule = scheduler(optimizer) if scheduler else None
     path = []
-    for _ in range(steps):
-        for leaf, g in zip(leaves, gradient([leaf.detach().numpy() for leaf in leaves]), strict=True):
+    for t in range(steps):
+        for leaf, g in zip(leaves, gradient([leaf.detach().numpy() for leaf in leaves], t), strict=True):
             leaf.grad = torch.tensor(g)
         if before:
             before(leaves)
@@ -72,8 +85,8 @@ def optaxs(transform, seed, steps=STEPS):
     state = transform.init(params)
     update = jax.jit(transform.update)
     path = []
-    for _ in range(steps):
-        updates, state = update(gradient(params), state, params)
+    for t in range(steps):
+        updates, state = update(gradient(params, t), state, params)
         params = tuple(np.asarray(p + u) for p, u in zip(params, updates, strict=True))
         path.append(params)
     return path
@@ -123,34 +136,26 @@ AGAINST_TORCH = {
     "radam, options": (pn.radam(0.05, 0.8, 0.9), lambda p: T.RAdam(p, 0.05, (0.8, 0.9))),
 }
 
-ADAMW_LIKE_MUON = pn.adamw(0.05, 0.9, 0.95, weight_decay=0.0)
-AGAINST_OPTAX = {
-    "lion": (pn.lion(0.01), optax.lion(0.01, weight_decay=0.0)),
-    "lion, decay": (
-        pn.lion(0.01, 0.95, 0.98, weight_decay=0.3, **EVERY),
-        optax.lion(0.01, 0.95, 0.98, weight_decay=0.3),
-    ),
-    "lamb": (pn.lamb(0.05), optax.lamb(0.05, eps_root=0.0)),
-    "lamb, decay": (
-        pn.lamb(0.05, weight_decay=0.3),
-        optax.lamb(0.05, eps_root=0.0, weight_decay=0.3, mask=(True, False, True)),
-    ),
-    "adagrad": (pn.adagrad(0.1, initial=0.1), optax.chain(optax.scale_by_rss(0.1, eps=0.0), optax.scale(-0.1))),
-    "adam": (pn.adam(0.05), optax.adam(0.05)),
-    "adamax": (pn.adamax(0.05), optax.adamax(0.05)),
-}
-
 
 def lamb_of_optax(rate, decay, mask):
+    """optax.lamb with eps beside the root alone, as in the paper; Optax's own puts it under the root too."""
     return optax.chain(
         optax.scale_by_adam(eps=1e-6), optax.add_decayed_weights(decay, mask), optax.scale_by_trust_ratio(),
         optax.scale(-rate),
     )  # fmt: skip
 
 
-AGAINST_OPTAX["lamb"] = (pn.lamb(0.05), lamb_of_optax(0.05, 0.0, None))
-AGAINST_OPTAX["lamb, decay"] = (pn.lamb(0.05, weight_decay=0.3), lamb_of_optax(0.05, 0.3, (True, False, True)))
-del AGAINST_OPTAX["adagrad"]
+AGAINST_OPTAX = {
+    "lion": (pn.lion(0.01), optax.lion(0.01, weight_decay=0.0)),
+    "lion, decay": (
+        pn.lion(0.01, 0.95, 0.98, weight_decay=0.3, **EVERY),
+        optax.lion(0.01, 0.95, 0.98, weight_decay=0.3),
+    ),
+    "lamb": (pn.lamb(0.05), lamb_of_optax(0.05, 0.0, None)),
+    "lamb, decay": (pn.lamb(0.05, weight_decay=0.3), lamb_of_optax(0.05, 0.3, (True, False, True))),
+    "adam": (pn.adam(0.05), optax.adam(0.05)),
+    "adamax": (pn.adamax(0.05), optax.adamax(0.05)),
+}
 
 
 @pytest.mark.parametrize("name", AGAINST_TORCH)
@@ -168,8 +173,8 @@ def test_agrees_with_optax(name, record_difference):
 @pytest.mark.parametrize("nesterov", [True, False])
 @pytest.mark.parametrize("decay", [0.0, 0.2])
 def test_muon_agrees_with_torch_in_float64(monkeypatch, record_difference, nesterov, decay):
-    """PyTorch rounds to bfloat16 in the iteration; here it is kept from that. Its matrices are (out, in), ours (in, out)."""
-    monkeypatch.setattr(torch.Tensor, "bfloat16", lambda self: self.double())
+    """PyTorch rounds to bfloat16 in the iteration; here it is kept from that. Its matrices are (out, in)."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", lambda self: self.double().clone())
     worst = 0.0
     for seed in range(3):
         params, gradient = problem(seed)
@@ -179,8 +184,8 @@ def test_muon_agrees_with_torch_in_float64(monkeypatch, record_difference, neste
         adamw = T.AdamW(others, 3e-4)
         adamw.param_groups[0]["weight_decay"] = 0.0
         theirs = []
-        for _ in range(STEPS):
-            for leaf, g in zip(leaves, gradient([leaf.detach().numpy().T for leaf in leaves]), strict=True):
+        for t in range(STEPS):
+            for leaf, g in zip(leaves, gradient([leaf.detach().numpy().T for leaf in leaves], t), strict=True):
                 leaf.grad = torch.tensor(np.ascontiguousarray(g.T))
             muon.step()
             adamw.step()
@@ -228,8 +233,8 @@ def test_l2_is_the_weight_decay_of_torch(record_difference):
     penalty = pn.l2(0.05, **EVERY)
     optimizer = pn.adam(0.05)
     state, path = optimizer.init(params), []
-    for _ in range(STEPS):
-        params, state = optimizer.step(params, penalty.add(params, gradient(params))[1], state)
+    for t in range(STEPS):
+        params, state = optimizer.step(params, penalty.add(params, gradient(params, t))[1], state)
         path.append(params)
     theirs = torchs(lambda p: T.Adam(p, 0.05, weight_decay=0.1), 0)
     record_difference("l2 + adam", "torch", difference(path, theirs))
@@ -241,9 +246,18 @@ def test_weight_decay_agrees_with_torch(record_difference):
     record_difference("weight_decay + adam", "torch", difference(mine, theirs))
 
 
-def test_accumulate_agrees_with_optax(record_difference):
-    mine = ours(pn.chain(pn.accumulate(3), pn.adam(0.05)), 0)
-    record_difference("accumulate", "optax", difference(mine, optaxs(optax.MultiSteps(optax.adam(0.05), 3), 0)))
+def test_accumulate_agrees_with_torch(record_difference):
+    mine = ours(pn.chain(pn.accumulate(3), pn.adam(0.05)), 0)[2::3]
+    params, gradient = problem(0)
+    leaves = [torch.tensor(p, requires_grad=True) for p in params]
+    adam, theirs = T.Adam(leaves, 0.05), []
+    for t in range(STEPS - STEPS % 3):
+        for leaf, g in zip(leaves, gradient([leaf.detach().numpy() for leaf in leaves], t), strict=True):
+            leaf.grad = torch.tensor(g) / 3 + (leaf.grad if t % 3 else 0)
+        if t % 3 == 2:
+            adam.step()
+            theirs.append(tuple(leaf.detach().numpy().copy() for leaf in leaves))
+    record_difference("accumulate", "torch", difference(mine, theirs))
 
 
 def test_lookahead_agrees_with_optax(record_difference):
@@ -252,8 +266,8 @@ def test_lookahead_agrees_with_optax(record_difference):
     transform = optax.lookahead(optax.sgd(0.02, 0.9), sync_period=4, slow_step_size=0.3)
     both = optax.LookaheadParams.init_synced(params)
     state, theirs = transform.init(both), []
-    for _ in range(STEPS):
-        updates, state = transform.update(gradient(both.fast), state, both)
+    for t in range(STEPS):
+        updates, state = transform.update(gradient(both.fast, t), state, both)
         both = optax.apply_updates(both, updates)
         theirs.append(tuple(np.asarray(p) for p in both.fast))
     record_difference("lookahead", "optax", difference(mine, theirs))
@@ -273,8 +287,8 @@ def test_averages_agree_with_torch(name, transform, average, record_difference):
     model = torch.nn.ParameterList([torch.tensor(p) for p in params])
     averaged = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=average)
     mine, theirs = [], []
-    for _ in range(STEPS):
-        params, state = optimizer.step(params, gradient(params), state)
+    for t in range(STEPS):
+        params, state = optimizer.step(params, gradient(params, t), state)
         for leaf, p in zip(model, params, strict=True):
             leaf.data = torch.tensor(p)
         averaged.update_parameters(model)
@@ -306,7 +320,7 @@ AS_IN_TORCH = {
     "one_cycle": (schedules.one_cycle(0.1, STEPS), lambda o: S.OneCycleLR(o, 0.1, STEPS, cycle_momentum=False)),
     "one_cycle, options": (
         schedules.one_cycle(0.1, STEPS, 0.25, initial=0.02, end=0.001),
-        lambda o: S.OneCycleLR(o, 0.1, STEPS, 0.25, cycle_momentum=False, div_factor=5, final_div_factor=20),
+        lambda o: S.OneCycleLR(o, 0.1, STEPS, pct_start=0.25, cycle_momentum=False, div_factor=5, final_div_factor=20),
     ),
     "piecewise": (schedules.piecewise(0.1, {10: 0.02, 50: 0.004}), lambda o: S.MultiStepLR(o, [10, 50], 0.2)),
 }
@@ -425,8 +439,8 @@ def test_gradient_noise_under_jit():
 def test_a_rate_may_be_traced():
     params, gradient = problem(0)
     state = pn.sgd().init(params)
-    new, _ = jax.jit(lambda rate: pn.sgd(rate).step(params, gradient(params), state))(0.25)
-    expected, _ = pn.sgd(0.25).step(params, gradient(params), state)
+    new, _ = jax.jit(lambda rate: pn.sgd(rate).step(params, gradient(params, 0), state))(0.25)
+    expected, _ = pn.sgd(0.25).step(params, gradient(params, 0), state)
     for a, b in zip(new, expected, strict=True):
         np.testing.assert_allclose(a, b)
 

@@ -26,7 +26,7 @@ OPTIMIZERS = {
     "nadam": [pn.nadam(0.1)],
     "radam": [pn.radam(0.1)],
     "lion": [pn.lion(0.02), pn.lion(0.02, weight_decay=0.01)],
-    "lamb": [pn.lamb(0.05), pn.lamb(pn.schedules.cosine(0.05, 400), weight_decay=1e-4)],
+    "lamb": [pn.lamb(0.05), pn.lamb(0.02, weight_decay=0.01)],
     "muon": [pn.muon(0.05, otherwise=pn.adamw(0.1)), pn.muon(0.05, nesterov=False, weight_decay=0.01)],
     "per_path": [pn.per_path({"[0]": pn.adam(0.1), "[2].bias": pn.sgd(0.1)}, otherwise=pn.adam(0.05))],
     "chain": [

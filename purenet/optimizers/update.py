@@ -89,8 +89,10 @@ def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: 
             return leaf(p, g, *kept)
         if kind is Buffer:
             return (tree.map(freeze, g), *kept)
-        if isinstance(p, tuple) and p and kind is type(g):
+        if isinstance(p, tuple) and kind is type(g):
             rows = [walk(*group) for group in zip(p, g, *kept, strict=True)]
+            if not rows:
+                return (p, *kept)
             return [tuple.__new__(kind, column) for column in zip(*rows, strict=True)]
         if tree.is_node(p):
             rows = []

@@ -9,7 +9,7 @@ E, grads = pn.value_and_grad(net, pn.mse)(params, x, target)
 params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old ones are untouched
 """
 
-from purenet import data, initializers, plotting, random, testing, tree
+from purenet import data, initializers, plotting, random, schedules, testing, tree
 from purenet.combinators import fan_out, frozen, map_time, named, parallel, remat, residual, serial, tied
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
 from purenet.introspection import summary
@@ -64,7 +64,35 @@ from purenet.losses import (
     softmax_cross_entropy,
     sse,
 )
-from purenet.optimizers import sgd_step
+from purenet.optimizers import (
+    accumulate,
+    adadelta,
+    adagrad,
+    adam,
+    adamax,
+    adamw,
+    amsgrad,
+    chain,
+    clip_by_global_norm,
+    clip_by_norm,
+    clip_by_value,
+    ema,
+    freeze,
+    gradient_noise,
+    lamb,
+    lion,
+    lookahead,
+    muon,
+    nadam,
+    per_path,
+    polyak,
+    radam,
+    rmsprop,
+    sgd,
+    sgd_step,
+    weight_decay,
+)
+from purenet.penalties import l1, l2
 from purenet.random import Key, key, split
 from purenet.training import value_and_grad
 
@@ -166,11 +194,42 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "nll",
     "hinge",
     "kl_divergence",
+    # optimizers
+    "sgd",
+    "adagrad",
+    "adadelta",
+    "rmsprop",
+    "adam",
+    "amsgrad",
+    "adamw",
+    "adamax",
+    "nadam",
+    "radam",
+    "lion",
+    "lamb",
+    "muon",
+    "per_path",
+    # what stands in front of them
+    "chain",
+    "clip_by_value",
+    "clip_by_norm",
+    "clip_by_global_norm",
+    "weight_decay",
+    "gradient_noise",
+    "accumulate",
+    "freeze",
+    "lookahead",
+    "ema",
+    "polyak",
+    # penalties
+    "l1",
+    "l2",
     # modules
     "data",
     "initializers",
     "plotting",
     "random",
+    "schedules",
     "testing",
     "tree",
 ]

@@ -61,14 +61,14 @@ def map(f: Callable[..., Any], tree: T, *rest: Any, leaf_type: type | None = Non
         raise
 
 
-def leaves(tree: Any) -> list[Any]:
-    """The leaves of the tree, in order.
+def leaves(tree: Any, leaf_type: type | None = None) -> list[Any]:
+    """The leaves of the tree, in order. Nodes of `leaf_type` count as leaves.
 
     >>> leaves({"b": 1, "a": (2, None)})
     [2, 1]
     """
     found: list[Any] = []
-    _collect(tree, found)
+    _collect(tree, found, leaf_type)
     return found
 
 
@@ -279,13 +279,13 @@ def _children_like(node: Any, other: Any) -> Sequence[Any]:
     return other or ()
 
 
-def _collect(node: Any, found: list[Any]) -> None:
-    children = _children(node)
+def _collect(node: Any, found: list[Any], leaf_type: type | None) -> None:
+    children = None if type(node) is leaf_type else _children(node)
     if children is None:
         found.append(node)
         return
     for child in children:
-        _collect(child, found)
+        _collect(child, found, leaf_type)
 
 
 def _fill(node: Any, supply: Any) -> Any:

@@ -21,11 +21,11 @@ def _merging(name: str, rule: Rule, join: Callable[[tuple[Shape, ...]], Shape]) 
     """The layer of `rule(xp, xs) -> (y, pull)`, where pull(dE/dY) is the tuple dE/dX; `join(shapes)` is Y's shape."""
 
     def shape(in_shape: Any) -> Shape | None:
-        if in_shape is None or None in in_shape or len(set(map(is_open, in_shape))) > 1:
+        if in_shape is None or None in in_shape:
             return None
         if not in_shape or not all(isinstance(each, tuple) for each in in_shape):
             raise ValueError(f"{name} takes a tuple of arrays, so in_shape is a tuple of shapes, not {in_shape}")
-        return join(in_shape)
+        return None if len(set(map(is_open, in_shape))) > 1 else join(in_shape)
 
     def forward(params: NoParams, x: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
         if params != ():

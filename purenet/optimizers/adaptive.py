@@ -1,0 +1,307 @@
+"""Optimizers that give each number a step of its own, from the sizes of its past gradients: adagrad to radam.
+
+In the formulas θ is a parameter, g its gradient, η the learning rate, t = 1, 2, … the step; products, quotients and
+roots are taken elementwise. Each function returns an `Optimizer`; lr is a number or a schedule (purenet.schedules).
+
+A rule writes only into what it has just made (`a = b * c; a += d`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from purenet.arrays import freeze, namespace
+from purenet.core import Optimizer
+from purenet.optimizers.update import Rate, State, check_between, check_rate, per_leaf, shown, written, zeros
+
+Adaptive = Optimizer[Any, State]
+_FOREVER = math.inf
+
+
+def matrices(p: Any) -> bool:
+    """Whether a parameter has two axes or more: the default of which parameters decay, so that biases, and the scales
+    of normalization layers, do not."""
+    return bool(p.ndim > 1)
+
+
+def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adaptive:
+    """Adagrad: s ← s + g², θ ← θ − η·g / (√s + ε). s begins at `initial`.
+
+    J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods for online learning and stochastic optimization",
+    JMLR 12 (2011).
+    """
+    name = written("adagrad", lr=(shown(lr), 1e-2), initial=(initial, 0.0), eps=(eps, 1e-10))
+    check_between(name, high=_FOREVER, initial=initial, eps=eps)
+
+    def rule(xp: Any, p: Any, g: Any, s: Any, eps: Any, rate: Any) -> Any:
+        s = s + g * g
+        return _descend(p, g * rate, _root(xp, s, eps)), s
+
+    def start(p: Any) -> Any:
+        return freeze(namespace(p, name).full_like(p, initial))
+
+    return per_leaf(name, lr, rule, {"sum": start}, (eps,))
+
+
+def adadelta(lr: Rate = 1.0, decay: float = 0.9, eps: float = 1e-6) -> Adaptive:
+    """Adadelta: s ← ρ·s + (1 − ρ)·g², d = √(u + ε) / √(s + ε) · g, u ← ρ·u + (1 − ρ)·d², θ ← θ − η·d. ρ is `decay`.
+
+    M. D. Zeiler, "ADADELTA: an adaptive learning rate method", arXiv:1212.5701 (2012).
+    """
+    name = written("adadelta", lr=(shown(lr), 1.0), decay=(decay, 0.9), eps=(eps, 1e-6))
+    check_between(name, decay=decay)
+    check_between(name, high=_FOREVER, eps=eps)
+
+    def rule(xp: Any, p: Any, g: Any, s: Any, u: Any, keep: Any, take: Any, eps: Any, rate: Any) -> Any:
+        s = _mix(s, g * g, keep, take)
+        d = xp.sqrt((u + eps) / (s + eps))
+        d *= g
+        u = _mix(u, d * d, keep, take)
+        return p - d * rate, s, u
+
+    return per_leaf(name, lr, rule, ("square", "step"), (decay, 1 - decay, eps))
+
+
+def rmsprop(
+    lr: Rate = 1e-2, decay: float = 0.99, momentum: float = 0.0, centered: bool = False, eps: float = 1e-8
+) -> Adaptive:
+    """RMSProp: s ← ρ·s + (1 − ρ)·g², b ← μ·b + g / (√s + ε), θ ← θ − η·b. ρ is `decay`, μ the momentum.
+
+    `centered=True` divides by the standard deviation: √(s − m²) for √s, with m ← ρ·m + (1 − ρ)·g.
+
+    G. Hinton, lecture 6e of "Neural networks for machine learning" (2012); centered: A. Graves, "Generating sequences
+    with recurrent neural networks", arXiv:1308.0850 (2013).
+    """
+    name = written(
+        "rmsprop", lr=(shown(lr), 1e-2), decay=(decay, 0.99), momentum=(momentum, 0.0), centered=(centered, False),
+        eps=(eps, 1e-8),
+    )  # fmt: skip
+    check_between(name, decay=decay, momentum=momentum)
+    check_between(name, high=_FOREVER, eps=eps)
+
+    def rule(xp: Any, p: Any, g: Any, s: Any, *rest: Any) -> Any:
+        *kept, keep, take, mu, eps, rate = rest
+        s = _mix(s, g * g, keep, take)
+        new = [s]
+        spread = s
+        if centered:
+            mean = _mix(kept.pop(0), g, keep, take)
+            new.append(mean)
+            spread = xp.clip(s - mean * mean, 0, None)  # rounding could make it negative
+        root = _root(xp, spread, eps)
+        if not momentum:
+            return _descend(p, g * rate, root), *new
+        b = kept.pop(0) * mu
+        b += g / root
+        return p - b * rate, *new, b
+
+    slots = ("square", *(("mean",) if centered else ()), *(("momentum",) if momentum else ()))
+    return per_leaf(name, lr, rule, slots, (decay, 1 - decay, momentum, eps))
+
+
+def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:
+    """Adam: m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², θ ← θ − η·m̂ / (√v̂ + ε).
+
+    m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ) undo that m and v begin at 0.
+
+    D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015.
+
+    >>> import numpy as np, purenet as pn
+    >>> opt = pn.adam(lr=0.1)
+    >>> params = (np.array([1.0, -2.0]),)
+    >>> state = opt.init(params)
+    >>> params, state = opt.step(params, (np.array([0.5, -3.0]),), state)
+    >>> params, int(state.count)
+    ((array([ 0.9, -1.9]),), 1)
+    """
+    name = _adam_name("adam", lr, beta1, beta2, eps)
+    return _adam(name, lr, beta1, beta2, eps)
+
+
+def adamw(
+    lr: Rate = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 1e-2,
+    which: Callable[[Any], bool] = matrices,
+) -> Adaptive:
+    """AdamW: θ ← θ − η·λ·θ, then Adam's step. λ is `weight_decay`; what decays are the parameters p with `which(p)`.
+
+    I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    """
+    name = _adam_name("adamw", lr, beta1, beta2, eps, weight_decay=(weight_decay, 1e-2), which=(which, matrices))
+    check_between(name, high=_FOREVER, weight_decay=weight_decay)
+    return _adam(name, lr, beta1, beta2, eps, weight_decay=weight_decay, which=which)
+
+
+def amsgrad(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:
+    """AMSGrad: Adam with the largest v so far in place of v, so that no step grows again.
+
+    S. J. Reddi, S. Kale, S. Kumar, "On the convergence of Adam and beyond", ICLR 2018.
+    """
+    return _adam(_adam_name("amsgrad", lr, beta1, beta2, eps), lr, beta1, beta2, eps, largest=True)
+
+
+def _adam(
+    name: str,
+    lr: Rate,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    largest: bool = False,
+    weight_decay: float = 0.0,
+    which: Callable[[Any], bool] = matrices,
+) -> Adaptive:
+    # m̂ / (√v̂ + ε) = √c₂ / c₁ · m / (√v + ε·√c₂) with c = 1 − βᵗ: so each correction is one product of two numbers
+    def numbers(rate: Any, t: Any) -> Any:
+        root = _complement(beta2, t) ** 0.5
+        return -rate * root / _complement(beta1, t), eps * root, 1 - rate * weight_decay
+
+    def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
+        *top, keep1, take1, keep2, take2, rate, eps, shrink = rest
+        m = _mix(m, g, keep1, take1)
+        v = _mix(v, g * g, keep2, take2)
+        if largest:
+            top = [xp.maximum(top[0], v)]
+        new = m / _root(xp, top[0] if largest else v, eps)
+        new *= rate
+        new += p * shrink if weight_decay and which(p) else p
+        return new, m, v, *top
+
+    slots = ("mean", "square", "largest") if largest else ("mean", "square")
+    return per_leaf(name, lr, rule, slots, (beta1, 1 - beta1, beta2, 1 - beta2), numbers)
+
+
+def adamax(lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:
+    """AdaMax: Adam with the norm of infinity: m ← β₁·m + (1 − β₁)·g, u ← max(β₂·u, |g| + ε), θ ← θ − η·m̂ / u.
+
+    D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 7.1.
+    """
+    name = _adam_name("adamax", lr, beta1, beta2, eps, default_lr=2e-3)
+
+    def rule(xp: Any, p: Any, g: Any, m: Any, u: Any, keep1: Any, take1: Any, keep2: Any, eps: Any, rate: Any) -> Any:
+        m = _mix(m, g, keep1, take1)
+        size = xp.abs(g)
+        size += eps
+        u = xp.maximum(u * keep2, size)
+        return _descend(p, m * rate, u), m, u
+
+    constants = (beta1, 1 - beta1, beta2, eps)
+    return per_leaf(name, lr, rule, ("mean", "largest"), constants, lambda rate, t: (rate / _complement(beta1, t),))
+
+
+def nadam(
+    lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, momentum_decay: float = 4e-3
+) -> Adaptive:
+    """NAdam: Adam with Nesterov's momentum, which warms up: μₜ = β₁·(1 − ½·0.96^(ψ·t)). ψ is `momentum_decay`.
+
+    m and v as in Adam; θ ← θ − η·[μₜ₊₁·m / (1 − μ₁⋯μₜ₊₁) + (1 − μₜ)·g / (1 − μ₁⋯μₜ)] / (√v̂ + ε).
+
+    T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop.
+    """
+    name = _adam_name("nadam", lr, beta1, beta2, eps, default_lr=2e-3, momentum_decay=(momentum_decay, 4e-3))
+    check_between(name, high=_FOREVER, momentum_decay=momentum_decay)
+
+    def numbers(rate: Any, t: Any) -> Any:
+        mu, following = (beta1 * (1 - 0.5 * 0.96 ** (momentum_decay * s)) for s in (t, t + 1))
+        root = _complement(beta2, t) ** 0.5
+        return mu, following, rate * root * following, rate * root * (1 - mu), eps * root
+
+    def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, product: Any, *rest: Any) -> Any:
+        keep1, take1, keep2, take2, mu, following, for_mean, for_gradient, eps = rest
+        m = _mix(m, g, keep1, take1)
+        v = _mix(v, g * g, keep2, take2)
+        product = product * mu  # μ₁⋯μₜ
+        step = m * (for_mean / (1 - product * following))
+        step += g * (for_gradient / (1 - product))
+        return _descend(p, step, _root(xp, v, eps)), m, v, product
+
+    def one(p: Any) -> Any:
+        return freeze(namespace(p, name).ones((), dtype=p.dtype))
+
+    slots = {"mean": zeros, "square": zeros, "momentum_product": one}
+    return per_leaf(name, lr, rule, slots, (beta1, 1 - beta1, beta2, 1 - beta2), numbers)
+
+
+def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:
+    """RAdam: Adam that holds v̂ back while it rests on few gradients.
+
+    With ρ = 2 / (1 − β₂) − 1 and ρₜ = ρ − 2·t·β₂ᵗ / (1 − β₂ᵗ): as long as ρₜ ≤ 5, θ ← θ − η·m̂; from then on
+    θ ← θ − η·r·m̂ / (√v̂ + ε) with r² = (ρₜ − 4)(ρₜ − 2)·ρ / ((ρ − 4)(ρ − 2)·ρₜ).
+
+    L. Liu et al., "On the variance of the adaptive learning rate and beyond", ICLR 2020.
+    """
+    name = _adam_name("radam", lr, beta1, beta2, eps)
+    rho = 2 / (1 - beta2) - 1
+
+    def numbers(rate: Any, t: Any) -> Any:
+        c1, c2 = _complement(beta1, t), _complement(beta2, t)
+        rho_t = rho - 2 * t * (1 - c2) / c2
+        enough = (rho_t > 5) * 1.0
+        within = _at_least(rho_t, 5.0)
+        r = ((within - 4) * (within - 2) * rho / ((rho - 4) * (rho - 2) * within)) ** 0.5 if rho > 5 else 0.0
+        return enough * r * c2**0.5 * rate / c1, (1 - enough) * rate / c1
+
+    def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
+        keep1, take1, keep2, take2, eps, adaptive, plain = rest
+        m = _mix(m, g, keep1, take1)
+        v = _mix(v, g * g, keep2, take2)
+        step = adaptive / _root(xp, v, eps)
+        step += plain
+        step *= m
+        return p - step, m, v
+
+    return per_leaf(name, lr, rule, ("mean", "square"), (beta1, 1 - beta1, beta2, 1 - beta2, eps), numbers)
+
+
+def _adam_name(
+    name: str,
+    lr: Rate,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    default_lr: float = 1e-3,
+    default_eps: float = 1e-8,
+    **more: Any,
+) -> str:
+    """The code that makes an optimizer of Adam's family, after a check of the options that they share."""
+    name = written(
+        name, lr=(shown(lr), default_lr), beta1=(beta1, 0.9), beta2=(beta2, 0.999), eps=(eps, default_eps), **more
+    )
+    check_rate(lr, name)
+    check_between(name, beta1=beta1, beta2=beta2)
+    check_between(name, high=_FOREVER, eps=eps)
+    return name
+
+
+def _mix(old: Any, new: Any, keep: Any, take: Any) -> Any:
+    """The running average keep·old + take·new."""
+    old = old * keep
+    old += new * take
+    return old
+
+
+def _root(xp: Any, square: Any, eps: Any) -> Any:
+    root = xp.sqrt(square)
+    root += eps
+    return root
+
+
+def _descend(p: Any, step: Any, size: Any) -> Any:
+    """p − step / size; step is written into."""
+    step /= size
+    return p - step
+
+
+def _complement(beta: float, t: Any) -> Any:
+    """1 − βᵗ; where t is traced, to full precision in float32 too."""
+    if isinstance(t, int) or beta == 0:
+        return 1 - beta**t
+    return -namespace(t).expm1(t * math.log(beta))
+
+
+def _at_least(x: Any, least: float) -> Any:
+    return max(x, least) if isinstance(x, float) else namespace(x).maximum(x, least)

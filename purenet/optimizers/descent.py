@@ -1,0 +1,194 @@
+"""Optimizers whose steps go along the gradient, its sign, or its nearest orthogonal matrix: sgd, lion, lamb, muon."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from purenet.arrays import namespace, rows, sum_of_squares
+from purenet.core import Optimizer
+from purenet.optimizers.adaptive import _adam_name, _complement, _mix, _root, adamw, matrices
+from purenet.optimizers.routing import route
+from purenet.optimizers.update import Rate, State, check_between, per_leaf, shown, written
+
+_FOREVER = math.inf
+
+
+def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optimizer[Any, State]:
+    """Gradient descent: θ ← θ − η·g. With momentum: b ← μ·b + g, θ ← θ − η·b; Nesterov's: θ ← θ − η·(g + μ·b).
+
+    B. T. Polyak, "Some methods of speeding up the convergence of iteration methods" (1964); Y. Nesterov, "A method of
+    solving a convex programming problem with convergence rate O(1/k²)" (1983), as in I. Sutskever et al., ICML 2013.
+
+    >>> import numpy as np, purenet as pn
+    >>> opt = pn.sgd(lr=0.1, momentum=0.9)
+    >>> params = np.array([1.0])
+    >>> state = opt.init(params)
+    >>> for _ in range(2):
+    ...     params, state = opt.step(params, np.array([1.0]), state)
+    >>> params
+    array([0.71])
+    """
+    name = written("sgd", lr=(shown(lr), 1e-2), momentum=(momentum, 0.0), nesterov=(nesterov, False))
+    check_between(name, momentum=momentum)
+    if nesterov and not momentum:
+        raise ValueError(f"{name}: Nesterov's momentum needs a momentum: write sgd(lr, momentum=0.9, nesterov=True)")
+
+    def plain(xp: Any, p: Any, g: Any, rate: Any) -> Any:
+        new = g * rate
+        new += p
+        return (new,)
+
+    def with_momentum(xp: Any, p: Any, g: Any, b: Any, mu: Any, rate: Any) -> Any:
+        b = b * mu
+        b += g
+        new = (b * mu + g) if nesterov else b * 1
+        new *= rate
+        new += p
+        return new, b
+
+    def numbers(rate: Any, t: Any) -> Any:
+        return (-rate,)
+
+    if not momentum:
+        return per_leaf(name, lr, plain, numbers=numbers)
+    return per_leaf(name, lr, with_momentum, ("momentum",), (momentum,), numbers)
+
+
+def lion(
+    lr: Rate = 1e-4,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
+    which: Callable[[Any], bool] = matrices,
+) -> Optimizer[Any, State]:
+    """Lion: θ ← θ − η·(sign(β₁·m + (1 − β₁)·g) + λ·θ), m ← β₂·m + (1 − β₂)·g. Every number moves by η.
+
+    λ is `weight_decay`; what decays are the parameters p with `which(p)`.
+
+    X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023.
+    """
+    name = written(
+        "lion", lr=(shown(lr), 1e-4), beta1=(beta1, 0.9), beta2=(beta2, 0.99), weight_decay=(weight_decay, 0.0),
+        which=(which, matrices),
+    )  # fmt: skip
+    check_between(name, beta1=beta1, beta2=beta2)
+    check_between(name, high=_FOREVER, weight_decay=weight_decay)
+
+    def rule(xp: Any, p: Any, g: Any, m: Any, *rest: Any) -> Any:
+        keep1, take1, keep2, take2, rate, shrink = rest
+        new = xp.sign(_mix(m, g, keep1, take1))
+        new *= rate
+        new += p * shrink if weight_decay and which(p) else p
+        return new, _mix(m, g, keep2, take2)
+
+    def numbers(rate: Any, t: Any) -> Any:
+        return -rate, 1 - rate * weight_decay
+
+    return per_leaf(name, lr, rule, ("mean",), (beta1, 1 - beta1, beta2, 1 - beta2), numbers)
+
+
+def lamb(
+    lr: Rate = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-6,
+    weight_decay: float = 0.0,
+    which: Callable[[Any], bool] = matrices,
+) -> Optimizer[Any, State]:
+    """LAMB, for large batches: u = m̂ / (√v̂ + ε) + λ·θ, then θ ← θ − η·‖θ‖ / ‖u‖ · u, with the norms of each array.
+
+    m̂ and v̂ are Adam's; λ is `weight_decay`, for the parameters p with `which(p)`. Where a norm is 0, the ratio is 1.
+
+    Y. You et al., "Large batch optimization for deep learning: training BERT in 76 minutes", ICLR 2020.
+    """
+    name = _adam_name(
+        "lamb", lr, beta1, beta2, eps, default_eps=1e-6, weight_decay=(weight_decay, 0.0), which=(which, matrices)
+    )
+    check_between(name, high=_FOREVER, weight_decay=weight_decay)
+
+    def numbers(rate: Any, t: Any) -> Any:
+        root = _complement(beta2, t) ** 0.5
+        return root / _complement(beta1, t), eps * root, -rate
+
+    def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
+        keep1, take1, keep2, take2, decay, correction, eps, rate = rest
+        m = _mix(m, g, keep1, take1)
+        v = _mix(v, g * g, keep2, take2)
+        step = m / _root(xp, v, eps)
+        step *= correction
+        if weight_decay and which(p):
+            step += p * decay
+        ours, its = (xp.sqrt(sum_of_squares(xp.reshape(x, (-1,)))) for x in (p, step))
+        neither = (ours == 0) | (its == 0)
+        step *= xp.where(neither, 1, ours / xp.where(its == 0, 1, its)).astype(p.dtype)
+        step *= rate
+        step += p
+        return step, m, v
+
+    return per_leaf(name, lr, rule, ("mean", "square"), (beta1, 1 - beta1, beta2, 1 - beta2, weight_decay), numbers)
+
+
+def muon(
+    lr: Rate = 0.02,
+    momentum: float = 0.95,
+    nesterov: bool = True,
+    weight_decay: float = 0.0,
+    otherwise: Optimizer[Any, Any] | None = None,
+    which: Callable[[Any], bool] = matrices,
+) -> Optimizer[Any, Any]:
+    """Muon: momentum, made orthogonal. For a matrix (in, out), θ ← θ − η·λ·θ − η·√max(1, out/in)·O.
+
+    b ← μ·b + (1 − μ)·g, and O is b's nearest orthogonal matrix, U·Vᵀ of b = U·Σ·Vᵀ, as five steps of a
+    Newton-Schulz iteration find it, to about ±0.5 in each singular value; with `nesterov`, that of μ·b + (1 − μ)·g.
+    A kernel with more axes is treated as the matrix (everything else, out). λ is `weight_decay`.
+
+    It is meant for the weights of hidden layers. Parameters p without `which(p)` (by default biases and scales) are
+    left to the optimizer `otherwise`, adamw(3e-4) unless given; its author advises the same for embeddings and for the
+    last layer, which `per_path` can say.
+
+    K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024),
+    kellerjordan.github.io/posts/muon.
+    """
+    rest = adamw(3e-4) if otherwise is None else otherwise
+    name = written(
+        "muon", lr=(shown(lr), 0.02), momentum=(momentum, 0.95), nesterov=(nesterov, True),
+        weight_decay=(weight_decay, 0.0), otherwise=(otherwise, None), which=(which, matrices),
+    )  # fmt: skip
+    check_between(name, momentum=momentum)
+    check_between(name, high=_FOREVER, weight_decay=weight_decay)
+
+    def rule(xp: Any, p: Any, g: Any, b: Any, keep: Any, take: Any, rate: Any, shrink: Any) -> Any:
+        if p.ndim < 2:
+            raise ValueError(f"{name} makes matrices orthogonal, but `which` chose a parameter of shape {p.shape}")
+        b = _mix(b, g, keep, take)
+        new = xp.reshape(orthogonal(_mix(b, g, keep, take) if nesterov else b), p.shape)
+        fan_in, fan_out = math.prod(p.shape[:-1]), p.shape[-1]
+        new = new * (rate * math.sqrt(max(1.0, fan_out / fan_in)))
+        new += p * shrink if weight_decay else p
+        return new, b
+
+    def numbers(rate: Any, t: Any) -> Any:
+        return -rate, 1 - rate * weight_decay
+
+    for_matrices = per_leaf(name, lr, rule, ("momentum",), (momentum, 1 - momentum), numbers)
+    return route(name, lambda path, p: 0 if which(p) else 1, (for_matrices, rest))
+
+
+def orthogonal(g: Any, steps: int = 5) -> Any:
+    """About U·Vᵀ of the matrix G = U·Σ·Vᵀ: singular values near 1, by X ← a·X + (b·A + c·A²)·X with A = X·Xᵀ.
+
+    The coefficients are those of Muon's author: they bring small singular values up fastest, and end between 0.7 and
+    1.2. Axes before the last one are taken together.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = rows(g)
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    xp = namespace(x, "orthogonal")
+    x = x / xp.maximum(xp.sqrt(sum_of_squares(x)), xp.asarray(1e-7, dtype=x.dtype))
+    for _ in range(steps):
+        square = x @ x.T
+        x = a * x + (b * square + c * (square @ square)) @ x
+    return x.T if tall else x

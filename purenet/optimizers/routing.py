@@ -1,0 +1,122 @@
+"""Different optimizers for different parameters of one net: by path, or by what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from purenet import tree
+from purenet.arrays import describe
+from purenet.core import Buffer, Optimizer
+from purenet.optimizers.transforms import Transform, transform
+from purenet.optimizers.update import still
+
+
+def route(
+    name: str, choose: Callable[[str, Any], int], optimizers: tuple[Optimizer[Any, Any], ...]
+) -> Optimizer[Any, tuple[Any, ...]]:
+    """Each parameter to one of several optimizers: `choose(path, p)` is its index. The state is a tuple of theirs.
+
+    Each optimizer sees the params with `()` where a parameter is another's. Buffers are carried along by the last one.
+    """
+    last = len(optimizers) - 1
+    for optimizer in optimizers:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{name} takes optimizers, not {describe(optimizer)}")
+
+    def routes(params: Any) -> Any:
+        paths = iter(tree.items(params, leaf_type=Buffer))
+        return tree.map(lambda p: _route(*next(paths)), params, leaf_type=Buffer)
+
+    def _route(path: str, p: Any) -> int:
+        return last if type(p) is Buffer else choose(path, p)
+
+    def part(whole: Any, labels: Any, i: int) -> Any:
+        return tree.map(lambda x, label: x if label == i else (), whole, labels, leaf_type=Buffer)
+
+    def init(params: Any) -> tuple[Any, ...]:
+        labels = routes(params)
+        return tuple(optimizer.init(part(params, labels, i)) for i, optimizer in enumerate(optimizers))
+
+    def step(params: Any, grads: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        if type(state) is not tuple or len(state) != len(optimizers):
+            raise ValueError(
+                f"{name} keeps a tuple of {len(optimizers)} states, not {describe(state)}: make it by init"
+            )
+        tree.check_same(params, grads, "params")
+        labels = routes(params)
+        each = range(len(optimizers))
+        done = [optimizers[i].step(part(params, labels, i), part(grads, labels, i), state[i]) for i in each]
+        supplies = [iter(tree.items(new, leaf_type=Buffer)) for new, _ in done]
+        return tree.map(lambda label: next(supplies[label])[1], labels), tuple(s for _, s in done)
+
+    return Optimizer(init, step, name)
+
+
+def per_path(optimizers: dict[str, Optimizer[Any, Any]], otherwise: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
+    """Another optimizer, and so another learning rate, for what stands at some paths; `otherwise` for all the rest.
+
+    A path is the one of a parameter or of something that holds some, as error messages and `tree.items` write it. Of
+    several that fit, the longest counts.
+
+    >>> import numpy as np, purenet as pn
+    >>> net = pn.serial(pn.dense(2, 3), pn.tanh, pn.dense(3, 1))
+    >>> params = net.init(pn.key(0))
+    >>> opt = pn.per_path({"[0]": pn.sgd(0.01), "[0].bias": pn.sgd(0.1)}, otherwise=pn.adam())
+    >>> params, state = opt.step(params, params, opt.init(params))
+
+    Raises:
+        ValueError: by init, if nothing stands at a path.
+    """
+    paths = sorted(optimizers, key=len, reverse=True)
+    name = f"per_path({optimizers!r}, {otherwise!r})"
+
+    def choose(path: str, p: Any) -> int:
+        return next((i for i, prefix in enumerate(paths) if _leads_to(prefix, path)), len(paths))
+
+    chosen = route(name, choose, (*(optimizers[path] for path in paths), otherwise))
+
+    def init(params: Any) -> Any:
+        _check_paths(name, params, paths)
+        return chosen.init(params)
+
+    return chosen._replace(init=init)
+
+
+def freeze(*paths: str) -> Transform:
+    """Leaves what stands at these paths as it is; the optimizer sees the rest. Paths are those of `per_path`.
+
+    Buffers are carried along as ever: what a layer keeps of its batches is no training.
+
+    >>> import purenet as pn
+    >>> pn.chain(pn.freeze("[0]", "[2].bias"), pn.adam())
+    chain(freeze('[0]', '[2].bias'), adam())
+    """
+    name = f"freeze({', '.join(map(repr, paths))})"
+
+    def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
+        routed = route(name, lambda path, p: int(not any(_leads_to(prefix, path) for prefix in paths)), (still, inner))
+
+        def init(params: Any) -> Any:
+            _check_paths(name, params, paths)
+            return routed.init(params)[1]
+
+        def step(params: Any, grads: Any, state: Any) -> tuple[Any, Any]:
+            params, (_, state) = routed.step(params, grads, ((), state))
+            return params, state
+
+        return Optimizer(init, step, name)
+
+    return transform(name, wrap)
+
+
+def _leads_to(prefix: str, path: str) -> bool:
+    """Whether a path is this one, or goes on from it: '[1]' leads to '[1].bias', but not to '[10]'."""
+    return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", ".", "[")
+
+
+def _check_paths(name: str, params: Any, paths: Any) -> None:
+    there = [path for path, p in tree.items(params, leaf_type=Buffer) if type(p) is not Buffer]
+    for prefix in paths:
+        if not any(_leads_to(prefix, path) for path in there):
+            raise ValueError(f"{name}: there is no parameter at {prefix!r}, but at {', '.join(there)}")

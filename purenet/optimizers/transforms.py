@@ -1,0 +1,335 @@
+"""What can stand in front of an optimizer: a transform takes an optimizer and returns another one.
+
+So there is one concept, the optimizer, and `chain` is only the composition of functions, written in the order in which
+gradients pass: `chain(clip_by_global_norm(1.0), weight_decay(1e-4), sgd(0.1))`. A transform that keeps something has
+a state of its own, a NamedTuple with the state of what follows as its `inner`; the others leave the state alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from purenet import random, tree
+from purenet.arrays import describe, namespace, sum_of_squares
+from purenet.core import Buffer, Optimizer
+from purenet.optimizers.adaptive import matrices
+from purenet.optimizers.update import Rate, check_between, check_rate, rate_at, still, tick, update, zero_count
+
+Wrap = Callable[[Optimizer[Any, Any], str], Optimizer[Any, Any]]
+
+
+class Transform(NamedTuple):
+    """A function from an optimizer to an optimizer, with the code that makes it as its name."""
+
+    wrap: Callable[[Optimizer[Any, Any]], Optimizer[Any, Any]]
+    name: str
+
+    def __call__(self, optimizer: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{self.name} stands in front of an optimizer, not of {describe(optimizer)}")
+        return self.wrap(optimizer)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def chain(*links: Any) -> Optimizer[Any, Any]:
+    """One optimizer of transforms and, last, an optimizer. Gradients pass through the transforms from left to right.
+
+    >>> import purenet as pn
+    >>> pn.chain(pn.clip_by_global_norm(1.0), pn.adam(lr=0.01))
+    chain(clip_by_global_norm(1.0), adam(lr=0.01))
+    """
+    if not links or not isinstance(links[-1], Optimizer):
+        raise TypeError(f"chain ends in an optimizer, not in {describe(links[-1]) if links else 'nothing'}: add sgd()")
+    *transforms, optimizer = links
+    for link in reversed(transforms):
+        if not callable(link):
+            raise TypeError(f"chain takes transforms before its optimizer, not {describe(link)}")
+        optimizer = link(optimizer)
+    return optimizer  # type: ignore[no-any-return]
+
+
+def transform(name: str, wrap: Wrap) -> Transform:
+    """The transform `wrap(inner, name)`, where name is the code of the whole chain."""
+
+    def named(inner: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
+        rest = inner.name.removeprefix("chain(").removesuffix(")") if inner.name.startswith("chain(") else inner.name
+        return wrap(inner, f"chain({name}, {rest})")
+
+    return Transform(named, name)
+
+
+def clip_by_value(limit: float) -> Transform:
+    """Each number of a gradient to the nearest one in [−limit, limit]."""
+    name = _limited("clip_by_value", limit)
+    return _on_gradients(name, lambda grads: _each(lambda g: namespace(g).clip(g, -limit, limit), grads))
+
+
+def clip_by_norm(limit: float) -> Transform:
+    """Each array of gradients by itself, g ← g · min(1, limit / ‖g‖)."""
+    name = _limited("clip_by_norm", limit)
+    return _on_gradients(name, lambda grads: _each(lambda g: g * _shrink(sum_of_squares(g), limit), grads))
+
+
+def clip_by_global_norm(limit: float) -> Transform:
+    """All gradients together, g ← g · min(1, limit / ‖g‖), with the norm of all numbers in one vector.
+
+    R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013.
+    """
+    name = _limited("clip_by_global_norm", limit)
+
+    def clip(grads: Any) -> Any:
+        total = sum(sum_of_squares(g) for g in tree.leaves(grads, leaf_type=Buffer) if type(g) is not Buffer)
+        factor = _shrink(total, limit)
+        return _each(lambda g: g * factor, grads)
+
+    return _on_gradients(name, clip)
+
+
+class DecayState(NamedTuple):
+    count: Any
+    inner: Any
+
+
+def weight_decay(rate: Rate, which: Callable[[Any], bool] = matrices) -> Transform:
+    """Decoupled weight decay: θ ← θ − rate·θ beside the optimizer's step, for the parameters p with `which(p)`.
+
+    As in the paper, the rate is not multiplied by the learning rate (in `adamw` it is, as elsewhere): hand in
+    lr · λ, or a schedule of it. For the gradient of a penalty, which the optimizer sees, there is `l2`.
+
+    I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    """
+    name = f"weight_decay({rate!r})" if which is matrices else f"weight_decay({rate!r}, {which!r})"
+    check_rate(rate, name, "rate")
+
+    def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
+        def init(params: Any) -> DecayState:
+            return DecayState(zero_count(), inner.init(params))
+
+        def step(params: Any, grads: Any, state: DecayState) -> tuple[Any, DecayState]:
+            now, count = tick(state.count)
+            decay = rate_at(rate, now)
+            new, inner_state = inner.step(params, grads, state.inner)
+            return update(lambda p, n: n - p * decay if which(p) else n, params, new), DecayState(count, inner_state)
+
+        return Optimizer(init, step, name)
+
+    return transform(name, wrap)
+
+
+class NoiseState(NamedTuple):
+    key: Any
+    count: Any
+    inner: Any
+
+
+def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transform:
+    """Normal noise on every gradient, of variance η / (1 + t)^γ at step t = 0, 1, …; the state holds the next key.
+
+    Under `jax.jit` the key is one of JAX.
+
+    A. Neelakantan et al., "Adding gradient noise improves learning for very deep networks", arXiv:1511.06807 (2015).
+    """
+    name = f"gradient_noise({key!r}, eta={eta!r}, gamma={gamma!r})"
+    check_between(name, high=float("inf"), eta=eta, gamma=gamma)
+    random.split(key)  # is it a key?
+
+    def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
+        def init(params: Any) -> NoiseState:
+            return NoiseState(key, zero_count(), inner.init(params))
+
+        def step(params: Any, grads: Any, state: NoiseState) -> tuple[Any, NoiseState]:
+            now, count = tick(state.count)
+            following, own = random.split(state.key)
+            keys = iter(random.split(own, len(tree.leaves(grads))))
+            std = (eta / (1 + now) ** gamma) ** 0.5
+            noisy = _each(lambda g: g + std * random.normal(next(keys), g.shape, g.dtype), grads)
+            params, inner_state = inner.step(params, noisy, state.inner)
+            return params, NoiseState(following, count, inner_state)
+
+        return Optimizer(init, step, name)
+
+    return transform(name, wrap)
+
+
+class AccumulateState(NamedTuple):
+    count: Any
+    total: Any
+    inner: Any
+
+
+def accumulate(k: int) -> Transform:
+    """The mean of k gradients in one step: as one batch k times as large. In between, params stay as they are.
+
+    Buffers take each batch's value.
+    """
+    name = f"accumulate({_whole('accumulate', k)})"
+
+    def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
+        def init(params: Any) -> AccumulateState:
+            return AccumulateState(zero_count(), _nothing(params), inner.init(params))
+
+        def step(params: Any, grads: Any, state: AccumulateState) -> tuple[Any, AccumulateState]:
+            now, count = tick(state.count)
+            total = update(lambda t, g: t + g, state.total, grads)
+
+            def go() -> Any:
+                new, inner_state = inner.step(params, _each(lambda t: t * (1 / k), total), state.inner)
+                return new, _nothing(grads), inner_state
+
+            def wait() -> Any:
+                return still.step(params, grads, ())[0], total, state.inner
+
+            new, total, inner_state = _if((now + 1) % k == 0, go, wait)
+            return new, AccumulateState(count, total, inner_state)
+
+        return Optimizer(init, step, name)
+
+    return transform(name, wrap)
+
+
+class LookaheadState(NamedTuple):
+    count: Any
+    slow: Any
+    inner: Any
+
+
+def lookahead(k: int = 5, alpha: float = 0.5) -> Transform:
+    """Every k steps back to slow params φ, which come along by a part α of the way: φ ← φ + α·(θ − φ), θ ← φ.
+
+    M. Zhang, J. Lucas, G. Hinton, J. Ba, "Lookahead optimizer: k steps forward, 1 step back", NeurIPS 2019.
+    """
+    name = f"lookahead({_whole('lookahead', k)}, {alpha!r})"
+    check_between(name, alpha=alpha)
+
+    def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
+        def init(params: Any) -> LookaheadState:
+            return LookaheadState(zero_count(), params, inner.init(params))
+
+        def step(params: Any, grads: Any, state: LookaheadState) -> tuple[Any, LookaheadState]:
+            now, count = tick(state.count)
+            fast, inner_state = inner.step(params, grads, state.inner)
+
+            def back() -> Any:
+                slow = _toward(state.slow, fast, alpha)
+                return slow, slow
+
+            new, slow = _if((now + 1) % k == 0, back, lambda: (fast, state.slow))
+            return new, LookaheadState(count, slow, inner_state)
+
+        return Optimizer(init, step, name)
+
+    return transform(name, wrap)
+
+
+class AverageState(NamedTuple):
+    """`average` are params like any others: evaluate the net with them."""
+
+    count: Any
+    average: Any
+    inner: Any
+
+
+def ema(decay: float = 0.999) -> Transform:
+    """Keeps an exponential average of the params, θ̄ ← d·θ̄ + (1 − d)·θ from the first step's on: `state.average`.
+
+    Write it first in the chain, so that its state is the outermost. Buffers in the average are the latest.
+
+    >>> import numpy as np, purenet as pn
+    >>> opt = pn.chain(pn.ema(0.9), pn.sgd(lr=1.0))
+    >>> params = (np.zeros(1),)
+    >>> state = opt.init(params)
+    >>> for _ in range(2):
+    ...     params, state = opt.step(params, (np.ones(1),), state)
+    >>> params, state.average
+    ((array([-2.]),), (array([-1.1]),))
+    """
+    check_between("ema", decay=decay)
+    return _averaging(f"ema({decay!r})", lambda t: 1 - decay)
+
+
+def polyak() -> Transform:
+    """Keeps the mean of the params of all steps so far: `state.average`.
+
+    B. T. Polyak, A. B. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM J. Control and
+    Optimization 30 (1992).
+    """
+    return _averaging("polyak()", lambda t: 1 / t)
+
+
+def _averaging(name: str, weight: Callable[[Any], Any]) -> Transform:
+    def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
+        def init(params: Any) -> AverageState:
+            return AverageState(zero_count(), params, inner.init(params))
+
+        def step(params: Any, grads: Any, state: AverageState) -> tuple[Any, AverageState]:
+            now, count = tick(state.count)
+            params, inner_state = inner.step(params, grads, state.inner)
+            toward = _if(now == 0, lambda: 1.0, lambda: weight(now + 1))
+            return params, AverageState(count, _toward(state.average, params, toward), inner_state)
+
+        return Optimizer(init, step, name)
+
+    return transform(name, wrap)
+
+
+def _on_gradients(name: str, change: Callable[[Any], Any]) -> Transform:
+    """The transform that changes gradients and keeps nothing."""
+
+    def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
+        return Optimizer(inner.init, lambda params, grads, state: inner.step(params, change(grads), state), name)
+
+    return transform(name, wrap)
+
+
+def _each(f: Callable[[Any], Any], grads: Any) -> Any:
+    """f of each gradient; what stands for a buffer stays."""
+    return update(lambda _, g: f(g), grads, grads)
+
+
+def _nothing(params: Any) -> Any:
+    return _each(lambda p: namespace(p).zeros_like(p), params)
+
+
+def _toward(a: Any, b: Any, part: Any) -> Any:
+    """a + part·(b − a); buffers are those of b."""
+
+    def between(a: Any, b: Any) -> Any:
+        step = b - a
+        step *= part
+        step += a
+        return step
+
+    return update(between, a, b)
+
+
+def _shrink(square: Any, limit: float) -> Any:
+    """min(1, limit / ‖g‖), as a number that multiplies an array of any dtype."""
+    if isinstance(square, np.generic | float | int):
+        return limit / max(float(square) ** 0.5, limit) if square == square else float("nan")
+    xp = namespace(square)
+    return limit / xp.maximum(xp.sqrt(square), xp.asarray(limit, dtype=square.dtype))
+
+
+def _if(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    """`then()` or `otherwise()`; where the condition is traced, both are computed and one is chosen."""
+    if isinstance(condition, bool):
+        return then() if condition else otherwise()
+    xp = namespace(condition)
+    return tree.map(lambda a, b: xp.where(condition, a, b), then(), otherwise())
+
+
+def _limited(name: str, limit: float) -> str:
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
+        raise ValueError(f"{name} takes a limit that is a positive number, not {limit!r}")
+    return f"{name}({limit!r})"
+
+
+def _whole(name: str, k: int) -> int:
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValueError(f"{name} takes a positive number of steps, not {k!r}")
+    return k

@@ -1,0 +1,267 @@
+"""How new params are made: every optimizer ends in `update`, or in `advance` if it keeps something for each parameter.
+
+Both walk params and gradients together, carry buffers along and give read-only arrays; nothing else in the library
+needs to know how. An optimizer proper is then a rule for one parameter, which `per_leaf` makes into an `Optimizer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from purenet import tree
+from purenet.arrays import describe, freeze, namespace, weak
+from purenet.core import Buffer, Optimizer, called
+
+P = TypeVar("P")
+Rate = Any  # a number, a 0-d array, or a schedule: a function of the step count
+
+
+def sgd_step(params: P, grads: P, lr: Any) -> P:
+    """New params, one step of gradient descent: params − lr·grads. The old ones are untouched.
+
+    Raises:
+        ValueError: grads are not built like params; the message names where they part.
+
+    >>> import numpy as np
+    >>> sgd_step((np.ones(2),), (np.full(2, 0.5),), lr=0.1)
+    (array([0.95, 0.95]),)
+    """
+    rate = -weak(lr)
+    # NumPy multiplies by an array of no axes in half the time that it takes for a Python number
+    quick = np.asarray(rate, np.float32) if isinstance(rate, float) else rate
+
+    def step(p: Any, g: Any) -> Any:
+        new = g * (quick if g.dtype is _FLOAT32 else rate)
+        new += p
+        return new
+
+    return update(step, params, grads)
+
+
+def update(step: Callable[[Any, Any], Any], params: P, grads: P) -> P:
+    """New params, `step(p, g)` of each parameter and its gradient.
+
+    New params are read-only and keep their dtypes. A buffer takes its next value, which stands in grads.
+    """
+
+    def leaf(p: Any, g: Any) -> Any:
+        if g.shape != p.shape:
+            raise ValueError("a gradient has another shape than its parameter")
+        return _keep(step(p, g), p)
+
+    def walk(p: Any, g: Any) -> Any:
+        # what `tree.map` would do, for the usual case and faster than the arithmetic of a small net
+        kind = type(p)
+        if kind is np.ndarray:
+            return leaf(p, g)
+        if kind is Buffer:
+            return tree.map(freeze, g)
+        if isinstance(p, tuple) and kind is type(g) and len(p) == len(g):
+            return tuple.__new__(kind, map(walk, p, g))
+        if tree.is_node(p):
+            return tree.map(walk, p, g, leaf_type=Buffer)
+        return leaf(p, g)
+
+    try:
+        return walk(params, grads)  # type: ignore[no-any-return]
+    except (ValueError, TypeError, AttributeError):
+        tree.check_same(params, grads, "params")
+        raise
+
+
+def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: dict[str, Any]) -> list[Any]:
+    """New params and new slots, `step(p, g, *slots) -> (p, *slots)` of each parameter; a slot is what is kept for it.
+
+    Each slot is a tree like params, with `()` for a buffer.
+    """
+
+    def leaf(p: Any, g: Any, *kept: Any) -> list[Any]:
+        if g.shape != p.shape:
+            raise ValueError("a gradient has another shape than its parameter")
+        return [*map(_keep, step(p, g, *kept), (p, *kept))]
+
+    def walk(p: Any, g: Any, *kept: Any) -> Any:
+        kind = type(p)
+        if kind is np.ndarray:
+            return leaf(p, g, *kept)
+        if kind is Buffer:
+            return (tree.map(freeze, g), *kept)
+        if isinstance(p, tuple) and kind is type(g):
+            rows = [walk(*group) for group in zip(p, g, *kept, strict=True)]
+            if not rows:
+                return (p, *kept)
+            return [tuple.__new__(kind, column) for column in zip(*rows, strict=True)]
+        if tree.is_node(p):
+            rows = []
+            tree.map(lambda *group: rows.append(walk(*group)), p, g, *kept, leaf_type=Buffer)
+            columns = zip(*rows, strict=True) if rows else [()] * (1 + len(kept))
+            return [_refill(p, column) for column in columns]
+        return leaf(p, g, *kept)
+
+    try:
+        return list(walk(params, grads, *slots.values()))
+    except (ValueError, TypeError, AttributeError):
+        tree.check_same(params, grads, "params")
+        for name, slot in slots.items():
+            tree.check_same(without_buffers(params), slot, f"state.slots[{name!r}], for params")
+        raise
+
+
+def _still_step(params: Any, grads: Any, state: Any) -> tuple[Any, Any]:
+    def stay(p: Any, g: Any) -> Any:
+        return p.copy() if type(p) is np.ndarray and p.flags.writeable else p  # what is returned is read-only
+
+    return update(stay, params, grads), state
+
+
+still: Optimizer[Any, tuple[()]] = Optimizer(lambda params: (), _still_step, "still")
+"""The optimizer that leaves parameters as they are, and carries buffers along."""
+
+
+def without_buffers(params: Any, start: Callable[[Any], Any] = lambda p: p) -> Any:
+    """A tree like params of `start(p)` for each parameter, and `()` for each buffer."""
+    return tree.map(lambda p: () if type(p) is Buffer else start(p), params, leaf_type=Buffer)
+
+
+class State(NamedTuple):
+    """What an optimizer hands from one step to the next.
+
+    count is how many steps were made, an int32 array of no axes. Each slot is a tree like params, without the buffers.
+    """
+
+    count: Any
+    slots: dict[str, Any]
+
+
+def zeros(p: Any) -> Any:
+    """Zeros like p, read-only: how most slots begin."""
+    return freeze(namespace(p, "an optimizer").zeros_like(p))
+
+
+def per_leaf(
+    name: str,
+    lr: Rate,
+    rule: Callable[..., Sequence[Any]],
+    slots: Sequence[str] | Mapping[str, Callable[[Any], Any]] = (),
+    constants: Sequence[float] = (),
+    numbers: Callable[[Any, Any], Sequence[Any]] = lambda rate, t: (rate,),
+) -> Optimizer[Any, State]:
+    """The optimizer that treats each parameter by itself: `rule(xp, p, g, *slots, *constants, *numbers)`.
+
+    The rule returns the new p and the new slots. `numbers(rate, t)` are what is computed once for the whole step, from
+    the learning rate and t = 1, 2, …; constants are what never changes. The rule gets both as they multiply an array
+    fastest, and never a NumPy scalar, which would change its dtype.
+    """
+    check_rate(lr, name)
+    starts = dict(slots) if isinstance(slots, Mapping) else dict.fromkeys(slots, zeros)
+    quick_constants = [_quick(c) for c in constants]
+
+    def init(params: Any) -> State:
+        return State(zero_count(), {slot: without_buffers(params, start) for slot, start in starts.items()})
+
+    def step(params: Any, grads: Any, state: State) -> tuple[Any, State]:
+        if type(state) is not State or state.slots.keys() != starts.keys():
+            given = f"slots {[*state.slots]}" if type(state) is State else describe(state)
+            raise ValueError(
+                f"{name} keeps a State with slots {[*starts]}, but this state has {given}: make it by init"
+            )
+        now, count = tick(state.count)
+        changing = numbers(rate_at(lr, now), now + 1)
+        plain = (*constants, *changing)
+        quick = (*quick_constants, *map(_quick, changing))
+
+        def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Any]:
+            scalars = quick if p.dtype is _FLOAT32 else plain
+            return rule(np if type(g) is np.ndarray else namespace(g, name), p, g, *kept, *scalars)
+
+        ordered = {slot: state.slots[slot] for slot in starts}
+        new, *kept = advance(leaf, params, grads, ordered)
+        return new, State(count, dict(zip(starts, kept, strict=True)))
+
+    return Optimizer(init, step, name)
+
+
+def zero_count() -> Any:
+    return freeze(np.zeros((), np.int32))
+
+
+def tick(count: Any) -> tuple[Any, Any]:
+    """The step count to compute with, a Python integer if it is known, and the next one to keep."""
+    if type(count) is np.ndarray:
+        now = int(count)
+        return now, freeze(np.array(now + 1, np.int32))
+    return count, count + 1
+
+
+def rate_at(rate: Rate, count: Any) -> Any:
+    """The learning rate at this step: a Python number, unless it is traced."""
+    rate = rate(count) if callable(rate) else rate
+    return rate.item() if isinstance(rate, np.ndarray | np.generic) else rate
+
+
+def check_rate(rate: Rate, name: str, what: str = "learning rate") -> None:
+    if callable(rate) or (hasattr(rate, "shape") and rate.shape == ()):
+        return
+    if isinstance(rate, bool) or not isinstance(rate, int | float):
+        raise TypeError(f"{name}: the {what} is a number or a schedule, not {describe(rate)}")
+    if not 0 <= rate < float("inf"):
+        raise ValueError(f"{name}: the {what} is a finite number from 0 up, not {rate}")
+
+
+def written(name: str, **options: tuple[Any, Any]) -> str:
+    """The code that makes an optimizer, from its options (given, default).
+
+    >>> written("adam", lr=(0.1, 0.001)), written("adam", lr=(0.001, 0.001))
+    ('adam(lr=0.1)', 'adam()')
+    """
+    code = called(name, **options)
+    return code if code.endswith(")") else f"{code}()"
+
+
+class _Shown(NamedTuple):
+    words: str
+
+    def __repr__(self) -> str:
+        return self.words
+
+
+def shown(rate: Rate) -> Any:
+    """The learning rate as it stands in a name: an array in words, since a traced one has no value to show."""
+    rate = weak(rate)
+    if not hasattr(rate, "shape"):
+        return rate
+    return rate.item() if type(rate) is np.ndarray and rate.ndim == 0 else _Shown(f"<{describe(rate)}>")
+
+
+def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any) -> None:
+    """Check that options are numbers in [low, high)."""
+    for option, given in options.items():
+        if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given < high:
+            raise ValueError(f"{name}: {option} lies in [{low:g}, {high:g}), but {given!r} was given")
+
+
+def _keep(new: Any, old: Any) -> Any:
+    """The new array in the shape and the dtype of the old one, read-only."""
+    if type(new) is np.ndarray and new.shape == old.shape and new.dtype is old.dtype:
+        new.setflags(write=False)
+        return new
+    if new.shape != old.shape:
+        raise ValueError("a step has changed a shape")
+    return freeze(new if new.dtype == old.dtype else new.astype(old.dtype))
+
+
+def _refill(params: Any, leaves: Sequence[Any]) -> Any:
+    """The containers of params around other leaves, one for each parameter or buffer."""
+    supply = iter(leaves)
+    return tree.map(lambda _: next(supply), params, leaf_type=Buffer)
+
+
+def _quick(number: Any) -> Any:
+    """A number as an array of no axes, by which NumPy multiplies in half the time that it takes for a Python number."""
+    return np.asarray(number, np.float32) if isinstance(number, int | float) else number
+
+
+_FLOAT32 = np.dtype(np.float32)

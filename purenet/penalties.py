@@ -1,0 +1,76 @@
+"""Penalties on large weights, as terms of the loss: `value_and_grad(net, loss, l2(1e-4))`.
+
+By default they count the weights with two axes or more, and so leave biases and the scales of normalization layers out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from purenet.arrays import namespace, sum_all, sum_of_squares
+from purenet.core import called
+from purenet.optimizers import matrices, update
+from purenet.optimizers.update import check_between
+
+P = TypeVar("P")
+
+
+class Penalty(NamedTuple):
+    """A function R of the params alone, with its rule.
+
+    Fields:
+        add: `add(params, grads) -> (R, grads)`: its value, and the gradients with dR/dparams added.
+        name: the code that makes the penalty.
+    """
+
+    add: Callable[[Any, Any], tuple[Any, Any]]
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def l1(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
+    """R = rate · Σ |w|, dR/dw = rate · sign(w): it makes weights 0."""
+    name = _name("l1", rate, which)
+    return _penalty(name, which, lambda w: rate * sum_all(abs(w)), lambda w: namespace(w).sign(w) * rate)
+
+
+def l2(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
+    """R = rate · Σ w², dR/dw = 2 · rate · w: it makes weights small. `weight_decay=d` in PyTorch's SGD is l2(d / 2).
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.l2(0.5).add((np.eye(2),), (np.zeros((2, 2)),))
+    (np.float64(1.0), (array([[1., 0.],
+           [0., 1.]]),))
+    """
+    name = _name("l2", rate, which)
+    return _penalty(name, which, lambda w: rate * sum_of_squares(w), lambda w: w * (2 * rate))
+
+
+def _penalty(
+    name: str, which: Callable[[Any], bool], value: Callable[[Any], Any], slope: Callable[[Any], Any]
+) -> Penalty:
+    def add(params: P, grads: P) -> tuple[Any, P]:
+        total: Any = 0.0
+
+        def term(p: Any, g: Any) -> Any:
+            nonlocal total
+            if not which(p):
+                return +g
+            total = total + value(p)
+            new = slope(p)
+            new += g
+            return new
+
+        grads = update(term, params, grads)
+        return total, grads
+
+    return Penalty(add, name)
+
+
+def _name(name: str, rate: float, which: Callable[[Any], bool]) -> str:
+    name = called(name, rate, which=(which, matrices))
+    check_between(name, high=float("inf"), rate=rate)
+    return name

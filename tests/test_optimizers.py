@@ -1,0 +1,483 @@
+"""Optimizers: pure, read-only, dtypes kept, buffers carried; and what stands in front of them."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+import purenet as pn
+from purenet.core import Optimizer
+from purenet.optimizers import Transform, matrices, orthogonal, update
+from purenet.optimizers.update import State, advance
+
+OPTIMIZERS = {
+    "sgd": [pn.sgd(0.3), pn.sgd(0.1, momentum=0.9), pn.sgd(0.1, momentum=0.9, nesterov=True)],
+    "adagrad": [pn.adagrad(0.3), pn.adagrad(0.3, initial=0.1)],
+    "adadelta": [pn.adadelta(decay=0.5, eps=1e-2)],
+    "rmsprop": [
+        pn.rmsprop(0.05), pn.rmsprop(0.01, momentum=0.5), pn.rmsprop(0.02, 0.9, 0.5, centered=True, eps=1e-2),
+    ],
+    "adam": [pn.adam(0.1), pn.adam(pn.schedules.cosine(0.1, 200))],
+    "amsgrad": [pn.amsgrad(0.1)],
+    "adamw": [pn.adamw(0.1)],
+    "adamax": [pn.adamax(0.1)],
+    "nadam": [pn.nadam(0.1)],
+    "radam": [pn.radam(0.1)],
+    "lion": [pn.lion(0.02), pn.lion(0.02, weight_decay=0.01)],
+    "lamb": [pn.lamb(0.05), pn.lamb(0.02, weight_decay=0.01)],
+    "muon": [pn.muon(0.05, otherwise=pn.adamw(0.1)), pn.muon(0.05, nesterov=False, weight_decay=0.01)],
+    "per_path": [pn.per_path({"[0]": pn.adam(0.1), "[2].bias": pn.sgd(0.1)}, otherwise=pn.adam(0.05))],
+    "chain": [
+        pn.chain(
+            pn.ema(), pn.polyak(), pn.lookahead(), pn.clip_by_value(1.0), pn.clip_by_norm(1.0),
+            pn.clip_by_global_norm(1.0), pn.gradient_noise(pn.key(0), eta=1e-6), pn.weight_decay(1e-4),
+            pn.freeze("[0].bias"), pn.accumulate(1), pn.adam(0.1),
+        )
+    ],
+}  # fmt: skip
+TRANSFORMS = {
+    "clip_by_value": pn.clip_by_value(0.1),
+    "clip_by_norm": pn.clip_by_norm(0.1),
+    "clip_by_global_norm": pn.clip_by_global_norm(0.1),
+    "weight_decay": pn.weight_decay(0.1),
+    "gradient_noise": pn.gradient_noise(pn.key(1)),
+    "accumulate": pn.accumulate(2),
+    "freeze": pn.freeze("[0]"),
+    "lookahead": pn.lookahead(2),
+    "ema": pn.ema(0.9),
+    "polyak": pn.polyak(),
+}
+CASES = [(name, optimizer) for name, many in OPTIMIZERS.items() for optimizer in many]
+CASES += [(name, pn.chain(transform, pn.adam())) for name, transform in TRANSFORMS.items()]
+each = pytest.mark.parametrize(
+    "optimizer", [o for _, o in CASES], ids=[f"{name}-{i}" for i, (name, _) in enumerate(CASES)]
+)
+each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+TARGET = np.array([[0], [1], [1], [0]], np.float32)
+NET = pn.serial(pn.dense(2, 8), pn.tanh, pn.dense(8, 1), pn.sigmoid)
+
+
+def bits(tree):
+    return [(path, leaf.shape, leaf.dtype, leaf.tobytes()) for path, leaf in arrays(tree)]
+
+
+def arrays(tree):
+    return [(path, leaf) for path, leaf in pn.tree.items(tree) if not isinstance(leaf, pn.Key)]
+
+
+def some_params(dtype):
+    """Params with every container, a buffer, an array without axes, and one of each other shape."""
+    draw = iter(range(100))
+
+    def p(*shape):
+        return pn.random.normal(pn.key(next(draw)), shape, dtype)
+
+    params = (
+        [p(3, 2), None],
+        {"b": p(2), "a": (p(), ())},
+        pn.Buffer((p(4), p())),
+        pn.dense(2, 1).init(pn.key(0)),
+        p(2, 1, 3),
+    )
+    return pn.tree.cast(params, dtype)
+
+
+def gradients(params, t=0):
+    return pn.tree.map(lambda p: np.asarray(np.cos(3 * p + t), p.dtype), params)
+
+
+def test_tables_are_complete():
+    public = {
+        name for name in pn.__all__ if getattr(getattr(pn, name), "__module__", "").startswith("purenet.optimizers.")
+    }
+    assert public == set(OPTIMIZERS) | set(TRANSFORMS) | {"sgd_step"}
+    assert all(isinstance(transform, Transform) for transform in TRANSFORMS.values())
+
+
+@each
+@each_dtype
+def test_a_step_is_pure_and_keeps_structure_and_dtypes(optimizer, dtype):
+    if "per_path" in optimizer.name or "[0].bias" in optimizer.name:
+        params = pn.tree.cast(NET.init(pn.key(0)), dtype)
+    else:
+        params = some_params(dtype)
+    state = optimizer.init(params)
+    for t in range(3):
+        grads = gradients(params, t)
+        before = bits((params, grads, state))
+        new, following = optimizer.step(params, grads, state)
+        again = optimizer.step(params, grads, state)
+        assert bits((params, grads, state)) == before
+        assert bits(again) == bits((new, following))
+        pn.tree.check_same(params, new)
+        pn.tree.check_same(state, following)
+        for a, b in ((params, new), (state, following)):
+            assert [leaf.dtype for _, leaf in arrays(a)] == [leaf.dtype for _, leaf in arrays(b)]
+        for path, leaf in arrays((new, following)):
+            assert type(leaf) is np.ndarray, path
+            with pytest.raises(ValueError, match="read-only"):
+                leaf[...] = 1
+        params, state = new, following
+
+
+@each
+def test_buffers_take_their_next_value_and_nothing_else(optimizer):
+    if "per_path" in optimizer.name or "freeze" in optimizer.name:
+        params = (*NET.init(pn.key(0)), pn.Buffer(np.ones(3, np.float32)))
+    else:
+        params = (np.ones((2, 2), np.float32), {"mean": pn.Buffer(np.ones(3, np.float32))})
+    state = optimizer.init(params)
+    for t in range(3):
+        grads = gradients(params, t)
+        huge = [np.full(3, 1e30 * (t + 1), np.float32)]
+        grads = (*grads[:-1], pn.Buffer(huge[0]) if type(grads[-1]) is pn.Buffer else {"mean": pn.Buffer(huge[0])})
+        params, state = optimizer.step(params, grads, state)
+        buffer = params[-1] if type(params[-1]) is pn.Buffer else params[-1]["mean"]
+        assert type(buffer) is pn.Buffer
+        np.testing.assert_array_equal(buffer.value, huge[0])
+        assert all((abs(leaf) < 1e3).all() for leaf in pn.tree.leaves(params[:-1]))  # the norm does not count it
+
+
+@pytest.mark.parametrize("optimizer", [o for many in OPTIMIZERS.values() for o in many], ids=repr)
+def test_each_optimizer_trains_a_small_net(optimizer):
+    evaluate = pn.value_and_grad(NET, pn.mse)
+    params = NET.init(pn.key(1))
+    state = optimizer.init(params)
+    first, _ = evaluate(params, X, TARGET)
+    for _ in range(400):
+        E, grads = evaluate(params, X, TARGET)
+        params, state = optimizer.step(params, grads, state)
+    assert 0.3 * first > E, E
+
+
+def test_slots_mirror_params_without_buffers():
+    params = some_params(np.float32)
+    state = pn.adam().init(params)
+    assert type(state) is State
+    assert state.count.dtype == np.int32
+    assert state.count.shape == ()
+    assert set(state.slots) == {"mean", "square"}
+    mean = state.slots["mean"]
+    assert mean[2] == ()
+    pn.tree.check_same((*params[:2], (), *params[3:]), mean)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [pn.sgd(), pn.adam(), pn.muon(), pn.chain(pn.clip_by_global_norm(1.0), pn.adam())], ids=repr
+)
+def test_wrong_trees_are_named(optimizer):
+    params = NET.init(pn.key(0))
+    state = optimizer.init(params)
+    with pytest.raises(ValueError, match=r"params: a tuple of 4 against a tuple of 3"):
+        optimizer.step(params, params[:3], state)
+    with pytest.raises(ValueError, match=r"params\[0\].weight: \(2, 8\) against \(8, 2\)"):
+        optimizer.step(params, pn.tree.map(np.transpose, params), state)
+    with pytest.raises(ValueError, match=r"params\[2\].bias"):
+        optimizer.step(params, (*params[:2], params[2]._replace(bias=None), ()), state)
+
+
+def test_wrong_states_are_named():
+    params = NET.init(pn.key(0))
+    longer = (*params, ())
+    with pytest.raises(ValueError, match=r"state.slots\['mean'\], for params: a tuple of 4 against a tuple of 5"):
+        pn.adam().step(params, params, pn.adam().init(longer))
+    other = pn.serial(pn.dense(2, 3), pn.tanh, pn.dense(3, 1), pn.sigmoid).init(pn.key(0))
+    with pytest.raises(ValueError, match=r"state.slots\['mean'\], for params\[0\].weight: \(2, 8\) against \(2, 3\)"):
+        pn.adam().step(params, params, pn.adam().init(other))
+    with pytest.raises(ValueError, match=r"slots \['mean', 'square'\], but this state has slots \['momentum'\]"):
+        pn.adam().step(params, params, pn.sgd(momentum=0.9).init(params))
+    with pytest.raises(ValueError, match="this state has None: make it by init"):
+        pn.adam().step(params, params, None)
+    with pytest.raises(ValueError, match="a tuple of 2 states"):
+        pn.muon().step(params, params, ())
+
+
+def test_a_one_of_another_shape_is_an_error_even_if_it_broadcasts():
+    with pytest.raises(ValueError, match=r"params\[0\]: \(2, 3\) against \(3,\)"):
+        pn.adam().step((np.ones((2, 3)),), (np.ones(3),), pn.adam().init((np.ones((2, 3)),)))
+
+
+BAD = {
+    "a negative rate": (lambda: pn.adam(-1.0), ValueError, "finite number from 0 up, not -1.0"),
+    "a string for a rate": (lambda: pn.sgd("0.1"), TypeError, "a number or a schedule, not a str"),
+    "a rate that is NaN": (lambda: pn.sgd(float("nan")), ValueError, "not nan"),
+    "beta1 of 1": (lambda: pn.adam(beta1=1.0), ValueError, r"beta1 lies in \[0, 1\), but 1.0"),
+    "a negative eps": (lambda: pn.adagrad(eps=-1), ValueError, "eps lies in"),
+    "Nesterov without momentum": (lambda: pn.sgd(nesterov=True), ValueError, "needs a momentum: write sgd"),
+    "a limit of 0": (lambda: pn.clip_by_norm(0), ValueError, "positive number, not 0"),
+    "k of 0": (lambda: pn.accumulate(0), ValueError, "positive number of steps, not 0"),
+    "no optimizer": (lambda: pn.chain(pn.clip_by_norm(1.0)), TypeError, "ends in an optimizer, not in a Transform"),
+    "nothing": (lambda: pn.chain(), TypeError, "not in nothing"),
+    "a number in a chain": (lambda: pn.chain(1.0, pn.sgd()), TypeError, "transforms before its optimizer, not a float"),
+    "a transform of a net": (lambda: pn.ema()(NET), TypeError, r"ema\(0.999\) stands in front of an optimizer, not of a Layer"),
+    "an integer for a key": (lambda: pn.gradient_noise(3), TypeError, r"write purenet.key\(3\)"),
+    "a path that is not there": (
+        lambda: pn.chain(pn.freeze("[5]"), pn.sgd()).init(NET.init(pn.key(0))),
+        ValueError,
+        r"there is no parameter at '\[5\]', but at \[0\].weight, \[0\].bias, \[2\].weight, \[2\].bias",
+    ),
+    "half a path": (lambda: pn.per_path({"[0].wei": pn.sgd()}, pn.sgd()).init(NET.init(pn.key(0))), ValueError, "no parameter at"),
+    "a vector for muon": (
+        lambda: pn.muon(which=lambda p: True).step((np.ones(2),), (np.ones(2),), pn.muon(which=lambda p: True).init((np.ones(2),))),
+        ValueError,
+        r"parameter of shape \(2,\)",
+    ),
+    "a function for a penalty": (lambda: pn.value_and_grad(NET, pn.mse, pn.l2), TypeError, r"write l2\(1e-4\)"),
+    "a negative penalty": (lambda: pn.l1(-1.0), ValueError, "rate lies in"),
+    "a list for params": (lambda: pn.adam().init([1.0]), TypeError, "takes an array, not a float"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_says_what_to_do(name):
+    call, error, message = BAD[name]
+    with pytest.raises(error, match=message):
+        call()
+
+
+@each
+def test_the_name_is_the_code(optimizer):
+    if "key(" in optimizer.name or "cosine" in optimizer.name:
+        return  # these stand in modules
+    assert repr(eval(optimizer.name, {name: getattr(pn, name) for name in pn.__all__})) == optimizer.name
+
+
+def test_names_leave_defaults_out():
+    assert repr(pn.adam()) == "adam()"
+    assert repr(pn.adamw(0.1, weight_decay=0.5)) == "adamw(lr=0.1, weight_decay=0.5)"
+    assert repr(pn.sgd(np.float64(0.1))) == "sgd(lr=0.1)"
+    assert repr(pn.sgd(np.array(0.1))) == "sgd(lr=0.1)"
+
+
+def test_a_numpy_rate_does_not_change_dtypes():
+    params = (np.ones((2, 2), np.float32),)
+    for rate in (np.float64(0.1), np.array(0.1), lambda t: np.float64(0.1), lambda t: np.array(0.1)):
+        for make in (pn.sgd, pn.adam, pn.lamb, pn.muon):
+            new, state = make(rate).step(params, params, make(rate).init(params))
+            assert {leaf.dtype.name for leaf in pn.tree.leaves((new, state))} <= {"float32", "int32"}
+
+
+def test_sgd_is_sgd_step():
+    params = NET.init(pn.key(0))
+    grads = gradients(params)
+    new, _ = pn.sgd(0.1).step(params, grads, pn.sgd(0.1).init(params))
+    assert bits(new) == bits(pn.sgd_step(params, grads, 0.1))
+
+
+def test_a_schedule_begins_at_0():
+    seen = []
+    optimizer = pn.sgd(lambda t: seen.append(t) or 0.1)
+    params = np.ones(2)
+    state = optimizer.init(params)
+    for _ in range(3):
+        params, state = optimizer.step(params, params, state)
+    assert seen == [0, 1, 2]
+
+
+# values worked out by hand
+
+
+def one_step(optimizer, p, g):
+    return optimizer.step(p, g, optimizer.init(p))[0]
+
+
+def test_first_steps_by_hand():
+    p, g = np.array([[1.0, -2.0]]), np.array([[0.5, -4.0]])
+    np.testing.assert_allclose(one_step(pn.adam(0.1), p, g), [[0.9, -1.9]], rtol=1e-6)  # m̂ / √v̂ is the sign
+    np.testing.assert_allclose(one_step(pn.adamw(0.1, weight_decay=0.5), p, g), [[0.85, -1.8]], rtol=1e-6)
+    np.testing.assert_allclose(one_step(pn.radam(0.1), p, g), p - 0.1 * g)  # no v̂ in the first steps
+    np.testing.assert_allclose(one_step(pn.lion(0.1), p, g), [[0.9, -1.9]])
+    np.testing.assert_allclose(one_step(pn.adagrad(0.1), p, g), [[0.9, -1.9]])
+    np.testing.assert_allclose(one_step(pn.adamax(0.1), p, g), [[0.9, -1.9]], rtol=1e-6)
+    np.testing.assert_allclose(one_step(pn.rmsprop(0.1, decay=0.75), p, g), [[0.8, -1.8]], rtol=1e-6)
+    np.testing.assert_allclose(one_step(pn.lamb(0.1), p, g), p - 0.1 * 5**0.5 / 2**0.5 * np.sign(g), rtol=1e-5)
+
+
+def test_lamb_with_a_norm_of_0_takes_the_plain_step():
+    zero = np.zeros((2, 2))
+    np.testing.assert_allclose(one_step(pn.lamb(0.1), zero, np.ones((2, 2))), np.full((2, 2), -0.1), rtol=1e-5)
+    np.testing.assert_array_equal(one_step(pn.lamb(0.1), np.ones((2, 2)), zero), np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (2, 2, 3)])
+def test_orthogonal(shape):
+    g = pn.random.normal(pn.key(0), shape, np.float64)
+    flat = orthogonal(g)
+    u, _, v = np.linalg.svd(g.reshape(-1, shape[-1]), full_matrices=False)
+    values = np.linalg.svd(flat, compute_uv=False)
+    assert 0.6 < values.min() <= values.max() < 1.25
+    np.testing.assert_allclose(u.T @ flat @ v.T, np.diag(np.diag(u.T @ flat @ v.T)), atol=1e-12)  # the same axes
+    assert np.isfinite(orthogonal(np.zeros(shape))).all()
+
+
+def test_muon_gives_kernels_and_leaves_biases_to_another():
+    params = {"kernel": np.ones((3, 3, 2, 4)), "bias": np.ones(4)}
+    optimizer = pn.muon(0.1, otherwise=pn.sgd(1.0))
+    new = one_step(optimizer, params, params)
+    np.testing.assert_array_equal(new["bias"], 0)
+    assert (new["kernel"] != 1).all()
+
+
+def test_clipping():
+    grads = (np.array([3.0, -4.0]), np.array([[12.0]]), np.array([0.1]))
+    zero = pn.tree.map(np.zeros_like, grads)
+
+    def clipped(transform):
+        return pn.tree.map(np.negative, one_step(pn.chain(transform, pn.sgd(1.0)), zero, grads))
+
+    assert pn.tree.allclose(clipped(pn.clip_by_value(3.5)), (np.array([3.0, -3.5]), np.array([[3.5]]), np.array([0.1])))
+    assert pn.tree.allclose(clipped(pn.clip_by_norm(2.5)), (np.array([1.5, -2.0]), np.array([[2.5]]), np.array([0.1])))
+    small = 6.5 / (169.01**0.5)
+    assert pn.tree.allclose(clipped(pn.clip_by_global_norm(6.5)), pn.tree.map(lambda g: small * g, grads))
+    assert bits(clipped(pn.clip_by_global_norm(14.0))) == bits(grads)
+    nan = (np.array([np.nan, 1.0]), *grads[1:])
+    new = one_step(pn.chain(pn.clip_by_global_norm(1.0), pn.sgd(1.0)), zero, nan)
+    assert all(np.isnan(leaf).all() for leaf in new)
+
+
+def test_weight_decay_spares_biases_and_is_decoupled():
+    params = {"weight": np.ones((2, 2)), "bias": np.ones(2)}
+    grads = pn.tree.map(np.zeros_like, params)
+    new = one_step(pn.chain(pn.weight_decay(0.25), pn.adam()), params, grads)
+    np.testing.assert_array_equal(new["weight"], 0.75)
+    np.testing.assert_array_equal(new["bias"], 1)
+    new = one_step(pn.chain(pn.weight_decay(lambda t: 0.5, lambda p: True), pn.adam()), params, grads)
+    np.testing.assert_array_equal(new["bias"], 0.5)
+    assert matrices(np.ones((1, 1)))
+    assert not matrices(np.ones(3))
+
+
+def test_accumulate_is_one_step_with_the_mean():
+    params, parts = (np.ones((2, 2)),), [(np.full((2, 2), g),) for g in (1.0, 2.0, 6.0)]
+    optimizer = pn.chain(pn.accumulate(3), pn.adam(0.1))
+    state = optimizer.init(params)
+    new = params
+    for part in parts:
+        assert bits(new) == bits(params)
+        new, state = optimizer.step(new, part, state)
+    np.testing.assert_allclose(new[0], one_step(pn.adam(0.1), params, (np.full((2, 2), 3.0),))[0])
+    np.testing.assert_array_equal(state.total[0], 0)
+    assert int(state.inner.count) == 1
+
+
+def test_what_is_frozen_stays_and_costs_no_state():
+    params = NET.init(pn.key(0))
+    optimizer = pn.chain(pn.freeze("[0]", "[2].bias"), pn.adam())
+    state = optimizer.init(params)
+    new, state = optimizer.step(params, gradients(params), state)
+    assert bits(new[0]) == bits(params[0])
+    assert bits(new[2].bias) == bits(params[2].bias)
+    assert (new[2].weight != params[2].weight).all()
+    assert len(pn.tree.leaves(state.slots)) == 2
+
+
+def test_writable_params_that_stay_are_not_made_read_only():
+    params = (np.ones((2, 2)), np.ones(2))
+    for optimizer in (pn.chain(pn.freeze("[0]"), pn.sgd()), pn.chain(pn.accumulate(2), pn.sgd())):
+        optimizer.step(params, params, optimizer.init(params))
+        pn.l2(0.1).add(params, params)
+        assert all(leaf.flags.writeable for leaf in params)
+
+
+def test_per_path_takes_the_longest_path_and_whole_steps_of_it():
+    params = tuple(np.ones(1) for _ in range(11))
+    new = one_step(pn.per_path({"[1]": pn.sgd(0.5)}, pn.sgd(0.0)), params, params)
+    assert [p.item() for p in new] == [1, 0.5] + [1] * 9
+    nested = {"a": {"b": np.ones(1), "c": np.ones(1)}}
+    optimizer = pn.per_path({"['a']": pn.sgd(0.5), "['a']['c']": pn.sgd(0.25)}, pn.adam())
+    assert pn.tree.leaves(one_step(optimizer, nested, nested)) == [0.5, 0.75]
+
+
+def test_lookahead_goes_back():
+    optimizer = pn.chain(pn.lookahead(2, 0.5), pn.sgd(1.0))
+    params = np.zeros(1)
+    state = optimizer.init(params)
+    path = []
+    for _ in range(4):
+        params, state = optimizer.step(params, np.ones(1), state)
+        path.append(params.item())
+    assert path == [-1, -1, -2, -2]
+
+
+def test_averages():
+    params = np.zeros(1)
+    for transform, expected in ((pn.ema(0.5), [-1, -1.5, -2.25]), (pn.polyak(), [-1, -1.5, -2])):
+        optimizer = pn.chain(transform, pn.sgd(1.0))
+        p, state = params, optimizer.init(params)
+        for average in expected:
+            p, state = optimizer.step(p, np.ones(1), state)
+            assert state.average.item() == average
+
+
+def test_gradient_noise_has_its_variance_and_never_repeats():
+    params = (np.zeros((200, 200)), np.zeros((200, 200)))
+    optimizer = pn.chain(pn.gradient_noise(pn.key(0), eta=0.25, gamma=2.0), pn.sgd(1.0))
+    state = optimizer.init(params)
+    first, state = optimizer.step(params, params, state)
+    second, state = optimizer.step(params, params, state)
+    assert abs(first[0].std() - 0.5) < 0.01
+    assert abs(second[0].std() - 0.25) < 0.005
+    everything = np.stack([p.ravel() for p in (*first, *second)])
+    assert abs(np.corrcoef(everything) - np.eye(4)).max() < 0.03
+
+
+def test_penalties_are_terms_of_the_loss_with_the_right_slope():
+    params = pn.tree.cast(NET.init(pn.key(0)), np.float64)
+    x, target = X.astype(float), TARGET.astype(float)
+    evaluate = pn.value_and_grad(NET, pn.mse, pn.l1(0.01), pn.l2(0.1))
+    E, grads = evaluate(params, x, target)
+    plain, _ = pn.value_and_grad(NET, pn.mse)(params, x, target)
+    weights = [p for p in pn.tree.leaves(params) if p.ndim > 1]
+    np.testing.assert_allclose(E - plain, sum(0.01 * abs(w).sum() + 0.1 * (w**2).sum() for w in weights))
+    vector, unravel = pn.tree.ravel(params)
+    slopes, _ = pn.tree.ravel(grads)
+    for i in range(len(vector)):
+        at = [evaluate(unravel(vector + h * np.eye(len(vector))[i]), x, target)[0] for h in (1e-6, -1e-6)]
+        np.testing.assert_allclose(slopes[i], (at[0] - at[1]) / 2e-6, rtol=1e-6, atol=1e-8)
+    E, grads = pn.value_and_grad(NET, pn.mse, pn.l1(0.01), pn.l2(0.1))(NET.init(pn.key(0)), X, TARGET)
+    assert {E.dtype.name} | {g.dtype.name for g in pn.tree.leaves(grads)} == {"float32"}
+
+
+def test_penalties_leave_buffers_alone():
+    params = (np.ones((2, 2)), pn.Buffer(np.ones((2, 2))))
+    R, grads = pn.l2(1.0).add(params, (np.zeros((2, 2)), pn.Buffer(np.full((2, 2), 7.0))))
+    assert R == 4
+    np.testing.assert_array_equal(grads[1].value, 7)
+
+
+def test_the_fast_walk_is_the_walk_over_any_container():
+    """`update` and `advance` have a quick way for tuples of NumPy arrays; lists take the general one."""
+    params = (np.arange(3.0), (np.ones((2, 2)), ()), pn.Buffer(np.zeros(2)), None)
+
+    def as_lists(tree):
+        if type(tree) is tuple:
+            return [as_lists(child) for child in tree]
+        return tree
+
+    def flat(tree):
+        return [leaf.tolist() for leaf in pn.tree.leaves(tree)]
+
+    grads = gradients(params)
+    assert flat(update(lambda p, g: p - g, params, grads)) == flat(
+        update(lambda p, g: p - g, as_lists(params), as_lists(grads))
+    )
+    slot = (np.ones(3), (np.ones((2, 2)), ()), (), None)
+
+    def rule(p, g, s):
+        return p - g, s + g
+
+    quick = advance(rule, params, grads, {"s": slot})
+    general = advance(rule, as_lists(params), as_lists(grads), {"s": [slot[0], [slot[1][0], []], (), None]})
+    assert flat(quick) == flat(general)
+    assert quick[1][2] == general[1][2] == ()
+
+
+def test_optimizers_are_values():
+    assert isinstance(pn.adam(), Optimizer)
+    assert copy.copy(pn.adam()).name == "adam()"
+    with pytest.raises(AttributeError):
+        pn.adam().name = "mine"

@@ -10,6 +10,7 @@ params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old
 """
 
 from purenet import data, initializers, plotting, random, testing, tree
+from purenet.checkpoint import checkpoints, from_dict, load, save, to_dict
 from purenet.combinators import serial
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
 from purenet.layers.activations import (
@@ -71,6 +72,12 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     # from a net to trained params
     "value_and_grad",
     "sgd_step",
+    # keeping it
+    "save",
+    "load",
+    "to_dict",
+    "from_dict",
+    "checkpoints",
     # layers
     "dense",
     "serial",

@@ -13,6 +13,7 @@ from purenet import data, initializers, plotting, random, testing, tree
 from purenet.checkpoint import checkpoints, from_dict, load, save, to_dict
 from purenet.combinators import serial
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
+from purenet.fitting import fit
 from purenet.layers.activations import (
     activation,
     celu,
@@ -54,7 +55,7 @@ from purenet.losses import (
 )
 from purenet.optimizers import sgd_step
 from purenet.random import Key, key, split
-from purenet.training import value_and_grad
+from purenet.training import evaluate, predict, start, train, value_and_grad
 
 __version__ = "0.1.0"
 
@@ -72,6 +73,11 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     # from a net to trained params
     "value_and_grad",
     "sgd_step",
+    "train",
+    "start",
+    "fit",
+    "evaluate",
+    "predict",
     # keeping it
     "save",
     "load",

@@ -111,8 +111,8 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
     """The checkpoints of a training run in a folder of its own: one every so many steps, of which the last `keep` stay.
 
     run = pn.checkpoints("run", every=100)
-    resume = run.load(pn.start(optimizer, params, key))         # None at first
-    for state in pn.train(net, loss, optimizer, params, batches, key=key, resume=resume):
+    state = run.load(pn.start(optimizer, params, key))           # None at first
+    for state in pn.train(net, loss, optimizer, params, batches, key=key, epochs=10, resume=state):
         run.save(state)
 
     Killed at any moment and started again, this ends with the same bits as if it had never stopped. `load` puts aside a

@@ -124,7 +124,7 @@ def _fit(x: Any) -> Moments:
     floating(x, "standardize.fit")
     n = 0
     mean = square = np.zeros(x.shape[-1:], np.float64)
-    block = max(1, 2**20 // max(1, math.prod(x.shape[1:])))  # about 8 MB at a time
+    block = max(1, 2**17 // max(1, math.prod(x.shape[1:])))  # about 1 MB at a time, which stays in cache
     for start in range(0, x.shape[0], block):
         part = np.asarray(x[start : start + block], np.float64).reshape(-1, x.shape[-1])
         part_mean = part.mean(axis=0)

@@ -9,7 +9,7 @@ E, grads = pn.value_and_grad(net, pn.mse)(params, x, target)
 params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old ones are untouched
 """
 
-from purenet import data, initializers, plotting, random, testing, tree
+from purenet import data, initializers, metrics, plotting, random, testing, tree
 from purenet.checkpoint import checkpoints, from_dict, load, save, to_dict
 from purenet.combinators import serial
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
@@ -127,6 +127,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     # modules
     "data",
     "initializers",
+    "metrics",
     "plotting",
     "random",
     "testing",

@@ -14,6 +14,7 @@ from purenet.checkpoint import checkpoints, from_dict, load, save, to_dict
 from purenet.combinators import serial
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
 from purenet.fitting import fit
+from purenet.interop import from_torch_state_dict, to_torch_state_dict
 from purenet.layers.activations import (
     activation,
     celu,
@@ -84,6 +85,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "to_dict",
     "from_dict",
     "checkpoints",
+    "to_torch_state_dict",
+    "from_torch_state_dict",
     # layers
     "dense",
     "serial",

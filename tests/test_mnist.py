@@ -25,6 +25,7 @@ CONTENT = {
     "t10k-labels-idx1-ubyte": bytes(8) + LABELS[:3].tobytes(),
 }
 ZIPPED = {name: gzip.compress(content, mtime=0) for name, content in CONTENT.items()}
+BOMB = gzip.compress(bytes(50_000_000))
 FIRST = "train-images-idx3-ubyte"
 NAMES = sorted(f"{name}.gz" for name in CONTENT)
 
@@ -34,7 +35,7 @@ def cache(tmp_path, monkeypatch):
     """A small MNIST, and a cache folder of its own."""
     table = {name: (len(content), hashlib.sha256(content).hexdigest()) for name, content in CONTENT.items()}
     monkeypatch.setattr(module, "FILES", table)
-    monkeypatch.setattr(module, "TIMEOUT", 0.5)
+    monkeypatch.setattr(module, "TIMEOUT", 1.0)
     monkeypatch.setattr(module, "_cache", lambda: tmp_path / "cache")
     monkeypatch.delenv("PURENET_DATA", raising=False)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -118,7 +119,7 @@ def damaged(request, content):
 
 
 def a_bomb(request, content):
-    serve(request, gzip.compress(bytes(50_000_000)))
+    serve(request, BOMB)
 
 
 def without_end(request, content):
@@ -144,7 +145,7 @@ def no_such_rest(request, content):
 
 
 def silent(request, content):
-    threading.Event().wait(2)
+    threading.Event().wait(3)
 
 
 def hangs_up(request, content):

@@ -39,8 +39,8 @@ class Checkpoints(NamedTuple):
 def save(path: Path, tree: Any) -> None:
     """Write a pytree to a file: `.npz`, or `.safetensors` with the extra of that name.
 
-    A leaf is an array, a `Key`, or a Python int, float or bool. The write is atomic: all goes to a new file in the same
-    folder, down to the disk, and then takes the place of the old file at once.
+    A leaf is an array, a `Key` (of a JAX key, keep `jax.random.key_data`), or a Python int, float or bool. The write is
+    atomic: all goes to a new file in the same folder, down to the disk, and then takes the place of the old file at once.
 
     Raises:
         ValueError, TypeError: the name ends otherwise, or a leaf cannot be kept; the message names it.
@@ -71,7 +71,7 @@ def load(path: Path, like: T | None = None) -> T | Any:
     """
     arrays, outline = file_format(path)[0](path)
     if like is not None:
-        return _fill(arrays, like, os.fspath(path), freeze)
+        return _fill(arrays, like, os.fspath(path))
     if outline is None:
         return {name: freeze(array) for name, array in arrays.items()}
     with reading(path):
@@ -100,7 +100,7 @@ def from_dict(arrays: Mapping[str, Any], like: T) -> T:
     Raises:
         ValueError: a leaf is missing or is one too many, or has another shape or dtype than in `like`.
     """
-    return _fill(arrays, like, "from_dict", lambda array: freeze(np.array(array)))
+    return _fill({name: np.array(array) for name, array in arrays.items()}, like, "from_dict")
 
 
 def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
@@ -199,7 +199,7 @@ def _decode(array: np.ndarray, kind: str) -> Any:
     return {"bool": bool, "int": int, "float": float}[kind](array[()])
 
 
-def _fill(arrays: Mapping[str, Any], like: T, who: str, take: Callable[[Any], Any]) -> T:
+def _fill(arrays: Mapping[str, Any], like: T, who: str) -> T:
     """The tree built like `like`, with its leaves from arrays by path."""
     named, structure = [(name or "leaf", leaf) for name, leaf in trees.items(like)], trees.flatten(like)[1]
     wanted = [name for name, _ in named]
@@ -219,7 +219,7 @@ def _fill(arrays: Mapping[str, Any], like: T, who: str, take: Callable[[Any], An
             return array[()]
         if kind == "array" and not isinstance(leaf, np.ndarray) and hasattr(leaf, "__array_namespace__"):
             return leaf.__array_namespace__().asarray(array)
-        return _decode(take(array), kind)
+        return _decode(array, kind)
 
     return trees.unflatten(structure, [restore(*pair) for pair in named])  # type: ignore[no-any-return]
 

@@ -280,6 +280,12 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path):
         pn.load(tmp_path / "a.npz")
 
 
+def test_compressed_arrays_are_refused_by_name(tmp_path):
+    write(tmp_path / "a.npz", [("w.npy", npy({**HUGE, "shape": (250,)}, os.urandom(1000)))], zipfile.ZIP_DEFLATED)
+    with pytest.raises(ValueError, match=r"w\.npy is compressed, which only np\.load reads"):
+        pn.load(tmp_path / "a.npz")
+
+
 def liar(path):
     """The sizes in the zip's own directory are too large, not only those in an array's header."""
     write(path, [("w.npy", npy({**HUGE, "shape": (2**28,)}, bytes(64)))])

@@ -9,9 +9,12 @@ E, grads = pn.value_and_grad(net, pn.mse)(params, x, target)
 params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old ones are untouched
 """
 
-from purenet import data, initializers, plotting, random, schedules, testing, tree
+from purenet import data, initializers, metrics, plotting, random, schedules, testing, tree
+from purenet.checkpoint import checkpoints, from_dict, load, save, to_dict
 from purenet.combinators import fan_out, frozen, map_time, named, parallel, remat, residual, serial, tied
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
+from purenet.fitting import fit
+from purenet.interop import from_torch_state_dict, to_torch_state_dict
 from purenet.introspection import summary
 from purenet.layers.activations import (
     activation,
@@ -94,7 +97,7 @@ from purenet.optimizers import (
 )
 from purenet.penalties import l1, l2
 from purenet.random import Key, key, split
-from purenet.training import value_and_grad
+from purenet.training import evaluate, predict, start, train, value_and_grad
 
 __version__ = "0.1.0"
 
@@ -113,6 +116,19 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "value_and_grad",
     "sgd_step",
     "summary",
+    "train",
+    "start",
+    "fit",
+    "evaluate",
+    "predict",
+    # keeping it
+    "save",
+    "load",
+    "to_dict",
+    "from_dict",
+    "checkpoints",
+    "to_torch_state_dict",
+    "from_torch_state_dict",
     # layers
     "dense",
     "serial",
@@ -227,6 +243,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     # modules
     "data",
     "initializers",
+    "metrics",
     "plotting",
     "random",
     "schedules",

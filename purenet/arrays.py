@@ -118,6 +118,11 @@ def freeze(x: Any) -> Any:
     return x
 
 
+def astype(x: Any, dtype: Any) -> Any:
+    """A copy of x in this dtype. (NumPy has the standard's function of this name only from 2.1.)"""
+    return x.astype(dtype) if isinstance(x, np.ndarray | np.generic) else namespace(x).astype(x, dtype)
+
+
 def weak(number: Any) -> Any:
     """A NumPy scalar as a Python number, so that multiplying by it keeps an array's dtype (NEP 50)."""
     return number.item() if isinstance(number, np.generic) else number

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from purenet import random
-from purenet.arrays import Shape, describe, freeze
+from purenet.arrays import Shape, astype, describe, freeze
 from purenet.random import Key
 
 
@@ -137,7 +137,7 @@ def orthogonal(gain: float = 1.0) -> Initializer:
         q, r = xp.linalg.qr(tall)
         q = q * xp.sign(xp.linalg.diagonal(r))  # makes the draw uniform over all such matrices
         matrix = gain * (q if rows >= columns else q.T)
-        return freeze(xp.astype(xp.reshape(matrix, shape), dtype))
+        return freeze(astype(xp.reshape(matrix, shape), dtype))
 
     return initialize
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from purenet.arrays import describe, floating, namespace, sum_all, sum_of_squares, weak
+from purenet.arrays import astype, describe, floating, namespace, sum_all, sum_of_squares, weak
 from purenet.core import Loss, LossPullback, preset
 
 Reduction = Literal["mean", "sum"]
@@ -70,7 +70,7 @@ def _same_shape(y: Any, target: Any, name: str) -> tuple[Any, Any]:
         )
     if target_xp.isdtype(target.dtype, "complex floating"):
         raise TypeError(f"{name} takes a real target, not {describe(target)}")
-    return xp, target_xp.astype(target, y.dtype)
+    return xp, astype(target, y.dtype)
 
 
 def _classes(y: Any, target: Any, name: str) -> tuple[Any, Any]:
@@ -93,7 +93,7 @@ def _classes(y: Any, target: Any, name: str) -> tuple[Any, Any]:
     if type(target) is np.ndarray and target.size and (target.min() < 0 or target.max() >= classes):
         wrong = target[(target < 0) | (target >= classes)].flat[0]
         raise ValueError(f"{name} takes labels from 0 to {classes - 1}, one for each class of y, but found {wrong}")
-    return xp, xp.astype(target[..., None] == xp.arange(classes), y.dtype)
+    return xp, astype(target[..., None] == xp.arange(classes), y.dtype)
 
 
 @preset

@@ -1,18 +1,60 @@
-"""The gradient of a loss for the parameters of a net."""
+"""From a net to trained params: the gradient of a loss, the loop, and what the trained net gives.
+
+for state in train(net, loss, optimizer, params, batches, key=key):   # you own the loop: break is early stopping
+    if state.step % 100 == 0:
+        print(state.epoch, state.loss)
+params = state.params
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from purenet.arrays import describe
-from purenet.core import Layer, Loss
+import numpy as np
+
+from purenet import tree
+from purenet.arrays import describe, namespace
+from purenet.core import Layer, Loss, Optimizer
+from purenet.data.arrays import count, plain
 from purenet.introspection import first_not_finite
 from purenet.penalties import Penalty
-from purenet.random import Key
+from purenet.random import Key, split
 
 P = TypeVar("P")
+Metric = Callable[[Any, Any], Any]
+Metrics = Mapping[str, Metric] | Sequence[Metric]
+
+
+class State(NamedTuple, Generic[P]):
+    """Where a training run stands: all that is needed to go on from here, so it can be saved and resumed.
+
+    Fields:
+        params, optimizer_state: after `step` steps.
+        key: what the numbers of the epoch under way are drawn from.
+        step: how many steps were taken.
+        epoch, batch: how many epochs are complete, and how many batches of the one under way.
+        loss: of the last step.
+    """
+
+    params: P
+    optimizer_state: Any
+    key: Key | None
+    step: int
+    epoch: int
+    batch: int
+    loss: float
+
+
+class NotFiniteError(ValueError):
+    """A loss turned NaN or infinite; `state` is the last one before."""
+
+    def __init__(self, message: str, state: State[Any]) -> None:
+        super().__init__(message)
+        self.state = state
 
 
 def value_and_grad(
@@ -51,3 +93,202 @@ def value_and_grad(
         return E, grads
 
     return evaluate
+
+
+def start(optimizer: Optimizer[P, Any], params: P, key: Key | None) -> State[P]:
+    """The state of a run that has not begun."""
+    return State(params, optimizer.init(params), key, 0, 0, 0, math.nan)
+
+
+def train(
+    net: Layer[P],
+    loss: Loss,
+    optimizer: Optimizer[P, Any],
+    params: P,
+    batches: Callable[[Any], Iterable[Any]] | Iterable[Any],
+    *,
+    key: Key | None,
+    epochs: int | None = None,
+    each: Literal["step", "epoch"] = "step",
+    resume: State[P] | None = None,
+) -> Iterator[State[P]]:
+    """A training run as an iterator: its state after each step, or after each epoch with the mean loss of its steps.
+
+    You own the loop: look at the state, save it, and `break` to stop. Without `epochs` it goes on for ever.
+
+    Args:
+        batches: a function of a key that gives the batches of one epoch, as in
+            `lambda key: pn.data.batches(key, x, target, size=32)`; or anything to iterate over once for each epoch.
+            An iterator is one epoch. A batch is `(x, target)`; of a longer tuple, the last is the target.
+        key: everything random is drawn from it: the order, and what the layers draw. With None the layers are
+            deterministic, as in inference.
+        resume: a state to go on from, in place of params and key. The run ends with the same bits as one that did
+            not stop; an iterator must begin where its epoch began.
+
+    Raises:
+        NotFiniteError: the loss is NaN or infinite; says at which step, and in which layer first. Its `state` is the
+            last one before.
+
+    >>> import numpy as np, purenet as pn
+    >>> x = np.array([[0.0], [1.0]], np.float32)
+    >>> net, sgd = pn.dense(1, 1), pn.Optimizer(lambda params: (), lambda p, g, s: (pn.sgd_step(p, g, 0.5), s), "sgd")
+    >>> for state in pn.train(net, pn.mse, sgd, net.init(pn.key(0)), [(x, 2 * x)], key=pn.key(1), epochs=100):
+    ...     if state.loss < 0.001:
+    ...         break
+    >>> state.step
+    19
+    """
+    if each not in ("step", "epoch"):
+        raise ValueError(f"train yields each 'step' or each 'epoch', not {each!r}")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"train takes an optimizer, not {describe(optimizer)}")
+    if not callable(batches) and not isinstance(batches, Iterable):
+        raise TypeError(
+            f"train takes batches: something to iterate over, or a function of a key, not {describe(batches)}"
+        )
+    state = start(optimizer, params, key) if resume is None else resume
+    steps = _steps(value_and_grad(net, loss), net, loss, optimizer, batches, epochs, state)
+    return steps if each == "step" else _each_epoch(steps)
+
+
+def _steps(
+    value_and_grad: Any, net: Any, loss: Any, optimizer: Any, batches: Any, epochs: int | None, state: State[Any]
+) -> Iterator[State[Any]]:
+    while epochs is None or state.epoch < epochs:
+        order_key, chain, next_key = (None,) * 3 if state.key is None else split(state.key, 3)
+        source = iter(batches(order_key) if callable(batches) else batches)
+        deque(islice(source, state.batch), maxlen=0)  # of a run that is resumed within an epoch
+        keys = islice(_chain(chain), state.batch, None)
+        batch = next(source, None)
+        if batch is None:
+            if source is batches and state.step:
+                return  # an iterator has come to its end
+            raise ValueError(f"train got no batch {state.batch + 1} in epoch {state.epoch + 1}")
+        while batch is not None:
+            x, target = pair(batch)
+            step_key = next(keys)
+            E, grads = value_and_grad(state.params, x, target, step_key)
+            E = float(E)
+            if not math.isfinite(E):
+                where = first_not_finite(net, state.params, x, target, step_key)
+                raise NotFiniteError(
+                    f"step {state.step + 1}, epoch {state.epoch + 1}: {loss.name} is {E}: {where}", state
+                )
+            params, optimizer_state = optimizer.step(state.params, grads, state.optimizer_state)
+            batch = next(source, None)
+            if batch is not None:
+                state = State(params, optimizer_state, state.key, state.step + 1, state.epoch, state.batch + 1, E)
+            else:
+                state = State(params, optimizer_state, next_key, state.step + 1, state.epoch + 1, 0, E)
+            yield state
+
+
+def _each_epoch(steps: Iterator[State[P]]) -> Iterator[State[P]]:
+    losses = []
+    for state in steps:
+        losses.append(state.loss)
+        if state.batch == 0:
+            yield state._replace(loss=math.fsum(losses) / len(losses))
+            losses = []
+
+
+def _chain(key: Key | None) -> Iterator[Any]:
+    """One key after another, without end."""
+    while key is not None:
+        key, *keys = split(key, 65)  # many at a time cost a tenth
+        yield from keys
+    while True:
+        yield None
+
+
+def pair(batch: Any) -> tuple[Any, Any]:
+    """x and target of a batch."""
+    if not isinstance(batch, tuple | list) or len(batch) < 2:
+        raise TypeError(f"a batch is a tuple (x, target), not {describe(batch)}")
+    *inputs, target = batch
+    return inputs[0] if len(inputs) == 1 else tuple(inputs), target
+
+
+def predict(net: Layer[P], params: P, x: Any, batch_size: int = 1024) -> Any:
+    """`net.apply(params, x)`, a batch at a time: beside the output, memory is needed for one batch only.
+
+    x is an array, of any length and on disk too (`np.memmap`); a tuple of them for a net of several inputs; or
+    anything that gives batches of x one after another.
+
+    >>> import numpy as np, purenet as pn
+    >>> predict(pn.tanh, (), np.zeros((3, 1)), batch_size=2).shape
+    (3, 1)
+    """
+    parts = (net.apply(params, part) for part in _parts(x, batch_size))
+    first = next(parts, None)
+    if first is None:
+        raise ValueError("predict takes at least one batch")
+    leaves = tree.leaves(x) if isinstance(x, tuple) or hasattr(x, "shape") else None
+    if leaves is None or type(tree.leaves(first)[0]) is not np.ndarray:
+        columns = [first, *parts]
+        return tree.map(lambda *ys: namespace(ys[0]).concat(ys) if len(ys) > 1 else ys[0], *columns)
+    n = leaves[0].shape[0]
+    y = tree.map(lambda part: np.empty((n, *part.shape[1:]), part.dtype), first)
+    done = 0
+    for part in _with(first, parts):
+        for whole, piece in zip(tree.leaves(y), tree.leaves(part), strict=True):
+            whole[done : done + len(piece)] = piece
+        done += len(tree.leaves(part)[0])
+    return y
+
+
+def _with(first: Any, rest: Iterable[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest
+
+
+def evaluate(
+    net: Layer[P], loss: Loss, params: P, data: Any, metrics: Metrics = (), batch_size: int = 1024
+) -> dict[str, float]:
+    """The loss and the metrics of a net on data that it does not train on, a batch at a time.
+
+    The loss is the mean over batches, weighted by their examples: for a loss that is a mean, its value on all the data.
+    Metrics are functions of (y, target), such as those of `pn.metrics`, and see all outputs at once, so these are kept
+    (but not the inputs).
+
+    Args:
+        data: `(x, target)`, arrays of any length and on disk too, or anything that gives such batches.
+        metrics: functions, or a dict of functions by name.
+
+    >>> import numpy as np, purenet as pn
+    >>> evaluate(pn.identity, pn.mse, (), (np.ones((3, 1)), np.zeros((3, 1))), batch_size=2)
+    {'loss': 1.0}
+    """
+    named = metrics if isinstance(metrics, Mapping) else {metric.__name__: metric for metric in metrics}
+    total, n, outputs = 0.0, 0, []
+    for batch in _parts(data, batch_size):
+        x, target = pair(batch)
+        y = net.apply(params, x)
+        examples = int(tree.leaves(target)[0].shape[0])
+        total += float(loss.apply(y, target)) * examples
+        n += examples
+        if named:
+            outputs.append((y, target))
+    if n == 0:
+        raise ValueError("evaluate takes at least one example")
+    found = {"loss": total / n}
+    if named:
+        y, target = tree.map(lambda *parts: namespace(parts[0]).concat(parts), *outputs)
+        found.update({name: weigh(metric(y, target)) for name, metric in named.items()})
+    return found
+
+
+def weigh(value: Any) -> Any:
+    """A number as a Python float; a metric may give an array too."""
+    return float(value) if np.ndim(value) == 0 else value
+
+
+def _parts(data: Any, size: int) -> Iterator[Any]:
+    """Slices of an array, or of the arrays in a tuple; or what an iterable gives."""
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ValueError(f"batch_size is a positive integer, not {size!r}")
+    if not isinstance(data, tuple) and not hasattr(data, "shape"):
+        return iter(data)
+    n = count(tree.leaves(data), "a batch")
+    views = tree.map(plain, data)
+    return (tree.map(lambda leaf: leaf[start : start + size], views) for start in range(0, max(n, 1), size))  # noqa: B023 (used at once)

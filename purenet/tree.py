@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from purenet.arrays import Array, describe, freeze, namespace
+from purenet.arrays import Array, astype, describe, freeze, namespace
 
 T = TypeVar("T")
 
@@ -123,7 +123,7 @@ def ravel(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
     xp = namespace(found[0], "ravel")
     like = [(leaf.shape, leaf.dtype) for leaf in found]
     dtype = xp.result_type(*found)
-    vector = xp.concat([xp.astype(xp.reshape(leaf, (-1,)), dtype) for leaf in found])
+    vector = xp.concat([astype(xp.reshape(leaf, (-1,)), dtype) for leaf in found])
     return vector, lambda vector: unflatten(structure, _cut(vector, like))
 
 
@@ -145,7 +145,7 @@ def cast(tree: T, dtype: Any) -> T:
 
     def convert(leaf: Any) -> Any:
         xp = namespace(leaf, "cast")
-        return freeze(xp.astype(leaf, dtype)) if xp.isdtype(leaf.dtype, "real floating") else leaf
+        return freeze(astype(leaf, dtype)) if xp.isdtype(leaf.dtype, "real floating") else leaf
 
     return map(convert, tree)
 
@@ -301,7 +301,7 @@ def _cut(vector: Any, like: list[tuple[Any, Any]]) -> list[Any]:
         raise ValueError(f"unravel takes a vector of shape ({sum(sizes)},), not {tuple(vector.shape)}")
     pieces, start = [], 0
     for (shape, dtype), n in zip(like, sizes, strict=True):
-        piece = xp.astype(xp.reshape(vector[start : start + n], shape), dtype, copy=True)
+        piece = astype(xp.reshape(vector[start : start + n], shape), dtype)
         pieces.append(freeze(piece))
         start += n
     return pieces

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Array, Shape, describe, floating, match, sum_leading
+from purenet.arrays import Array, Shape, astype, describe, floating, match, sum_leading
 from purenet.core import Layer, Pullback, called, preset
 from purenet.initializers import Initializer, constant, draw
 from purenet.random import Key
@@ -172,7 +172,7 @@ def relu() -> Layer[NoParams]:
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
         y = xp.maximum(x, 0)
-        return y, lambda dy: dy * xp.astype(y > 0, dy.dtype)
+        return y, lambda dy: dy * astype(y > 0, dy.dtype)
 
     return without_params("relu", rule)
 
@@ -185,7 +185,7 @@ def relu6() -> Layer[NoParams]:
     """
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        return xp.clip(x, 0, 6), lambda dy: dy * xp.astype((x > 0) & (x < 6), dy.dtype)
+        return xp.clip(x, 0, 6), lambda dy: dy * astype((x > 0) & (x < 6), dy.dtype)
 
     return without_params("relu6", rule)
 
@@ -339,7 +339,7 @@ def hard_tanh() -> Layer[NoParams]:
     """y = x cut to [−1, 1]; f' = 1 where −1 < x < 1, else 0."""
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        return xp.clip(x, -1, 1), lambda dy: dy * xp.astype((x > -1) & (x < 1), dy.dtype)
+        return xp.clip(x, -1, 1), lambda dy: dy * astype((x > -1) & (x < 1), dy.dtype)
 
     return without_params("hard_tanh", rule)
 
@@ -349,7 +349,7 @@ def hard_sigmoid() -> Layer[NoParams]:
     """y = x/6 + 1/2 cut to [0, 1]; f' = 1/6 where −3 < x < 3, else 0."""
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        return xp.clip(x + 3, 0, 6) / 6, lambda dy: dy * xp.astype((x > -3) & (x < 3), dy.dtype) / 6
+        return xp.clip(x + 3, 0, 6) / 6, lambda dy: dy * astype((x > -3) & (x < 3), dy.dtype) / 6
 
     return without_params("hard_sigmoid", rule)
 

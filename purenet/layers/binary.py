@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from purenet.arrays import Shape, describe, floating
+from purenet.arrays import Shape, astype, describe, floating
 from purenet.core import Layer, Pullback
 from purenet.initializers import Initializer, glorot_uniform
 from purenet.layers.dense import DenseParams, dense
@@ -74,4 +74,4 @@ def binary_dense(
 
 
 def _sign(xp: Any, x: Any) -> Any:
-    return xp.astype(x >= 0, x.dtype) * 2 - 1
+    return astype(x >= 0, x.dtype) * 2 - 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet import random
-from purenet.arrays import describe, floating, match
+from purenet.arrays import astype, describe, floating, match
 from purenet.core import Layer, Pullback, called, preset
 from purenet.random import Key
 
@@ -69,7 +69,7 @@ def dropout(rate: float = 0.5, channelwise: bool = False) -> Layer[NoParams]:
             if x.ndim < 2:
                 raise ValueError(f"{name} takes x of shape (batch, ..., channels), not {tuple(shape)}")
             shape = (shape[0], *(1 for _ in shape[1:-1]), shape[-1])
-        mask = xp.astype(xp.asarray(random.bernoulli(key, keep, shape)), x.dtype) * scale
+        mask = astype(xp.asarray(random.bernoulli(key, keep, shape)), x.dtype) * scale
         return x * mask, lambda dy: dy * mask
 
     name = called("dropout", rate=(rate, 0.5), channelwise=(channelwise, False))

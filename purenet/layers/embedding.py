@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Array, Shape, describe, dot, floating, is_open, match, namespace
+from purenet.arrays import Array, Shape, astype, describe, dot, floating, is_open, match, namespace
 from purenet.core import Layer, Pullback, called, preset
 from purenet.initializers import Initializer, draw, normal
 from purenet.layers.activations import NoParams, without_params
@@ -80,7 +80,7 @@ def embedding(count: int, features: int, weight_init: Initializer = _UNIT_NORMAL
 def _add_rows(ids: Any, rows: Any, count: int) -> Any:
     """Row i of the result is the sum of the rows whose id is i: Hᵀ · rows."""
     xp = namespace(rows)
-    return dot(xp.astype(xp.arange(count)[:, None] == ids[None, :], rows.dtype), rows)
+    return dot(astype(xp.arange(count)[:, None] == ids[None, :], rows.dtype), rows)
 
 
 def _add_rows_sorted(ids: Any, rows: Any, count: int) -> Any:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from purenet.arrays import Shape
+from purenet.arrays import Shape, astype
 from purenet.core import Layer, called, preset
 from purenet.layers.windows import (
     NoParams,
@@ -137,7 +137,7 @@ def global_max_pool() -> Layer[NoParams]:
         def pull(dy: Any) -> Any:
             cells = xp.reshape(xp.arange(flat.shape[1]), (1, -1, 1))
             first = cells == xp.expand_dims(xp.argmax(flat, axis=1), axis=1)
-            return xp.reshape(xp.expand_dims(dy, axis=1) * xp.astype(first, dy.dtype), x.shape)
+            return xp.reshape(xp.expand_dims(dy, axis=1) * astype(first, dy.dtype), x.shape)
 
         return xp.max(flat, axis=1), pull
 
@@ -188,7 +188,7 @@ def _max_axis(xp: Any, x: Any, axis: int, size: int, stride: int) -> tuple[Any, 
     def pull(dy: Any) -> Any:
         parts, left = [], dy
         for part in slices[:-1]:
-            parts.append(left * xp.astype(part == y, left.dtype))
+            parts.append(left * astype(part == y, left.dtype))
             left = left - parts[-1]  # what has gone to one slice cannot go to a later one
         return _gather(xp, [*parts, left], axis, stride, x.shape)
 

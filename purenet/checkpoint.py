@@ -1,0 +1,267 @@
+"""Keeping what was trained: a pytree in a file, whole or not at all, and never pickled.
+
+`save` writes params, an optimizer's state, keys, a whole run's state; `load` gives them back, and checks all that it
+reads. In the file each leaf has its path for a name, as `tree.items` writes it (`[0].weight`; a tree that is one leaf
+is called `leaf`), so other tools read it too: an `.npz` file opens with `np.load`, a `.safetensors` file in PyTorch and
+in Hugging Face's tools. Beside the leaves stands a description of their containers, in JSON.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from purenet import tree as trees
+from purenet.arrays import describe, freeze
+from purenet.files import DamagedError, Path, file_format, reading, replace
+from purenet.random import Key
+
+T = TypeVar("T")
+
+
+class Checkpoints(NamedTuple):
+    """The checkpoints of a training run: see `checkpoints`.
+
+    Fields:
+        save: `save(state) -> bool`, whether it was the turn of this step.
+        load: `load(like) -> state`, the newest whole one; None if there is none.
+        steps: `steps() -> [100, 200]`, of the checkpoints that are there.
+    """
+
+    save: Callable[[Any], bool]
+    load: Callable[[Any], Any]
+    steps: Callable[[], list[int]]
+
+
+def save(path: Path, tree: Any) -> None:
+    """Write a pytree to a file: `.npz`, or `.safetensors` with the extra of that name.
+
+    A leaf is an array, a `Key` (of a JAX key, keep `jax.random.key_data`), or a Python int, float or bool. The write is
+    atomic: all goes to a new file in the same folder, down to the disk, and then takes the old file's place at once.
+
+    Raises:
+        ValueError, TypeError: the name ends otherwise, or a leaf cannot be kept; the message names it.
+
+    >>> import tempfile, purenet as pn
+    >>> path = tempfile.mkdtemp() + "/params.npz"
+    >>> pn.save(path, {"weight": np.ones(2), "key": pn.key(0)})
+    >>> pn.load(path)
+    {'weight': array([1., 1.]), 'key': key(0)}
+    """
+    write = file_format(path)[1]
+    arrays, outline = to_dict(tree), {"tree": _outline(tree)}
+    replace(path, lambda file: write(file, arrays, outline))
+
+
+def load(path: Path, like: T | None = None) -> T | Any:
+    """The pytree of a file that `save` wrote; its arrays are read-only.
+
+    With `like`, a tree of the same structure such as `net.init(key)`, it is built like that one, and every leaf must
+    have the same shape and dtype. Without it, tuples, lists and dicts come back as they were, and NamedTuples as dicts
+    by field, because a file cannot hold a class. A file that another tool wrote gives a dict of arrays by name.
+
+    Nothing is allocated before the file is known to be long enough for it, and nothing in the file is ever executed.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged, or not like `like`: the message says where.
+    """
+    arrays, outline = file_format(path)[0](path)
+    if like is not None:
+        return _fill(arrays, like, os.fspath(path))
+    if outline is None:
+        return {name: freeze(array) for name, array in arrays.items()}
+    with reading(path):
+        return _build(outline["tree"], arrays)
+
+
+def to_dict(tree: Any) -> dict[str, np.ndarray]:
+    """The leaves of a tree as a plain dict of NumPy arrays by path; a key is two words of 64 bits, the lower first.
+
+    >>> to_dict((1.5, {"w": np.zeros(2)}))
+    {'[0]': array(1.5), "[1]['w']": array([0., 0.])}
+    """
+    named = [(name or "leaf", leaf) for name, leaf in trees.items(tree)]
+    arrays = {name: _encode(leaf, name) for name, leaf in named}
+    if len(arrays) < len(named):
+        raise ValueError("two leaves have the same path: two keys of a dict look alike")
+    return arrays
+
+
+def from_dict(arrays: Mapping[str, Any], like: T) -> T:
+    """The tree that is built like `like` and has these leaves by path, as `to_dict` names them; they are copied.
+
+    >>> from_dict({"[0]": np.array(2.5), "[1]": np.ones(2)}, like=(1.5, np.zeros(2)))
+    (2.5, array([1., 1.]))
+
+    Raises:
+        ValueError: a leaf is missing or is one too many, or has another shape or dtype than in `like`.
+    """
+    return _fill({name: np.array(array) for name, array in arrays.items()}, like, "from_dict")
+
+
+def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
+    """The checkpoints of a training run in a folder of its own: one every so many steps, of which the last `keep` stay.
+
+    run = pn.checkpoints("run", every=100)
+    state = run.load(pn.start(optimizer, params, key))           # None at first
+    for state in pn.train(net, loss, optimizer, params, batches, key=key, epochs=10, resume=state):
+        run.save(state)
+
+    Killed at any moment and started again, this ends with the same bits as if it had never stopped. `load` puts aside a
+    file that is damaged, with a warning, and takes the one before. `like` says how the state is built: a mismatch is an
+    error, not a damage.
+    """
+    for name, number in (("every", every), ("keep", keep)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise ValueError(f"checkpoints takes {name}, a positive integer, not {number!r}")
+    folder = os.fspath(folder)
+
+    def place(step: int) -> str:
+        return os.path.join(folder, f"step-{step:09}.npz")
+
+    def steps() -> list[int]:
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        numbers = [name[5:-4] for name in names if name.startswith("step-") and name.endswith(".npz")]
+        return sorted(int(number) for number in numbers if number.isdecimal())
+
+    def save_in_turn(state: Any) -> bool:
+        step = int(state.step)
+        if step % every:
+            return False
+        os.makedirs(folder, exist_ok=True)
+        there = steps()
+        if there and there[-1] > step:
+            raise ValueError(
+                f"{folder} has a checkpoint of step {there[-1]}, later than this one of step {step}: "
+                "resume from it with load, or use another folder"
+            )
+        save(place(step), state)
+        for old in sorted({*there, step})[:-keep]:
+            os.remove(place(old))
+        return True
+
+    def load_newest(like: Any) -> Any:
+        _sweep(folder)
+        damage = ""
+        for step in reversed(steps()):
+            try:
+                return load(place(step), like)
+            except DamagedError as error:
+                import warnings
+
+                damage = str(error)
+                warnings.warn(f"{damage}; it is put aside as {place(step)}.damaged", stacklevel=2)
+                os.replace(place(step), place(step) + ".damaged")
+        if damage:
+            raise ValueError(f"no checkpoint in {folder} is whole: {damage}")
+        return None
+
+    return Checkpoints(save_in_turn, load_newest, steps)
+
+
+def _sweep(folder: str) -> None:
+    """Remove what a killed process had begun to write."""
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        if name.startswith("step-") and name.endswith(".tmp"):
+            os.remove(os.path.join(folder, name))
+
+
+def _encode(leaf: Any, name: str) -> np.ndarray:
+    """A leaf as an array."""
+    if type(leaf) is Key:
+        return np.array([leaf.value & (2**64 - 1), leaf.value >> 64], np.uint64)
+    if type(leaf) is int and not -(2**63) <= leaf < 2**63:
+        raise ValueError(f"{name} is an integer of more than 64 bits")
+    if type(leaf) in (bool, int, float):
+        return np.asarray(leaf, {bool: np.bool_, int: np.int64, float: np.float64}[type(leaf)])
+    if getattr(getattr(leaf, "dtype", None), "kind", "") not in tuple("biufc"):
+        raise TypeError(
+            f"{name} is {describe(leaf)}: an array of numbers, a key, an int, a float or a bool can be kept"
+        )
+    return np.asarray(leaf)
+
+
+def _kind(leaf: Any) -> str:
+    return {Key: "key", bool: "bool", int: "int", float: "float"}.get(type(leaf), "array")
+
+
+def _decode(array: np.ndarray, kind: str) -> Any:
+    """The leaf that `_encode` made an array of."""
+    if kind == "array":
+        return freeze(array)
+    if kind == "key":
+        low, high = array.tolist()
+        return Key(low | high << 64)
+    return {"bool": bool, "int": int, "float": float}[kind](array[()])
+
+
+def _fill(arrays: Mapping[str, Any], like: T, who: str) -> T:
+    """The tree built like `like`, with its leaves from arrays by path."""
+    named, structure = [(name or "leaf", leaf) for name, leaf in trees.items(like)], trees.flatten(like)[1]
+    wanted = [name for name, _ in named]
+    for verb, names in (("lacks", [n for n in wanted if n not in arrays]), ("has", sorted({*arrays} - {*wanted}))):
+        if names:
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise ValueError(
+                f"{who} {verb} {names[0]}{others}, which {'like has' if verb == 'lacks' else 'like lacks'}"
+            )
+
+    def restore(name: str, leaf: Any) -> Any:
+        array, kind = arrays[name], _kind(leaf)
+        model = leaf if kind == "array" and hasattr(leaf, "dtype") else _encode(leaf, name)
+        if tuple(array.shape) != tuple(model.shape) or array.dtype != np.dtype(model.dtype).newbyteorder("="):
+            raise ValueError(f"{who}: {name} is {describe(array)}, but in like {describe(model)}")
+        if isinstance(leaf, np.generic):
+            return array[()]
+        if kind == "array" and not isinstance(leaf, np.ndarray) and hasattr(leaf, "__array_namespace__"):
+            return leaf.__array_namespace__().asarray(array)
+        return _decode(array, kind)
+
+    return trees.unflatten(structure, [restore(*pair) for pair in named])  # type: ignore[no-any-return]
+
+
+def _outline(node: Any) -> Any:
+    """The containers of a tree in JSON: a leaf is its kind, a container {"tuple": [...]}, None is null."""
+    if not trees.is_node(node):
+        return _kind(node)
+    if node is None:
+        return None
+    if isinstance(node, dict):
+        for key in node:
+            if type(key) not in (str, int):
+                raise TypeError(f"a dict with {describe(key)} for a key cannot be kept: use strings or integers")
+        return {"dict": [[key, _outline(child)] for key, child in node.items()]}
+    if hasattr(node, "_fields"):
+        fields = [[f, _outline(child)] for f, child in zip(node._fields, node, strict=True)]
+        return {"fields": fields, "name": type(node).__name__}
+    return {type(node).__name__: [_outline(child) for child in node]}
+
+
+def _build(outline: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """The tree of a description."""
+    rest = dict(arrays)
+
+    def grow(node: Any, path: str) -> Any:
+        match node:
+            case None:
+                return None
+            case str():
+                return _decode(rest.pop(path or "leaf"), node)
+            case {"tuple": list(children)}:
+                return tuple(grow(child, f"{path}[{i}]") for i, child in enumerate(children))
+            case {"list": list(children)}:
+                return [grow(child, f"{path}[{i}]") for i, child in enumerate(children)]
+            case {"dict": list(pairs)}:
+                return {key: grow(child, f"{path}[{key!r}]") for key, child in pairs}
+            case {"fields": list(pairs)}:
+                return {field: grow(child, f"{path}.{field}") for field, child in pairs}
+        raise ValueError("its description of the containers makes no sense")
+
+    built = grow(outline, "")
+    if rest:
+        raise ValueError(f"{min(rest)} is not in its description of the containers")
+    return built

@@ -1,0 +1,189 @@
+"""Arrays of examples: in batches, in two parts, and made ready for a net. The first axis counts the examples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from purenet import random
+from purenet.arrays import describe, floating, freeze, namespace
+from purenet.random import Key
+
+
+def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -> Iterator[tuple[Any, ...]]:
+    """Tuples with `size` examples of each array, in an order drawn by key; with key=None, in the order they have.
+
+    In the order they have, batches are views; shuffled ones are copies, made one at a time (on MNIST a third faster
+    than shuffling all of it first). An `np.memmap` is never read whole. The last batch is smaller if the number of
+    examples is no multiple of size, or is dropped.
+
+    >>> x = np.arange(5)
+    >>> [batch.tolist() for (batch,) in batches(None, x, size=2)]
+    [[0, 1], [2, 3], [4]]
+    >>> [(batch.tolist(), same.tolist()) for batch, same in batches(random.key(0), x, x, size=3, drop_last=True)]
+    [([0, 2, 1], [0, 2, 1])]
+    """
+    n = count(arrays, "batches")
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+        raise ValueError(f"batches takes a size, a positive integer, not {size!r}")
+    arrays = tuple(plain(array) for array in arrays)
+    end = n - n % size if drop_last else n
+
+    def cut() -> Iterator[tuple[Any, ...]]:
+        order = None if key is None else random.permutation(key, n)
+        for start in range(0, end, size):
+            stop = min(start + size, end)
+            if order is None:
+                yield tuple(array[start:stop] for array in arrays)
+            else:
+                yield tuple(rows(array, order[start:stop]) for array in arrays)
+
+    return cut()
+
+
+def split(
+    key: Key | None, *arrays: Any, test: float = 0.2, stratify: Any = None
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Each array in two parts, `(train, test)`, both tuples of arrays; examples are drawn by key.
+
+    `test` is a share of the examples, or a number of them. With key=None the last ones are for testing. With labels
+    to `stratify` by, each class has the same share in both parts, as nearly as whole examples allow.
+
+    >>> (x, t), (x_test, t_test) = split(random.key(0), np.arange(10), np.arange(10) % 2, test=0.4)
+    >>> len(x), len(x_test)
+    (6, 4)
+    >>> _, (t_test,) = split(random.key(0), np.arange(10) % 2, test=0.4, stratify=np.arange(10) % 2)
+    >>> sorted(t_test.tolist())
+    [0, 0, 1, 1]
+    """
+    n = count(arrays, "split")
+    share = isinstance(test, float)
+    size = round(test * n) if share else test
+    if isinstance(test, bool) or not isinstance(size, int | np.integer) or not 0 < size < n:
+        raise ValueError(
+            f"split takes test, a share between 0 and 1 or a number below {n}, not {test!r}: both parts need examples"
+        )
+    order = np.arange(n) if key is None else random.permutation(key, n)
+    if stratify is None:
+        chosen = np.arange(n) >= n - size
+    else:
+        labels = np.asarray(stratify)
+        if labels.shape != (n,):
+            raise ValueError(f"split takes labels of shape ({n},) to stratify by, not {describe(labels)}")
+        chosen = _stratified(labels[order], int(size))
+    # both parts come in the drawn order
+    parts = order[~chosen], order[chosen]
+    train, held_out = (tuple(rows(plain(array), part) for array in arrays) for part in parts)
+    return train, held_out
+
+
+def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
+    """Labels as rows with a 1 in the place of the class: (...) integers become (..., classes).
+
+    >>> one_hot(np.array([2, 0]), 3)
+    array([[0., 0., 1.],
+           [1., 0., 0.]], dtype=float32)
+    """
+    xp = namespace(labels, "one_hot")
+    if not xp.isdtype(labels.dtype, "integral"):
+        raise TypeError(f"one_hot takes integer labels, not {describe(labels)}: write labels.astype(int)")
+    if isinstance(labels, np.ndarray) and labels.size and not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(
+            f"one_hot takes labels from 0 to {classes - 1}, but they go from {labels.min()} to {labels.max()}"
+        )
+    return xp.astype(labels[..., None] == xp.arange(classes), dtype)
+
+
+class Moments(NamedTuple):
+    """What `standardize.fit` found: mean and standard deviation of each feature."""
+
+    mean: Any
+    std: Any
+
+
+class Standardize(NamedTuple):
+    """Mean 0 and standard deviation 1 for each feature: fit on what is trained on, apply to all.
+
+    Fields:
+        fit: `fit(x) -> Moments(mean, std)` over all axes but the last. An `np.memmap` is not read whole.
+        apply: `apply(moments, x) -> (x − mean) / std`; a feature that never changes becomes 0.
+    """
+
+    fit: Any
+    apply: Any
+
+
+def _fit(x: Any) -> Moments:
+    """Mean and standard deviation of each feature, in float64, block by block.
+
+    T. Chan, G. Golub, R. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
+    """
+    floating(x, "standardize.fit")
+    n = 0
+    mean = square = np.zeros(x.shape[-1:], np.float64)
+    block = max(1, 2**17 // max(1, math.prod(x.shape[1:])))  # about 1 MB at a time, which stays in cache
+    for start in range(0, x.shape[0], block):
+        part = np.asarray(x[start : start + block], np.float64).reshape(-1, x.shape[-1])
+        part_mean = part.mean(axis=0)
+        part_square = ((part - part_mean) ** 2).sum(axis=0)
+        both = n + len(part)
+        step = part_mean - mean
+        mean = mean + step * (len(part) / both)
+        square = square + part_square + step**2 * (n * len(part) / both)
+        n = both
+    if n == 0:
+        raise ValueError("standardize.fit takes at least one example")
+    std = np.sqrt(square / n)
+    xp, dtype = namespace(x), x.dtype
+    # what is constant up to rounding is constant
+    std = np.where(std > 1e-7 * np.abs(mean), std, 1.0)
+    return Moments(freeze(xp.asarray(mean, dtype=dtype)), freeze(xp.asarray(std, dtype=dtype)))
+
+
+def _apply(moments: Moments, x: Any) -> Any:
+    floating(x, "standardize.apply")
+    y = plain(x) - moments.mean
+    y /= moments.std
+    return y
+
+
+standardize = Standardize(_fit, _apply)
+
+
+def count(arrays: Any, who: str) -> int:
+    """How many examples the arrays have, all of them the same number."""
+    if not arrays:
+        raise ValueError(f"{who} takes at least one array")
+    for array in arrays:
+        if not hasattr(array, "shape") or len(array.shape) < 1:
+            raise TypeError(f"{who} takes arrays with examples along the first axis, not {describe(array)}")
+    lengths = [int(array.shape[0]) for array in arrays]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"{who} takes arrays of one length, not of {', '.join(map(str, lengths))}")
+    return lengths[0]
+
+
+def plain(array: Any) -> Any:
+    """A memory-mapped array as a plain view of the same memory, which is not read by that."""
+    return np.asarray(array) if isinstance(array, np.memmap) else array
+
+
+def rows(array: Any, index: Any) -> Any:
+    """The examples with these numbers, as a copy. `take` needs less time than `[]` for the same on NumPy."""
+    return array.take(index, axis=0) if type(array) is np.ndarray else array[index]
+
+
+def _stratified(labels: Any, size: int) -> Any:
+    """Which examples are for testing: the last ones of each class, with its share of size by largest remainder."""
+    _, which, members = np.unique(labels, return_inverse=True, return_counts=True)
+    quota = members * (size / len(labels))
+    take = np.floor(quota).astype(int)
+    take[np.argsort(take - quota, kind="stable")[: size - take.sum()]] += 1
+    chosen = np.zeros(len(labels), bool)
+    for number, of_class in enumerate(take):
+        places = np.flatnonzero(which == number)
+        chosen[places[len(places) - of_class :]] = True
+    return chosen

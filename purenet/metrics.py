@@ -1,0 +1,200 @@
+"""How good outputs are, in numbers that people read: functions of (y, target), for `evaluate`, `fit` or by themselves.
+
+For classes, y is (n, classes) scores of any kind (logits, probabilities), of which the largest counts, or (n,) labels
+that were chosen; target is (n,) integer labels, or (n, classes) one-hot. Names are those of the field; the losses `mse`
+and `mae` are differentiated, `mean_squared_error` and `mean_absolute_error` here are only read.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+
+from purenet.arrays import describe
+
+Average = Literal["macro", "micro", "weighted", "binary"] | None
+
+
+def accuracy(y: Any, target: Any) -> float:
+    """The share of the examples whose class is right.
+
+    >>> accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
+    0.5
+    """
+    predicted, labels = _labels(y, target, "accuracy")
+    return float(np.mean(predicted == labels))
+
+
+def top_k_accuracy(y: Any, target: Any, k: int = 5) -> float:
+    """The share of the examples whose class is among the k with the highest scores; of equal scores the later class
+    comes first, as in scikit-learn.
+
+    >>> top_k_accuracy(np.array([[0.1, 0.5, 0.4], [0.8, 0.2, 0.0]]), np.array([2, 2]), k=2)
+    0.5
+    """
+    y = np.asarray(y)
+    if y.ndim != 2 or not 1 <= k <= y.shape[1]:
+        raise ValueError(
+            f"top_k_accuracy takes scores (n, classes) and k from 1 to classes, not {describe(y)} and {k!r}"
+        )
+    _, labels = _labels(y, target, "top_k_accuracy")
+    first = np.argsort(y, axis=1, kind="stable")[:, ::-1][:, :k]
+    return float(np.mean((first == labels[:, None]).any(axis=1)))
+
+
+def confusion_matrix(y: Any, target: Any, classes: int | None = None) -> Any:
+    """Counts (classes, classes): how many examples of the class of the row were taken for the class of the column.
+
+    >>> confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]))
+    array([[1, 1],
+           [0, 1]])
+    """
+    predicted, labels = _labels(y, target, "confusion_matrix")
+    found = int(max(predicted.max(), labels.max())) + 1
+    known = np.shape(y)[1] if np.ndim(y) == 2 else np.shape(target)[1] if np.ndim(target) == 2 else found
+    count = max(known, found) if classes is None else classes
+    low = int(min(predicted.min(), labels.min()))
+    if low < 0 or found > count:
+        raise ValueError(
+            f"confusion_matrix takes labels from 0 to {count - 1}, but found {low if low < 0 else found - 1}"
+        )
+    return np.bincount(labels * count + predicted, minlength=count**2).reshape(count, count)
+
+
+def precision(y: Any, target: Any, average: Average = "macro") -> Any:
+    """Of the examples that were taken for a class, the share that are of it; 0 for a class that none was taken for.
+
+    `average` is "macro", the mean over the classes that occur; "weighted", by their examples; "micro", over all
+    decisions; "binary", of class 1; or None, for an array of each class.
+
+    >>> precision(np.array([0, 1, 1]), np.array([0, 1, 0]), average=None)
+    array([1. , 0.5])
+    """
+    matrix = confusion_matrix(y, target)
+    return _averaged(np.diag(matrix), matrix.sum(axis=0), matrix, average, "precision")
+
+
+def recall(y: Any, target: Any, average: Average = "macro") -> Any:
+    """Of the examples of a class, the share that were found; `average` as in `precision`.
+
+    >>> recall(np.array([0, 1, 1]), np.array([0, 1, 0]), average=None)
+    array([0.5, 1. ])
+    """
+    matrix = confusion_matrix(y, target)
+    return _averaged(np.diag(matrix), matrix.sum(axis=1), matrix, average, "recall")
+
+
+def f1(y: Any, target: Any, average: Average = "macro") -> Any:
+    """The harmonic mean of precision and recall, 2PR / (P + R) for each class; `average` as in `precision`.
+
+    C. van Rijsbergen, "Information Retrieval", 1979.
+
+    >>> f1(np.array([0, 1, 1]), np.array([0, 1, 0]), average="binary")
+    0.6666666666666666
+    """
+    matrix = confusion_matrix(y, target)
+    return _averaged(2 * np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1), matrix, average, "f1")
+
+
+def mean_squared_error(y: Any, target: Any) -> float:
+    """The mean of (Y − T)² over every element, in float64.
+
+    >>> mean_squared_error(np.array([1.0, 3.0]), np.array([0.0, 1.0]))
+    2.5
+    """
+    y, target = _numbers(y, target, "mean_squared_error")
+    return float(np.mean((y - target) ** 2))
+
+
+def mean_absolute_error(y: Any, target: Any) -> float:
+    """The mean of |Y − T| over every element, in float64.
+
+    >>> mean_absolute_error(np.array([1.0, 3.0]), np.array([0.0, 1.0]))
+    1.5
+    """
+    y, target = _numbers(y, target, "mean_absolute_error")
+    return float(np.mean(np.abs(y - target)))
+
+
+def r2(y: Any, target: Any) -> float:
+    """The share of the target's variance that is explained: 1 − Σ (Y − T)² / Σ (T − mean T)², the mean over outputs.
+
+    1 is perfect, 0 is as good as the mean. Of an output whose target never changes it is 1 if right, else 0.
+
+    >>> r2(np.array([1.0, 2.0, 2.0]), np.array([1.0, 2.0, 3.0]))
+    0.5
+    """
+    y, target = _numbers(y, target, "r2")
+    if len(y) < 2:
+        raise ValueError("r2 takes at least two examples")
+    y, target = y.reshape(len(y), -1), target.reshape(len(y), -1)
+    error, spread = ((y - target) ** 2).sum(axis=0), ((target - target.mean(axis=0)) ** 2).sum(axis=0)
+    shares = np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), np.where(error > 0, 0.0, 1.0))
+    return float(shares.mean())
+
+
+def perplexity(y: Any, target: Any) -> float:
+    """exp of the mean cross-entropy of logits (..., classes) and integer labels (...): among how many equally likely
+    classes the choice would be as hard.
+
+    >>> round(perplexity(np.zeros((3, 4)), np.array([0, 1, 2])), 12)
+    4.0
+    """
+    logits, labels = np.asarray(y, np.float64), np.asarray(target)
+    if logits.ndim < 2 or labels.shape != logits.shape[:-1] or labels.dtype.kind not in "iu" or not labels.size:
+        given = f"{describe(logits)} and {describe(labels)}"
+        raise ValueError(f"perplexity takes logits (..., classes) and integer labels (...), not {given}")
+    if labels.min() < 0 or labels.max() >= logits.shape[-1]:
+        raise ValueError(f"perplexity takes labels from 0 to {logits.shape[-1] - 1}")
+    top = logits.max(axis=-1)
+    log_sum = np.log(np.exp(logits - top[..., None]).sum(axis=-1)) + top
+    chosen = np.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+    mean = float(np.mean(log_sum - chosen))
+    return math.exp(mean) if mean < 709 else math.inf
+
+
+def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
+    """The classes that were chosen and those that are right, both (n,)."""
+    found = []
+    for name, given in (("y", np.asarray(y)), ("target", np.asarray(target))):
+        labels = given.argmax(axis=1) if given.ndim == 2 and given.shape[1] > 1 else given
+        if labels.ndim != 1 or labels.dtype.kind not in "iub":
+            scores = "(n, classes) scores" if name == "y" else "(n, classes) one-hot"
+            raise ValueError(f"{who} takes {name} as {scores}, or (n,) integer labels, not {describe(given)}")
+        found.append(labels.astype(np.int64))
+    if len(found[0]) != len(found[1]) or not len(found[0]):
+        raise ValueError(
+            f"{who} takes as many outputs as targets, at least one, not {len(found[0])} and {len(found[1])}"
+        )
+    return found[0], found[1]
+
+
+def _numbers(y: Any, target: Any, who: str) -> tuple[Any, Any]:
+    y, target = np.asarray(y, np.float64), np.asarray(target, np.float64)
+    if y.shape != target.shape or not y.size:
+        raise ValueError(
+            f"{who} compares each element of y with one of target, but they are {y.shape} and {target.shape}"
+        )
+    return y, target
+
+
+def _averaged(part: Any, whole: Any, matrix: Any, average: Average, who: str) -> Any:
+    """part / whole for each class, 0 where whole is 0, and their average."""
+    if average == "micro":
+        return float(part.sum() / max(whole.sum(), 1))
+    shares = part / np.maximum(whole, 1)
+    support = matrix.sum(axis=1)
+    match average:
+        case None:
+            return shares
+        case "macro":
+            return float(shares[(support > 0) | (matrix.sum(axis=0) > 0)].mean())
+        case "weighted":
+            return float(np.average(shares, weights=support))
+        case "binary":
+            if len(matrix) > 2:
+                raise ValueError(f"{who} with average='binary' takes two classes, not {len(matrix)}")
+            return float(shares[1]) if len(shares) > 1 else 0.0
+    raise ValueError(f"{who} takes average 'macro', 'micro', 'weighted', 'binary' or None, not {average!r}")

@@ -1,0 +1,64 @@
+"""How far a long work has come: by tqdm if it is installed, else one line; nothing where nobody looks."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+
+class Progress:
+    """A progress line on the standard error, shown only on a terminal, unless `shown` says otherwise.
+
+    with Progress(total, "step") as progress:
+        progress.advance(1, "loss 0.5")
+    """
+
+    def __init__(self, total: int | None, unit: str, shown: bool | None = None, done: int = 0) -> None:
+        self.total, self.unit, self.done = total, unit, done
+        self.shown = sys.stderr.isatty() if shown is None else shown
+        self.began, self.first, self.drawn, self.width, self.text = time.perf_counter(), done, 0.0, 0, ""
+        self.bar: Any = None
+        if self.shown:
+            try:
+                import tqdm
+            except ModuleNotFoundError:
+                return
+            self.bar = tqdm.tqdm(total=total, initial=done, unit=unit, unit_scale=unit == "B", file=sys.stderr)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        elif self.shown:
+            self._draw()
+            sys.stderr.write("\n")
+
+    def advance(self, n: int, text: str = "") -> None:
+        """So much more is done."""
+        self.done += n
+        self.text = text or self.text
+        if not self.shown:
+            return
+        if self.bar is not None:
+            self.bar.set_postfix_str(self.text, refresh=False)
+            self.bar.update(n)
+        elif time.perf_counter() - self.drawn > 0.1:
+            self._draw()
+
+    def _draw(self) -> None:
+        self.drawn = time.perf_counter()
+        rate = (self.done - self.first) / max(self.drawn - self.began, 1e-9)
+        line = f"{self.done:,}"
+        if self.total:
+            line = f"{self.done / self.total:4.0%} {line}/{self.total:,}"
+        line += f" {self.unit}  {rate:,.0f} {self.unit}/s"
+        if self.total and rate:
+            left = round(max(0, self.total - self.done) / rate)
+            line += f"  {left // 60}:{left % 60:02} left"
+        line += f"  {self.text}"
+        sys.stderr.write("\r" + line.ljust(self.width))
+        sys.stderr.flush()
+        self.width = len(line)

@@ -1,0 +1,411 @@
+"""What is saved comes back bit for bit, and nothing else comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import purenet as pn
+
+
+class Pair(NamedTuple):
+    left: object
+    right: object
+
+
+def everything():
+    return {
+        "pair": Pair(np.arange(6, dtype=np.float32).reshape(2, 3), None),
+        "list": [1, 2.5, True, ()],
+        "keys": (pn.key(2**127 + 5), pn.key(0)),
+        "buffer": pn.Buffer(np.array([1.0, -0.0, np.inf, np.nan])),
+        3: {"0-d": np.array(7, np.int8), "empty": np.zeros((0, 4), np.float16), "flags": np.array([True, False])},
+        "ordered": OrderedDict(z=np.uint64(2**64 - 1), y=np.complex64(1j)),
+        "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "big endian": np.arange(3, dtype=">i4"),
+        "strided": np.arange(10.0)[::3],
+        "a/b é": -(2**63),
+    }
+
+
+SORTABLE = {str(key): value for key, value in everything().items()}
+SUFFIXES = [".npz", *([".safetensors"] if __import__("importlib.util").util.find_spec("safetensors") else [])]
+
+
+def same(a, b):
+    """Equal structure, and equal leaves down to the bits and the types."""
+    assert pn.tree.parting(a, b, "tree") is None
+    for (path, p), q in zip(pn.tree.items(a), pn.tree.leaves(b), strict=True):
+        assert type(p) is type(q), path
+        if isinstance(p, np.ndarray | np.generic):
+            native = p.astype(p.dtype.newbyteorder("="))
+            assert (native.dtype, native.shape, native.tobytes()) == (q.dtype, q.shape, q.tobytes()), path
+        else:
+            assert repr(p) == repr(q), path
+    return True
+
+
+def small():
+    return Pair({"w": np.array([[1.5, 2.5]], np.float32)}, (pn.key(9), 4))
+
+
+def test_everything_comes_back(tmp_path):
+    pn.save(tmp_path / "a.npz", SORTABLE)
+    assert same(SORTABLE, pn.load(tmp_path / "a.npz", like=SORTABLE))
+
+
+def test_loaded_arrays_are_read_only(tmp_path):
+    pn.save(tmp_path / "a.npz", SORTABLE)
+    for like in (None, SORTABLE):
+        arrays = [leaf for leaf in pn.tree.leaves(pn.load(tmp_path / "a.npz", like)) if isinstance(leaf, np.ndarray)]
+        assert len(arrays) >= 8
+        assert not any(leaf.flags.writeable for leaf in arrays)
+
+
+def test_without_like_only_the_classes_are_lost(tmp_path):
+    tree = {"pair": Pair(1, None), "list": [(), True, {}], "key": (pn.key(3), {5: 2.0}), "none": None}
+    pn.save(tmp_path / "a.npz", tree)
+    assert pn.load(tmp_path / "a.npz") == {**tree, "pair": {"left": 1, "right": None}}
+
+
+@pytest.mark.parametrize("leaf", [3, True, 2.5, pn.key(1), np.ones(2), np.zeros(())], ids=repr)
+def test_a_tree_of_one_leaf(leaf, tmp_path):
+    pn.save(tmp_path / "a.npz", leaf)
+    assert same(leaf, pn.load(tmp_path / "a.npz"))
+    assert same(leaf, pn.load(tmp_path / "a.npz", like=leaf))
+
+
+@pytest.mark.parametrize("tree", [None, (), {}, [None, ()]], ids=repr)
+def test_a_tree_without_leaves(tree, tmp_path):
+    pn.save(tmp_path / "a.npz", tree)
+    assert pn.load(tmp_path / "a.npz") == tree
+    assert pn.load(tmp_path / "a.npz", like=tree) == tree
+
+
+def test_memory_layout_is_kept(tmp_path):
+    pn.save(tmp_path / "a.npz", SORTABLE)
+    assert pn.load(tmp_path / "a.npz")["columns"].flags.f_contiguous
+
+
+def test_numpy_reads_the_file(tmp_path):
+    params = pn.dense(2, 3).init(pn.key(0))
+    pn.save(tmp_path / "a.npz", params)
+    with np.load(tmp_path / "a.npz") as file:
+        assert np.array_equal(file[".weight"], params.weight)
+
+
+def test_a_file_of_numpy_is_read(tmp_path):
+    np.savez(tmp_path / "a.npz", w=np.ones(2), b=np.zeros(1))
+    assert {name: leaf.tolist() for name, leaf in pn.load(tmp_path / "a.npz").items()} == {"w": [1, 1], "b": [0]}
+
+
+def test_equal_trees_give_equal_files(tmp_path):
+    pn.save(tmp_path / "a.npz", SORTABLE)
+    pn.save(tmp_path / "b.npz", SORTABLE)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_plain_dicts_by_path():
+    params = pn.serial(pn.dense(2, 3), pn.tanh).init(pn.key(0))
+    arrays = pn.to_dict(params)
+    assert list(arrays) == ["[0].weight", "[0].bias"]
+    mine = {name: array.copy() for name, array in arrays.items()}
+    back = pn.from_dict(mine, like=params)
+    mine["[0].weight"][:] = 0
+    assert same(params, back)
+    assert not back[0].weight.flags.writeable
+
+
+# --- what does not fit
+
+
+@pytest.mark.parametrize(
+    ("like", "message"),
+    [
+        (Pair({"w": np.ones((1, 2), np.float32), "b": 1}, (pn.key(0), 0)), r"lacks \.left\['b'\], which like has"),
+        (Pair({}, (pn.key(0), 0)), r"has \.left\['w'\], which like lacks"),
+        (Pair({"w": np.ones((2, 2), np.float32)}, (pn.key(0), 0)), r"\(1, 2\), but in like .*\(2, 2\)"),
+        (Pair({"w": np.ones((1, 2))}, (pn.key(0), 0)), "float32 .*but in like a float64"),
+        (Pair({"w": np.ones((1, 2), np.float32)}, (0, 0)), r"\.right\[0\] is an uint64"),
+        (Pair({"w": np.ones((1, 2), np.float32)}, (pn.key(0), 0.5)), r"\.right\[1\] is an int64 .*float64"),
+    ],
+)
+def test_a_tree_that_is_not_like(like, message, tmp_path):
+    pn.save(tmp_path / "a.npz", small())
+    with pytest.raises(ValueError, match=message):
+        pn.load(tmp_path / "a.npz", like=like)
+
+
+@pytest.mark.parametrize(
+    ("tree", "error", "message"),
+    [
+        (["text"], TypeError, r"\[0\] is a str"),
+        ([np.array(["text"])], TypeError, r"\[0\] is a <U4 array"),
+        ([np.array([None])], TypeError, r"\[0\] is an object array"),
+        ([2**63], ValueError, "more than 64 bits"),
+        ({2.5: 1}, TypeError, "use strings or integers"),
+        ({"x/../../y": 1}, ValueError, "leads to another place"),
+        ({"C\\x": 1}, ValueError, "leads to another place"),
+    ],
+)
+def test_what_cannot_be_kept_leaves_the_old_file(tree, error, message, tmp_path):
+    pn.save(tmp_path / "a.npz", small())
+    with pytest.raises(error, match=message):
+        pn.save(tmp_path / "a.npz", tree)
+    assert same(small(), pn.load(tmp_path / "a.npz", small()))
+    assert os.listdir(tmp_path) == ["a.npz"]
+
+
+def test_other_suffixes(tmp_path):
+    for action in (lambda: pn.save(tmp_path / "a.pkl", small()), lambda: pn.load(tmp_path / "a.pkl")):
+        with pytest.raises(ValueError, match=r"should end in \.npz or \.safetensors"):
+            action()
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        pn.load(tmp_path / "a.npz")
+
+
+# --- files that were damaged or made to harm
+
+
+def loads_or_says_why(path, tree):
+    """Whether the file still gives the same tree; if not, the error must name the file."""
+    with contextlib.suppress(ValueError):
+        return same(tree, pn.load(path, like=tree))
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        pn.load(path, like=tree)
+    return False
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_truncation_is_found(suffix, tmp_path):
+    path = tmp_path / f"a{suffix}"
+    pn.save(path, small())
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        assert not loads_or_says_why(path, small()), length
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("mask", [0x01, 0xFF])
+def test_every_changed_byte_is_found_or_harmless(suffix, mask, tmp_path):
+    path = tmp_path / f"a{suffix}"
+    pn.save(path, small())
+    whole = path.read_bytes()
+    found = 0
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= mask
+        path.write_bytes(changed)
+        found += not loads_or_says_why(path, small())
+    assert found > len(whole) / 2  # the others are dates, versions and rights, which nobody reads
+
+
+def npy(header: dict | str, data: bytes = b"") -> bytes:
+    text = (header if isinstance(header, str) else repr(header)).encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+
+
+def write(path, members, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+
+
+HUGE = {"descr": "<f4", "fortran_order": False, "shape": (2**60,)}
+FINE = npy({"descr": "<f4", "fortran_order": False, "shape": (1,)}, b"\0\0\0\0")
+HARMFUL = {
+    "claims 2^60 entries": ([("w.npy", npy(HUGE))], "w claims 4611686018427387904 bytes, but has 0"),
+    "claims a product that overflows": ([("w.npy", npy({**HUGE, "shape": (2**32, 2**32)}))], "w claims .* bytes"),
+    "negative size": ([("w.npy", npy({**HUGE, "shape": (-1,)}))], "no array of numbers"),
+    "pickled objects": ([("w.npy", npy({**HUGE, "descr": "|O", "shape": (1,)}, b"cos\nsystem\n."))], "no array of"),
+    "structured dtype": ([("w.npy", npy({**HUGE, "descr": [("a", "<f4")], "shape": (1,)}))], "no array of numbers"),
+    "code for a header": ([("w.npy", npy("__import__('os').abort()"))], "malformed node"),
+    "no header": ([("w.npy", b"\0" * 100)], "magic string"),
+    "surplus bytes": ([("w.npy", FINE + b"\0")], "w claims 4 bytes, but has 5"),
+    "path upwards": ([("../../w.npy", FINE)], "leads to another place"),
+    "absolute path": ([("/etc/w.npy", FINE)], "leads to another place"),
+    "path of Windows": ([("C:\\w.npy", FINE)], "leads to another place"),
+    "another file": ([("w.pkl", FINE)], r"w\.pkl has no place in it"),
+    "no JSON": ([("purenet.json", b"{"), ("w.npy", FINE)], "Expecting property name"),
+    "senseless description": ([("purenet.json", b'{"tree": {"set": []}}'), ("leaf.npy", FINE)], "makes no sense"),
+    "unknown kind of leaf": ([("purenet.json", b'{"tree": "code"}'), ("leaf.npy", FINE)], "code"),
+    "description of a missing leaf": (
+        [("purenet.json", b'{"tree": {"tuple": ["array", "array"]}}'), ("[0].npy", FINE)], r"\[1\]"),
+    "leaf that is not described": (
+        [("purenet.json",  b'{"tree": null}'), ("leaf.npy", FINE)], "leaf is not in its description"),
+    "very deep description": ([("purenet.json", b"[" * 100_000 + b"]" * 100_000)], "recursion|too deep"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HARMFUL)
+def test_harmful_files(case, tmp_path):
+    members, message = HARMFUL[case]
+    write(tmp_path / "a.npz", members)
+    with pytest.raises(ValueError, match=rf"a\.npz is damaged: (.|\n)*({message})"):
+        pn.load(tmp_path / "a.npz")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_twice(tmp_path):
+    write(tmp_path / "a.npz", [("w.npy", FINE), ("w.npy", FINE)])
+    with pytest.raises(ValueError, match="has it twice"):
+        pn.load(tmp_path / "a.npz")
+
+
+def bomb(path):
+    """256 MB of zeros in a quarter of a MB."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("w.npy", "w") as member:
+        member.write(npy({**HUGE, "shape": (2**26,)}))
+        for _ in range(2**8):
+            member.write(bytes(2**20))
+
+
+def test_a_zip_bomb_is_not_unpacked(tmp_path):
+    bomb(tmp_path / "a.npz")
+    assert (tmp_path / "a.npz").stat().st_size < 2**20
+    with pytest.raises(ValueError, match="claims more bytes than"):
+        pn.load(tmp_path / "a.npz")
+
+
+def test_compressed_arrays_are_refused_by_name(tmp_path):
+    write(tmp_path / "a.npz", [("w.npy", npy({**HUGE, "shape": (250,)}, os.urandom(1000)))], zipfile.ZIP_DEFLATED)
+    with pytest.raises(ValueError, match=r"w\.npy is compressed, which only np\.load reads"):
+        pn.load(tmp_path / "a.npz")
+
+
+def liar(path):
+    """The sizes in the zip's own directory are too large, not only those in an array's header."""
+    write(path, [("w.npy", npy({**HUGE, "shape": (2**28,)}, bytes(64)))])
+    content = bytearray(path.read_bytes())
+    directory = content.index(b"PK\x01\x02")
+    for field in (20, 24):
+        content[directory + field : directory + field + 4] = (2**30 + 2**29).to_bytes(4, "little")
+    path.write_bytes(content)
+
+
+def test_a_directory_that_claims_too_much(tmp_path):
+    liar(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="claims more bytes than"):
+        pn.load(tmp_path / "a.npz")
+
+
+def test_harmful_files_take_no_memory(tmp_path):
+    """All of them once more, in a process that may have 64 MB for its data: a MemoryError would not be a ValueError."""
+    for i, (members, _) in enumerate(HARMFUL.values()):
+        write(tmp_path / f"{i}.npz", members)
+    bomb(tmp_path / "bomb.npz")
+    liar(tmp_path / "liar.npz")
+    code = (
+        "import resource, pathlib, sys, numpy as np, purenet as pn\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (2**26, 2**26))\n"
+        "for path in sorted(pathlib.Path(sys.argv[1]).glob('*.npz')):\n"
+        "    try: pn.load(path)\n"
+        "    except ValueError: print('refused')\n"
+        "try: np.ones(2**25)\n"
+        "except MemoryError: print('limited')"
+    )
+    assert python(code, tmp_path).split() == ["refused"] * (len(HARMFUL) + 2) + ["limited"]
+
+
+def python(code, *arguments):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, env=environment).stdout
+
+
+# --- writing
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path):
+    pn.save(tmp_path / "a.npz", small())
+    code = (
+        "import resource, signal, sys, numpy as np, purenet as pn\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
+        "try: pn.save(sys.argv[1], np.ones(100_000))\n"
+        "except OSError: print('refused')"
+    )
+    assert python(code, tmp_path / "a.npz") == "refused\n"
+    assert same(small(), pn.load(tmp_path / "a.npz", small()))
+    assert os.listdir(tmp_path) == ["a.npz"]
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "link.npz").symlink_to(tmp_path / "real.npz")
+    pn.save(tmp_path / "link.npz", small())
+    assert (tmp_path / "link.npz").is_symlink()
+    assert same(small(), pn.load(tmp_path / "real.npz", small()))
+
+
+# --- checkpoints of a run
+
+
+class Run(NamedTuple):
+    step: int
+    w: object
+
+
+def at(step):
+    return Run(step, np.full(3, step, np.float32))
+
+
+def test_every_so_many_steps_and_the_last_few(tmp_path):
+    run = pn.checkpoints(tmp_path / "run", every=10, keep=2)
+    assert run.load(at(0)) is None
+    saved = [step for step in range(1, 36) if run.save(at(step))]
+    assert saved == [10, 20, 30]
+    assert run.steps() == [20, 30]
+    assert same(at(30), run.load(at(0)))
+
+
+def test_the_newest_whole_one(tmp_path):
+    run = pn.checkpoints(tmp_path, every=10)
+    for step in (10, 20, 30):
+        run.save(at(step))
+    (tmp_path / "step-000000030.npz").write_bytes(b"PK")
+    (tmp_path / "step-000000040.npz.1-abc.tmp").write_bytes(b"PK")
+    with pytest.warns(UserWarning, match=r"step-000000030\.npz is damaged.* put aside"):
+        assert same(at(20), run.load(at(0)))
+    assert run.steps() == [10, 20]
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".damaged", ".npz", ".npz"]
+    assert run.save(at(30))
+
+
+def test_none_whole_is_an_error(tmp_path):
+    run = pn.checkpoints(tmp_path, every=1)
+    (tmp_path / "step-000000030.npz").write_bytes(b"PK")
+    with pytest.warns(UserWarning, match="put aside"), pytest.raises(ValueError, match=r"no checkpoint in .* is whole"):
+        run.load(at(0))
+
+
+def test_another_net_is_an_error_and_not_a_damage(tmp_path):
+    run = pn.checkpoints(tmp_path, every=1)
+    run.save(at(1))
+    with pytest.raises(ValueError, match=r"\.w is a float32 array of shape \(3,\), but in like"):
+        run.load(Run(0, np.zeros(4, np.float32)))
+    assert run.steps() == [1]
+
+
+def test_a_run_does_not_mix_with_another(tmp_path):
+    run = pn.checkpoints(tmp_path, every=1)
+    run.save(at(5))
+    with pytest.raises(ValueError, match="has a checkpoint of step 5, later than this one of step 3"):
+        run.save(at(3))
+
+
+def test_checkpoints_of_nonsense(tmp_path):
+    with pytest.raises(ValueError, match="takes every, a positive integer, not 0"):
+        pn.checkpoints(tmp_path, every=0)

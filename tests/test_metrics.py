@@ -1,0 +1,85 @@
+"""Metrics by hand; tests/oracles holds them against scikit-learn's."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import purenet as pn
+from purenet import metrics
+
+scores = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3], [0.6, 0.3, 0.1]], np.float32)
+target = np.array([0, 2, 0, 1])
+
+
+def test_classes():
+    assert metrics.accuracy(scores, target) == 0.5
+    assert metrics.accuracy(scores, pn.data.one_hot(target, 3)) == 0.5
+    assert metrics.accuracy(scores.argmax(axis=1), target) == 0.5
+    assert metrics.top_k_accuracy(scores, target, k=1) == 0.5
+    assert metrics.top_k_accuracy(scores, target, k=2) == 0.75
+    assert metrics.top_k_accuracy(scores, target, k=3) == 1
+    assert metrics.confusion_matrix(scores, target).tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
+    assert metrics.confusion_matrix(scores, target, classes=4).shape == (4, 4)
+    assert metrics.precision(scores, target, average=None).tolist() == [0.5, 0, 1]
+    assert metrics.recall(scores, target, average=None).tolist() == [0.5, 0, 1]
+    assert metrics.f1(scores, target) == 0.5
+    assert metrics.precision(scores, target, "micro") == metrics.accuracy(scores, target)
+    assert metrics.recall(scores, target, "weighted") == metrics.accuracy(scores, target)
+
+
+def test_numbers():
+    y = np.array([[1.0, 2.0], [3.0, 5.0]])
+    assert metrics.mean_squared_error(y, y + 2) == 4
+    assert metrics.mean_absolute_error(y, y - 3) == 3
+    assert metrics.r2(y, y) == 1
+    assert metrics.r2(np.full((2, 2), y.mean(axis=0)), y) == 0
+    assert metrics.r2(np.array([1.0, 1.0]), np.array([1.0, 1.0])) == 1
+    assert metrics.r2(np.array([1.0, 2.0]), np.array([1.0, 1.0])) == 0
+
+
+def test_perplexity():
+    logits = pn.random.normal(pn.key(0), (2, 5, 7), np.float64)
+    labels = np.arange(10).reshape(2, 5) % 7
+    E = pn.softmax_cross_entropy.apply(logits.reshape(10, 7), labels.reshape(10))
+    assert metrics.perplexity(logits, labels) == pytest.approx(math.exp(E), rel=1e-12)
+    assert metrics.perplexity(np.array([[1e4, 0.0]]), np.array([0])) == 1
+    assert metrics.perplexity(np.array([[1e4, 0.0]]), np.array([1])) == math.inf
+
+
+def test_in_evaluate_and_fit():
+    test = pn.data.digits()[1]
+    net = pn.serial(pn.dense(64, 10))
+    params = net.init(pn.key(0))
+    found = pn.evaluate(net, pn.softmax_cross_entropy, params, test, [metrics.accuracy, metrics.confusion_matrix], 100)
+    assert found["accuracy"] == metrics.accuracy(net.apply(params, test.x), test.target)
+    assert found["confusion_matrix"].sum() == 359
+
+
+@pytest.mark.parametrize(
+    ("metric", "y", "t", "message"),
+    [
+        (metrics.accuracy, scores, target[:3], "as many outputs as targets, at least one, not 4 and 3"),
+        (metrics.accuracy, scores[:0], target[:0], "at least one, not 0 and 0"),
+        (metrics.accuracy, scores[:, 0], target, r"y as \(n, classes\) scores, or \(n,\) integer labels"),
+        (metrics.accuracy, scores, target.astype(float), r"target as \(n, classes\) one-hot, or \(n,\) integer labels"),
+        (metrics.confusion_matrix, scores, target - 1, "labels from 0 to 2, but found -1"),
+        (metrics.f1, scores, target, "takes two classes, not 3"),
+        (metrics.top_k_accuracy, scores, target, "k from 1 to classes"),
+        (metrics.r2, scores, target, r"\(4, 3\) and \(4,\)"),
+        (metrics.r2, scores[:1], scores[:1], "two examples"),
+        (metrics.perplexity, scores, target[:2], "takes logits"),
+        (metrics.perplexity, scores, target + 1, "labels from 0 to 2"),
+    ],
+)
+def test_nonsense(metric, y, t, message):
+    options = {metrics.f1: {"average": "binary"}, metrics.top_k_accuracy: {"k": 4}}.get(metric, {})
+    with pytest.raises(ValueError, match=message):
+        metric(y, t, **options)
+
+
+def test_an_unknown_average():
+    with pytest.raises(ValueError, match="not 'mean'"):
+        metrics.recall(scores, target, "mean")

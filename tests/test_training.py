@@ -1,0 +1,399 @@
+"""The loop: watched, stopped, resumed; and what a trained net gives."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import purenet as pn
+from purenet.training import NotFiniteError, State
+from tests.kit import bits, momentum, noise, sgd
+
+x = pn.random.normal(pn.key(3), (10, 2))
+target = x[:, :1] * x[:, 1:]
+net = pn.serial(pn.dense(2, 8), pn.tanh, noise(0.01), pn.dense(8, 1))
+params = net.init(pn.key(0))
+
+
+def shuffled(key):
+    return pn.data.batches(key, x, target, size=4)
+
+
+def run(batches=shuffled, optimizer=None, **options):
+    return pn.train(
+        net, pn.mse, optimizer or momentum(0.05), params, batches, **{"key": pn.key(1), "epochs": 3, **options}
+    )
+
+
+# --- train
+
+
+def test_the_loop_is_the_plain_loop():
+    """By hand: the same keys, the same batches, the same steps."""
+    optimizer = momentum(0.05)
+    p, state, key, losses = params, optimizer.init(params), pn.key(1), []
+    for _ in range(3):
+        order_key, chain, key = pn.split(key, 3)
+        step_keys = pn.split(chain, 65)[1:]
+        for (a, t), step_key in zip(shuffled(order_key), step_keys, strict=False):
+            E, grads = pn.value_and_grad(net, pn.mse)(p, a, t, step_key)
+            p, state = optimizer.step(p, grads, state)
+            losses.append(float(E))
+    states = list(run())
+    assert [s.loss for s in states] == losses
+    assert bits(states[-1].params) == bits(p)
+    assert bits(states[-1].optimizer_state) == bits(state)
+    assert states[-1].key == key
+
+
+def test_states_count():
+    states = list(run())
+    assert [(s.step, s.epoch, s.batch) for s in states] == [
+        (1, 0, 1), (2, 0, 2), (3, 1, 0), (4, 1, 1), (5, 1, 2), (6, 2, 0), (7, 2, 1), (8, 2, 2), (9, 3, 0)
+    ]  # fmt: skip
+
+
+def test_each_epoch_gives_the_mean_of_its_steps():
+    steps, epochs = list(run()), list(run(each="epoch"))
+    assert [s.epoch for s in epochs] == [1, 2, 3]
+    for i, state in enumerate(epochs):
+        assert state.loss == pytest.approx(sum(s.loss for s in steps[3 * i : 3 * i + 3]) / 3, rel=1e-12)
+        assert bits(state.params) == bits(steps[3 * i + 2].params)
+
+
+def test_break_is_early_stopping_and_old_states_stay():
+    states = list(itertools.islice(run(epochs=None), 20))
+    before = bits(states[0].params)
+    assert states[-1].loss < states[0].loss
+    assert bits(states[0].params) == before
+    assert not states[0].params[0].weight.flags.writeable
+
+
+@pytest.mark.parametrize("at", range(9))
+def test_resumed_at_any_step_it_ends_with_the_same_bits(at, tmp_path):
+    states = list(run())
+    pn.save(tmp_path / "state.npz", states[at])
+    resumed = pn.load(tmp_path / "state.npz", like=pn.start(momentum(0.05), params, pn.key(9)))
+    assert isinstance(resumed, State)
+    rest = list(run(resume=resumed))
+    assert len(rest) == 8 - at
+    assert [bits(s) for s in rest] == [bits(s) for s in states[at + 1 :]]
+
+
+def test_more_than_64_steps_of_an_epoch_resume_too():
+    batches = [(x, target)] * 150
+    states = list(run(batches, epochs=1))
+    assert bits(list(run(batches, epochs=1, resume=states[99]))[-1]) == bits(states[-1])
+    key, *first = pn.split(pn.split(pn.key(1), 3)[1], 65)
+    assert len({*first, *pn.split(key, 65)}) == 64 + 65
+
+
+def test_without_a_key_the_layers_are_deterministic():
+    first, second = (list(run([(x, target)], key=None))[-1] for _ in range(2))
+    assert first.key is None
+    assert bits(first) == bits(second)
+    by_hand, _ = pn.value_and_grad(net, pn.mse)(params, x, target)
+    assert next(run([(x, target)], key=None)).loss == float(by_hand)
+
+
+def test_an_iterator_is_one_epoch():
+    states = list(run(shuffled(None), epochs=None))
+    assert [(s.step, s.epoch) for s in states] == [(1, 0), (2, 0), (3, 1)]
+
+
+def test_batches_of_several_inputs():
+    def apply(params, x, key=None):
+        return x[0] + x[1]
+
+    def vjp(params, x, key=None):
+        return apply(params, x), lambda dy, wrt_x=True: ((), None)
+
+    layer = pn.Layer(lambda *_: (), apply, vjp, lambda s: s, "add")
+    state = next(pn.train(layer, pn.mse, sgd(0.1), (), [(x, x, 2 * x)], key=None))
+    assert state.loss == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"each": "batch"}, ValueError, "each 'step' or each 'epoch', not 'batch'"),
+        ({"batches": 3}, TypeError, "something to iterate over, or a function of a key, not an int"),
+        ({"batches": [x]}, TypeError, r"a batch is a tuple \(x, target\), not a float32 array"),
+        ({"batches": []}, ValueError, "got no batch 1 in epoch 1"),
+        ({"optimizer": pn.mse}, TypeError, "takes an optimizer"),
+    ],
+)
+def test_errors_of_train(options, error, message):
+    with pytest.raises(error, match=message):
+        list(run(**options))
+
+
+def test_a_mistake_is_told_before_the_first_step():
+    with pytest.raises(TypeError, match="takes an optimizer"):
+        run(optimizer=pn.mse)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in")
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_layer():
+    huge = pn.tree.map(lambda p: p * np.float32(1e30), params)
+    wide = pn.serial(pn.dense(2, 8), pn.identity, pn.dense(8, 1))
+    message = r"^step 1, epoch 1: mse is (inf|nan): the output of net\[2\], dense"
+    with pytest.raises(NotFiniteError, match=message) as caught:
+        list(pn.train(wide, pn.mse, sgd(0.1), (huge[0], (), huge[3]), shuffled, key=pn.key(0)))
+    assert caught.value.state.step == 0
+
+    def poisoned():
+        yield from [(x, target)] * 4
+        yield np.where(x > 0, x, np.nan).astype(np.float32), target
+
+    with pytest.raises(NotFiniteError, match=r"^step 5, epoch 1: mse is nan: x is not finite") as caught:
+        list(run(poisoned()))
+    assert caught.value.state.step == 4
+    assert all(np.isfinite(leaf).all() for leaf in pn.tree.leaves(caught.value.state.params))
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in")
+def test_diverging_steps_are_named():
+    with pytest.raises(NotFiniteError, match=r"^step \d+, epoch \d+: mse is (inf|nan)"):
+        list(run(optimizer=sgd(1e6), epochs=50))
+
+
+# --- fit
+
+
+def test_fit_is_train():
+    found = pn.fit(net, pn.mse, momentum(0.05), params, (x, target), key=pn.key(1), epochs=3, batch_size=4)
+    epochs = list(run(each="epoch"))
+    assert bits(found.params) == bits(epochs[-1].params)
+    assert found.history["loss"].tolist() == [state.loss for state in epochs]
+    assert found.stopped == "epochs"
+    assert bits(found.state._replace(loss=0.0)) == bits(epochs[-1]._replace(loss=0.0))
+
+
+def test_fit_with_validation_and_metrics():
+    def worst(y, t):
+        return abs(y - t).max()
+
+    found = pn.fit(net, pn.mse, momentum(0.05), params, shuffled, key=pn.key(1), epochs=4, validation=(x, target),
+                   metrics=[worst])  # fmt: skip
+    assert sorted(found.history) == ["loss", "validation_loss", "validation_worst"]
+    assert all(values.shape == (4,) for values in found.history.values())
+    y = net.apply(found.params, x)
+    assert found.history["validation_worst"][-1] == worst(y, target)
+    assert found.history["validation_loss"][-1] == pytest.approx(pn.mse.apply(y, target), rel=1e-6)
+
+
+def test_patience_stops_and_gives_the_best_params():
+    seen = []
+
+    def remember(state, record):
+        seen.append(state.params)
+
+    scores = iter([5.0, 3.0, 4.0, 3.0, 1.0, 2.0, 9.0, 0.0])
+    fixed = {"score": lambda y, t: next(scores)}
+    options = {"key": pn.key(1), "epochs": 8, "validation": (x, target), "metrics": fixed, "callbacks": [remember]}
+    found = pn.fit(net, pn.mse, sgd(0.05), params, shuffled, patience=2, monitor="validation_score", **options)
+    assert (found.stopped, found.state.epoch) == ("patience", 4)  # 3 and no better twice
+    assert bits(found.params) == bits(seen[1])
+    assert bits(found.state.params) == bits(seen[3])
+
+    scores = iter([1.0, 3.0, 2.0, 4.0, 2.0, 4.0, 9.0])
+    found = pn.fit(net, pn.mse, sgd(0.05), params, shuffled, patience=2, monitor="validation_score", best="highest",
+                   **options)  # fmt: skip
+    assert found.state.epoch == 6
+    assert bits(found.params) == bits(seen[4 + 3])
+
+
+def test_a_callback_stops():
+    found = pn.fit(net, pn.mse, sgd(0.05), params, shuffled, key=pn.key(1), epochs=9,
+                   callbacks=[lambda state, record: state.epoch == 2])  # fmt: skip
+    assert (found.stopped, found.state.epoch, len(found.history["loss"])) == ("callback", 2, 2)
+
+
+def test_fit_resumes():
+    options = {"key": pn.key(1), "batch_size": 4}
+    whole = pn.fit(net, pn.mse, momentum(0.05), params, (x, target), epochs=4, **options)
+    half = pn.fit(net, pn.mse, momentum(0.05), params, (x, target), epochs=2, **options)
+    rest = pn.fit(net, pn.mse, momentum(0.05), params, (x, target), epochs=4, resume=half.state, **options)
+    assert bits(rest.params) == bits(whole.params)
+    assert rest.history["loss"].tolist() == whole.history["loss"][2:].tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metrics": [abs]}, "metrics with validation data"),
+        ({"patience": 0}, "patience, a positive integer"),
+        ({"best": "most"}, "'lowest' or 'highest'"),
+        ({"monitor": "los"}, "fit can monitor loss, not 'los'"),
+    ],
+)
+def test_errors_of_fit(options, message):
+    with pytest.raises(ValueError, match=message):
+        pn.fit(net, pn.mse, sgd(0.1), params, shuffled, key=None, epochs=1, **options)
+
+
+def python(code, *arguments, **environment):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **environment}
+    command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, env=environment, **pipes)
+
+
+def test_ctrl_c_returns_what_was_trained_so_far():
+    code = """
+import itertools, numpy as np, purenet as pn
+x = np.ones((1, 1), np.float32)
+net = pn.dense(1, 1)
+sgd = pn.Optimizer(lambda p: (), lambda p, g, s: (pn.sgd_step(p, g, 1e-4), s), 'sgd')
+def batches():
+    for i in itertools.count():
+        if i == 20:
+            print('twenty', flush=True)
+        yield x, x
+start = net.init(pn.key(0))
+found = pn.fit(net, pn.mse, sgd, start, batches(), key=None, epochs=5)
+print(found.stopped, found.state.step > 10, bool(abs(found.params.weight - start.weight) > 0), found.history)
+"""
+    with python(code) as process:
+        assert process.stdout.readline() == "twenty\n"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        printed, errors = process.communicate(timeout=30)
+    assert (printed, errors) == ("interrupted True True {}\n", "")
+
+
+# --- the progress line
+
+FIT = """
+import sys, numpy as np, purenet as pn
+if sys.argv[1] == 'without': sys.modules['tqdm'] = None
+x = np.ones((64, 1), np.float32)
+sgd = pn.Optimizer(lambda p: (), lambda p, g, s: (pn.sgd_step(p, g, 0.1), s), 'sgd')
+net = pn.dense(1, 1)
+pn.fit(net, pn.mse, sgd, net.init(pn.key(0)), (x, x), key=None, epochs=4, batch_size=1, validation=(x, x))
+"""
+
+
+def test_nothing_is_shown_where_nobody_looks():
+    with python(FIT, "with") as process:
+        assert process.communicate(timeout=30) == ("", "")
+
+
+@pytest.mark.parametrize("tqdm", ["with", "without"])
+def test_a_terminal_shows_how_far_it_is(tqdm):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 150, 0, 0))
+    process = subprocess.Popen([sys.executable, "-c", FIT, tqdm], stderr=theirs)
+    os.close(theirs)
+    shown = ""
+    while True:
+        try:
+            chunk = os.read(ours, 4096)
+        except OSError:  # so a terminal ends on Linux
+            break
+        if not chunk:
+            break
+        shown += chunk.decode()
+    os.close(ours)
+    assert process.wait(30) == 0
+    last = shown.strip().split("\r")[-1]
+    for part in ("100%", "256/256", "epoch 4/4", "loss ", "validation_loss ", "step/s"):
+        assert part in last, shown
+
+
+# --- evaluate and predict
+
+
+@pytest.mark.parametrize("size", [1, 3, 10, 100])
+def test_predict_is_apply(size):
+    y = pn.predict(net, params, x, batch_size=size)
+    assert y.dtype == np.float32
+    assert np.allclose(y, net.apply(params, x), rtol=1e-6, atol=1e-7)
+    assert np.allclose(pn.predict(net, params, iter([x[:4], x[4:]])), y, rtol=1e-6, atol=1e-7)
+
+
+def test_predict_of_tuples():
+    swap = pn.Layer(
+        lambda key, in_shape=None: (), lambda p, x, key=None: (x[1], x[0] + 1), lambda *_: None, lambda s: s, "swap"
+    )
+    a, b = np.arange(5.0), np.arange(10.0).reshape(5, 2)
+    first, second = pn.predict(swap, (), (a, b), batch_size=2)
+    assert np.array_equal(first, b)
+    assert np.array_equal(second, a + 1)
+
+
+def test_predict_of_nothing():
+    assert pn.predict(net, params, x[:0]).shape == (0, 1)
+    with pytest.raises(ValueError, match="at least one batch"):
+        pn.predict(net, params, [])
+    with pytest.raises(ValueError, match="batch_size is a positive integer, not 0"):
+        pn.predict(net, params, x, batch_size=0)
+    with pytest.raises(ValueError, match="one length, not of 10, 9"):
+        pn.predict(net, params, (x, x[:9]))
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_evaluate_is_the_loss_on_all(size):
+    found = pn.evaluate(net, pn.mse, params, (x, target), {"shape": lambda y, t: y.shape[0] + t.shape[0]}, size)
+    assert found == {"loss": pytest.approx(float(pn.mse.apply(net.apply(params, x), target)), rel=1e-5), "shape": 20}
+    assert pn.evaluate(net, pn.mse, params, [(x, target)]) == {"loss": pytest.approx(found["loss"], rel=1e-5)}
+    with pytest.raises(ValueError, match="at least one example"):
+        pn.evaluate(net, pn.mse, params, [])
+
+
+def test_data_larger_than_the_memory(tmp_path):
+    """A file of 512 MB is trained on, evaluated and predicted in a process that may have 128 MB for its data."""
+    code = """
+import resource, sys, numpy as np, purenet as pn
+n = 2**19
+x = np.memmap(sys.argv[1], np.float32, 'r', shape=(n, 256))
+resource.setrlimit(resource.RLIMIT_DATA, (2**27, 2**27))
+net = pn.dense(256, 1)
+params = net.init(pn.key(0))
+y = pn.predict(net, params, x)
+print(y.shape, type(y).__name__, float(y[-1, 0]) == float(net.apply(params, np.array(x[-1:]))[0, 0]), float(y[0, 0]))
+print(pn.evaluate(net, pn.mse, params, (x, y)))
+print([t.tolist() for t in pn.data.standardize.fit(x)][0][:2])
+sgd = pn.Optimizer(lambda p: (), lambda p, g, s: (pn.sgd_step(p, g, 1e-3), s), 'sgd')
+for state in pn.train(net, pn.mse, sgd, params, lambda key: pn.data.batches(key, x, y, size=8), key=pn.key(1)):
+    if state.step == 50:
+        break
+print(state.loss)
+try:
+    np.array(x)
+except MemoryError:
+    print('it is larger than the memory')
+"""
+    with open(tmp_path / "x", "wb") as file:
+        file.truncate(2**29)
+        file.seek(2**29 - 256 * 4)
+        file.write(np.ones(256, np.float32).tobytes())
+    with python(code, tmp_path / "x") as process:
+        printed, errors = process.communicate(timeout=120)
+    assert errors == ""
+    assert printed.splitlines() == [
+        "(524288, 1) ndarray True 0.0",
+        "{'loss': 0.0}",
+        f"[{2.0**-19!r}, {2.0**-19!r}]",
+        "0.0",
+        "it is larger than the memory",
+    ]
+
+
+def test_losses_are_python_floats():
+    assert type(next(run()).loss) is float
+    assert math.isnan(pn.start(sgd(0.1), params, None).loss)

@@ -39,8 +39,8 @@ class Checkpoints(NamedTuple):
 def save(path: Path, tree: Any) -> None:
     """Write a pytree to a file: `.npz`, or `.safetensors` with the extra of that name.
 
-    A leaf is an array, a `Key` (of a JAX key, keep `jax.random.key_data`), or a Python int, float or bool. The write is
-    atomic: all goes to a new file in the same folder, down to the disk, and then takes the place of the old file at once.
+    A leaf is an array, a `Key` (of a JAX key, keep `jax.random.key_data`), or a Python int, float or bool. The write
+    is atomic: all goes to a new file in the same folder, down to the disk, and then takes the place of the old file.
 
     Raises:
         ValueError, TypeError: the name ends otherwise, or a leaf cannot be kept; the message names it.

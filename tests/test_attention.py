@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import jax
 import numpy as np
 import pytest
 
@@ -104,20 +103,6 @@ def test_where_one_key_has_all_the_weight_the_scores_have_no_gradient():
     dparams, _ = pullback(y)
     assert not dparams.query.weight.any()
     assert not dparams.key.weight.any()
-
-
-@pytest.mark.parametrize("causal", [False, True])
-def test_it_runs_under_jax_jit(causal):
-    layer = pn.multi_head_attention(4, 2, causal=causal)
-    params = pn.tree.cast(params_of(layer, ((3, 4), (5, 6))), np.float32)
-    mask = np.array([[True] * 3 + [False] * 2, [False] * 5])
-    x = (normal(2, 3, 4).astype(np.float32), normal(2, 5, 6).astype(np.float32), mask)
-
-    def step(params, x):
-        y, pullback = layer.vjp(params, x)
-        return y, pullback(y)
-
-    assert pn.tree.allclose(pn.tree.map(np.asarray, jax.jit(step)(params, x)), step(params, x), 1e-5, 1e-6)
 
 
 def test_keys_and_values_may_have_other_features():

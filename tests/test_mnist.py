@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import re
 import threading
+import tracemalloc
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -212,6 +213,16 @@ def test_a_wrong_file_is_named_and_left_alone(content, message, cache, tmp_path,
         pn.data.mnist([])
     assert (tmp_path / f"{FIRST}.gz").read_bytes() == content
     assert files(cache) == []
+
+
+def test_a_bomb_is_not_unpacked(tmp_path):
+    (tmp_path / "bomb.gz").write_bytes(BOMB)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="more than 5504 bytes"):
+        module._read(tmp_path / "bomb.gz", FIRST)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 @pytest.mark.parametrize("fault", [cut_off, silent, hangs_up, nonsense, of_nothing_known], ids=lambda f: f.__name__)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import jax
 import numpy as np
 import pytest
 
@@ -143,18 +142,6 @@ def test_the_gates_saturate_without_overflow():
 
 @each_maker
 @each_direction
-def test_it_runs_under_jax_jit(make, reverse):
-    layer = make(4, 3, reverse=reverse)
-    params = pn.tree.cast(params_of(make(4, 3)), np.float32)
-    x = (normal(3, 4, 4).astype(np.float32), None, np.array([4, 1, 3], np.int32))
-
-    def step(params, x):
-        y, pullback = layer.vjp(params, x)
-        return y, pullback(y)
-
-    assert_close(pn.tree.map(np.asarray, jax.jit(step)(params, x)), step(params, x), 1e-5)
-
-
 def test_bidirectional_is_its_layers_side_by_side():
     one, two = pn.lstm(4, 3), pn.gru(4, 2, reverse=True)
     layer = pn.bidirectional(one, two)

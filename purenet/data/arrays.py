@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet import random
-from purenet.arrays import describe, floating, freeze, namespace
+from purenet.arrays import astype, describe, floating, freeze, namespace
 from purenet.random import Key
 
 
@@ -94,7 +94,7 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
         raise ValueError(
             f"one_hot takes labels from 0 to {classes - 1}, but they go from {labels.min()} to {labels.max()}"
         )
-    return xp.astype(labels[..., None] == xp.arange(classes), dtype)
+    return astype(labels[..., None] == xp.arange(classes), dtype)
 
 
 class Moments(NamedTuple):

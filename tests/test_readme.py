@@ -13,13 +13,16 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_snippets_run_one_after_another(capsys):
+def test_snippets_run_one_after_another(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for snippet in SNIPPETS:
         exec(compile(snippet, "README.md", "exec"), names)
     printed = capsys.readouterr().out
     assert "[[0.]\n [1.]\n [1.]\n [0.]]" in printed.replace("-0.", "0.").replace("[ ", "[")
     assert "output array is read-only" in printed
+    assert float(re.search(r"([\d.]+)% of unseen digits are right", printed).group(1)) > 95
+    assert names["pn"].tree.allclose(names["params"], names["found"].params, rtol=0, atol=0)
 
 
 def test_the_message_that_is_shown_is_the_message():

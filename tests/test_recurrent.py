@@ -140,8 +140,6 @@ def test_the_gates_saturate_without_overflow():
             assert all(np.isfinite(leaf).all() for leaf in pn.tree.leaves((y, pullback(y))))
 
 
-@each_maker
-@each_direction
 def test_bidirectional_is_its_layers_side_by_side():
     one, two = pn.lstm(4, 3), pn.gru(4, 2, reverse=True)
     layer = pn.bidirectional(one, two)

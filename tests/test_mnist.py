@@ -265,6 +265,8 @@ def test_a_part_that_cannot_be_resumed(first, fault, server, cache):
     server.faults[FIRST] = [fault]
     check(pn.data.mnist([server.url]))
     assert files(cache) == NAMES
+    requests = [asked for name, asked in server.asked if name == FIRST]
+    assert requests == [f"bytes={len(first)}-"] + [None] * (fault is not ignores_ranges)
 
 
 @pytest.mark.parametrize(

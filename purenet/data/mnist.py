@@ -90,9 +90,7 @@ def _read(path: Path, name: str) -> bytes:
         compressed = file.read(2) == b"\x1f\x8b"
     try:
         with gzip.open(path) if compressed else open(path, "rb") as file:
-            content = file.read(length + 1)
-            if compressed and len(content) == length:
-                file.read(1)  # the end of the stream, and so its own checksum
+            content = file.read(length + 1)  # to the end of the stream, and so its own checksum
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"is truncated or damaged ({error})") from error
     if len(content) != length:

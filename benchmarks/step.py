@@ -43,7 +43,9 @@ def by_purenet(params: Any, x: Any, target: Any) -> Any:
     return error, pn.sgd_step(params, grads, LR)
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
+    if arguments:
+        raise SystemExit("usage: python -m benchmarks step")
     params = NET.init(pn.key(0))
     weights = pn.tree.leaves(params)
     print("medians of 200 rounds\nbatch   purenet / by hand   purenet µs   by hand µs")
@@ -64,7 +66,3 @@ def seconds(step: Callable[..., Any], *arguments: Any, repeats: int = 100) -> fl
     for _ in range(repeats):
         step(*arguments)
     return (time.perf_counter() - start) / repeats
-
-
-if __name__ == "__main__":
-    main()

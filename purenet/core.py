@@ -12,15 +12,18 @@ a gradient can change a parameter: params are read-only arrays, and `sgd_step` a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, overload
-
-from typing_extensions import TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from purenet.arrays import Shape
 from purenet.random import Key
 
-P = TypeVar("P", default=Any)
-S = TypeVar("S", default=Any)
+if TYPE_CHECKING:  # `Layer` alone is `Layer[Any]`; typing's own TypeVar has defaults only from Python 3.13
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    P = TypeVarWithDefault("P", default=Any)
+    S = TypeVarWithDefault("S", default=Any)
+else:
+    P, S = TypeVar("P"), TypeVar("S")
 P_co = TypeVar("P_co", covariant=True)
 P_in = TypeVar("P_in", contravariant=True)
 Options = ParamSpec("Options")

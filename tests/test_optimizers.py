@@ -481,3 +481,24 @@ def test_optimizers_are_values():
     assert copy.copy(pn.adam()).name == "adam()"
     with pytest.raises(AttributeError):
         pn.adam().name = "mine"
+
+
+@pytest.mark.parametrize(
+    "optimizer", [pn.sgd(0.9, 0.9), pn.adam(), pn.nadam(), pn.lamb(), pn.muon(), pn.chain(pn.ema(), pn.sgd())], ids=repr
+)
+def test_gradients_of_another_dtype_do_not_change_that_of_params_or_state(optimizer):
+    params = (np.ones((2, 3), np.float32), np.ones(3, np.float32))
+    state = optimizer.init(params)
+    for _ in range(2):
+        params, state = optimizer.step(params, pn.tree.cast(params, np.float64), state)
+    assert {leaf.dtype.name for leaf in pn.tree.leaves((params, state))} == {"float32", "int32"}
+
+
+def test_a_path_ends_where_a_name_ends():
+    params = ({"w": np.ones(1)}, pn.dense(1, 1).init(pn.key(0)))
+    with pytest.raises(ValueError, match=r"no parameter at '\.weigh'"):
+        pn.chain(pn.freeze(".weigh"), pn.sgd()).init(params[1])
+    assert (
+        pn.chain(pn.freeze(".weight"), pn.sgd()).step(params[1], params[1], State(np.array(0, np.int32), {}))[0].bias
+        == 0
+    )

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from purenet.arrays import astype, describe, floating, namespace, sum_all, sum_of_squares, weak
-from purenet.core import Loss, LossPullback, preset
+from purenet.core import Loss, LossPullback, called, preset
 
 Reduction = Literal["mean", "sum"]
 Rule = Callable[[Any, Any, Any], tuple[Any, Callable[[Any], Any]]]
@@ -31,9 +31,7 @@ def _loss(
     """
     if reduction not in ("mean", "sum"):
         raise ValueError(f"{name} takes reduction 'mean' or 'sum', not {reduction!r}")
-    options["reduction"] = (reduction, "mean")
-    changed = [f"{option}={given!r}" for option, (given, default) in options.items() if given != default]
-    full_name = f"{name}({', '.join(changed)})" if changed else name
+    full_name = called(name, **options, reduction=(reduction, "mean"))
 
     def evaluate(y: Any, target: Any) -> tuple[Any, Any, int]:
         xp, target = prepare(y, target, full_name)
@@ -48,7 +46,7 @@ def _loss(
 
     def vjp(y: Any, target: Any) -> tuple[Any, LossPullback]:
         E, pull, count = evaluate(y, target)
-        return E, lambda dE=1.0: pull(weak(dE) / count)
+        return E, lambda dE=1.0: pull((dE if type(dE) is float else weak(dE)) / count)
 
     return Loss(apply, vjp, full_name)
 

@@ -90,7 +90,8 @@ def _chain(name: str, layers: tuple[Layer[Any], ...], labels: tuple[Any, ...], r
         return tuple(params)
 
     def apply(params: tuple[Any, ...], x: Any, key: Key | None = None) -> Any:
-        check_tuple(params, count, name, "params that are")
+        if type(params) is not tuple or len(params) != count:
+            check_tuple(params, count, name, "params that are")
         keys = no_keys if key is None else split(key, count)
         i = 0
         try:
@@ -102,7 +103,8 @@ def _chain(name: str, layers: tuple[Layer[Any], ...], labels: tuple[Any, ...], r
         return x
 
     def vjp(params: tuple[Any, ...], x: Any, key: Key | None = None) -> tuple[Any, Pullback[tuple[Any, ...]]]:
-        check_tuple(params, count, name, "params that are")
+        if type(params) is not tuple or len(params) != count:
+            check_tuple(params, count, name, "params that are")
         keys = no_keys if key is None else split(key, count)
         pullbacks: list[Any] = []
         i = 0

@@ -56,6 +56,11 @@ def update(step: Callable[[Any, Any], Any], params: P, grads: P) -> P:
         # what `tree.map` would do, for the usual case and faster than the arithmetic of a small net
         kind = type(p)
         if kind is np.ndarray:
+            if p.shape == g.shape:
+                new = step(p, g)
+                if type(new) is np.ndarray and new.shape == p.shape and new.dtype is p.dtype:
+                    new.setflags(write=False)
+                    return new
             return leaf(p, g)
         if kind is Buffer:
             return tree.map(freeze, g)

@@ -6,10 +6,24 @@
 from __future__ import annotations
 
 import jax
+import pytest
 
 from tests.oracles.agree import RECORD
 
 jax.config.update("jax_enable_x64", True)
+
+
+def pytest_sessionfinish(session):
+    """A worker of pytest-xdist hands its part of the table on."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["record"] = [(*which, *what) for which, what in RECORD.items()]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    for name, oracle, dtype, draws, error in getattr(node, "workeroutput", {}).get("record", ()):
+        before, largest = RECORD.get((name, oracle, dtype), (0, 0.0))
+        RECORD[name, oracle, dtype] = before + draws, max(largest, error)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -41,7 +41,9 @@ def decision_boundary(predict: Predict, x: Any, target: Any, ax: Any = None, lev
     colours = ax.contourf(a, b, z, levels=20, cmap="RdBu_r")
     figure.colorbar(colours, ax=ax, label="output")
     ax.contour(a, b, z, levels=[level], colors="black", linewidths=1.5)
-    ax.scatter(x[:, 0], x[:, 1], c=np.reshape(target, -1), cmap="RdBu_r", edgecolors="black", s=90, zorder=3)
+    ax.scatter(
+        x[:, 0], x[:, 1], c=np.reshape(target, -1), cmap="RdBu_r", edgecolors="white", linewidths=2, s=110, zorder=3
+    )
     ax.set(xlabel="$x_1$", ylabel="$x_2$", title="Decision boundary")
     return figure
 
@@ -52,6 +54,7 @@ def surface(predict: Predict, x: Any, target: Any, ax: Any = None) -> Any:
     ax.plot_surface(*_grid(predict, x, margin=0.0), cmap="viridis", alpha=0.8, linewidth=0)
     ax.scatter(x[:, 0], x[:, 1], np.reshape(target, -1), color="crimson", s=50, depthshade=False)
     ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="output", title="Output")
+    ax.set_box_aspect(None, zoom=0.85)  # room for the labels
     return figure
 
 

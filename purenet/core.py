@@ -84,6 +84,7 @@ class Layer(NamedTuple, Generic[P]):
         return self.name
 
     def __call__(self, *_: Any, **__: Any) -> Any:
+        """An error that says how to run a layer."""
         raise TypeError(f"{self.name} is a layer, which is a value: to run it, write layer.apply(params, x)")
 
 
@@ -104,6 +105,7 @@ class Loss(NamedTuple):
         return self.name
 
     def __call__(self, *_: Any, **__: Any) -> Any:
+        """An error that says how to run a loss."""
         raise TypeError(f"{self.name} is a loss, which is a value: to run it, write loss.apply(y, target)")
 
 

@@ -59,7 +59,9 @@ def fit(
     Ctrl-C ends it early, with what was trained so far.
 
     Args:
-        data: arrays `(x, target)`, cut into batches in a new order for each epoch; or batches, as `train` takes them.
+        data: arrays `(x, target)`, cut into batches in a new order for each epoch; for a net of several inputs,
+            `(x1, x2, target)`; or batches, as `train` takes them.
+        epochs: how many in all, those before `resume` among them.
         validation: data as `evaluate` takes it, for `validation_loss` and the metrics after each epoch.
         metrics: functions of (y, target), or a dict of them by name; `accuracy` is recorded as `validation_accuracy`.
         patience: stop after so many epochs in which `monitor` did not get better, and give the best params.
@@ -71,12 +73,15 @@ def fit(
 
     >>> import numpy as np, purenet as pn
     >>> x = np.arange(4, dtype=np.float32)[:, None]
-    >>> sgd = pn.Optimizer(lambda params: (), lambda p, g, s: (pn.sgd_step(p, g, 0.1), s), "sgd")
     >>> net = pn.dense(1, 1)
-    >>> found = pn.fit(net, pn.mse, sgd, net.init(pn.key(0)), (x, 2 * x + 1), key=pn.key(1), epochs=50, batch_size=2)
+    >>> params, data = net.init(pn.key(0)), (x, 2 * x + 1)
+    >>> found = pn.fit(net, pn.mse, pn.sgd(0.1), params, data, key=pn.key(1), epochs=50, batch_size=2)
     >>> found.stopped, found.history["loss"].shape, bool(found.history["loss"][-1] < 0.1)
     ('epochs', (50,), True)
     """
+    for name, number in (("epochs", epochs), ("batch_size", batch_size)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise ValueError(f"fit takes {name}, a positive integer, not {number!r}")
     if metrics and validation is None:
         raise ValueError("fit takes metrics with validation data, which they are measured on")
     if patience is not None and (isinstance(patience, bool) or not isinstance(patience, int) or patience < 1):
@@ -115,7 +120,7 @@ def fit(
                 since += 1
                 if height < top:
                     top, since, top_params = height, 0, state.params
-                stop = [callback(state, record) for callback in callbacks]
+                stop = [callback(state, record) for callback in ([callbacks] if callable(callbacks) else callbacks)]
                 if any(answer is True for answer in stop):
                     stopped = "callback"
                     break

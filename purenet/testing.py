@@ -43,6 +43,15 @@ def check_vjp(
     AssertionError: wrong: dx is not the derivative of apply, in 2 of 2 entries; worst at dx[0, 0]:
         the rule gives -0.3789, differences -0.1895 (the rule is 2 times the derivative everywhere: is a factor wrong?)
     """
+    try:
+        _check(layer, params, x, key, differences)
+    except TypeError as error:
+        error.add_note("  check_vjp calls apply(params, x, key), vjp(params, x, key) and pullback(dy, wrt_x=True);")
+        error.add_note("  of a loss apply(y, target), vjp(y, target) and pullback(dE)")
+        raise
+
+
+def _check(layer: Layer[Any] | Loss, params: Any, x: Any, key: Key | None, differences: bool) -> None:
     if isinstance(layer, Layer):
         point = _layer_at(layer, params, x, key)
     elif isinstance(layer, Loss):
@@ -110,6 +119,8 @@ def _check_forward(point: _Point, inputs: Any) -> Any:
         _fail(point.name, "it draws from a global random generator; random numbers must come from the key alone")
     if _bits(inputs) != before:
         _fail(point.name, f"its forward pass changes {_first_change(inputs, before)}")
+    if "target" in inputs and np.shape(y) != ():
+        _fail(point.name, f"a loss is one number, not {describe(y)}: take its mean or its sum")
     if _bits(y) != _bits(again):
         _fail(point.name, "apply gives other bits when it is called again with the same arguments")
     if _bits(y) != _bits(forward):

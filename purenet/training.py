@@ -26,7 +26,7 @@ from purenet.random import Key, split
 
 P = TypeVar("P")
 Metric = Callable[[Any, Any], Any]
-Metrics = Mapping[str, Metric] | Sequence[Metric]
+Metrics = Mapping[str, Metric] | Sequence[Metric] | Metric
 
 
 class State(NamedTuple, Generic[P]):
@@ -62,7 +62,8 @@ def value_and_grad(
 ) -> Callable[..., tuple[Any, P]]:
     """The function `(params, x, target, key=None) -> (E, grads)`: a loss and its gradient for every parameter.
 
-    Penalties are further terms of E: `value_and_grad(net, mse, l2(1e-4))`.
+    Penalties are further terms of E: `value_and_grad(net, mse, l2(1e-4))`. Without a key the layers work as in
+    inference: dropout drops nothing, and batch norm's running statistics stay as they are.
 
     With `check_finite=True` it raises ValueError when E is NaN or infinite, and names what was so first: the input,
     the target, a parameter or the output of a layer.
@@ -84,9 +85,14 @@ def value_and_grad(
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
         y, pullback = net.vjp(params, x, key)
         E, loss_pullback = loss.vjp(y, target)
+        if E.shape != ():
+            raise ValueError(f"{loss.name} gives {describe(E)}, but a loss is one number: take its mean or its sum")
         if check_finite and not math.isfinite(E):
             raise ValueError(f"{loss.name} is {E}: {first_not_finite(net, params, x, target, key)}")
-        grads, _ = pullback(loss_pullback(), wrt_x=False)
+        dy = loss_pullback()
+        if hasattr(y, "shape") and getattr(dy, "shape", None) != y.shape:
+            raise ValueError(f"the pullback of {loss.name} gives {describe(dy)} for a Y of shape {tuple(y.shape)}")
+        grads, _ = pullback(dy, wrt_x=False)
         for penalty in penalties:
             more, grads = penalty.add(params, grads)
             E = E + more
@@ -97,6 +103,11 @@ def value_and_grad(
 
 def start(optimizer: Optimizer[P, Any], params: P, key: Key | None) -> State[P]:
     """The state of a run that has not begun."""
+    if not isinstance(optimizer, Optimizer):
+        mend = ": write adam(), with parentheses" if callable(optimizer) and not isinstance(optimizer, tuple) else ""
+        raise TypeError(f"an optimizer stands after the loss, not {describe(optimizer)}{mend}")
+    if isinstance(params, Layer):
+        raise TypeError(f"params stand after the optimizer, not the layer {params.name}: write net.init(key)")
     return State(params, optimizer.init(params), key, 0, 0, 0, math.nan)
 
 
@@ -121,7 +132,8 @@ def train(
             `lambda key: pn.data.batches(key, x, target, size=32)`; or anything to iterate over once for each epoch.
             An iterator is one epoch. A batch is `(x, target)`; of a longer tuple, the last is the target.
         key: everything random is drawn from it: the order, and what the layers draw. With None the layers are
-            deterministic, as in inference.
+            deterministic, as in inference: batch norm's running statistics do not move then.
+        epochs: how many in all, those before `resume` among them.
         resume: a state to go on from, in place of params and key. The run ends with the same bits as one that did
             not stop; an iterator must begin where its epoch began.
 
@@ -131,8 +143,8 @@ def train(
 
     >>> import numpy as np, purenet as pn
     >>> x = np.array([[0.0], [1.0]], np.float32)
-    >>> net, sgd = pn.dense(1, 1), pn.Optimizer(lambda params: (), lambda p, g, s: (pn.sgd_step(p, g, 0.5), s), "sgd")
-    >>> for state in pn.train(net, pn.mse, sgd, net.init(pn.key(0)), [(x, 2 * x)], key=pn.key(1), epochs=100):
+    >>> net = pn.dense(1, 1)
+    >>> for state in pn.train(net, pn.mse, pn.sgd(0.5), net.init(pn.key(0)), [(x, 2 * x)], key=pn.key(1), epochs=100):
     ...     if state.loss < 0.001:
     ...         break
     >>> state.step
@@ -140,8 +152,6 @@ def train(
     """
     if each not in ("step", "epoch"):
         raise ValueError(f"train yields each 'step' or each 'epoch', not {each!r}")
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"train takes an optimizer, not {describe(optimizer)}")
     if not callable(batches) and not isinstance(batches, Iterable):
         raise TypeError(
             f"train takes batches: something to iterate over, or a function of a key, not {describe(batches)}"
@@ -253,12 +263,13 @@ def evaluate(
 
     Args:
         data: `(x, target)`, arrays of any length and on disk too, or anything that gives such batches.
-        metrics: functions, or a dict of functions by name.
+        metrics: a function, several, or a dict of functions by name.
 
     >>> import numpy as np, purenet as pn
     >>> evaluate(pn.identity, pn.mse, (), (np.ones((3, 1)), np.zeros((3, 1))), batch_size=2)
     {'loss': 1.0}
     """
+    metrics = [metrics] if callable(metrics) else metrics
     named = metrics if isinstance(metrics, Mapping) else {metric.__name__: metric for metric in metrics}
     total, n, outputs = 0.0, 0, []
     for batch in _parts(data, batch_size):

@@ -306,6 +306,18 @@ def test_a_kink_is_named():
         check_vjp(pn.relu, (), np.array([[0.0, 1.0]]))
 
 
+def test_a_loss_that_is_not_one_number():
+    loss = pn.Loss(lambda y, t: (y - t) ** 2, lambda y, t: ((y - t) ** 2, lambda dE=1.0: 2 * dE * (y - t)), "vector")
+    with pytest.raises(AssertionError, match=r"vector: a loss is one number, not a float64 array of shape \(4, 3\)"):
+        check_vjp(loss, X, X + B)
+
+
+def test_a_function_that_lacks_an_argument_is_told_how_it_is_called():
+    lacks_wrt_x = pn.tanh._replace(vjp=lambda p, x, key=None: (np.tanh(x), lambda dy: ((), dy)))
+    with pytest.raises(TypeError, match=r"(?s)wrt_x.*check_vjp calls apply\(params, x, key\)"):
+        check_vjp(lacks_wrt_x, (), X)
+
+
 def test_what_is_neither_layer_nor_loss():
     with pytest.raises(TypeError, match="takes a layer or a loss, not an ufunc"):
         check_vjp(np.tanh, (), X)

@@ -102,6 +102,35 @@ BAD = {
     "dE/dY that is a number": (lambda: pn.tanh.vjp((), X)[1](1.0), TypeError, "the pullback of tanh takes an array, not a float"),
     # building
     "a constructor for a layer": (lambda: pn.serial(pn.dense, pn.tanh), TypeError, r"argument 0 is a function, not a layer: write dense\(\.\.\.\)"),
+    "a function of NumPy for a layer": (lambda: pn.serial(np.tanh), TypeError, r"make one of it, with activation\(tanh, its derivative\)"),
+    "a loss for a layer": (lambda: pn.serial(pn.dense(2, 3), pn.mse), TypeError, "argument 1 is a mse, not a layer$"),
+    "features after a dense": (lambda: pn.serial(pn.dense(1, 32), pn.dense(16, 1)), ValueError, r"shape \(batch, \.\.\., 32\)"),
+    "an optimizer without its parentheses": (
+        lambda: pn.fit(NET, pn.mse, pn.adam, PARAMS, (X, T), key=pn.key(0), epochs=1),
+        TypeError,
+        r"an optimizer stands after the loss, not a function: write adam\(\)",
+    ),
+    "a net for params": (
+        lambda: pn.fit(NET, pn.mse, pn.adam(), NET, (X, T), key=pn.key(0), epochs=1),
+        TypeError,
+        r"not the layer serial.*write net\.init\(key\)",
+    ),
+    "no epochs": (lambda: pn.fit(NET, pn.mse, pn.adam(), PARAMS, (X, T), key=pn.key(0), epochs=0), ValueError, "positive integer, not 0"),
+    "lengths that are a list": (
+        lambda: pn.lstm(2, 3).apply(pn.lstm(2, 3).init(pn.key(0)), (np.ones((2, 4, 2), np.float32), [3, 4])),
+        ValueError,
+        r"lengths that are an integer array of shape \(batch,\), not a list",
+    ),
+    "a loss that is not one number": (
+        lambda: pn.value_and_grad(NET, pn.Loss(lambda y, t: y - t, lambda y, t: (y - t, lambda dE=1.0: y), "diff"))(PARAMS, X, T),
+        ValueError,
+        r"diff gives a float32 array of shape \(4, 1\), but a loss is one number",
+    ),
+    "a loss whose gradient broadcasts": (
+        lambda: pn.value_and_grad(NET, pn.Loss(np.sum, lambda y, t: (np.sum(y), lambda dE=1.0: y - y[:, 0]), "broad"))(PARAMS, X, T),
+        ValueError,
+        r"the pullback of broad gives a float32 array of shape \(4, 4\) for a Y of shape \(4, 1\)",
+    ),
     "a list of layers": (lambda: pn.serial([pn.tanh]), TypeError, r"write serial\(\*layers\)"),
     "a string for a layer": (lambda: pn.serial("tanh"), TypeError, "argument 0 is a str, not a layer"),
     "a layer called as a function": (lambda: NET(PARAMS, X), TypeError, r"write layer\.apply\(params, x\)"),

@@ -128,7 +128,7 @@ def test_batches_of_several_inputs():
         ({"batches": 3}, TypeError, "something to iterate over, or a function of a key, not an int"),
         ({"batches": [x]}, TypeError, r"a batch is a tuple \(x, target\), not a float32 array"),
         ({"batches": []}, ValueError, "got no batch 1 in epoch 1"),
-        ({"optimizer": pn.mse}, TypeError, "takes an optimizer"),
+        ({"optimizer": pn.mse}, TypeError, "an optimizer stands after the loss"),
     ],
 )
 def test_errors_of_train(options, error, message):
@@ -137,7 +137,7 @@ def test_errors_of_train(options, error, message):
 
 
 def test_a_mistake_is_told_before_the_first_step():
-    with pytest.raises(TypeError, match="takes an optimizer"):
+    with pytest.raises(TypeError, match="an optimizer stands after the loss"):
         run(optimizer=pn.mse)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from purenet import tree
 from purenet.arrays import describe
-from purenet.core import Buffer, Layer
+from purenet.core import Buffer, Layer, Loss, Optimizer
 from purenet.random import Key
 
 
@@ -69,8 +69,11 @@ def sum_trees(trees: Any) -> Any:
 
 def _mend(who: str, given: Any) -> str:
     """What to write instead, for the usual mistakes."""
-    if isinstance(given, tuple | list):
+    if type(given) in (tuple, list):
         return f": write {who}(*layers)"
-    if callable(given):
-        return f": write {getattr(given, '__name__', 'it')}(...)"
-    return ""
+    if isinstance(given, Loss | Optimizer) or not callable(given):
+        return ""
+    name = getattr(given, "__name__", "it")
+    if str(getattr(given, "__module__", "")).startswith("purenet."):
+        return f": write {name}(...)"
+    return f": make one of it, with activation({name}, its derivative), or call it if it makes a layer"

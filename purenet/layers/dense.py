@@ -104,7 +104,7 @@ def dense(
 
 
 def _axes(shape: Shape) -> str:
-    return ", ".join(map(str, shape))
+    return ", ".join("..." if n is ... else str(n) for n in shape)
 
 
 def _explain(name: str, params: Any, x: Any, outputs: int, bias: bool) -> DenseParams:

@@ -176,6 +176,12 @@ def unpack(x: Any, several: bool, is_lengths: Callable[[Any], bool], who: str) -
         return x, None, None, False
     if len(x) == 3:
         return *x, True
+    if (
+        len(x) == 2
+        and (type(x[1]) is list or getattr(getattr(x[1], "dtype", None), "kind", "f") in "iub")
+        and not (is_lengths(x[1]))
+    ):
+        raise ValueError(f"{who} takes lengths that are an integer array of shape (batch,), not {describe(x[1])}")
     if len(x) == 2:
         return (x[0], None, x[1], False) if is_lengths(x[1]) else (*x, None, True)
     raise ValueError(f"{who} takes x, (x, lengths), (x, state) or (x, state, lengths), not a tuple of {len(x)}")

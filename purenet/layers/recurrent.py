@@ -9,6 +9,9 @@ sequences that come in pieces; no option has to agree with the data, and the pla
     (sequence, state)              (outputs, final state); the state None begins with zeros
     (sequence, state, lengths)     (outputs, final state)
 
+Of several layers in a row, hand the lengths to each: `serial` passes on the outputs alone, and the next layer would
+take the zeros beyond a length for data.
+
 dx mirrors x, with None for the lengths and for a state of None. In dE/dY, None may stand for the final state's gradient
 where that is 0. Truncated back-propagation through time hands the final state of a piece to the next, no gradient back:
 
@@ -131,7 +134,8 @@ def lstm(
     Zₜ = Xₜ · W + Hₜ₋₁ · U + B has four parts, in the order i, f, g, o:
         I = σ(Zi)    F = σ(Zf)    G = tanh(Zg)    O = σ(Zo)        Cₜ = F ⊙ Cₜ₋₁ + I ⊙ G        Hₜ = O ⊙ tanh Cₜ
 
-    Shapes and options are rnn's; the state is a tuple (H, C) of arrays (batch, hidden). `forget_bias` is the value that
+    Shapes and options are rnn's; for padded sequences x is (sequence, lengths), lengths an integer array (batch,); the
+    state is a tuple (H, C) of arrays (batch, hidden). `forget_bias` is the value that
     the bias of F begins with, so that the memory lasts.
 
     The rule, from the last step to the first, where dE/dHₜ and dE/dCₜ hold what comes from the step after:

@@ -39,6 +39,50 @@ def draw_mask(rng, batch, s):
     return mask
 
 
+def in_torch(params, queries, keys_values, mask, dy, heads, causal):
+    """[y, dparams, [dE/dqueries, dE/d(keys and values)]]; keys_values None where the queries are also those."""
+    features, other, bias = queries.shape[-1], len(params.key.weight), params.out.bias is not None
+    module = torch.nn.MultiheadAttention(features, heads, bias=bias, kdim=other, vdim=other, batch_first=True)
+    module = module.to(getattr(torch, queries.dtype.name))
+    packed = module.in_proj_weight is not None
+    with torch.no_grad():
+        three = [torch.tensor(p.weight.T.copy()) for p in params[:3]]
+        if packed:
+            module.in_proj_weight.copy_(torch.cat(three))
+        else:
+            for name, value in zip(("q", "k", "v"), three, strict=True):
+                getattr(module, f"{name}_proj_weight").copy_(value)
+        module.out_proj.weight.copy_(torch.tensor(params.out.weight.T.copy()))
+        if bias:
+            none = np.zeros_like(params.query.bias)
+            module.in_proj_bias.copy_(torch.tensor(np.concatenate([params.query.bias, none, params.value.bias])))
+            module.out_proj.bias.copy_(torch.tensor(params.out.bias))
+    q = tensor(queries)
+    kv = q if keys_values is None else tensor(keys_values)
+    y, _ = module(
+        q,
+        kv,
+        kv,
+        key_padding_mask=None if mask is None else torch.tensor(~mask),
+        attn_mask=torch.ones(q.shape[1], kv.shape[1], dtype=torch.bool).triu(1) if causal else None,
+        need_weights=False,
+    )
+    y.backward(torch.tensor(dy))
+    if packed:
+        weights = module.in_proj_weight.grad.chunk(3)
+    else:
+        weights = [getattr(module, f"{name}_proj_weight").grad for name in ("q", "k", "v")]
+    biases = module.in_proj_bias.grad.chunk(3) if bias else [None] * 3
+    if bias:
+        assert np.abs(biases[1].numpy()).max() < 1e-4  # the bias that our keys do not have
+    theirs = [
+        *((w.numpy().T, None if b is None else b.numpy()) for w, b in zip(weights, biases, strict=True)),
+        (module.out_proj.weight.grad.numpy().T, module.out_proj.bias.grad.numpy() if bias else None),
+    ]
+    theirs[1] = (theirs[1][0], None)
+    return [y.detach().numpy(), theirs, [q.grad.numpy(), *([] if kv is q else [kv.grad.numpy()])]]
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
 def test_the_layer_agrees_with_torch(dtype):
     rng = np.random.default_rng(11)
@@ -61,51 +105,12 @@ def test_the_layer_agrees_with_torch(dtype):
         params = layer.init(pn.key(int(rng.integers(1000))), pn.tree.map(lambda a: a.shape[1:], x))
         params = pn.tree.map(lambda p: p.astype(dtype) + dtype(0.2) * normal(*p.shape), params)
 
-        module = torch.nn.MultiheadAttention(features, heads, bias=bias, kdim=other, vdim=other, batch_first=True)
-        module = module.to(getattr(torch, np.dtype(dtype).name))
-        packed = module.in_proj_weight is not None
-        with torch.no_grad():
-            three = [torch.tensor(p.weight.T.copy()) for p in params[:3]]
-            if packed:
-                module.in_proj_weight.copy_(torch.cat(three))
-            else:
-                for name, value in zip(("q", "k", "v"), three, strict=True):
-                    getattr(module, f"{name}_proj_weight").copy_(value)
-            module.out_proj.weight.copy_(torch.tensor(params.out.weight.T.copy()))
-            if bias:
-                none = np.zeros(features, dtype)
-                module.in_proj_bias.copy_(torch.tensor(np.concatenate([params.query.bias, none, params.value.bias])))
-                module.out_proj.bias.copy_(torch.tensor(params.out.bias))
-        q, kv = tensor(queries), tensor(keys_values)
-        kv = kv if crossed else q
-        y, _ = module(
-            q,
-            kv,
-            kv,
-            key_padding_mask=None if mask is None else torch.tensor(~mask),
-            attn_mask=torch.ones(t, s, dtype=torch.bool).triu(1) if causal else None,
-            need_weights=False,
-        )
-        dy = normal(*y.shape)
-        y.backward(torch.tensor(dy))
-
         ours, pullback = layer.vjp(params, x)
+        dy = normal(*ours.shape)
         dparams, dx = pullback(dy)
-        if packed:
-            weights = module.in_proj_weight.grad.chunk(3)
-        else:
-            weights = [getattr(module, f"{name}_proj_weight").grad for name in ("q", "k", "v")]
-        biases = module.in_proj_bias.grad.chunk(3) if bias else [None] * 3
-        if bias:
-            assert np.abs(biases[1].numpy()).max() < 1e-4  # the bias that our keys do not have
-        theirs = [
-            *((w.numpy().T, None if b is None else b.numpy()) for w, b in zip(weights, biases, strict=True)),
-            (module.out_proj.weight.grad.numpy().T, module.out_proj.bias.grad.numpy() if bias else None),
-        ]
-        theirs[1] = (theirs[1][0], None)
         error = largest_error(
             [ours, [tuple(p) for p in dparams], pn.tree.leaves(dx)],
-            [y.detach().numpy(), theirs, [q.grad.numpy(), *([kv.grad.numpy()] if crossed else [])]],
+            in_torch(params, queries, keys_values if crossed else None, mask, dy, heads, causal),
         )
         assert error < TOLERANCE[dtype], (layer, queries.shape, keys_values.shape, mask)
         worst = max(worst, error)

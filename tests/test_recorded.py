@@ -20,7 +20,6 @@ NOT_RECORDED = {
     "gaussian_noise": "PyTorch draws other noise",
     "frozen": "its dparams are the params themselves",
     "parallel": "only hands each input to a layer of its own",
-    "transformer_block": "of recorded layers; tests/test_attention.py compares it with these",
 }
 
 

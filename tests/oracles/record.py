@@ -144,6 +144,8 @@ def layers():
     record_attention(attend(4, 2), 2)
     record_attention(attend(4, 2, causal=True), 2, causal=True, mask=mask)
     record_attention(attend(4, 2, bias=False), 2, other=3, mask=np.array([[1, 0, 1, 1, 0], [1, 1, 1, 1, 1]], bool))
+    block = pn.transformer_block(4, 2, 3, causal=True)
+    record(block, normal(2, 3, 4), attention.transformer_block_in_torch, heads=2, causal=True)
     for net, in_torch in NETS.values():
         record(net, normal(2, 2, 3), in_torch)
 

@@ -11,6 +11,7 @@ import torch
 
 import purenet as pn
 from purenet.layers.attention import attend
+from tests.oracles.agree import torch_vjp
 
 DRAWS = 60
 TOLERANCE = {np.float64: 1e-10, np.float32: 1e-5}
@@ -115,6 +116,49 @@ def test_the_layer_agrees_with_torch(dtype):
         assert error < TOLERANCE[dtype], (layer, queries.shape, keys_values.shape, mask)
         worst = max(worst, error)
     print(f"multi_head_attention in {np.dtype(dtype)} against torch: {DRAWS} draws, largest error {worst:.1e}")
+
+
+def transformer_block_in_torch(x, *leaves, heads, causal):
+    """nn.TransformerEncoderLayer as a function of x and our params, in their order."""
+    norm, shift, q, q_bias, k, v, v_bias, out, out_bias, norm_too, shift_too, first, b, second, c = leaves
+    state = {
+        "norm1.weight": norm,
+        "norm1.bias": shift,
+        "self_attn.in_proj_weight": torch.cat([q.T, k.T, v.T]),
+        "self_attn.in_proj_bias": torch.cat([q_bias, torch.zeros_like(q_bias), v_bias]),
+        "self_attn.out_proj.weight": out.T,
+        "self_attn.out_proj.bias": out_bias,
+        "norm2.weight": norm_too,
+        "norm2.bias": shift_too,
+        "linear1.weight": first.T,
+        "linear1.bias": b,
+        "linear2.weight": second.T,
+        "linear2.bias": c,
+    }
+    module = torch.nn.TransformerEncoderLayer(len(norm), heads, len(b), 0.0, "gelu", norm_first=True, batch_first=True)
+    mask = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).triu(1) if causal else None
+    return torch.func.functional_call(module, state, (x, mask))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+def test_the_transformer_block_agrees_with_torch(dtype):
+    rng = np.random.default_rng(14)
+    for draw in range(DRAWS):
+        batch, t, heads, size, hidden = (int(n) for n in rng.integers(1, [5, 9, 5, 6, 9]))
+        features, causal = max(2, heads * size), draw % 2 == 1  # the norm of one feature is 0
+        heads = heads if features == heads * size else 1
+        layer = pn.transformer_block(features, heads, hidden, causal=causal)
+        params = pn.tree.map(
+            lambda p: p.astype(dtype) + (0.2 * rng.standard_normal(p.shape)).astype(dtype), layer.init(pn.key(draw))
+        )
+        x, dy = (rng.standard_normal((batch, t, features)).astype(dtype) for _ in range(2))
+        y, pullback = layer.vjp(params, x)
+        dparams, dx = pullback(dy)
+        value, (theirs_dx, *theirs) = torch_vjp(
+            transformer_block_in_torch, dy, x, *pn.tree.leaves(params), heads=heads, causal=causal
+        )
+        error = largest_error([y, dx, *pn.tree.leaves(dparams)], [value, theirs_dx, *theirs])
+        assert error < TOLERANCE[dtype], (layer, x.shape)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])

@@ -11,6 +11,7 @@ import torch
 
 import purenet as pn
 from purenet.layers.attention import attend
+from tests.oracles.agree import torch_vjp
 
 DRAWS = 60
 TOLERANCE = {np.float64: 1e-10, np.float32: 1e-5}
@@ -39,6 +40,50 @@ def draw_mask(rng, batch, s):
     return mask
 
 
+def in_torch(params, queries, keys_values, mask, dy, heads, causal):
+    """[y, dparams, [dE/dqueries, dE/d(keys and values)]]; keys_values None where the queries are also those."""
+    features, other, bias = queries.shape[-1], len(params.key.weight), params.out.bias is not None
+    module = torch.nn.MultiheadAttention(features, heads, bias=bias, kdim=other, vdim=other, batch_first=True)
+    module = module.to(getattr(torch, queries.dtype.name))
+    packed = module.in_proj_weight is not None
+    with torch.no_grad():
+        three = [torch.tensor(p.weight.T.copy()) for p in params[:3]]
+        if packed:
+            module.in_proj_weight.copy_(torch.cat(three))
+        else:
+            for name, value in zip(("q", "k", "v"), three, strict=True):
+                getattr(module, f"{name}_proj_weight").copy_(value)
+        module.out_proj.weight.copy_(torch.tensor(params.out.weight.T.copy()))
+        if bias:
+            none = np.zeros_like(params.query.bias)
+            module.in_proj_bias.copy_(torch.tensor(np.concatenate([params.query.bias, none, params.value.bias])))
+            module.out_proj.bias.copy_(torch.tensor(params.out.bias))
+    q = tensor(queries)
+    kv = q if keys_values is None else tensor(keys_values)
+    y, _ = module(
+        q,
+        kv,
+        kv,
+        key_padding_mask=None if mask is None else torch.tensor(~mask),
+        attn_mask=torch.ones(q.shape[1], kv.shape[1], dtype=torch.bool).triu(1) if causal else None,
+        need_weights=False,
+    )
+    y.backward(torch.tensor(dy))
+    if packed:
+        weights = module.in_proj_weight.grad.chunk(3)
+    else:
+        weights = [getattr(module, f"{name}_proj_weight").grad for name in ("q", "k", "v")]
+    biases = module.in_proj_bias.grad.chunk(3) if bias else [None] * 3
+    if bias:
+        assert np.abs(biases[1].numpy()).max() < 1e-4  # the bias that our keys do not have
+    theirs = [
+        *((w.numpy().T, None if b is None else b.numpy()) for w, b in zip(weights, biases, strict=True)),
+        (module.out_proj.weight.grad.numpy().T, module.out_proj.bias.grad.numpy() if bias else None),
+    ]
+    theirs[1] = (theirs[1][0], None)
+    return [y.detach().numpy(), theirs, [q.grad.numpy(), *([] if kv is q else [kv.grad.numpy()])]]
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
 def test_the_layer_agrees_with_torch(dtype):
     rng = np.random.default_rng(11)
@@ -61,55 +106,59 @@ def test_the_layer_agrees_with_torch(dtype):
         params = layer.init(pn.key(int(rng.integers(1000))), pn.tree.map(lambda a: a.shape[1:], x))
         params = pn.tree.map(lambda p: p.astype(dtype) + dtype(0.2) * normal(*p.shape), params)
 
-        module = torch.nn.MultiheadAttention(features, heads, bias=bias, kdim=other, vdim=other, batch_first=True)
-        module = module.to(getattr(torch, np.dtype(dtype).name))
-        packed = module.in_proj_weight is not None
-        with torch.no_grad():
-            three = [torch.tensor(p.weight.T.copy()) for p in params[:3]]
-            if packed:
-                module.in_proj_weight.copy_(torch.cat(three))
-            else:
-                for name, value in zip(("q", "k", "v"), three, strict=True):
-                    getattr(module, f"{name}_proj_weight").copy_(value)
-            module.out_proj.weight.copy_(torch.tensor(params.out.weight.T.copy()))
-            if bias:
-                none = np.zeros(features, dtype)
-                module.in_proj_bias.copy_(torch.tensor(np.concatenate([params.query.bias, none, params.value.bias])))
-                module.out_proj.bias.copy_(torch.tensor(params.out.bias))
-        q, kv = tensor(queries), tensor(keys_values)
-        kv = kv if crossed else q
-        y, _ = module(
-            q,
-            kv,
-            kv,
-            key_padding_mask=None if mask is None else torch.tensor(~mask),
-            attn_mask=torch.ones(t, s, dtype=torch.bool).triu(1) if causal else None,
-            need_weights=False,
-        )
-        dy = normal(*y.shape)
-        y.backward(torch.tensor(dy))
-
         ours, pullback = layer.vjp(params, x)
+        dy = normal(*ours.shape)
         dparams, dx = pullback(dy)
-        if packed:
-            weights = module.in_proj_weight.grad.chunk(3)
-        else:
-            weights = [getattr(module, f"{name}_proj_weight").grad for name in ("q", "k", "v")]
-        biases = module.in_proj_bias.grad.chunk(3) if bias else [None] * 3
-        if bias:
-            assert np.abs(biases[1].numpy()).max() < 1e-4  # the bias that our keys do not have
-        theirs = [
-            *((w.numpy().T, None if b is None else b.numpy()) for w, b in zip(weights, biases, strict=True)),
-            (module.out_proj.weight.grad.numpy().T, module.out_proj.bias.grad.numpy() if bias else None),
-        ]
-        theirs[1] = (theirs[1][0], None)
         error = largest_error(
             [ours, [tuple(p) for p in dparams], pn.tree.leaves(dx)],
-            [y.detach().numpy(), theirs, [q.grad.numpy(), *([kv.grad.numpy()] if crossed else [])]],
+            in_torch(params, queries, keys_values if crossed else None, mask, dy, heads, causal),
         )
         assert error < TOLERANCE[dtype], (layer, queries.shape, keys_values.shape, mask)
         worst = max(worst, error)
     print(f"multi_head_attention in {np.dtype(dtype)} against torch: {DRAWS} draws, largest error {worst:.1e}")
+
+
+def transformer_block_in_torch(x, *leaves, heads, causal):
+    """nn.TransformerEncoderLayer as a function of x and our params, in their order."""
+    norm, shift, q, q_bias, k, v, v_bias, out, out_bias, norm_too, shift_too, first, b, second, c = leaves
+    state = {
+        "norm1.weight": norm,
+        "norm1.bias": shift,
+        "self_attn.in_proj_weight": torch.cat([q.T, k.T, v.T]),
+        "self_attn.in_proj_bias": torch.cat([q_bias, torch.zeros_like(q_bias), v_bias]),
+        "self_attn.out_proj.weight": out.T,
+        "self_attn.out_proj.bias": out_bias,
+        "norm2.weight": norm_too,
+        "norm2.bias": shift_too,
+        "linear1.weight": first.T,
+        "linear1.bias": b,
+        "linear2.weight": second.T,
+        "linear2.bias": c,
+    }
+    module = torch.nn.TransformerEncoderLayer(len(norm), heads, len(b), 0.0, "gelu", norm_first=True, batch_first=True)
+    mask = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).triu(1) if causal else None
+    return torch.func.functional_call(module, state, (x, mask))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+def test_the_transformer_block_agrees_with_torch(dtype):
+    rng = np.random.default_rng(14)
+    for draw in range(DRAWS):
+        batch, t, heads, size, hidden = (int(n) for n in rng.integers(1, [5, 9, 5, 6, 9]))
+        features, causal = max(2, heads * size), draw % 2 == 1  # the norm of one feature is 0
+        heads = heads if features == heads * size else 1
+        layer = pn.transformer_block(features, heads, hidden, causal=causal)
+        params = pn.tree.map(
+            lambda p: p.astype(dtype) + (0.2 * rng.standard_normal(p.shape)).astype(dtype), layer.init(pn.key(draw))
+        )
+        x, dy = (rng.standard_normal((batch, t, features)).astype(dtype) for _ in range(2))
+        y, pullback = layer.vjp(params, x)
+        dparams, dx = pullback(dy)
+        value, (theirs_dx, *theirs) = torch_vjp(
+            transformer_block_in_torch, dy, x, *pn.tree.leaves(params), heads=heads, causal=causal
+        )
+        error = largest_error([y, dx, *pn.tree.leaves(dparams)], [value, theirs_dx, *theirs])
+        assert error < TOLERANCE[dtype], (layer, x.shape)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])

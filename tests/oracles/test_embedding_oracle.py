@@ -25,6 +25,33 @@ def rows_in_jax(weight, ids):
     return weight[ids]
 
 
+def embedding_in_torch(weight, ids):
+    return F.embedding(torch.tensor(ids), weight)
+
+
+def learned_positions_in_torch(weight, x):
+    return x + F.embedding(torch.arange(x.shape[1]), weight)
+
+
+def positional_encoding_in_torch(x):
+    """As in PyTorch's tutorial."""
+    position, pair = torch.arange(x.shape[1]).double(), torch.arange(0, x.shape[2], 2).double()
+    angle = position[:, None] * torch.exp(pair * (-np.log(10000.0) / x.shape[2]))
+    return x + torch.stack([torch.sin(angle), torch.cos(angle)], dim=2).flatten(1)[:, : x.shape[2]]
+
+
+def sign(x):
+    """The straight-through estimator is hard_tanh with another value, put in past the gradient."""
+    surrogate = torch.clip(x, -1, 1)  # passes at the ends, as ours does
+    return surrogate + (torch.where(x >= 0, 1.0, -1.0) - surrogate).detach()
+
+
+def binary_dense_in_torch(w, *rest, binary_input=True):
+    *b, x = rest
+    y = (sign(x) if binary_input else x) @ sign(w)
+    return y + b[0] if b else y
+
+
 @each_dtype
 def test_embedding(dtype):
     rng = np.random.default_rng(1)
@@ -33,11 +60,7 @@ def test_embedding(dtype):
         ids = rng.integers(0, count, tuple(rng.integers(1, 7, 1 + draw % 3)))
         weight, dy = random_array(rng, (count, features), dtype), random_array(rng, (*ids.shape, features), dtype)
         ours = run(pn.embedding(count, features), EmbeddingParams(weight), ids, dy)
-
-        def in_torch(weight, ids=ids):
-            return F.embedding(torch.tensor(ids), weight)
-
-        agree("embedding", "PyTorch", ours, torch_vjp(in_torch, dy, weight))
+        agree("embedding", "PyTorch", ours, torch_vjp(embedding_in_torch, dy, weight, ids=ids))
         if draw % 5 == 0:  # each is compiled
             agree("embedding", "JAX", ours, jax_vjp(rows_in_jax, dy, weight, ids=ids))
 
@@ -50,11 +73,7 @@ def test_learned_positions(dtype):
         x, dy = (random_array(rng, (batch, time, features), dtype) for _ in range(2))
         weight = random_array(rng, (time + more - 1, features), dtype)
         ours = run(pn.learned_positions(len(weight)), EmbeddingParams(weight), x, dy)
-
-        def in_torch(weight, x):
-            return x + F.embedding(torch.arange(x.shape[1]), weight)
-
-        agree("learned_positions", "PyTorch", ours, torch_vjp(in_torch, dy, weight, x))
+        agree("learned_positions", "PyTorch", ours, torch_vjp(learned_positions_in_torch, dy, weight, x))
 
 
 @each_dtype
@@ -63,15 +82,8 @@ def test_positional_encoding(dtype):
     for _ in range(DRAWS):
         batch, time, features = int(rng.integers(1, 4)), int(rng.integers(1, 40)), int(rng.integers(1, 12))
         x, dy = (random_array(rng, (batch, time, features), dtype, 1) for _ in range(2))
-
-        def in_torch(x):  # as in PyTorch's tutorial
-            position, pair = torch.arange(x.shape[1]).double(), torch.arange(0, x.shape[2], 2).double()
-            angle = position[:, None] * torch.exp(pair * (-np.log(10000.0) / x.shape[2]))
-            table = torch.stack([torch.sin(angle), torch.cos(angle)], dim=2).flatten(1)[:, : x.shape[2]]
-            return x + table
-
         y, _, dx = run(pn.positional_encoding, (), x, dy)
-        agree("positional_encoding", "PyTorch", (y, dx), torch_vjp(in_torch, dy, x))
+        agree("positional_encoding", "PyTorch", (y, dx), torch_vjp(positional_encoding_in_torch, dy, x))
 
 
 @each_dtype
@@ -98,13 +110,7 @@ def test_dropout_is_pytorchs_with_the_same_mask(dtype):
 
 @each_dtype
 def test_binary_dense(dtype):
-    """In PyTorch the straight-through estimator is hard_tanh with another value, put in past the gradient."""
     rng = np.random.default_rng(5)
-
-    def sign(x):
-        surrogate = torch.clip(x, -1, 1)  # passes at the ends, as ours does
-        return surrogate + (torch.where(x >= 0, 1.0, -1.0) - surrogate).detach()
-
     for draw in range(DRAWS):
         *leading, inputs = (int(n) for n in rng.integers(1, 8, 1 + draw % 3 + 1))
         outputs, binary_input, bias = int(rng.integers(1, 8)), draw % 4 > 0, draw % 5 > 0
@@ -113,10 +119,5 @@ def test_binary_dense(dtype):
         x.flat[0] = rng.choice([0.0, 1.0, -1.0])
         layer = pn.binary_dense(outputs, bias=bias, binary_input=binary_input)
         ours = run(layer, DenseParams(w, b if bias else None), x, dy)
-
-        def in_torch(w, *rest, binary_input=binary_input):
-            *b, x = rest
-            y = (sign(x) if binary_input else x) @ sign(w)
-            return y + b[0] if b else y
-
-        agree("binary_dense", "PyTorch", ours, torch_vjp(in_torch, dy, w, *([b] if bias else []), x))
+        given = (w, *([b] if bias else []), x)
+        agree("binary_dense", "PyTorch", ours, torch_vjp(binary_dense_in_torch, dy, *given, binary_input=binary_input))

@@ -55,6 +55,27 @@ def last(y):
     return y.movedim(1, -1)
 
 
+def batch_norm_in_torch(x, *affine, moving, training, momentum, eps):
+    """`moving`, the mean and the variance as tensors, is written to."""
+    return last(F.batch_norm(first(x), *moving, *affine, training=training, momentum=momentum, eps=eps))
+
+
+def layer_norm_in_torch(x, *affine, eps):
+    return F.layer_norm(x, x.shape[-1:], *affine, eps=eps)
+
+
+def group_norm_in_torch(x, *affine, groups, eps):
+    return last(F.group_norm(first(x), groups, *affine, eps=eps))
+
+
+def instance_norm_in_torch(x, weight=None, bias=None, *, eps):
+    return last(F.instance_norm(first(x), weight=weight, bias=bias, eps=eps))
+
+
+def rms_norm_in_torch(x, weight=None, *, eps):
+    return F.rms_norm(x, x.shape[-1:], weight, eps)
+
+
 def standardized(x, weight=1.0, bias=0.0, *, epsilon, axis):
     return jax.nn.standardize(x, axis=axis, epsilon=epsilon) * weight + bias
 
@@ -81,12 +102,9 @@ def test_batch_norm(dtype):
         for key, training in ((KEY, True), (None, False)):
             y, dx, (dweight, dbias, next_mean, next_variance) = run(layer, params, x, dy, key)
             moving = [torch.tensor(each, dtype=torch.float64) for each in (mean, variance)]
-
-            def in_torch(x, *affine, moving=moving, training=training, momentum=momentum, eps=eps):
-                return last(F.batch_norm(first(x), *moving, *affine, training=training, momentum=momentum, eps=eps))
-
+            options = {"moving": moving, "training": training, "momentum": momentum, "eps": eps}
             name = f"batch_norm, {'training' if training else 'inference'}"
-            theirs = torch_vjp(in_torch, dy, *given(x, weight, bias))
+            theirs = torch_vjp(batch_norm_in_torch, dy, *given(x, weight, bias), **options)
             agree(name, "PyTorch", (y, dx, *given(dweight, dbias)), theirs)
             agree(f"{name}, buffers", "PyTorch", (next_mean.value, next_variance.value), moving)
             if training:
@@ -99,11 +117,8 @@ def test_layer_norm(dtype):
     for _, x, weight, bias, dy, eps in draws(2, dtype):
         layer = pn.layer_norm(eps=eps, affine=weight is not None)
         ours = run(layer, NormParams(weight, bias) if weight is not None else (), x, dy)
-
-        def in_torch(x, *affine, eps=eps):
-            return F.layer_norm(x, x.shape[-1:], *affine, eps=eps)
-
-        agree("layer_norm", "PyTorch", ours, torch_vjp(in_torch, dy, *given(x, weight, bias)))
+        theirs = torch_vjp(layer_norm_in_torch, dy, *given(x, weight, bias), eps=eps)
+        agree("layer_norm", "PyTorch", ours, theirs)
         agree("layer_norm", "JAX", ours, jax_vjp(over_features, dy, *given(x, weight, bias), epsilon=eps))
 
 
@@ -113,11 +128,8 @@ def test_group_norm(dtype):
         groups = int(rng.choice([1, 2, 3, 6]))
         layer = pn.group_norm(groups, eps=eps, affine=weight is not None)
         ours = run(layer, NormParams(weight, bias) if weight is not None else (), x, dy)
-
-        def in_torch(x, *affine, groups=groups, eps=eps):
-            return last(F.group_norm(first(x), groups, *affine, eps=eps))
-
-        agree("group_norm", "PyTorch", ours, torch_vjp(in_torch, dy, *given(x, weight, bias)))
+        theirs = torch_vjp(group_norm_in_torch, dy, *given(x, weight, bias), groups=groups, eps=eps)
+        agree("group_norm", "PyTorch", ours, theirs)
 
 
 @each_dtype
@@ -125,11 +137,8 @@ def test_instance_norm(dtype):
     for _, x, weight, bias, dy, eps in draws(4, dtype, least=3):
         layer = pn.instance_norm(eps=eps, affine=weight is not None)
         ours = run(layer, NormParams(weight, bias) if weight is not None else (), x, dy)
-
-        def in_torch(x, weight=None, bias=None, eps=eps):
-            return last(F.instance_norm(first(x), weight=weight, bias=bias, eps=eps))
-
-        agree("instance_norm", "PyTorch", ours, torch_vjp(in_torch, dy, *given(x, weight, bias)))
+        theirs = torch_vjp(instance_norm_in_torch, dy, *given(x, weight, bias), eps=eps)
+        agree("instance_norm", "PyTorch", ours, theirs)
         agree("instance_norm", "JAX", ours, jax_vjp(over_positions, dy, *given(x, weight, bias), epsilon=eps))
 
 
@@ -140,11 +149,8 @@ def test_rms_norm(dtype):
         layer = pn.rms_norm(eps=eps, affine=weight is not None)
         ours = run(layer, NormParams(weight, None) if weight is not None else (), x, dy)
         number = float(np.finfo(dtype).eps) if eps is None else eps
-
-        def in_torch(x, weight=None, eps=number):
-            return F.rms_norm(x, x.shape[-1:], weight, eps)
-
-        agree("rms_norm", "PyTorch", ours, torch_vjp(in_torch, dy, *given(x, weight)))
+        theirs = torch_vjp(rms_norm_in_torch, dy, *given(x, weight), eps=number)
+        agree("rms_norm", "PyTorch", ours, theirs)
     x = torch.randn(3, 4, dtype=torch.float64)
     np.testing.assert_allclose(pn.rms_norm(affine=False).apply((), x.numpy()), F.rms_norm(x, (4,)))
 

@@ -45,6 +45,38 @@ def carry_back(module, params, suffix):
     return type(params)(weight.T, recurrent.T, *own[: len(params) - 2])
 
 
+def in_torch(name, directions, sequence, start, lengths, dy, dstates, last, reverse):
+    """[y, last states, dx, dE/d(first states), dparams of each direction], of params and states of each direction."""
+    count, n, bias = len(dstates[0]), len(directions), directions[0].bias is not None
+    suffixes = ("", "_reverse")[:n]
+    features, hidden = directions[0].weight.shape[0], directions[0].recurrent_weight.shape[0]
+    module = MODULES[name](features, hidden, bias=bias, batch_first=True, bidirectional=n == 2)
+    module = module.to(getattr(torch, sequence.dtype.name))
+    for part, suffix in zip(directions, suffixes, strict=True):
+        carry_over(module, part, suffix)
+    x, time = tensor(sequence), sequence.shape[1]
+    start = [tensor(np.stack([s[i] for s in start])) for i in range(count)] if start else []
+    fed = x.flip(1) if reverse else x
+    if lengths is not None:
+        fed = torch.nn.utils.rnn.pack_padded_sequence(fed, torch.tensor(lengths), True, enforce_sorted=False)
+    y, final = module(fed, (tuple(start) if count == 2 else start[0]) if start else None)
+    if lengths is not None:
+        y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=time)
+    final = final if count == 2 else (final,)
+    y = torch.cat(list(final[0]), dim=-1) if last else y.flip(1) if reverse else y
+    E = (y * torch.tensor(dy)).sum()
+    for i in range(count):
+        E = E + (final[i] * torch.tensor(np.stack([d[i] for d in dstates]))).sum()
+    E.backward()
+    return [
+        y.detach().numpy(),
+        [f[k].detach().numpy() for k in range(n) for f in final],
+        x.grad.numpy(),
+        [s.grad[k].numpy() for k in range(n) for s in start],
+        [carry_back(module, part, suffix) for part, suffix in zip(directions, suffixes, strict=True)],
+    ]
+
+
 def largest_error(ours, theirs):
     pn.tree.check_same(ours, theirs)
     pairs = zip(pn.tree.leaves(ours), pn.tree.leaves(theirs), strict=True)
@@ -76,45 +108,18 @@ def test_recurrent_layers_agree_with_torch(name, dtype):
             layer = pn.bidirectional(layer, make(features, hidden, last=last, reverse=True, bias=bias))
         params = layer.init(pn.key(int(rng.integers(1000))))
         params = pn.tree.map(lambda p: p.astype(dtype) + dtype(0.3) * normal(*p.shape), params)
-        directions = list(zip(params if both else (params,), ("", "_reverse"), strict=False))
-        n = len(directions)
+        directions = params if both else (params,)
         sequence = normal(batch, time, features)
         states = [[normal(batch, hidden) for _ in range(count)] for _ in directions] if given else None
         lengths = rng.integers(1, time + 1, batch) if padded else None
 
-        module = MODULES[name](features, hidden, bias=bias, batch_first=True, bidirectional=both)
-        module = module.to(getattr(torch, np.dtype(dtype).name))
-        for part, suffix in directions:
-            carry_over(module, part, suffix)
-        x = tensor(sequence)
-        start = [tensor(np.stack([s[i] for s in states])) for i in range(count)] if given else []
-        fed = x.flip(1) if reverse else x
-        if padded:
-            fed = torch.nn.utils.rnn.pack_padded_sequence(fed, torch.tensor(lengths), True, enforce_sorted=False)
-        y, final = module(fed, (tuple(start) if count == 2 else start[0]) if given else None)
-        if padded:
-            y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=time)
-        final = final if count == 2 else (final,)
-        y = torch.cat(list(final[0]), dim=-1) if last else y.flip(1) if reverse else y
-        dy = normal(*y.shape)
-        dstates = [[normal(batch, hidden) for _ in range(count)] for _ in directions]
-        E = (y * torch.tensor(dy)).sum()
-        for i in range(count):
-            E = E + (final[i] * torch.tensor(np.stack([d[i] for d in dstates]))).sum()
-        E.backward()
-
         fed = (sequence, outside(states) if given else None, *([lengths] if padded else []))
         (outputs, state), pullback = layer.vjp(params, fed)
+        dy, dstates = normal(*outputs.shape), [[normal(batch, hidden) for _ in range(count)] for _ in directions]
         dparams, dx = pullback((dy, outside(dstates)))
         error = largest_error(
             [outputs, pn.tree.leaves(state), dx[0], pn.tree.leaves(dx[1]), list(dparams) if both else [dparams]],
-            [
-                y.detach().numpy(),
-                [f[k].detach().numpy() for k in range(n) for f in final],
-                x.grad.numpy(),
-                [s.grad[k].numpy() for k in range(n) for s in start],
-                [carry_back(module, part, suffix) for part, suffix in directions],
-            ],
+            in_torch(name, directions, sequence, states, lengths, dy, dstates, last, reverse),
         )
         assert error < TOLERANCE[dtype], (layer, sequence.shape, lengths)
         worst = max(worst, error)

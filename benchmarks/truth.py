@@ -50,11 +50,11 @@ WEIGHTS = np.array([1, -0.5, 2, 0.25, -1.5, 0.75], np.float32)  # dE/dY of each 
 
 
 def rows() -> Any:
-    """Rows to be normalized, four at least of each kind."""
+    """Rows to be normalized: of many sizes, far from 0, all equal, nearly so, and with outliers."""
     rng = np.random.default_rng(0)
-    found = [rng.normal(size=(20, EACH)) * size for size in (1e-39, 1e-30, 1e-10, 1e-5, 1e-3, 1, 100, 1e4)]
+    found = [rng.normal(size=(200, EACH)) * size for size in (1e-39, 1e-30, 1e-10, 1e-5, 1e-3, 1, 100, 1e4)]
     for mean, deviation in [(1, 1e-6), (1, 1e-3), (-10, 0.1), (100, 1e-4), (1e3, 1), (1e4, 1e-2), (-1e4, 1), (1e4, 1)]:
-        found.append(mean + deviation * rng.normal(size=(20, EACH)))
+        found.append(mean + deviation * rng.normal(size=(200, EACH)))
     equal = [[a] * EACH for a in (0, 1, -1, 0.1, 1 / 3, 1e-30, 1e4, -1e4, 1234.567, 2**-20)]
     near = [[a] * 5 + [np.nextafter(np.float32(a), np.float32(2e4))] for a in (0.1, 1, 1 / 3, 1e3, -1e4, 1e4)]
     far = [[a, b, b, b, b, b] for a in (1e-3, 1, 1e4, -1e4) for b in (0, 1e-3, 1)]

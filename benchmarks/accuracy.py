@@ -1,9 +1,13 @@
-"""How exact each activation and loss is in float32: value and gradient against mpmath, beside PyTorch and JAX.
+"""How exact activations, losses and normalizations are in float32: value and gradient against mpmath, PyTorch and JAX.
 
 The error is in units in the last place (ulp): the distance to the truth, over the spacing of float32 numbers there.
 The grid has zeros, every power of ten from 1e-30 to 1e4 and more, the neighbours of kinks, ties and extreme logits. For
 each the worst point counts. A truth beyond float32's largest number is left out; something else than a finite number
 elsewhere shows as inf. A name with ' is the gradient.
+
+What a normalization gives for a row of numbers is a difference, whose entries can come out as near 0 as they like. So
+the error of each is in ulp of the largest true one in its row (of 1, where the row is all 0). Their rows have means far
+larger than their deviations, deviations far below eps, near ties, outliers and none but equal numbers.
 
 Where an input or the truth is subnormal (below 2^-126), the spacing no longer shrinks: it is that of the smallest
 normal number, 2^-149. JAX takes such numbers as 0, which then counts millions of ulp, so these points stand in columns
@@ -32,10 +36,38 @@ try:
     import torch
     import torch.nn.functional as F  # noqa: N812
     from mpmath import mpf
+
+    from benchmarks.truth import (
+        EACH,
+        SMALLEST,
+        WEIGHTS,
+        binary_cross_entropy,
+        cross_entropy,
+        cut,
+        exponential,
+        gated,
+        gelu_tanh,
+        grid,
+        hard_swish,
+        huber,
+        kl,
+        log_softmax,
+        logits,
+        mish_slope,
+        normalized,
+        numbers,
+        pairs,
+        rows,
+        sigmoid,
+        sloped,
+        softmax,
+        softplus,
+        standardizations,
+        standardized,
+        with_logits,
+    )
 except ImportError as missing:
     sys.exit(f"accuracy compares with {missing.name}, which is not installed: pip install 'purenet[dev]'")
-
-SMALLEST = 2.0**-126
 
 
 class Subject(NamedTuple):
@@ -45,83 +77,10 @@ class Subject(NamedTuple):
     points: tuple[Any, ...]  # float32 arrays; their first axis runs over the points
     truth: Callable[..., tuple[Any, Any]]  # of one point, in mpmath's numbers: (value, gradient)
     contenders: dict[str, Callable[..., tuple[Any, Any]]]  # of all points: (values, gradients)
+    by_row: bool = False  # an error is in ulp of the largest true number in its row
 
 
-# the points
-
-
-def grid(kinks: tuple[float, ...] = ()) -> Any:
-    """Numbers of every size and both signs, close together where activations bend, and the neighbours of kinks."""
-    sizes = [2.0**-149, 1e-42, 2.0**-127, SMALLEST, *np.logspace(-30, 4, 35), *np.logspace(-8, 3, 600)]
-    sizes += [*np.linspace(0.01, 20, 700), *np.linspace(20, 110, 181), 15, 16.6, 17.4, 87.4, 88.8, 103.9, 104.1]
-    x = np.array([0.0, -0.0, *sizes, *(-size for size in sizes)], np.float32)
-    near = [np.nextafter(np.float32(kink), np.float32(far)) for kink in kinks for far in (-np.inf, np.inf)]
-    apart = np.setdiff1d(np.concatenate([x, np.array(near, np.float32)]), np.array([k for k in kinks if k], np.float32))
-    return np.append(apart, np.float32(-0.0))  # which setdiff1d takes for 0.0
-
-
-def logits() -> Any:
-    """Rows of logits: random of every size, ties, near ties and extremes."""
-    rng = np.random.default_rng(0)
-    spread = [rng.normal(size=(100, 4)) * size for size in (1e-30, 1e-3, 1, 5, 30, 1e4)]
-    up = np.nextafter(np.float32(1), np.float32(2))
-    special = [[0, 0, 0, 0], [1, 1, 1, 1], [1e4, 1e4, 1e4, 1e4], [1e4, -1e4, 0, 0], [-1e4, 1e4, 1e4, 1], [1, up, 0, 0]]
-    special += [[a, b, 0, -20] for a in (0, 1, 16, 17, 50, 87, 88, 103, 104, 1e4) for b in (-a, 0, 2**-20, 1e-30)]
-    return np.concatenate([*spread, special]).astype(np.float32)
-
-
-def pairs(y: Any, target: Any) -> tuple[Any, Any]:
-    """Every number of one with every number of the other."""
-    return tuple(a.ravel() for a in np.meshgrid(np.float32(y), np.float32(target)))
-
-
-def numbers() -> list[float]:
-    sizes = [2.0**-140, *np.logspace(-30, 4, 18), *np.linspace(0.1, 20, 60), 88, 104]
-    return [0.0, *sizes, *(-size for size in sizes)]
-
-
-# the truth, in as many digits as mpmath is set to
-
-
-def sigmoid(x: Any) -> Any:
-    return 1 / (1 + mpmath.exp(-x))
-
-
-def softplus(x: Any) -> Any:
-    return mpmath.log1p(mpmath.exp(x))
-
-
-def gated(gate: Any, slope: Any) -> Callable[[Any], tuple[Any, Any]]:
-    """x·g(x) and its derivative g + x·g'."""
-    return lambda x: (x * gate(x), gate(x) + x * slope(x))
-
-
-def sloped(x: Any, left: Any, right: Any) -> tuple[Any, Any]:
-    """The (value, gradient) on the left of 0, which belongs to it, or on the right."""
-    return left(x) if x <= 0 else right(x)
-
-
-def cut(x: Any, low: Any, high: Any) -> tuple[Any, Any]:
-    return max(low, min(high, x)), mpf(low < x < high)
-
-
-def exponential(x: Any, alpha: float, scale: float = 1.0) -> tuple[Any, Any]:
-    bent = mpf(scale) * mpf(alpha)
-    return sloped(x, lambda x: (bent * mpmath.expm1(x), bent * mpmath.exp(x)), lambda x: (scale * x, mpf(scale)))
-
-
-def mish_slope(x: Any) -> Any:
-    return sigmoid(x) * mpmath.sech(softplus(x)) ** 2
-
-
-def gelu_tanh(x: Any) -> tuple[Any, Any]:
-    u = 2 * mpmath.sqrt(2 / mpmath.pi) * (x + mpf("0.044715") * x**3)
-    du = 2 * mpmath.sqrt(2 / mpmath.pi) * (1 + 3 * mpf("0.044715") * x**2)
-    return x * sigmoid(u), sigmoid(u) + x * sigmoid(u) * sigmoid(-u) * du
-
-
-def hard_swish(x: Any) -> tuple[Any, Any]:
-    return (x * cut(x + 3, 0, 6)[0] / 6, mpf(0) if x <= -3 else mpf(1) if x >= 3 else x / 3 + mpf(1) / 2)
+# the contenders
 
 
 ACTIVATIONS: dict[str, tuple[Any, Any, Any, tuple[float, ...]]] = {  # truth, in PyTorch, in JAX, kinks
@@ -154,43 +113,6 @@ ACTIVATIONS: dict[str, tuple[Any, Any, Any, tuple[float, ...]]] = {  # truth, in
     ),
     "hard_swish": (hard_swish, F.hardswish, jax.nn.hard_silu, (-3, 3)),
 }
-
-
-def softmax(*x: Any) -> tuple[Any, Any]:
-    """softmax, and the derivatives of its first entry."""
-    e = [mpmath.exp(v) for v in x]
-    y = [v / sum(e) for v in e]
-    return y, [y[0] * sum(y[1:]), *(-y[0] * v for v in y[1:])]
-
-
-def log_softmax(*x: Any) -> tuple[Any, Any]:
-    e = [mpmath.exp(v) for v in x]
-    above = [mpmath.log1p(sum(e[:i] + e[i + 1 :]) / v) for i, v in enumerate(e)]
-    return [-v for v in above], [sum(e[1:]) / sum(e), *(-v / sum(e) for v in e[1:])]
-
-
-def cross_entropy(*x: Any) -> tuple[Any, Any]:
-    """Of the first class."""
-    values, gradient = log_softmax(*x)
-    return -values[0], [-v for v in gradient]
-
-
-def huber(y: Any, t: Any) -> tuple[Any, Any]:
-    d = y - t
-    return (d * d / 2 if abs(d) <= 1 else abs(d) - mpf(1) / 2), max(-1, min(1, d))
-
-
-def binary_cross_entropy(y: Any, t: Any) -> tuple[Any, Any]:
-    costs = -t * mpmath.log(y) if t else 0, -(1 - t) * mpmath.log1p(-y) if t != 1 else 0
-    return sum(costs), (y - t) / (y * (1 - y))
-
-
-def with_logits(y: Any, t: Any) -> tuple[Any, Any]:
-    return t * softplus(-y) + (1 - t) * softplus(y), (1 - t) * sigmoid(y) - t * sigmoid(-y)
-
-
-def kl(y: Any, t: Any) -> tuple[Any, Any]:
-    return (t * (mpmath.log(t) - y) if t else mpf(0)), -t
 
 
 _probabilities = [1e-10, 1e-6, 1e-3, *np.linspace(0.01, 0.99, 99), 1 - 1e-3, 1 - 1e-6, 0.5]
@@ -241,7 +163,63 @@ LOSSES: dict[str, tuple[Any, Any, Any, Any]] = {  # points, truth, in PyTorch, i
 }
 
 
+def in_flax(x: Any) -> Any:
+    """As flax normalizes with use_fast_variance=False; its default, ⟨x²⟩ − ⟨x⟩², would be too easy to beat."""
+    y = x - jnp.mean(x, axis=-1, keepdims=True)
+    return y * jax.lax.rsqrt(jnp.var(x, axis=-1, keepdims=True) + 1e-5)
+
+
+RMS_EPS = 2.0**-23
+NORMS: dict[
+    str, tuple[Any, Any, Any, Any, Any]
+] = {  # layer, rows to its input, back again, in PyTorch, in JAX; of rows
+    "layer_norm": (
+        pn.layer_norm(affine=False),
+        lambda x: x,
+        lambda y: y,
+        lambda x: F.layer_norm(x, (EACH,)),
+        in_flax,
+    ),
+    "rms_norm": (
+        pn.rms_norm(affine=False),
+        lambda x: x,
+        lambda y: y,
+        lambda x: F.rms_norm(x, (EACH,)),
+        lambda x: x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + RMS_EPS),
+    ),
+    "group_norm": (  # 4 groups of 2 channels at 3 positions
+        pn.group_norm(4, affine=False),
+        lambda x: x.reshape(-1, 4, 3, 2).swapaxes(1, 2).reshape(-1, 3, 8),
+        lambda y: y.reshape(-1, 3, 4, 2).swapaxes(1, 2).reshape(-1, EACH),
+        lambda x: F.group_norm(x.reshape(-1, 8, 3), 4).reshape(x.shape),
+        in_flax,
+    ),
+    "instance_norm": (  # 4 channels at 6 positions
+        pn.instance_norm,
+        lambda x: x.reshape(-1, 4, EACH).swapaxes(1, 2),
+        lambda y: y.swapaxes(1, 2).reshape(-1, EACH),
+        lambda x: F.instance_norm(x.reshape(-1, 4, EACH)).reshape(x.shape),
+        in_flax,
+    ),
+    "batch_norm": (  # each row a channel, of 6 examples
+        pn.batch_norm(affine=False),
+        lambda x: x.T,
+        lambda y: y.T,
+        lambda x: F.batch_norm(x.T, None, None, training=True).T,
+        in_flax,
+    ),
+}
+
+
 # who computes it
+
+
+def first_entry(y: Any) -> Any:
+    """dE/dY for E the sum of elements, or of the first entries of rows."""
+    dy = np.ones_like(y)
+    if y.ndim > 1:
+        dy[:, 1:] = 0
+    return dy
 
 
 def in_purenet(layer: pn.Layer[Any]) -> Callable[[Any], tuple[Any, Any]]:
@@ -252,31 +230,46 @@ def in_purenet(layer: pn.Layer[Any]) -> Callable[[Any], tuple[Any, Any]]:
     return run
 
 
-def in_torch(f: Any) -> Callable[..., tuple[Any, Any]]:
+def in_torch(f: Any, dy_of: Callable[[Any], Any] = first_entry) -> Callable[..., tuple[Any, Any]]:
     def run(x: Any, *rest: Any) -> tuple[Any, Any]:
         x = torch.tensor(x, requires_grad=True)
         y = f(x, *(torch.tensor(other) for other in rest))
-        y.backward(torch.tensor(first_entry(y.detach().numpy())))
+        y.backward(torch.tensor(dy_of(y.detach().numpy())))
         return y.detach().numpy(), x.grad.numpy()
 
     return run
 
 
-def in_jax(f: Any) -> Callable[..., tuple[Any, Any]]:
+def in_jax(f: Any, dy_of: Callable[[Any], Any] = first_entry) -> Callable[..., tuple[Any, Any]]:
     @jax.jit
     def run(x: Any, *rest: Any) -> tuple[Any, Any]:
         y, pull = jax.vjp(lambda x: f(x, *rest), x)
-        return y, pull(jnp.asarray(first_entry(np.empty(y.shape, np.float32))))[0]
+        return y, pull(jnp.asarray(dy_of(np.empty(y.shape, np.float32))))[0]
 
     return run
 
 
-def first_entry(y: Any) -> Any:
-    """dE/dY for E the sum of elements, or of the first entries of rows."""
-    dy = np.ones_like(y)
-    if y.ndim > 1:
-        dy[:, 1:] = 0
-    return dy
+def norm_in_purenet(layer: pn.Layer[Any], lay: Any, back: Any) -> Callable[[Any], tuple[Any, Any]]:
+    """In training, which matters to batch_norm."""
+
+    def run(x: Any) -> tuple[Any, Any]:
+        params = layer.init(pn.key(0), lay(x).shape[1:])
+        y, pullback = layer.vjp(params, lay(x), pn.key(0))
+        return back(y), back(pullback(lay(weighted(x)))[1])
+
+    return run
+
+
+def inference_in_purenet(x: Any, mean: Any, variance: Any) -> tuple[Any, Any]:
+    layer = pn.batch_norm(affine=False)
+    params = layer.init(pn.key(0), x.shape)._replace(mean=pn.Buffer(mean), variance=pn.Buffer(variance))
+    y, pullback = layer.vjp(params, x[None])
+    return y[0], pullback(np.ones_like(y))[1][0]
+
+
+def weighted(y: Any) -> Any:
+    """dE/dY for E the sum of rows weighted by WEIGHTS."""
+    return np.tile(WEIGHTS, (len(y), 1))
 
 
 def loss_in_purenet(loss: pn.Loss) -> Callable[..., tuple[Any, Any]]:
@@ -311,6 +304,17 @@ def subjects() -> list[Subject]:
         "JAX": in_jax(lambda y: -jax.nn.log_softmax(y)[:, 0]),
     }
     found.append(Subject("softmax_cross_entropy", (logits(),), lambda x: cross_entropy(*x), contenders))
+    for name, (layer, lay, back, torchs, jaxs) in NORMS.items():
+        truth = normalized(center=name != "rms_norm", eps=RMS_EPS if name == "rms_norm" else 1e-5)
+        contenders = {"purenet": norm_in_purenet(layer, lay, back)}
+        contenders |= {"PyTorch": in_torch(torchs, weighted), "JAX": in_jax(jaxs, weighted)}
+        found.append(Subject(name, (rows(),), lambda x, truth=truth: truth(*x), contenders, by_row=True))
+    contenders = {
+        "purenet": inference_in_purenet,
+        "PyTorch": in_torch(lambda x, mean, variance: F.batch_norm(x[None], mean, variance)[0]),
+        "JAX": in_jax(lambda x, mean, variance: (x - mean) * jax.lax.rsqrt(variance + 1e-5)),
+    }
+    found.append(Subject("batch_norm in inference", standardizations(), standardized, contenders))
     return found
 
 
@@ -328,9 +332,9 @@ def as_float(number: Any) -> Any:
     return [float(n) for n in number] if isinstance(number, list) else float(number)
 
 
-def ulps(got: Any, truth: Any) -> Any:
-    """The distance in units of the spacing of float32 at the truth, which is never below 2^-149."""
-    _, exponent = np.frexp(np.abs(truth))
+def ulps(got: Any, truth: Any, size: Any) -> Any:
+    """The distance in units of the spacing of float32 at the size, which is never below 2^-149."""
+    _, exponent = np.frexp(size)
     spacing = np.ldexp(1.0, np.maximum(exponent - 1, -126) - 23)
     error = np.abs(got.astype(np.float64) - truth) / spacing
     return np.where(np.isfinite(got), error, math.inf)
@@ -359,18 +363,22 @@ def measure(subject: Subject) -> list[Line]:
     lines = []
     for i, what in enumerate(("", "'")):
         truth = truths[i]
-        tiny = is_subnormal(truth)
+        size = np.abs(truth)
+        if subject.by_row:
+            largest = size.max(axis=1, keepdims=True)
+            size = np.where(largest > 0, largest, 1) * np.ones_like(size)
+        tiny = is_subnormal(size)
         for p in subject.points:
             of_point = is_subnormal(p).reshape(len(p), -1).any(axis=1)
             tiny |= of_point.reshape(-1, *(1 for _ in truth.shape[1:]))
         known = np.abs(truth) <= np.finfo(np.float32).max
-        errors = {who: ulps(np.asarray(result[i]), truth) for who, result in results.items()}
+        errors = {who: ulps(np.asarray(result[i]), truth, size) for who, result in results.items()}
         normal, subnormal = (
             {who: float(error[known & group].max(initial=0)) for who, error in errors.items()}
             for group in (~tiny, tiny)
         )
         worst = np.argmax(np.where(known & ~tiny, errors["purenet"], -1))
-        point = tuple(p[np.unravel_index(worst, truth.shape)[0]].tolist() for p in subject.points)
+        point = tuple(p[np.unravel_index(worst, truth.shape)[0]] for p in subject.points)
         lines.append(Line(subject.name + what, normal, subnormal, point))
     return lines
 
@@ -379,11 +387,16 @@ def number(n: float) -> str:
     return f"{n:.2f}" if n < 1000 else f"{n:.1e}"
 
 
+def written(point: Any) -> str:
+    """Numbers in the fewest digits that tell them apart from other float32."""
+    return f"({', '.join(map(written, point))})" if np.ndim(point) or isinstance(point, tuple) else str(point)
+
+
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks accuracy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", help="activations and losses to measure (default: all)")
+    parser.add_argument("names", nargs="*", help="what to measure (default: all)")
     parser.add_argument("--digits", type=int, default=50, help="that mpmath computes in (default 50)")
     options = parser.parse_args(arguments)
     mpmath.mp.dps = options.digits
@@ -401,6 +414,6 @@ def main(arguments: list[str]) -> None:
                 flagged += line.flag == "!"
                 figures = (number(group[who]) for group in (line.normal, line.subnormal) for who in whos)
                 left, right = " ".join(f"{next(figures):>9}" for _ in whos), " ".join(f"{f:>9}" for f in figures)
-                where = f"   worst at {line.where}" if line.flag else ""
+                where = f"   worst at {written(line.where)}" if line.flag else ""
                 print(f"{line.name:<33}{line.flag:<2}{left}   {right}{where}")
     print(f"\nworse than the worse of the two: {flagged}")

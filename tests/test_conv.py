@@ -165,14 +165,6 @@ def test_serial_infers_channels_and_features():
     assert [params[i].weight.shape for i in (0, 3, 5)] == [(5, 5, 1, 6), (5, 5, 6, 16), (1600, 10)]
 
 
-def test_a_bias_has_one_value_per_channel_not_per_pixel():
-    layer = pn.conv(1, 3, 2)
-    params = layer.init(pn.key(0))
-    y, pullback = layer.vjp(params, np.ones((2, 4, 5, 1), np.float32))
-    dparams, _ = pullback(np.ones_like(y))
-    np.testing.assert_array_equal(dparams.bias, [24, 24, 24])
-
-
 # Ties
 
 

@@ -228,7 +228,7 @@ def batch_norm(
         shape(tuple(x.shape[1:]))
         flat = rows(x)
         if key is None:
-            r = 1 / xp.sqrt(params.variance.value + eps)
+            r = xp.sqrt(1 / (params.variance.value + eps))  # a root halves the rounding errors of what is under it
             xhat = flat - params.mean.value
             xhat *= r
             y = _affine(xhat, params.weight, params.bias)

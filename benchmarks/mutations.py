@@ -140,7 +140,8 @@ def changed(node: ast.AST, inside: ast.AST) -> Iterator[ast.AST]:
             if isinstance(op, ast.Mult):
                 yield left
                 yield right
-                yield ast.UnaryOp(ast.USub(), node)
+                if not isinstance(inside, ast.Tuple):  # a shape, where NumPy takes any negative number as -1
+                    yield ast.UnaryOp(ast.USub(), node)
         case ast.Compare(ops=[op]) if type(op) in SWAPS:
             yield _with(node, ops=[SWAPS[type(op)]()])
         case ast.BoolOp(op=op):

@@ -71,6 +71,7 @@ def test_merges():
     y, pullback = pn.concat.vjp((), (a, b[:, :1]))
     np.testing.assert_array_equal(y, np.concatenate([a, b[:, :1]], axis=1))
     assert [dx.shape for dx in pullback(y)[1]] == [(2, 3), (2, 1)]
+    assert pn.add.shape(((..., 3), (4, 3))) is None  # of one only the last axis is known: they may fit
 
 
 def test_merge_errors():

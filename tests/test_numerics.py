@@ -203,6 +203,14 @@ def test_softmax_cross_entropy_of_extreme_logits(dtype):
     np.testing.assert_allclose(dy, [[0, 0], [1, -1], [-0.5, 0.5], [0, 0]], atol=1e-7)
 
 
+def test_label_smoothing_gives_a_share_to_every_class():
+    y, sure = np.array([[2.0, -1.0, 0.5]]), np.array([[0.0, 1.0, 0.0]])
+    E, dy = run_loss(pn.softmax_cross_entropy(0.3), y, np.array([1]))
+    right, slope = run_loss(pn.softmax_cross_entropy, y, 0.7 * sure + 0.1)
+    assert pytest.approx(right, rel=1e-12) == E
+    np.testing.assert_allclose(dy, slope, rtol=1e-12)
+
+
 @each_dtype
 def test_log_probabilities_of_minus_infinity_cost_nothing_where_the_target_is_0(dtype):
     y, target = np.array([[0, -np.inf]], dtype), np.array([[1, 0]], dtype)

@@ -74,6 +74,11 @@ def test_merges():
     assert pn.add.shape(((..., 3), (4, 3))) is None  # of one only the last axis is known: they may fit
 
 
+def test_reshape_knows_its_output_without_its_input_unless_a_size_is_open():
+    assert pn.reshape(2, 6).shape(None) == pn.reshape(2, 6).shape((..., 3)) == (2, 6)
+    assert pn.reshape(-1, 2).shape(None) is pn.reshape(-1, 2).shape((..., 3)) is None
+
+
 def test_merge_errors():
     with pytest.raises(ValueError, match=r"add takes arrays of equal shapes, not \(3,\), \(1,\)"):
         pn.add.apply((), (np.ones((2, 3)), np.ones((2, 1))))

@@ -71,6 +71,12 @@ def test_merges():
     y, pullback = pn.concat.vjp((), (a, b[:, :1]))
     np.testing.assert_array_equal(y, np.concatenate([a, b[:, :1]], axis=1))
     assert [dx.shape for dx in pullback(y)[1]] == [(2, 3), (2, 1)]
+    assert pn.add.shape(((..., 3), (4, 3))) is None  # of one only the last axis is known: they may fit
+
+
+def test_reshape_knows_its_output_without_its_input_unless_a_size_is_open():
+    assert pn.reshape(2, 6).shape(None) == pn.reshape(2, 6).shape((..., 3)) == (2, 6)
+    assert pn.reshape(-1, 2).shape(None) is pn.reshape(-1, 2).shape((..., 3)) is None
 
 
 def test_merge_errors():

@@ -74,6 +74,35 @@ def test_activations_far_out_are_their_limits(name, dtype):
     np.testing.assert_allclose(dx, [low_slope, high_slope], rtol=np.finfo(dtype).eps)
 
 
+KINKS = {  # layer, and where it has a kink: the slope there, as its docstring has it
+    "relu": {0: 0},
+    "relu6": {0: 0, 6: 0},
+    "leaky_relu": {0: 0.01},
+    "elu(0.5)": {0: 0.5},
+    "selu": {0: 1.0507009873554805 * 1.6732632423543772},
+    "hard_tanh": {-1: 0, 1: 0},
+    "hard_sigmoid": {-3: 0, 3: 0},
+    "hard_swish": {-3: 0, 3: 1},
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+@each_dtype
+def test_slopes_at_kinks(name, dtype):
+    layer = eval(name, vars(pn))
+    y, pullback = layer.vjp((), np.array(list(KINKS[name]), dtype))
+    np.testing.assert_allclose(pullback(np.ones_like(y))[1], list(KINKS[name].values()), rtol=np.finfo(dtype).eps)
+
+
+@each_dtype
+def test_slopes_at_the_kinks_of_prelu_and_the_losses(dtype):
+    one = np.ones(1, dtype)
+    params = pn.tree.cast(pn.prelu.init(pn.key(0)), dtype)
+    assert pn.prelu.vjp(params, 0 * one)[1](one)[1] == 0.25  # the slope of the negative side
+    assert run_loss(pn.mae, one, one)[1] == 0
+    assert run_loss(pn.hinge, one, one)[1] == run_loss(pn.hinge, -one, -one)[1] == 0  # on the margin nothing is lost
+
+
 @each_dtype
 def test_mish_of_a_huge_number_has_slope_1(dtype):
     np.testing.assert_array_equal(run("mish", np.array([1e18, 1e30], dtype))[1], 1)
@@ -172,6 +201,14 @@ def test_softmax_cross_entropy_of_extreme_logits(dtype):
     np.testing.assert_allclose(costs, [0, 2e4, math.log(2), 0], rtol=1e-6)
     _, dy = run_loss(pn.softmax_cross_entropy(reduction="sum"), y, target)
     np.testing.assert_allclose(dy, [[0, 0], [1, -1], [-0.5, 0.5], [0, 0]], atol=1e-7)
+
+
+def test_label_smoothing_gives_a_share_to_every_class():
+    y, sure = np.array([[2.0, -1.0, 0.5]]), np.array([[0.0, 1.0, 0.0]])
+    E, dy = run_loss(pn.softmax_cross_entropy(0.3), y, np.array([1]))
+    right, slope = run_loss(pn.softmax_cross_entropy, y, 0.7 * sure + 0.1)
+    assert pytest.approx(right, rel=1e-12) == E
+    np.testing.assert_allclose(dy, slope, rtol=1e-12)
 
 
 @each_dtype

@@ -149,7 +149,10 @@ def test_bidirectional_is_its_layers_side_by_side():
         alone = part.apply(p, (x, None, lengths))
         assert_close((y[..., cut], state), alone)
     assert layer.remake(layer.parts).name == layer.name
+    assert layer.shape(((5, 4), None)) == (y.shape[1:], pn.tree.map(lambda part: part.shape[1:], states))
     assert pn.bidirectional(pn.rnn(4, 2, last=True), pn.rnn(4, 3, last=True)).shape(None) == (5,)
+    for one_unknown in ((pn.tanh, pn.rnn(4, 2)), (pn.rnn(4, 2), pn.tanh)):
+        assert pn.bidirectional(*one_unknown).shape(None) is None
 
 
 def test_stacked_by_serial_sizes_are_inferred():

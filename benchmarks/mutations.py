@@ -57,15 +57,8 @@ TESTS = {  # the plain tests of each file; no other has to do with it, or it is 
 }
 OTHERS = ("combinators",)
 
-NOT_RULES = (
-    "check",
-    "explain",
-    "mend",
-    "axes",
-    "name",
-    "locate",
-    "placed",
-)  # what functions that only check start with
+# what the names of functions that only check or explain begin with
+NOT_RULES = ("check", "explain", "mend", "axes", "name", "locate", "placed")
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
@@ -190,7 +183,7 @@ def _is_no_rule(node: ast.AST) -> bool:
             return True
         case ast.FunctionDef(name=name):
             return name.lstrip("_").startswith(NOT_RULES)
-        case ast.Call(func=ast.Name(id=name)):  # but for a check that is computed on: x = check_tuple(x, ...)
+        case ast.Call(func=ast.Name(id=name)):
             return name == "called"
         case ast.Assign(targets=[ast.Name(id=name)]):
             return name in ("name", "full_name", "given", "shown")

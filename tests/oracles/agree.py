@@ -50,9 +50,14 @@ def agree(name, oracle, ours, theirs, least=0.0):
         error = np.abs(a - b).max(initial=0) / (np.abs(b).max(initial=least) or 1)
         assert error <= TOLERANCE[str(a.dtype)], f"{name}{path} against {oracle}: {error:.2g}\n{a}\n{b}"
         worst = max(worst, float(error))
-    dtype = str(a.dtype)
-    draws, largest = RECORD.get((name, oracle, dtype), (0, 0.0))
-    RECORD[name, oracle, dtype] = draws + 1, max(largest, worst)
+    record(name, oracle, a.dtype, worst)
+
+
+def record(name, oracle, dtype, error, draws=1):
+    """Note a comparison for the table that the run ends with."""
+    which = name, oracle, str(np.dtype(dtype))
+    before, largest = RECORD.get(which, (0, 0.0))
+    RECORD[which] = before + draws, max(largest, float(error))
 
 
 def random_shape(rng, least=1, most=4, largest=7):

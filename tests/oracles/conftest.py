@@ -8,7 +8,7 @@ from __future__ import annotations
 import jax
 import pytest
 
-from tests.oracles.agree import RECORD
+from tests.oracles.agree import RECORD, record
 
 jax.config.update("jax_enable_x64", True)
 
@@ -22,8 +22,7 @@ def pytest_sessionfinish(session):
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node, error):
     for name, oracle, dtype, draws, error in getattr(node, "workeroutput", {}).get("record", ()):
-        before, largest = RECORD.get((name, oracle, dtype), (0, 0.0))
-        RECORD[name, oracle, dtype] = before + draws, max(largest, error)
+        record(name, oracle, dtype, error, draws)
 
 
 def pytest_terminal_summary(terminalreporter):

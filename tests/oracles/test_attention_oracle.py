@@ -11,7 +11,7 @@ import torch
 
 import purenet as pn
 from purenet.layers.attention import attend
-from tests.oracles.agree import torch_vjp
+from tests.oracles.agree import record, torch_vjp
 
 DRAWS = 60
 TOLERANCE = {np.float64: 1e-10, np.float32: 1e-5}
@@ -115,7 +115,7 @@ def test_the_layer_agrees_with_torch(dtype):
         )
         assert error < TOLERANCE[dtype], (layer, queries.shape, keys_values.shape, mask)
         worst = max(worst, error)
-    print(f"multi_head_attention in {np.dtype(dtype)} against torch: {DRAWS} draws, largest error {worst:.1e}")
+    record("multi_head_attention", "PyTorch", dtype, worst, DRAWS)
 
 
 def transformer_block_in_torch(x, *leaves, heads, causal):
@@ -159,6 +159,7 @@ def test_the_transformer_block_agrees_with_torch(dtype):
         )
         error = largest_error([y, dx, *pn.tree.leaves(dparams)], [value, theirs_dx, *theirs])
         assert error < TOLERANCE[dtype], (layer, x.shape)
+        record("transformer_block", "PyTorch", dtype, error)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
@@ -183,7 +184,7 @@ def test_the_heads_agree_with_torch(dtype):
         error = largest_error([y, *pull(dy)], [z.detach().numpy(), *(a.grad.numpy() for a in inputs)])
         assert error < TOLERANCE[dtype], (q.shape, k.shape, heads, mask, causal)
         worst = max(worst, error)
-    print(f"attend in {np.dtype(dtype)} against torch: {DRAWS} draws, largest error {worst:.1e}")
+    record("attention, its heads", "PyTorch", dtype, worst, DRAWS)
 
 
 @partial(jax.jit, static_argnames=("heads", "causal"))
@@ -212,4 +213,4 @@ def test_the_heads_agree_with_jax(dtype):
             error = largest_error([y, *pull(dy)], [np.asarray(a) for a in theirs])
             assert error < JAX_TOLERANCE, (t, s, mask, causal)
             worst = max(worst, error)
-    print(f"attend in {np.dtype(dtype)} against JAX: {DRAWS} draws, largest error {worst:.1e}")
+    record("attention, its heads", "JAX", dtype, worst, DRAWS)

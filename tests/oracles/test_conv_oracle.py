@@ -10,13 +10,15 @@ import pytest
 
 import purenet as pn
 from tests.oracles import windows_draws as draws
+from tests.oracles.agree import record
 
 jax.config.update("jax_enable_x64", True)
 TOLERANCE = {np.float64: 1e-10, np.float32: 1e-5}
 each_dtype = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
 
 
-def agree(ours, theirs, dtype, of):
+def agree(ours, theirs, dtype, of, oracle="PyTorch"):
+    worst = 0.0
     for name, a, b in zip(("y", "dweight", "dbias", "dx"), ours, theirs, strict=True):
         if b is None:
             assert a is None
@@ -24,6 +26,8 @@ def agree(ours, theirs, dtype, of):
         assert a.shape == b.shape, (of, name)
         error = np.abs(a - b).max(initial=0) / max(np.abs(b).max(initial=0), 1e-3)
         assert error <= TOLERANCE[dtype], f"{of}: {name} is off by {error:.2g}"
+        worst = max(worst, error)
+    record(str(of).partition("(")[0], oracle, dtype, worst)
 
 
 def ours_of(layer, params, x, dy_of):
@@ -73,7 +77,7 @@ def test_conv_is_jaxs(seed):
 
     y, pull = jax.vjp(theirs, *params, x)
     expected = (y, *pull(jnp.asarray(dy_of(y))))
-    agree(ours_of(layer, params, x, dy_of), expected, np.float64, layer)
+    agree(ours_of(layer, params, x, dy_of), expected, np.float64, layer, "JAX")
 
 
 @each_dtype
@@ -157,7 +161,7 @@ def test_array_api_code_and_numpy_agree(seed, kind):
     y, pullback = layer.vjp(strict, array_api_strict.asarray(x))
     dparams, dx = pullback(array_api_strict.asarray(dy_of(ours[0])))
     theirs = [None if leaf is None else np.asarray(leaf) for leaf in (y, *(dparams or (None, None)), dx)]
-    agree(ours, theirs, np.float64, layer)
+    agree(ours, theirs, np.float64, layer, "strict")
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -168,4 +172,4 @@ def test_layers_run_under_jit_as_on_numpy(seed, kind):
     ours = ours_of(layer, params, x, dy_of)
     on_jax = jax.jit(lambda p, x, dy: (lambda y, pull: (y, pull(dy)))(*layer.vjp(p, x)))
     y, (dparams, dx) = on_jax(pn.tree.map(jnp.asarray, params), jnp.asarray(x), jnp.asarray(dy_of(ours[0])))
-    agree((y, *(dparams or (None, None)), dx), ours, np.float64, f"{layer} under jit")
+    agree((y, *(dparams or (None, None)), dx), ours, np.float64, layer, "jit")

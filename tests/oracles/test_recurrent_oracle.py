@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import purenet as pn
+from tests.oracles.agree import record
 
 MODULES = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 DRAWS = 100
@@ -123,4 +124,4 @@ def test_recurrent_layers_agree_with_torch(name, dtype):
         )
         assert error < TOLERANCE[dtype], (layer, sequence.shape, lengths)
         worst = max(worst, error)
-    print(f"{name} in {np.dtype(dtype)}: {DRAWS} draws, largest relative error {worst:.1e}")
+    record(name, "PyTorch", dtype, worst, DRAWS)

@@ -97,6 +97,10 @@ BAD = {
     "label smoothing": (lambda: CE(1.5), ValueError, "from 0 to below 1, not 1.5"),
     "huber's delta": (lambda: pn.huber(0), ValueError, "positive delta"),
     # gradients handed in
+    "params in the rule of a net": (lambda: NET.vjp(PARAMS[:1], X), ValueError, r"one for each layer, not a tuple of 1"),
+    "params in the rule of an activation": (lambda: pn.tanh.vjp((1,), X), ValueError, "tanh has no parameters"),
+    "integers in the rule of an activation": (lambda: pn.tanh.vjp((), np.ones(2, int)), TypeError, "computes in floating point"),
+    "integers for a loss": (lambda: pn.mse.vjp(np.ones(2, int), np.ones(2, int)), TypeError, "mse's y computes in floating point"),
     "dE/dY of another shape": (lambda: NET.vjp(PARAMS, X)[1](T[:, 0]), ValueError, r"dE/dY has shape \(4,\), but Y has shape \(4, 1\)"),
     "dE/dY of another dtype": (lambda: NET.vjp(PARAMS, X)[1](T.astype(float)), TypeError, r"write dy\.astype\(float32\)"),
     "dE/dY that is a number": (lambda: pn.tanh.vjp((), X)[1](1.0), TypeError, "the pullback of tanh takes an array, not a float"),

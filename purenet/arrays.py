@@ -135,10 +135,11 @@ def dot(a: Any, b: Any) -> Any:
 
 def sum_leading(x: Any) -> Any:
     """The sum of x over every axis but the last: Σ of a bias's gradient over the batch."""
-    x = x if x.ndim == 2 else rows(x)
-    if type(x) is not np.ndarray:
-        return namespace(x).sum(x, axis=0)
-    return x[0].copy() if len(x) == 1 else np.add.reduce(x)
+    if x.ndim != 2:
+        x = rows(x)
+    if type(x) is np.ndarray:
+        return np.add.reduce(x) if len(x) != 1 else x[0].copy()
+    return namespace(x).sum(x, axis=0)
 
 
 def sum_rows(x: Any) -> Any:

@@ -33,20 +33,16 @@ def _loss(
         raise ValueError(f"{name} takes reduction 'mean' or 'sum', not {reduction!r}")
     full_name = called(name, **options, reduction=(reduction, "mean"))
 
-    def evaluate(y: Any, target: Any) -> tuple[Any, Any, int]:
+    def apply(y: Any, target: Any) -> Any:
+        return vjp(y, target)[0]
+
+    def vjp(y: Any, target: Any) -> tuple[Any, LossPullback]:
         xp, target = prepare(y, target, full_name)
         count = 1 if reduction == "sum" else math.prod(y.shape[:-1]) if per_row else y.size
         if count == 0:
             raise ValueError(f"{full_name} has no mean over an empty batch: y has shape {tuple(y.shape)}")
         total, pull = rule(xp, y, target)
-        return total / count, pull, count
-
-    def apply(y: Any, target: Any) -> Any:
-        return evaluate(y, target)[0]
-
-    def vjp(y: Any, target: Any) -> tuple[Any, LossPullback]:
-        E, pull, count = evaluate(y, target)
-        return E, lambda dE=1.0: pull((dE if type(dE) is float else weak(dE)) / count)
+        return total / count, lambda dE=1.0: pull((dE if type(dE) is float else weak(dE)) / count)
 
     return Loss(apply, vjp, full_name)
 

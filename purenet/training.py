@@ -82,17 +82,24 @@ def value_and_grad(
         if not isinstance(penalty, Penalty):
             raise TypeError(f"value_and_grad takes penalties after the loss, not {describe(penalty)}: write l2(1e-4)")
 
+    net_vjp, loss_vjp = net.vjp, loss.vjp
+
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
-        y, pullback = net.vjp(params, x, key)
-        E, loss_pullback = loss.vjp(y, target)
+        y, pullback = net_vjp(params, x, key)
+        E, loss_pullback = loss_vjp(y, target)
         if E.shape != ():
             raise ValueError(f"{loss.name} gives {describe(E)}, but a loss is one number: take its mean or its sum")
         if check_finite and not math.isfinite(E):
             raise ValueError(f"{loss.name} is {E}: {first_not_finite(net, params, x, target, key)}")
         dy = loss_pullback()
-        if hasattr(y, "shape") and getattr(dy, "shape", None) != y.shape:
-            raise ValueError(f"the pullback of {loss.name} gives {describe(dy)} for a Y of shape {tuple(y.shape)}")
-        grads, _ = pullback(dy, wrt_x=False)
+        try:
+            grads, _ = pullback(dy, False)
+        except (TypeError, ValueError):
+            if hasattr(y, "shape") and getattr(dy, "shape", None) != y.shape:
+                raise ValueError(
+                    f"the pullback of {loss.name} gives {describe(dy)} for a Y of shape {tuple(y.shape)}"
+                ) from None
+            raise
         for penalty in penalties:
             more, grads = penalty.add(params, grads)
             E = E + more

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +28,7 @@ def digits() -> tuple[Split, Split]:
     >>> x.shape, x_test.shape, target[:5]
     ((1438, 64), (359, 64), array([0, 1, 2, 3, 5]))
     """
-    with np.load(Path(__file__).with_name("digits.npz")) as arrays:
+    with np.load(os.path.join(os.path.dirname(__file__), "digits.npz")) as arrays:
         x, target = arrays["x"].astype(np.float32) / 16, arrays["t"].astype(np.int64)
     test = np.arange(len(x)) % 5 == 4
     return Split(x[~test], target[~test]), Split(x[test], target[test])

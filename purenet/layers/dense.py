@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Array, Shape, describe, dot, floating, match, namespace, rows, sum_leading
+from purenet.arrays import Array, Shape, describe, floating, match, namespace, rows, sum_leading
 from purenet.core import Layer, Pullback
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
 from purenet.random import Key, split
@@ -77,10 +77,11 @@ def dense(
 
     def apply(params: DenseParams, x: Any, key: Key | None = None) -> Any:
         weight, b = check(params, x)
-        y = dot(x if x.ndim == 2 else rows(x), weight)
+        flat = x if x.ndim == 2 else rows(x)
+        y = flat.dot(weight) if type(flat) is np.ndarray is type(weight) else flat @ weight  # `dot`, without its call
         if bias:
             y += b
-        return y if x.ndim == 2 else namespace(y).reshape(y, (*x.shape[:-1], outputs))
+        return y if flat is x else namespace(y).reshape(y, (*x.shape[:-1], outputs))
 
     def vjp(params: DenseParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[DenseParams]]:
         y = apply(params, x)
@@ -92,11 +93,14 @@ def dense(
             flat = x
             if x.ndim != 2:
                 flat, dy = rows(x), rows(dy)
-            grads = DenseParams(dot(flat.T, dy), sum_leading(dy) if bias else None)
+            plain = type(flat) is np.ndarray is type(dy)
+            dweight = flat.T.dot(dy) if plain else flat.T @ dy
+            # DenseParams(...) by the way that takes half the time
+            grads = tuple.__new__(DenseParams, (dweight, sum_leading(dy) if bias else None))
             if not wrt_x:
                 return grads, None
-            dx = dot(dy, params.weight.T)
-            return grads, dx if x.ndim == 2 else namespace(dx).reshape(dx, x.shape)
+            dx = dy.dot(params.weight.T) if plain else dy @ params.weight.T
+            return grads, dx if flat is x else namespace(dx).reshape(dx, x.shape)
 
         return y, pullback
 

@@ -29,7 +29,7 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
     >>> sgd_step((np.ones(2),), (np.full(2, 0.5),), lr=0.1)
     (array([0.95, 0.95]),)
     """
-    rate = -weak(lr)
+    rate = -lr if type(lr) is float else -weak(lr)
     # NumPy multiplies by an array of no axes in half the time that it takes for a Python number
     quick = np.asarray(rate, np.float32) if isinstance(rate, float) else rate
 
@@ -56,11 +56,10 @@ def update(step: Callable[[Any, Any], Any], params: P, grads: P) -> P:
         # what `tree.map` would do, for the usual case and faster than the arithmetic of a small net
         kind = type(p)
         if kind is np.ndarray:
-            if p.shape == g.shape:
-                new = step(p, g)
-                if type(new) is np.ndarray and new.shape == p.shape and new.dtype is p.dtype:
-                    new.setflags(write=False)
-                    return new
+            new = step(p, g)
+            if type(new) is np.ndarray and new.dtype is p.dtype and new.shape == p.shape == g.shape:
+                new.setflags(write=False)
+                return new
             return leaf(p, g)
         if kind is Buffer:
             return tree.map(freeze, g)

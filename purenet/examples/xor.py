@@ -23,14 +23,13 @@ def train(seed: int, batch: int = 1, epochs: int = 10_000, lr: float = 0.1, verb
     parts = [slice(start, start + batch) for start in range(0, len(x), batch)]
     errors = []
     for epoch in range(epochs):
-        error = 0.0
+        errors.append(0.0)
         for part in parts:
             E, grads = value_and_grad(params, x[part], target[part])
             params = pn.sgd_step(params, grads, lr)
-            error += E / len(parts)
-        errors.append(error)
+            errors[-1] += E / len(parts)
         if verbose and (epoch + 1) % (epochs // 10) == 0:
-            print(f"epoch {epoch + 1:6,}   error {error:.6f}")
+            print(f"epoch {epoch + 1:6,}   error {errors[-1]:.6f}")
     return params, errors
 
 

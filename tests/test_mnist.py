@@ -205,6 +205,7 @@ def test_found_in_the_given_folder(where, compressed, cache, tmp_path, monkeypat
         (gzip.compress(bytes(10**8)), "more than 5504 bytes"),
         (b"<html>", "less than 5504 bytes"),
     ],
+    ids=["empty", "one byte short", "a piece", "a byte changed", "another file", "a bomb", "a page"],
 )
 def test_a_wrong_file_is_named_and_left_alone(content, message, cache, tmp_path, monkeypatch):
     (tmp_path / f"{FIRST}.gz").write_bytes(content)

@@ -265,7 +265,7 @@ def run(file: Path, mutant: Mutant | None, indices: list[int]) -> None:
         if mutant:
             code, original = mutant.code(), SourceFileLoader.get_code
             SourceFileLoader.get_code = lambda self, name: code if Path(self.path) == file else original(self, name)
-        import tests.catalogue  # noqa: F401
+        import tests.catalogue  # noqa: F401 (for what it loads)
 
         stage = "check_vjp"
         for index in indices:
@@ -318,7 +318,7 @@ def main(arguments: list[str]) -> None:
     os.chdir(ROOT)
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     import numpy  # noqa: F401 - once, for all the processes that are forked
-    import pytest  # noqa: F401
+    import pytest  # noqa: F401 - likewise
 
     assert "purenet" not in sys.modules, "each process must import its own purenet"
     fork = get_context("fork")

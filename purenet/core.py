@@ -142,7 +142,7 @@ class LayerPreset(Layer[P], Generic[Options, P]):
     __slots__ = ()
 
     def __call__(self, *args: Options.args, **options: Options.kwargs) -> Layer[P]:
-        raise NotImplementedError
+        raise NotImplementedError  # for type checkers: `preset` puts the function itself in this place
 
 
 class LossPreset(Loss, Generic[Options]):
@@ -151,7 +151,7 @@ class LossPreset(Loss, Generic[Options]):
     __slots__ = ()
 
     def __call__(self, *args: Options.args, **options: Options.kwargs) -> Loss:
-        raise NotImplementedError
+        raise NotImplementedError  # for type checkers: `preset` puts the function itself in this place
 
 
 @overload

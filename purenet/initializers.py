@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from purenet import random
-from purenet.arrays import Shape, astype, describe, freeze
+from purenet.arrays import Shape, astype, describe, freeze, namespace
 from purenet.random import Key
 
 
@@ -133,7 +133,7 @@ def orthogonal(gain: float = 1.0) -> Initializer:
         fans(shape)
         rows, columns = math.prod(shape[:-1]), shape[-1]
         tall = random.normal(key, (max(rows, columns), min(rows, columns)), np.float64)
-        xp = np if type(tall) is np.ndarray else tall.__array_namespace__()
+        xp = namespace(tall)
         q, r = xp.linalg.qr(tall)
         q = q * xp.sign(xp.linalg.diagonal(r))  # makes the draw uniform over all such matrices
         matrix = gain * (q if rows >= columns else q.T)

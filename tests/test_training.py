@@ -136,6 +136,14 @@ def test_errors_of_train(options, error, message):
         list(run(**options))
 
 
+def test_a_loss_of_ones_own_may_give_a_python_number():
+    loss = pn.Loss(
+        lambda y, t: float(np.sum(y)), lambda y, t: (float(np.sum(y)), lambda dE=1.0: dE * np.ones_like(y)), "total"
+    )
+    E, grads = pn.value_and_grad(pn.tanh, loss)((), np.ones((2, 1), np.float32), None)
+    assert (type(E), grads) == (float, ())
+
+
 def test_a_mistake_is_told_before_the_first_step():
     with pytest.raises(TypeError, match="an optimizer stands after the loss"):
         run(optimizer=pn.mse)

@@ -87,7 +87,7 @@ def value_and_grad(
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
         y, pullback = net_vjp(params, x, key)
         E, loss_pullback = loss_vjp(y, target)
-        if getattr(E, "shape", ()) != ():
+        if not isinstance(E, np.generic) and getattr(E, "shape", ()) != ():
             raise ValueError(f"{loss.name} gives {describe(E)}, but a loss is one number: take its mean or its sum")
         if check_finite and not math.isfinite(E):
             raise ValueError(f"{loss.name} is {E}: {first_not_finite(net, params, x, target, key)}")

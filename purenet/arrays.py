@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+import purenet.memory as _memory  # noqa: F401 (freed memory is kept: it says why)
+
 
 class Array(Protocol):
     """An array of any engine: NumPy's, JAX's, or another that follows the array API standard."""
@@ -137,9 +139,14 @@ def sum_leading(x: Any) -> Any:
     """The sum of x over every axis but the last: Σ of a bias's gradient over the batch."""
     if x.ndim != 2:
         x = rows(x)
-    if type(x) is np.ndarray:
-        return np.add.reduce(x) if len(x) != 1 else x[0].copy()
-    return namespace(x).sum(x, axis=0)
+    if type(x) is not np.ndarray:
+        return namespace(x).sum(x, axis=0)
+    n = len(x)
+    if n == 1:
+        return x[0].copy()
+    if x.dtype is _FLOAT32 and n <= 1024:  # Σ is a product with ones: half the time of a sum, or less, and as precise
+        return _ONES[:n].dot(x)
+    return sum_rows(x)[0]
 
 
 def sum_rows(x: Any) -> Any:
@@ -177,3 +184,8 @@ def rows(x: Any) -> Any:
     if x.ndim == 2:
         return x
     return namespace(x).reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+
+
+_FLOAT32 = np.dtype(np.float32)
+_ONES = np.ones(1024, np.float32)
+_ONES.setflags(write=False)

@@ -29,9 +29,8 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
     >>> sgd_step((np.ones(2),), (np.full(2, 0.5),), lr=0.1)
     (array([0.95, 0.95]),)
     """
-    rate = -lr if type(lr) is float else -weak(lr)
-    # NumPy multiplies by an array of no axes in half the time that it takes for a Python number
-    quick = np.asarray(rate, np.float32) if isinstance(rate, float) else rate
+    rate = -lr if type(lr) is float else -_one_number(lr)
+    quick = _quick(rate)
 
     def step(p: Any, g: Any) -> Any:
         new = g * (quick if g.dtype is _FLOAT32 else rate)
@@ -41,8 +40,15 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
     return update(step, params, grads)
 
 
+def _one_number(lr: Any) -> Any:
+    lr = weak(lr)
+    if getattr(lr, "shape", ()) != ():
+        raise ValueError(f"sgd_step: lr is one number, not {describe(lr)}")
+    return lr.item() if type(lr) is np.ndarray else lr
+
+
 def update(step: Callable[[Any, Any], Any], params: P, grads: P) -> P:
-    """New params, `step(p, g)` of each parameter and its gradient.
+    """New params, `step(p, g)` of each parameter and its gradient, which must keep the shape.
 
     New params are read-only and keep their dtypes. A buffer takes its next value, which stands in grads.
     """
@@ -56,15 +62,16 @@ def update(step: Callable[[Any, Any], Any], params: P, grads: P) -> P:
         # what `tree.map` would do, for the usual case and faster than the arithmetic of a small net
         kind = type(p)
         if kind is np.ndarray:
-            new = step(p, g)
-            if type(new) is np.ndarray and new.dtype is p.dtype and new.shape == p.shape == g.shape:
-                new.setflags(write=False)
-                return new
+            if type(g) is np.ndarray and g.dtype is p.dtype and g.shape == p.shape:
+                new = step(p, g)
+                if type(new) is np.ndarray and new.dtype is p.dtype:
+                    new.setflags(write=False)
+                    return new
             return leaf(p, g)
         if kind is Buffer:
             return tree.map(freeze, g)
         if isinstance(p, tuple) and kind is type(g) and len(p) == len(g):
-            return tuple.__new__(kind, map(walk, p, g))
+            return tuple.__new__(kind, map(walk, p, g)) if p else p
         if tree.is_node(p):
             return tree.map(walk, p, g, leaf_type=Buffer)
         return leaf(p, g)
@@ -82,10 +89,10 @@ def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: 
     Each slot is a tree like params, with `()` for a buffer.
     """
 
-    def leaf(p: Any, g: Any, *kept: Any) -> list[Any]:
+    def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Any]:
         if g.shape != p.shape:
             raise ValueError("a gradient has another shape than its parameter")
-        return [*map(_keep, step(p, g, *kept), (p, *kept))]
+        return [_keep(new, old) for new, old in zip(step(p, g, *kept), (p, *kept), strict=True)]
 
     def walk(p: Any, g: Any, *kept: Any) -> Any:
         kind = type(p)
@@ -94,9 +101,9 @@ def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: 
         if kind is Buffer:
             return (tree.map(freeze, g), *kept)
         if isinstance(p, tuple) and kind is type(g):
-            rows = [walk(*group) for group in zip(p, g, *kept, strict=True)]
-            if not rows:
+            if not p:
                 return (p, *kept)
+            rows = [walk(*group) for group in zip(p, g, *kept, strict=True)]
             return [tuple.__new__(kind, column) for column in zip(*rows, strict=True)]
         if tree.is_node(p):
             rows = []
@@ -249,7 +256,7 @@ def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any
 
 def _keep(new: Any, old: Any) -> Any:
     """The new array in the shape and the dtype of the old one, read-only."""
-    if type(new) is np.ndarray and new.shape == old.shape and new.dtype is old.dtype:
+    if type(new) is np.ndarray and new.dtype is old.dtype and new.shape == old.shape:
         new.setflags(write=False)
         return new
     if new.shape != old.shape:

@@ -11,6 +11,7 @@ params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old
 
 from purenet import data, initializers, metrics, plotting, random, schedules, testing, tree
 from purenet.checkpoint import checkpoints, from_dict, load, save, to_dict
+from purenet.chunks import in_chunks
 from purenet.combinators import fan_out, frozen, map_time, named, parallel, remat, residual, serial, tied
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
 from purenet.fitting import Fit, fit
@@ -114,6 +115,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "preset",
     # from a net to trained params
     "value_and_grad",
+    "in_chunks",
     "sgd_step",
     "summary",
     "train",

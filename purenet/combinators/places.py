@@ -61,10 +61,11 @@ def sum_trees(trees: Any) -> Any:
     def total(a: Any, b: Any) -> Any:
         return b if type(a) is Buffer else a + b
 
-    first, *rest = trees
-    for other in rest:
-        first = tree.map(total, first, other, leaf_type=Buffer)
-    return first
+    trees = iter(trees)
+    so_far = next(trees)
+    for each in trees:
+        so_far = tree.map(total, so_far, each, leaf_type=Buffer)
+    return so_far
 
 
 def _mend(who: str, given: Any) -> str:

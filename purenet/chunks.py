@@ -1,0 +1,88 @@
+"""A large batch in chunks that stay in the processor's cache, one after another or in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeVar
+
+from purenet import tree
+from purenet.arrays import describe
+from purenet.combinators.places import sum_trees
+from purenet.core import Buffer, Layer, Loss
+from purenet.data.arrays import count
+from purenet.random import Key, split
+
+P = TypeVar("P")
+
+
+def in_chunks(
+    function: Callable[..., tuple[Any, P]],
+    size: int,
+    *,
+    threads: int = 1,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> Callable[..., tuple[Any, P]]:
+    """The same `(params, x, target, key=None) -> (E, grads)`, computed in chunks of at most `size` examples.
+
+    It pays for large batches of a small net: what a layer hands to the next one is still in the cache then. The memory
+    needed is that of one chunk for each thread, and in threads the gradients of all chunks. For a loss that is a mean
+    over the examples, E and the gradients are the means over chunks, weighted by their examples: E = Σ nᵢ·Eᵢ / n. With
+    `reduction="sum"`, for losses that are sums, they are added.
+
+    Chunks have one size or differ by one example. The sum is made in their order, so it does not depend on the number
+    of threads. NumPy computes in several threads at once because it lets go of the interpreter's lock; where its matrix
+    products use threads of their own already, a small net gains and a wide one does not: measure.
+
+    With a key each chunk draws its own numbers. Batch norm normalizes each chunk by itself, and buffers take the value
+    of the last chunk.
+
+    >>> import numpy as np, purenet as pn
+    >>> net = pn.dense(2, 1)
+    >>> params, x, target = net.init(pn.key(0)), np.ones((10, 2), np.float32), np.zeros((10, 1), np.float32)
+    >>> whole = pn.value_and_grad(net, pn.mse)
+    >>> E, grads = pn.in_chunks(whole, 4, threads=2)(params, x, target)
+    >>> pn.tree.allclose((E, grads), whole(params, x, target))
+    True
+    """
+    if not callable(function) or isinstance(function, Layer | Loss):
+        raise TypeError(f"in_chunks takes a function, as value_and_grad(net, loss) gives it, not {describe(function)}")
+    for name, number in (("size", size), ("threads", threads)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise ValueError(f"in_chunks: {name} is a positive integer, not {number!r}")
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"in_chunks takes reduction 'mean' or 'sum', not {reduction!r}")
+
+    def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
+        n = count(tree.leaves((x, target)), "in_chunks")
+        chunks = max(1, -(-n // size))
+        starts = [n * i // chunks for i in range(chunks + 1)]
+        keys = [None] * chunks if key is None else split(key, chunks)
+
+        def chunk(i: int) -> tuple[Any, P]:
+            part = slice(starts[i], starts[i + 1])
+            x_part, target_part = tree.map(lambda leaf: leaf[part], (x, target))
+            E, grads = function(params, x_part, target_part, keys[i])
+            if reduction == "sum" or chunks == 1:
+                return E, grads
+            weight = (starts[i + 1] - starts[i]) / n
+            return E * weight, tree.map(lambda g: g if type(g) is Buffer else g * weight, grads, leaf_type=Buffer)
+
+        E, grads = sum_trees(_in_threads(chunk, chunks, min(threads, chunks)))
+        return E, grads
+
+    return evaluate
+
+
+def _in_threads(f: Callable[[int], Any], n: int, threads: int) -> Iterator[Any]:
+    """f(0), f(1), …, f(n − 1), in this order; the threads, of which the caller's is one, take them in turns."""
+    if threads == 1:
+        return map(f, range(n))
+    from concurrent.futures import ThreadPoolExecutor
+
+    def share(first: int) -> list[Any]:
+        return [f(i) for i in range(first, n, threads)]
+
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(share, first) for first in range(1, threads)]
+        shares = [share(0), *(other.result() for other in others)]
+    return (shares[i % threads][i // threads] for i in range(n))

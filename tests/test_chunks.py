@@ -1,0 +1,88 @@
+"""`in_chunks`: a large batch in parts gives what it gives whole, whatever the number of threads."""
+
+import numpy as np
+import pytest
+
+import purenet as pn
+
+NET = pn.serial(pn.dense(3, 5), pn.tanh, pn.dense(2))
+PARAMS = NET.init(pn.key(0))
+X, TARGET = pn.random.normal(pn.key(1), (103, 3)), pn.random.normal(pn.key(2), (103, 2))
+
+
+def same_bits(a, b):
+    return all(np.array_equal(p, q) for p, q in zip(pn.tree.leaves(a), pn.tree.leaves(b), strict=True))
+
+
+@pytest.mark.parametrize("size", [1, 7, 10, 102, 103, 1000])
+@pytest.mark.parametrize("loss", [pn.mse, pn.mse(reduction="sum")], ids=str)
+def test_chunks_add_up_to_the_whole(size, loss):
+    params, x, target = pn.tree.cast((PARAMS, X, TARGET), np.float64)
+    whole = pn.value_and_grad(NET, loss, pn.l2(0.1 if loss is pn.mse else 0.0))
+    reduction = "mean" if loss is pn.mse else "sum"
+    got = pn.in_chunks(whole, size, reduction=reduction)(params, x, target)
+    assert pn.tree.allclose(got, whole(params, x, target), rtol=1e-12, atol=1e-14)
+    assert got[1][0].weight.dtype == np.float64
+
+
+@pytest.mark.parametrize("threads", [2, 3, 20])
+def test_the_bits_do_not_depend_on_the_threads(threads):
+    net = pn.serial(pn.dense(3, 64), pn.dropout(0.5), pn.relu, pn.dense(2))
+    params, key = net.init(pn.key(3)), pn.key(4)
+    one = pn.in_chunks(pn.value_and_grad(net, pn.mse), 10)(params, X, TARGET, key)
+    assert same_bits(one, pn.in_chunks(pn.value_and_grad(net, pn.mse), 10, threads=threads)(params, X, TARGET, key))
+    assert one[1][0].weight.dtype == np.float32
+
+
+def test_chunks_are_of_one_size_and_have_their_own_keys():
+    seen = []
+
+    def function(params, x, target, key):
+        seen.append((len(x), key))
+        assert len(x) == len(target)
+        return np.float32(1), params
+
+    pn.in_chunks(function, 10)(PARAMS, X, TARGET, pn.key(0))
+    assert {n for n, _ in seen} == {9, 10}
+    assert sum(n for n, _ in seen) == 103
+    assert len({repr(key.data) if hasattr(key, "data") else repr(key) for _, key in seen}) == 11
+
+
+def test_nets_of_several_inputs_and_buffers():
+    net = pn.serial(pn.parallel(pn.dense(3, 4), pn.frozen(pn.dense(2, 4))), pn.add, pn.batch_norm)
+    params = net.init(pn.key(0), in_shape=((3,), (2,)))
+    target = pn.random.normal(pn.key(5), (103, 4))
+    E, grads = pn.in_chunks(pn.value_and_grad(net, pn.mse), 50)(params, (X, TARGET), target, pn.key(1))
+    assert same_bits(grads[0][1], params[0][1])  # frozen: not averaged
+    new = pn.sgd_step(params, grads, lr=0.1)
+    assert np.isfinite(E)
+    assert not same_bits(new[2], params[2])
+
+
+def test_an_error_in_a_thread_is_raised():
+    with pytest.raises(ValueError, match="dense"):
+        pn.in_chunks(pn.value_and_grad(NET, pn.mse), 10, threads=2)(PARAMS, X[:, :2], TARGET)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((pn.mse, 10), "takes a function"),
+        ((None, 10), "takes a function"),
+        ((pn.value_and_grad(NET, pn.mse), 0), "size is a positive integer, not 0"),
+        ((pn.value_and_grad(NET, pn.mse), 2.5), "size is a positive integer, not 2.5"),
+    ],
+)
+def test_bad_options(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        pn.in_chunks(*arguments)
+
+
+def test_bad_threads_and_reduction():
+    whole = pn.value_and_grad(NET, pn.mse)
+    with pytest.raises(ValueError, match="threads is a positive integer"):
+        pn.in_chunks(whole, 10, threads=0)
+    with pytest.raises(ValueError, match="'mean' or 'sum'"):
+        pn.in_chunks(whole, 10, reduction="max")
+    with pytest.raises(ValueError, match="one length"):
+        pn.in_chunks(whole, 10)(PARAMS, X, TARGET[:-1])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Array, Shape, astype, describe, floating, match, sum_leading
+from purenet.arrays import Array, Shape, astype, describe, floating, match, max_last, sum_last, sum_leading
 from purenet.core import Layer, Pullback, called, preset
 from purenet.initializers import Initializer, constant, draw
 from purenet.random import Key
@@ -399,9 +399,9 @@ def softmax() -> Layer[NoParams]:
     """
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        y = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
-        y /= xp.sum(y, axis=-1, keepdims=True)
-        return y, lambda dy: y * (dy - xp.sum(dy * y, axis=-1, keepdims=True))
+        y = xp.exp(x - max_last(x))
+        y /= sum_last(y)
+        return y, lambda dy: y * (dy - sum_last(dy * y))
 
     return without_params("softmax", rule)
 
@@ -416,9 +416,9 @@ def log_softmax() -> Layer[NoParams]:
     """
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        y = x - xp.max(x, axis=-1, keepdims=True)
-        y -= xp.log(xp.sum(xp.exp(y), axis=-1, keepdims=True))
-        return y, lambda dy: dy - xp.exp(y) * xp.sum(dy, axis=-1, keepdims=True)
+        y = x - max_last(x)
+        y -= xp.log(sum_last(xp.exp(y)))
+        return y, lambda dy: dy - xp.exp(y) * sum_last(dy)
 
     return without_params("log_softmax", rule)
 

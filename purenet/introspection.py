@@ -8,7 +8,7 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from purenet import tree
-from purenet.arrays import Shape, describe, shape_text
+from purenet.arrays import Shape, check_in_shape, describe, shape_text
 from purenet.core import Buffer, Layer
 from purenet.random import Key, key
 
@@ -95,6 +95,7 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
     """
     if not isinstance(net, Layer):
         raise TypeError(f"summary takes a layer, not {describe(net)}")
+    check_in_shape(in_shape, "summary")
     rows: list[_Row] = []
     _recorded(net, rows, 0).init(key(0), in_shape)
     lines, outputs = [("layer", "output shape", "parameters")], 0

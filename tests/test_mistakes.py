@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
 import purenet as pn
 from purenet import schedules as s
+from tests.kit import bits
 
 X = np.ones((8, 2), np.float32)
 T = np.zeros((8, 1), np.float32)
 NET = pn.serial(pn.dense(2, 3), pn.tanh, pn.dense(3, 1))
 PARAMS = NET.init(pn.key(0))
 GRADS = pn.value_and_grad(NET, pn.mse)(PARAMS, X, T)[1]
+
+FOUND = pn.fit(NET, pn.mse, pn.adam(), PARAMS, (X, T), key=pn.key(0), epochs=3)
+ONE, WIDE, CONV = pn.dense(1, 1), pn.dense(16, 1), pn.conv(3, 4, 3)
+
+
+class Frame:
+    """What a data frame looks like from outside."""
+
+    shape = (8, 2)
+
+    def to_numpy(self):
+        return X
+
+
+def fit(params=PARAMS, data=(X, T), **options):
+    return pn.fit(NET, pn.mse, pn.adam(), params, data, **{"key": pn.key(0), "epochs": 3, **options})
+
 
 BAD = {
     # schedules
@@ -58,6 +78,72 @@ BAD = {
         r"chain\(ema\(0.999\), adam\(\)\) keeps an AverageState, but was given a State",
     ),
     "a step without a state, by path": (lambda: pn.per_path({"[0]": pn.sgd()}, pn.adam()).step(PARAMS, GRADS), ValueError, "a tuple of 2 states, but was given no state"),
+    # data
+    "arrays without a key": (lambda: pn.data.batches(X, T, size=4), TypeError, r"a key first, or None.*not a float32 array of shape \(8, 2\): write batches\(key, x, target"),
+    "an integer for the key of batches": (lambda: pn.data.batches(0, X, size=4), TypeError, r"the integer 0: write purenet.key\(0\)"),
+    "arrays in a tuple": (lambda: pn.data.batches(None, (X, T), size=4), TypeError, r"one by one, not in a tuple: write batches\(key, \*arrays"),
+    "numbers in a list": (lambda: pn.data.batches(None, [[1.0]], size=4), TypeError, r"not a list: write np.asarray"),
+    "arrays in a list": (lambda: pn.data.batches(None, [X, T], size=4), TypeError, "not a list: hand in its arrays one by one"),
+    "tuples to split": (lambda: pn.data.split(None, (X, X), T), TypeError, "not a tuple: hand in its arrays one by one"),
+    "a data frame": (lambda: pn.data.batches(None, Frame(), size=4), TypeError, r"takes arrays, not a Frame: write .to_numpy\(\)"),
+    "x alone": (lambda: fit(data=X), TypeError, r"fit takes x and a target, not a float32 array of shape \(8, 2\) alone: write \(x, target\)"),
+    "data in a list": (lambda: fit(data=[X, T]), TypeError, r"not arrays: write \(x, target\)"),
+    "data in lists": (lambda: fit(data=([[0.0, 1.0]], [[1.0]])), TypeError, "not a list: write np.asarray"),
+    "arrays for batches": (lambda: pn.train(NET, pn.mse, pn.adam(), PARAMS, (X, T), key=None), TypeError, r"not arrays: write lambda key: pn.data.batches\(key, x, target, size=32\)"),
+    "an iterator for three epochs": (
+        lambda: fit(data=iter([(X, T)])),
+        ValueError,
+        "for 3 epochs, but the batches are an iterator, which is used up after one: give a list of batches, or a function of a key",
+    ),
+    "an iterator, in train": (lambda: pn.train(NET, pn.mse, pn.adam(), PARAMS, iter([(X, T)]), key=None, epochs=2), ValueError, "an iterator, which is used up"),
+    "an iterator that is used up": (lambda: fit(data=iter([]), epochs=1), ValueError, "no batch 1 in epoch 1: the iterator is used up"),
+    # validation and metrics
+    "a share for validation": (lambda: fit(validation=0.2), TypeError, r"validation data \(x, target\), not a float.*pn.data.split\(key, x, target, test=0.2\)"),
+    "validation in a list": (lambda: fit(validation=[X, T]), TypeError, r"fit's validation takes .*not arrays: write \(x, target\)"),
+    "an iterator for validation": (lambda: fit(validation=iter([(X, T)])), ValueError, "after each of 3 epochs, but the validation data are an iterator"),
+    "the name of a metric": (lambda: fit(metrics=["accuracy"], validation=(X, T)), TypeError, "not 'accuracy': write pn.metrics.accuracy"),
+    "one name of a metric": (lambda: fit(metrics="accuracy", validation=(X, T)), TypeError, "not 'accuracy': write pn.metrics.accuracy"),
+    "a name in a dict": (lambda: pn.evaluate(NET, pn.mse, PARAMS, (X, T), {"a": "auc"}), TypeError, "not 'auc', such as pn.metrics.accuracy"),
+    "a loss for a metric": (lambda: fit(metrics=[pn.mae], validation=(X, T)), TypeError, r'mae is a loss: write metrics=\{"mae": mae.apply\}'),
+    "a metric without a name": (lambda: fit(metrics=[functools.partial(pn.metrics.f1)], validation=(X, T)), TypeError, r"a partial has no name: write metrics=\{'name': metric\}"),
+    "a callback that is none": (lambda: fit(callbacks=[3]), TypeError, r"functions of \(state, record\), not an int"),
+    "a monitor that is not measured": (lambda: fit(monitor="accuracy"), ValueError, "can monitor loss, not 'accuracy'"),
+    # what fit gives, where something else belongs
+    "params to resume": (lambda: fit(resume=PARAMS), TypeError, "resume takes a State, as train yields it, or a Fit, not a tuple"),
+    "a dict to resume": (lambda: fit(resume={}), TypeError, r"not a dict: load it with like=pn.start\(optimizer, params, key\)"),
+    "nothing left to do": (lambda: fit(resume=FOUND), ValueError, r"has 3 epochs, and `epochs` counts them too: write epochs=6 for 3 more"),
+    "another history": (
+        lambda: fit(resume=FOUND, epochs=4, validation=(X, T)),
+        ValueError,
+        "a history of loss, and this one would have loss, validation_loss.*resume=run.state",
+    ),
+    "a Fit to predict": (lambda: pn.predict(NET, FOUND, X), TypeError, "predict takes params, not a Fit: write fit.params"),
+    "a State to evaluate": (lambda: pn.evaluate(NET, pn.mse, FOUND.state, (X, T)), TypeError, "not a State: write state.params"),
+    "a net to predict": (lambda: pn.predict(NET, NET, X), TypeError, r"not the layer serial.*write net.init\(key\)"),
+    "an optimizer to predict": (lambda: pn.predict(NET, pn.adam(), X), TypeError, "not an Optimizer"),
+    "a Fit to apply": (lambda: NET.apply(FOUND, X), ValueError, "not a Fit: write fit.params"),
+    "a Fit to start": (lambda: fit(params=FOUND), TypeError, "a run takes params, not a Fit: write fit.params"),
+    # keeping
+    "a net to load like": (lambda: pn.load("p.npz", like=NET), TypeError, r"not the layer serial.*write net.init\(key\)"),
+    "a Fit to load like": (lambda: pn.load("p.npz", like=FOUND), TypeError, "not a Fit: write fit.params"),
+    "an optimizer to load like": (lambda: pn.load("p.npz", like=pn.adam()), TypeError, "not an Optimizer"),
+    "a net to save": (lambda: pn.save("p.npz", NET), TypeError, r"not the layer serial.*write net.init\(key\)"),
+    "a Fit to save": (lambda: pn.save("p.npz", FOUND), TypeError, "write fit.params, or fit.state"),
+    "a loss to save": (lambda: pn.save("p.npz", pn.mse), TypeError, "not a mse"),
+    "params before the path": (lambda: pn.save(PARAMS, "p.npz"), TypeError, r"a path stands first, as in save\(path, params\).*not a tuple"),
+    "like before the path": (lambda: pn.load(PARAMS, "p.npz"), TypeError, r"a path stands first.*load\(path, like\), not a tuple"),
+    # shapes
+    "params for a shape": (lambda: pn.summary(NET, PARAMS), TypeError, r"summary takes in_shape, integers.*not a DenseParams.*it makes its own params"),
+    "a number for a shape": (lambda: pn.summary(NET, 2), TypeError, r"summary takes in_shape, a tuple.*write in_shape=\(2,\)"),
+    "x for a shape": (lambda: pn.summary(NET, X), TypeError, r"not a float32 array of shape \(8, 2\): write x.shape\[1:\]"),
+    "a number for the shape of init": (lambda: pn.serial(pn.dense(3)).init(pn.key(0), in_shape=4), TypeError, r"write in_shape=\(4,\)"),
+    "a number for the shape of a layer": (lambda: pn.dense(3).init(pn.key(0), 4), TypeError, r"write in_shape=\(4,\)"),
+    "x without its axis of features": (lambda: ONE.apply(ONE.init(pn.key(0)), X[:, 0]), ValueError, r"but x has shape \(8,\): write x\[:, None\]"),
+    "images without flatten": (lambda: WIDE.apply(WIDE.init(pn.key(0)), np.ones((5, 2, 8), np.float32)), ValueError, "put `flatten` before it"),
+    "examples in columns": (lambda: WIDE.apply(WIDE.init(pn.key(0)), np.ones((16, 5), np.float32)), ValueError, r"examples are rows, so write x\.T"),
+    "images without channels": (lambda: CONV.apply(CONV.init(pn.key(0)), np.ones((2, 8, 8), np.float32)), ValueError, r"write x\[\.\.\., None\] for one channel"),
+    "channels first": (lambda: CONV.apply(CONV.init(pn.key(0)), np.ones((2, 3, 8, 8), np.float32)), ValueError, r"3 channels.*write np.moveaxis\(x, 1, -1\)"),
+    "other channels": (lambda: CONV.apply(CONV.init(pn.key(0)), np.ones((2, 8, 8, 1), np.float32)), ValueError, r"takes x with 3 channels.*\(2, 8, 8, 1\)$"),
     "a step without a state, frozen": (lambda: pn.chain(pn.freeze("[0]"), pn.adam()).step(PARAMS, GRADS), ValueError, "given no state"),
 }  # fmt: skip
 
@@ -88,3 +174,118 @@ def test_the_name_of_a_function_for_a_rate():
 def test_no_schedule_begins_with_a_negative_rate(make):
     with pytest.raises(ValueError, match=r"is a finite number from 0 up, not -0.1"):
         make(-0.1, 10)
+
+
+def test_two_inputs_in_a_tuple_are_two_inputs():
+    net = pn.lstm(2, 3, last=True)
+    sequences, lengths, target = (
+        pn.random.normal(pn.key(1), (8, 5, 2)),
+        np.arange(1, 9) % 5 + 1,
+        np.ones((8, 3), np.float32),
+    )
+    flat, nested = (
+        pn.fit(
+            net, pn.mse, pn.adam(), net.init(pn.key(0)), data, key=pn.key(1), epochs=2, batch_size=3, validation=data
+        )
+        for data in ((sequences, lengths, target), ((sequences, lengths), target))
+    )
+    assert bits(flat.state) == bits(nested.state)
+    assert bits(flat.history) == bits(nested.history)
+    for key in (None, pn.key(2)):
+        one, two = pn.data.batches(key, (sequences, lengths), target, size=4)
+        first, second = pn.data.batches(key, sequences, lengths, target, size=4)
+        assert bits([*one[0], one[1], *two[0], two[1]]) == bits([*first, *second])
+
+
+def test_what_load_has_instead(tmp_path):
+    pn.save(tmp_path / "p.npz", PARAMS)
+    with pytest.raises(
+        ValueError, match=r"lacks \['w'\], which like has; it has \[0\].bias, \[0\].weight, \[2\].bias, …$"
+    ):
+        pn.load(tmp_path / "p.npz", like={"w": X})
+
+
+# --- a run that is resumed
+
+
+def data_of(seed, n=64):
+    x = pn.random.normal(pn.key(seed), (n, 2))
+    return x, x[:, :1] * x[:, 1:]
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+@pytest.mark.parametrize("at", [1, 3, 5])
+def test_a_fit_that_is_resumed_ends_as_if_it_had_not_stopped(at, patience):
+    scores = [5.0, 4.0, 4.5, 3.0, 3.5, 2.0, 2.5, 2.6, 1.0]
+
+    def run(epochs, resume=None, seen=0):
+        supply = iter(scores[seen:])
+        return pn.fit(NET, pn.mse, pn.adam(0.01), PARAMS, data_of(1), key=pn.key(2), epochs=epochs, patience=patience,
+                      validation=data_of(2), metrics={"score": lambda y, t: next(supply)}, monitor="validation_score",
+                      resume=resume)  # fmt: skip
+
+    whole, part = run(9), run(at)
+    rest = run(9, resume=part, seen=at)
+    assert bits(rest.state) == bits(whole.state)
+    assert bits(rest.params) == bits(whole.params)
+    assert bits(rest.history) == bits(whole.history)
+    assert (rest.stopped, rest.best.epoch, rest.best.value) == (whole.stopped, whole.best.epoch, whole.best.value)
+    assert (whole.stopped, whole.best.epoch, len(whole.history["loss"])) == (
+        ("epochs", 9, 9) if patience is None else ("patience", 6, 8)
+    )
+    assert bits(whole.params) == bits(whole.state.params if patience is None else whole.best.params)
+
+
+def test_a_resumed_fit_that_monitors_another_number_looks_for_its_best_anew():
+    options = {"key": pn.key(2), "validation": data_of(2)}
+    first = pn.fit(NET, pn.mse, pn.adam(0.01), PARAMS, data_of(1), epochs=2, **options)
+    rest = pn.fit(NET, pn.mse, pn.adam(0.01), PARAMS, data_of(1), epochs=4, monitor="loss", resume=first, **options)
+    assert (first.best.monitor, rest.best.monitor) == ("validation_loss", "loss")
+    assert rest.best.epoch == 3 + rest.history["loss"][2:].argmin()
+    assert len(rest.history["loss"]) == 4
+
+
+def test_the_higher_the_better_when_resumed():
+    rising = {"score": lambda y, t: 1.0}
+    options = {"key": pn.key(2), "validation": data_of(2), "monitor": "validation_score", "best": "highest"}
+    first = pn.fit(NET, pn.mse, pn.adam(), PARAMS, data_of(1), epochs=1, metrics=rising, **options)
+    lower = {"score": lambda y, t: 0.5}
+    rest = pn.fit(
+        NET, pn.mse, pn.adam(), PARAMS, data_of(1), epochs=9, metrics=lower, patience=2, resume=first, **options
+    )
+    assert (rest.stopped, rest.state.epoch, rest.best.epoch) == ("patience", 3, 1)
+    assert bits(rest.params) == bits(first.params)
+
+
+def test_train_resumes_what_fit_gave():
+    states = [
+        next(pn.train(NET, pn.mse, pn.adam(), PARAMS, [(X, T)], key=None, resume=r)) for r in (FOUND, FOUND.state)
+    ]
+    assert bits(states[0]) == bits(states[1])
+    assert states[0].step == 4
+
+
+def test_penalties_in_a_run():
+    first = next(pn.train(NET, pn.mse, pn.sgd(0.1), PARAMS, [(X, T)], key=None, penalties=[pn.l2(0.1)]))
+    E, grads = pn.value_and_grad(NET, pn.mse, pn.l2(0.1))(PARAMS, X, T)
+    assert first.loss == float(E)
+    assert bits(first.params) == bits(pn.sgd_step(PARAMS, grads, 0.1))
+    found = fit(penalties=[pn.l2(0.1)])
+    assert found.history["loss"][0] > FOUND.history["loss"][0]
+
+
+# --- at the prompt
+
+
+def test_runs_are_short_at_the_prompt():
+    state = FOUND.state._replace(loss=0.123456)
+    assert repr(state) == "State(step=3, epoch=3, batch=0, loss=0.1235, params=<13 numbers in 4 arrays>)"
+    found = FOUND._replace(history={"loss": np.array([0.5, 0.25])}, best=FOUND.best._replace(value=0.25))
+    assert repr(found) == (
+        "Fit(epochs=3, stopped='epochs', loss=0.25, best=Best(epoch=3, loss=0.25, params=<13 numbers in 4 arrays>), "
+        "params=<13 numbers in 4 arrays>)"
+    )
+    assert state == tuple(state)
+    params, *_ = FOUND
+    assert params is FOUND.params
+    assert repr(FOUND._replace(history={}, best=None)).startswith("Fit(epochs=3, stopped='epochs', params=")

@@ -219,8 +219,16 @@ def _layer(
                 f"{name} takes ConvParams(weight, bias), not {describe(params)}. Are these of another net?"
             )
         if x.ndim != dims + 2:
-            raise ValueError(f"{name} takes x of shape {axes_of(dims)}, not {describe(x)}")
+            mend = ": write x[..., None] for one channel, x[None] for one example" if x.ndim == dims + 1 else ""
+            raise ValueError(f"{name} takes x of shape {axes_of(dims)}, not {describe(x)}{mend}")
         weight, b = params
+        channels = weight.shape[-2] * groups if weight.ndim == dims + 2 else None
+        if channels not in (None, x.shape[-1]) and inputs in (None, channels):
+            mend = ": channels are the last axis, so write np.moveaxis(x, 1, -1)" if x.shape[1] == channels else ""
+            raise ValueError(
+                f"{name} takes x with {channels} channels, as its weight {tuple(weight.shape)} has, but x has shape "
+                f"{tuple(x.shape)}{mend}"
+            )
         wanted = (*size, x.shape[-1] // groups, outputs)
         if inputs not in (None, x.shape[-1]) or x.shape[-1] % groups or tuple(weight.shape) != wanted:
             raise ValueError(

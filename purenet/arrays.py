@@ -109,6 +109,11 @@ def describe(x: Any) -> str:
     return article(getattr(type(x), "__name__", str(type(x))))
 
 
+def whose(params: Any) -> str:
+    """Where params that do not fit may come from, in words for the end of an error message."""
+    return "Load them with like=net.init(key)" if isinstance(params, dict) else "Are these of another net?"
+
+
 def article(noun: str) -> str:
     """The noun with its article: an int, a list."""
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"

@@ -45,7 +45,7 @@ class Best(NamedTuple, Generic[P]):
     params: P
 
     def __repr__(self) -> str:
-        return f"Best(epoch={self.epoch}, {self.monitor}={_short(self.value)}, params=<{_count(self.params)}>)"
+        return f"Best(epoch={self.epoch}, {self.monitor}={_short(self.value)})"
 
 
 class Fit(NamedTuple, Generic[P]):

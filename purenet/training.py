@@ -59,7 +59,8 @@ def value_and_grad(
     (2, 1)
     """
     if not isinstance(net, Layer) or not isinstance(loss, Loss):
-        raise TypeError(f"value_and_grad takes a layer and a loss, not {describe(net)} and {describe(loss)}")
+        mend = "" if isinstance(loss, Loss) or not callable(loss) else ": make one of it, Loss(apply, vjp, name)"
+        raise TypeError(f"value_and_grad takes a layer and a loss, not {describe(net)} and {describe(loss)}{mend}")
     for penalty in penalties:
         if not isinstance(penalty, Penalty):
             raise TypeError(f"value_and_grad takes penalties after the loss, not {describe(penalty)}: write l2(1e-4)")
@@ -242,9 +243,15 @@ def predict(net: Layer[P], params: P, x: Any, batch_size: int = 1024) -> Any:
     y = tree.map(lambda part: np.empty((n, *part.shape[1:]), part.dtype), first)
     done = 0
     for part in _with(first, parts):
+        size = min(batch_size, n - done)
         for whole, piece in zip(tree.leaves(y), tree.leaves(part), strict=True):
-            whole[done : done + len(piece)] = piece
-        done += len(tree.leaves(part)[0])
+            if piece.shape[:1] != (size,):
+                raise ValueError(
+                    f"predict gave {net.name} {size} examples, the first axis of x, but got {describe(piece)}: "
+                    "of one example, write x[None]"
+                )
+            whole[done : done + size] = piece
+        done += size
     return y
 
 
@@ -327,7 +334,8 @@ def check_batches(data: Any, who: str, arrays: bool = False) -> None:
     """Check that data are batches, and not arrays; or, where arrays are good too, that they are (x, target)."""
     write = "(x, target)" if arrays else "lambda key: pn.data.batches(key, x, target, size=32)"
     if hasattr(data, "shape"):
-        raise TypeError(f"{who} takes x and a target, not {describe(data)} alone: write {write}")
+        itself = "; an autoencoder has (x, x)" if arrays else ""
+        raise TypeError(f"{who} takes x and a target, not {describe(data)} alone: write {write}{itself}")
     if isinstance(data, list if arrays else list | tuple) and any(hasattr(part, "shape") for part in data):
         raise TypeError(f"{who} takes batches in {describe(data)}, not arrays: write {write}")
 

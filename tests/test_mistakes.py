@@ -132,6 +132,13 @@ BAD = {
     "a loss to save": (lambda: pn.save("p.npz", pn.mse), TypeError, "not a mse"),
     "params before the path": (lambda: pn.save(PARAMS, "p.npz"), TypeError, r"a path stands first, as in save\(path, params\).*not a tuple"),
     "like before the path": (lambda: pn.load(PARAMS, "p.npz"), TypeError, r"a path stands first.*load\(path, like\), not a tuple"),
+    # losses, paths, outputs
+    "a function for a loss of a run": (lambda: pn.fit(NET, lambda y, t: 0.0, pn.adam(), PARAMS, (X, T), key=None, epochs=1), TypeError, r"not a Layer and a function: make one of it, Loss\(apply, vjp, name\)"),
+    "a name for a path": (lambda: pn.chain(pn.freeze("a"), pn.sgd()).init({"a": X}), ValueError, r"""no parameter at 'a', but at \['a'\]: write "\['a'\]"$"""),
+    "one example to predict": (lambda: pn.predict(NET, PARAMS, X[0]), ValueError, r"gave serial.* 2 examples, the first axis of x, but got a float32 array of shape \(1,\): of one example, write x\[None\]"),
+    "lengths in a list": (lambda: fit(data=((X, list(np.arange(8))), T)), TypeError, "not a list: write np.asarray"),
+    "an array alone, for an autoencoder": (lambda: fit(data=X), TypeError, r"an autoencoder has \(x, x\)"),
+    "params as load gives them without like": (lambda: ONE.apply({"weight": X}, X), ValueError, r"not a dict. Load them with like=net.init\(key\)"),
     # shapes
     "params for a shape": (lambda: pn.summary(NET, PARAMS), TypeError, r"summary takes in_shape, integers.*not a DenseParams.*it makes its own params"),
     "a number for a shape": (lambda: pn.summary(NET, 2), TypeError, r"summary takes in_shape, a tuple.*write in_shape=\(2,\)"),
@@ -282,10 +289,46 @@ def test_runs_are_short_at_the_prompt():
     assert repr(state) == "State(step=3, epoch=3, batch=0, loss=0.1235, params=<13 numbers in 4 arrays>)"
     found = FOUND._replace(history={"loss": np.array([0.5, 0.25])}, best=FOUND.best._replace(value=0.25))
     assert repr(found) == (
-        "Fit(epochs=3, stopped='epochs', loss=0.25, best=Best(epoch=3, loss=0.25, params=<13 numbers in 4 arrays>), "
-        "params=<13 numbers in 4 arrays>)"
+        "Fit(epochs=3, stopped='epochs', loss=0.25, best=Best(epoch=3, loss=0.25), params=<13 numbers in 4 arrays>)"
     )
     assert state == tuple(state)
     params, *_ = FOUND
     assert params is FOUND.params
     assert repr(FOUND._replace(history={}, best=None)).startswith("Fit(epochs=3, stopped='epochs', params=")
+
+
+# --- what surprised the second time
+
+
+def test_ids_with_their_lengths_through_an_embedding():
+    net = pn.serial(pn.parallel(pn.embedding(5, 4), pn.identity), pn.lstm(4, 3, last=True))
+    params = net.init(pn.key(0))
+    ids, lengths = np.arange(12).reshape(2, 6) % 5, np.array([3, 6])
+    pn.testing.check_vjp(net, params, (ids, lengths))
+    by_hand = pn.lstm(4, 3, last=True).apply(params[1], (params[0][0].weight[ids], lengths))
+    assert bits(net.apply(params, (ids, lengths))) == bits(by_hand)
+    assert pn.identity.vjp((), lengths)[1](None) == ((), None)
+    with pytest.raises(TypeError, match="identity takes an array, not a list"):
+        pn.identity.apply((), [1])
+    with pytest.raises(TypeError, match="identity computes in floating point, not on a bool"):
+        pn.identity.apply((), lengths > 3)
+
+
+def test_a_loss_that_gives_a_python_number_can_be_checked():
+    def squares(factor):
+        def vjp(y, target):
+            return float(np.sum((y - target) ** 2)), lambda dE=1.0: factor * dE * (y - target)
+
+        return pn.Loss(lambda y, target: vjp(y, target)[0], vjp, "squares")
+
+    pn.testing.check_vjp(squares(2), T + 0.5, T)
+    with pytest.raises(AssertionError, match="squares: dy is not the derivative"):
+        pn.testing.check_vjp(squares(3), T + 0.5, T)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in")
+def test_a_rate_that_is_too_large_is_suspected():
+    with pytest.raises(
+        ValueError, match=r"mse is inf: every layer's output is finite, the net's up to \S+e\+\d+ in size: is the l"
+    ):
+        pn.fit(NET, pn.mse, pn.sgd(1e9), PARAMS, data_of(1), key=None, epochs=50)

@@ -170,7 +170,7 @@ def count(arrays: Any, who: str) -> int:
         if not hasattr(array, "shape") or len(array.shape) < 1:
             mend = ""
             if isinstance(array, tuple | list):
-                holds = any(hasattr(part, "shape") for part in array)
+                holds = any(getattr(part, "shape", ()) for part in array)
                 mend = ": hand in its arrays one by one" if holds else ": write np.asarray(..., dtype=np.float32)"
             raise TypeError(f"{who} takes arrays with examples along the first axis, not {describe(array)}{mend}")
     lengths = [int(array.shape[0]) for array in arrays]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from purenet.arrays import Array, Shape, describe, floating, is_open, match
+from purenet.arrays import Array, Shape, describe, floating, is_open, match, whose
 from purenet.core import Layer, Pullback, called
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
 from purenet.layers.correlate import add_channels, correlate, correlate_weight, spread, sum_channels, transposed
@@ -215,9 +215,7 @@ def _layer(
     def check(params: ConvParams, x: Any) -> None:
         floating(x, name)
         if not isinstance(params, ConvParams):
-            raise ValueError(
-                f"{name} takes ConvParams(weight, bias), not {describe(params)}. Are these of another net?"
-            )
+            raise ValueError(f"{name} takes ConvParams(weight, bias), not {describe(params)}. {whose(params)}")
         if x.ndim != dims + 2:
             mend = ": write x[..., None] for one channel, x[None] for one example" if x.ndim == dims + 1 else ""
             raise ValueError(f"{name} takes x of shape {axes_of(dims)}, not {describe(x)}{mend}")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Array, Shape, check_in_shape, describe, floating, match, namespace, rows, sum_leading
+from purenet.arrays import Array, Shape, check_in_shape, describe, floating, match, namespace, rows, sum_leading, whose
 from purenet.core import Layer, Pullback
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
 from purenet.random import Key, split
@@ -128,7 +128,7 @@ def _explain(name: str, params: Any, x: Any, outputs: int, bias: bool) -> DenseP
     """The check of params and x in full: for other engines, and to say what is wrong."""
     floating(x, name)
     if not isinstance(params, DenseParams):
-        raise ValueError(f"{name} takes DenseParams(weight, bias), not {describe(params)}. Are these of another net?")
+        raise ValueError(f"{name} takes DenseParams(weight, bias), not {describe(params)}. {whose(params)}")
     weight, b = params
     if weight.ndim != 2 or weight.shape[-1] != outputs or (b is None) is bias:
         own = f"weight (inputs, {outputs}) and bias {(outputs,) if bias else None}"

@@ -117,4 +117,6 @@ def _check_paths(name: str, params: Any, paths: Any) -> None:
     there = [path for path, p in tree.items(params, leaf_type=Buffer) if type(p) is not Buffer]
     for prefix in paths:
         if not any(_leads_to(prefix, path) for path in there):
-            raise ValueError(f"{name}: there is no parameter at {prefix!r}, but at {', '.join(there)}")
+            named = f"[{prefix!r}]"
+            mend = f": write {named!r}" if any(_leads_to(named, path) for path in there) else ""
+            raise ValueError(f"{name}: there is no parameter at {prefix!r}, but at {', '.join(there)}{mend}")

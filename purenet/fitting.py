@@ -37,7 +37,7 @@ def fit(
     monitor: str | None = None,
     best: Literal["lowest", "highest"] = "lowest",
     callbacks: Sequence[Callable[[State[P], dict[str, Any]], Any]] = (),
-    penalties: Sequence[Penalty] = (),
+    penalties: Sequence[Penalty] | Penalty = (),
     resume: State[P] | Fit[P] | None = None,
     progress: bool | None = None,
 ) -> Fit[P]:

@@ -110,7 +110,7 @@ def train(
     key: Key | None,
     epochs: int | None = None,
     each: Literal["step", "epoch"] = "step",
-    penalties: Sequence[Penalty] = (),
+    penalties: Sequence[Penalty] | Penalty = (),
     resume: State[P] | Fit[P] | None = None,
 ) -> Iterator[State[P]]:
     """A training run as an iterator: its state after each step, or after each epoch with the mean loss of its steps.
@@ -156,6 +156,7 @@ def train(
             "after one: give a list of batches, or a function of a key that makes the iterator, "
             "as in lambda key: pn.data.batches(key, x, target, size=32)"
         )
+    penalties = [penalties] if isinstance(penalties, Penalty) else penalties
     steps = _steps(value_and_grad(net, loss, *penalties), net, loss, optimizer, batches, epochs, state)
     return steps if each == "step" else _each_epoch(steps)
 
@@ -303,7 +304,7 @@ def by_name(metrics: Metrics) -> dict[str, Metric]:
     if isinstance(metrics, str) or callable(metrics):
         metrics = [metrics]
     pairs = metrics.items() if isinstance(metrics, Mapping) else [(None, metric) for metric in metrics]
-    named = {}
+    named: dict[str, Metric] = {}
     for name, metric in pairs:
         if isinstance(metric, Loss):
             raise TypeError(
@@ -317,6 +318,8 @@ def by_name(metrics: Metrics) -> dict[str, Metric]:
         name = name or getattr(metric, "__name__", None)
         if name is None:
             raise TypeError(f"a metric that is {describe(metric)} has no name: write metrics={{'name': metric}}")
+        if name in named:
+            raise ValueError(f"two metrics are called {name!r}: write metrics={{'name': metric, ...}}")
         named[name] = metric
     return named
 

@@ -106,6 +106,7 @@ BAD = {
     "a name in a dict": (lambda: pn.evaluate(NET, pn.mse, PARAMS, (X, T), {"a": "auc"}), TypeError, "not 'auc', such as pn.metrics.accuracy"),
     "a loss for a metric": (lambda: fit(metrics=[pn.mae], validation=(X, T)), TypeError, r'mae is a loss: write metrics=\{"mae": mae.apply\}'),
     "a metric without a name": (lambda: fit(metrics=[functools.partial(pn.metrics.f1)], validation=(X, T)), TypeError, r"a partial has no name: write metrics=\{'name': metric\}"),
+    "two metrics of one name": (lambda: fit(metrics=[lambda y, t: 0, lambda y, t: 1], validation=(X, T)), ValueError, "two metrics are called '<lambda>': write metrics="),
     "a callback that is none": (lambda: fit(callbacks=[3]), TypeError, r"functions of \(state, record\), not an int"),
     "a monitor that is not measured": (lambda: fit(monitor="accuracy"), ValueError, "can monitor loss, not 'accuracy'"),
     # what fit gives, where something else belongs
@@ -277,7 +278,7 @@ def test_penalties_in_a_run():
     E, grads = pn.value_and_grad(NET, pn.mse, pn.l2(0.1))(PARAMS, X, T)
     assert first.loss == float(E)
     assert bits(first.params) == bits(pn.sgd_step(PARAMS, grads, 0.1))
-    found = fit(penalties=[pn.l2(0.1)])
+    found = fit(penalties=pn.l2(0.1))
     assert found.history["loss"][0] > FOUND.history["loss"][0]
 
 

@@ -50,6 +50,8 @@ def test_each_place_of_a_sequence_is_an_example():
     assert metrics.accuracy(y, pn.data.one_hot(t, 3)) == 0.5
     assert (metrics.confusion_matrix(y, t) == 2 * metrics.confusion_matrix(scores, target)).all()
     assert metrics.f1(y, t) == metrics.f1(scores, target)
+    y, t = pn.random.normal(pn.key(1), (5, 4, 3)), np.arange(20).reshape(5, 4) ** 2 % 3
+    assert metrics.accuracy(y, t) == np.mean([metrics.accuracy(*each) for each in zip(y, t, strict=True)])
 
 
 def test_numbers():

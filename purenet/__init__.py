@@ -14,7 +14,7 @@ from purenet.checkpoint import checkpoints, from_dict, load, save, to_dict
 from purenet.chunks import in_chunks
 from purenet.combinators import fan_out, frozen, map_time, named, parallel, remat, residual, serial, tied
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
-from purenet.fitting import Fit, fit
+from purenet.fitting import fit
 from purenet.interop import from_torch_state_dict, to_torch_state_dict
 from purenet.introspection import summary
 from purenet.layers.activations import (
@@ -98,7 +98,8 @@ from purenet.optimizers import (
 )
 from purenet.penalties import l1, l2
 from purenet.random import Key, key, split
-from purenet.training import State, evaluate, predict, start, train, value_and_grad
+from purenet.runs import Fit, State
+from purenet.training import evaluate, predict, start, train, value_and_grad
 
 __version__ = "0.1.0"
 

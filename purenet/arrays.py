@@ -62,6 +62,22 @@ def shape_text(shape: Any) -> str:
     return str(shape).replace("Ellipsis", "...")
 
 
+def check_in_shape(in_shape: Any, who: str) -> None:
+    """Check that in_shape is a shape, or None: the usual mistakes are a number, an array, and params."""
+    if in_shape is None:
+        return
+    if isinstance(in_shape, int):
+        raise TypeError(f"{who} takes in_shape, a tuple without the batch axis: write in_shape=({in_shape},)")
+    if hasattr(in_shape, "shape"):
+        raise TypeError(
+            f"{who} takes in_shape, a tuple without the batch axis, not {describe(in_shape)}: write x.shape[1:]"
+        )
+    for n in in_shape:
+        if not (isinstance(n, int | np.integer | tuple | list) or n is ... or n is None) or hasattr(n, "_fields"):
+            mend = ", as in (28, 28, 1); it makes its own params" if hasattr(n, "_fields") else ""
+            raise TypeError(f"{who} takes in_shape, integers without the batch axis, not {describe(n)}{mend}")
+
+
 def namespace(x: Any, who: str = "this function") -> Any:
     """The array namespace of x: numpy for a NumPy array, jax.numpy for a JAX array or tracer."""
     if type(x) is np.ndarray:
@@ -93,6 +109,11 @@ def describe(x: Any) -> str:
     if x is None:
         return "None"
     return article(getattr(type(x), "__name__", str(type(x))))
+
+
+def whose(params: Any) -> str:
+    """Where params that do not fit may come from, in words for the end of an error message."""
+    return "Load them with like=net.init(key)" if isinstance(params, dict) else "Are these of another net?"
 
 
 def article(noun: str) -> str:

@@ -16,8 +16,10 @@ import numpy as np
 
 from purenet import tree as trees
 from purenet.arrays import describe, freeze
+from purenet.core import Layer, Loss, Optimizer
 from purenet.files import DamagedError, Path, file_format, reading, replace
 from purenet.random import Key
+from purenet.runs import Fit
 
 T = TypeVar("T")
 
@@ -52,6 +54,7 @@ def save(path: Path, tree: Any) -> None:
     {'weight': array([1., 1.]), 'key': key(0)}
     """
     write = file_format(path)[1]
+    _check_tree(tree, "save")
     arrays, outline = to_dict(tree), {"tree": _outline(tree)}
     replace(path, lambda file: write(file, arrays, outline))
 
@@ -69,7 +72,10 @@ def load(path: Path, like: T | None = None) -> T | Any:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, or not like `like`: the message says where.
     """
-    arrays, outline = file_format(path)[0](path)
+    read = file_format(path)[0]
+    if like is not None:
+        _check_tree(like, "load")
+    arrays, outline = read(path)
     if like is not None:
         return _fill(arrays, like, os.fspath(path))
     if outline is None:
@@ -170,6 +176,17 @@ def _sweep(folder: str) -> None:
             os.remove(os.path.join(folder, name))
 
 
+def _check_tree(tree: Any, who: str) -> None:
+    """Check that a tree is not what makes one, or holds more than one."""
+    what = {"save": "params, or a State,", "load": "like, a tree as it was saved,"}[who]
+    if isinstance(tree, Layer):
+        raise TypeError(f"{who} takes {what} not the layer {tree.name}: write net.init(key) for its params")
+    if isinstance(tree, Fit):
+        raise TypeError(f"{who} takes {what} not a Fit: write fit.params, or fit.state to go on with the run")
+    if isinstance(tree, Loss | Optimizer):
+        raise TypeError(f"{who} takes {what} not {describe(tree)}")
+
+
 def _encode(leaf: Any, name: str) -> np.ndarray:
     """A leaf as an array."""
     if type(leaf) is Key:
@@ -206,8 +223,12 @@ def _fill(arrays: Mapping[str, Any], like: T, who: str) -> T:
     for verb, names in (("lacks", [n for n in wanted if n not in arrays]), ("has", sorted({*arrays} - {*wanted}))):
         if names:
             others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            there = ""
+            if verb == "lacks" and arrays:
+                first = sorted(arrays)[:3]
+                there = f"; it has {', '.join(first)}{', …' * (len(arrays) > 3)}"
             raise ValueError(
-                f"{who} {verb} {names[0]}{others}, which {'like has' if verb == 'lacks' else 'like lacks'}"
+                f"{who} {verb} {names[0]}{others}, which {'like has' if verb == 'lacks' else 'like lacks'}{there}"
             )
 
     def restore(name: str, leaf: Any) -> Any:

@@ -161,25 +161,36 @@ def preset(make: Callable[Options, Loss]) -> LossPreset[Options]: ...
 def preset(make: Callable[..., Any]) -> Any:
     """The value of `make()`, which can still be called to set options: `elu` is a layer, `elu(alpha=0.5)` another.
 
-    The value gets a class of its own, which carries the docstring and the signature of `make`.
+    The value gets a class of its own, which carries the docstring and the signature of `make`. The docstring is a
+    property, so that it is the value's and not the class's: `help` then shows it alone, without the methods of a tuple.
     """
     value = make()
     kind: Any = Layer if isinstance(value, Layer) else Loss
 
     def call(self: Any, *args: Any, **options: Any) -> Any:
+        """The same with other options."""
         if args and hasattr(args[0], "shape"):  # called on an array: not to set options, but to run it
             return kind.__call__(self)
         return make(*args, **options)
 
     body = {
         "__slots__": (),
-        "__doc__": make.__doc__,
+        "__doc__": property(lambda self: _help(make)),
         "__module__": make.__module__,
         "__wrapped__": staticmethod(make),
         "__call__": call,
     }
     base = LayerPreset if isinstance(value, Layer) else LossPreset
     return type(make.__name__, (base,), body)(*value)
+
+
+def _help(make: Callable[..., Any]) -> str:
+    """The signature and the docstring of a function."""
+    import inspect
+    import re
+
+    signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(make)))  # annotations without quotes
+    return f"{make.__name__}{signature}\n\n{inspect.getdoc(make)}"
 
 
 def called(name: str, *given: Any, **options: tuple[Any, Any]) -> str:

@@ -33,6 +33,8 @@ def reading(path: Path) -> Iterator[None]:
 
 def file_format(path: Path) -> tuple[Callable[[Path], tuple[Arrays, Any]], Callable[[IO[bytes], Arrays, Any], None]]:
     """How to read and how to write a file of this name."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"a path stands first, as in save(path, params) and load(path, like), not {describe(path)}")
     suffix = os.path.splitext(os.fspath(path))[1]
     if suffix == ".npz":
         return _read_npz, _write_npz

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from purenet import tree
+from purenet.arrays import describe
 from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import batches as cut
-from purenet.data.arrays import count
+from purenet.data.arrays import count, parts
+from purenet.penalties import Penalty
 from purenet.progress import Progress
 from purenet.random import Key
-from purenet.training import Metrics, State, evaluate, start, train
+from purenet.runs import Best, Fit, State
+from purenet.training import Metrics, by_name, check_batches, evaluate, resumed, start, train
 
 P = TypeVar("P")
-
-
-class Fit(NamedTuple, Generic[P]):
-    """What `fit` gives.
-
-    Fields:
-        params: the best ones if there was patience, else the last ones.
-        state: the last state; `resume=state` goes on from there.
-        history: an array for each number, with an entry for each epoch.
-        stopped: why it stopped: "epochs", "patience", "callback" or "interrupted".
-    """
-
-    params: P
-    state: State[P]
-    history: dict[str, Any]
-    stopped: str
 
 
 def fit(
@@ -51,7 +37,8 @@ def fit(
     monitor: str | None = None,
     best: Literal["lowest", "highest"] = "lowest",
     callbacks: Sequence[Callable[[State[P], dict[str, Any]], Any]] = (),
-    resume: State[P] | None = None,
+    penalties: Sequence[Penalty] | Penalty = (),
+    resume: State[P] | Fit[P] | None = None,
     progress: bool | None = None,
 ) -> Fit[P]:
     """Train for some epochs in one call; `train` is the same with the loop in your hands.
@@ -60,7 +47,7 @@ def fit(
 
     Args:
         data: arrays `(x, target)`, cut into batches in a new order for each epoch; for a net of several inputs,
-            `(x1, x2, target)`; or batches, as `train` takes them.
+            `((x1, x2), target)` or `(x1, x2, target)`; or batches, as `train` takes them.
         epochs: how many in all, those before `resume` among them.
         validation: data as `evaluate` takes it, for `validation_loss` and the metrics after each epoch.
         metrics: functions of (y, target), or a dict of them by name; `accuracy` is recorded as `validation_accuracy`.
@@ -69,6 +56,9 @@ def fit(
         best: whether `monitor` is best when "lowest" or when "highest".
         callbacks: functions `(state, record)`, called after each epoch, with the numbers of that epoch; training stops
             after one that gives True.
+        penalties: `l1` and `l2`, as further terms of the loss (but not of validation_loss).
+        resume: what `fit` gave: it goes on with its params, its history, and its patience. Or a `State`, as `train`
+            yields it, with a history that begins here.
         progress: whether to show how far it is; by default on a terminal only.
 
     >>> import numpy as np, purenet as pn
@@ -82,23 +72,36 @@ def fit(
     for name, number in (("epochs", epochs), ("batch_size", batch_size)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise ValueError(f"fit takes {name}, a positive integer, not {number!r}")
-    if metrics and validation is None:
+    named = by_name(metrics)
+    if named and validation is None:
         raise ValueError("fit takes metrics with validation data, which they are measured on")
     if patience is not None and (isinstance(patience, bool) or not isinstance(patience, int) or patience < 1):
         raise ValueError(f"fit takes patience, a positive integer of epochs, not {patience!r}")
     if best not in ("lowest", "highest"):
         raise ValueError(f"fit takes best 'lowest' or 'highest', not {best!r}")
+    callbacks = [callbacks] if callable(callbacks) else list(callbacks)
+    for callback in callbacks:
+        if not callable(callback):
+            raise TypeError(f"fit takes callbacks, functions of (state, record), not {describe(callback)}")
+    _check_validation(validation, epochs)
+    check_batches(data, "fit", arrays=True)
     batches, total = data, None
-    if isinstance(data, tuple) and all(hasattr(leaf, "shape") for leaf in tree.leaves(data)):
+    if isinstance(data, tuple):
         arrays = data
-        total = -(-count(arrays, "fit") // batch_size)
+        total = -(-count(parts(arrays), "fit") // batch_size)
         batches = lambda key: cut(key, *arrays, size=batch_size)  # noqa: E731
-    monitor = monitor or ("loss" if validation is None else "validation_loss")
-    state = start(optimizer, params, key) if resume is None else resume
-    run = train(net, loss, optimizer, params, batches, key=key, epochs=epochs, resume=state)
-    records: list[dict[str, Any]] = []
+    names = ["loss"] if validation is None else ["loss", "validation_loss", *(f"validation_{name}" for name in named)]
+    monitor = monitor or names[:2][-1]
+    if monitor not in names:
+        raise ValueError(f"fit can monitor {', '.join(names)}, not {monitor!r}")
+    state = start(optimizer, params, key) if resume is None else resumed(resume)
+    records, top_epoch = _past(resume, names, monitor, epochs) if isinstance(resume, Fit) else ([], None)
+    sign = 1 if best == "lowest" else -1
+    top = math.inf if top_epoch is None else sign * top_epoch.value
+    since = 0 if top_epoch is None else state.epoch - top_epoch.epoch
+    run = train(net, loss, optimizer, params, batches, key=key, epochs=epochs, penalties=penalties, resume=state)
     losses: list[float] = []
-    top, since, top_params, stopped = math.inf, 0, state.params, "epochs"
+    stopped = "epochs"
     try:
         with Progress(total and total * epochs, "step", progress, done=state.step) as line:
             for state in run:
@@ -113,14 +116,12 @@ def fit(
                 if validation is not None:
                     measured = evaluate(net, loss, state.params, validation, metrics)
                     record.update({f"validation_{name}": value for name, value in measured.items()})
-                if monitor not in record:
-                    raise ValueError(f"fit can monitor {', '.join(record)}, not {monitor!r}")
                 records.append(record)
-                height = record[monitor] if best == "lowest" else -record[monitor]
                 since += 1
-                if height < top:
-                    top, since, top_params = height, 0, state.params
-                stop = [callback(state, record) for callback in ([callbacks] if callable(callbacks) else callbacks)]
+                if sign * record[monitor] < top:
+                    top, since = sign * record[monitor], 0
+                    top_epoch = Best(monitor, record[monitor], state.epoch, state.params)
+                stop = [callback(state, record) for callback in callbacks]
                 if any(answer is True for answer in stop):
                     stopped = "callback"
                     break
@@ -129,10 +130,41 @@ def fit(
                     break
     except KeyboardInterrupt:
         stopped = "interrupted"
-    names = records[0] if records else ()
-    history = {name: np.array([record[name] for record in records]) for name in names}
-    kept = state.params if patience is None or not records else top_params
-    return Fit(kept, state, history, stopped)
+    history = {name: np.array([record[name] for record in records]) for name in names if records}
+    kept = state.params if patience is None or top_epoch is None else top_epoch.params
+    return Fit(kept, state, history, stopped, top_epoch)
+
+
+def _past(run: Fit[P], names: list[str], monitor: str, epochs: int) -> tuple[list[dict[str, Any]], Best[P] | None]:
+    """The records of a run to go on with, and its best epoch, if the same number is monitored."""
+    if run.state.epoch >= epochs:
+        raise ValueError(
+            f"the run to resume has {run.state.epoch} epochs, and `epochs` counts them too: "
+            f"write epochs={run.state.epoch + epochs} for {epochs} more"
+        )
+    if run.history and sorted(run.history) != sorted(names):
+        raise ValueError(
+            f"the run to resume has a history of {', '.join(run.history)}, and this one would have {', '.join(names)}: "
+            "use the same validation and metrics, or begin a new history with resume=run.state"
+        )
+    records = [dict(zip(run.history, row, strict=True)) for row in zip(*run.history.values(), strict=True)]
+    return records, run.best if run.best is not None and run.best.monitor == monitor else None
+
+
+def _check_validation(validation: Any, epochs: int) -> None:
+    if validation is None:
+        return
+    if not isinstance(validation, Iterable):
+        raise TypeError(
+            f"fit takes validation data (x, target), not {describe(validation)}: to hold out a fifth, "
+            "write train, test = pn.data.split(key, x, target, test=0.2)"
+        )
+    check_batches(validation, "fit's validation", arrays=True)
+    if isinstance(validation, Iterator) and epochs > 1:
+        raise ValueError(
+            f"fit validates after each of {epochs} epochs, but the validation data are an iterator, which is used up "
+            "after one: give arrays, or a list of batches"
+        )
 
 
 def _told(records: list[dict[str, Any]]) -> str:

@@ -102,6 +102,7 @@ def variance_scaling(scale: float = 1.0, mode: Mode = "fan_in", distribution: Di
         fan = max(1.0, _MODES[mode](*fans(shape)))
         return _scaled(sample, math.sqrt(scale / fan) / std_of_sample)(key, shape, dtype)
 
+    initialize.__qualname__ = f"variance_scaling({scale}, {mode!r}, {distribution!r})"  # for the help of dense
     return initialize
 
 

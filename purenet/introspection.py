@@ -8,7 +8,7 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from purenet import tree
-from purenet.arrays import Shape, describe, shape_text
+from purenet.arrays import Shape, check_in_shape, describe, shape_text
 from purenet.core import Buffer, Layer
 from purenet.random import Key, key
 
@@ -56,8 +56,11 @@ def first_not_finite(net: Layer[Any], params: Any, x: Any, target: Any, key: Key
         if not all(_is_finite(leaf) for leaf in tree.leaves(y)):
             found.append(f"the output of {path}, {layer.name}, is not finite")
 
-    watch(net, report).apply(params, x, key)
-    return found[0] if found else "every layer's output is finite"
+    y = watch(net, report).apply(params, x, key)
+    if found:
+        return found[0]
+    largest = max((float(abs(leaf).max()) for leaf in tree.leaves(y) if leaf.size), default=0.0)
+    return f"every layer's output is finite, the net's up to {largest:.2g} in size: is the learning rate too large?"
 
 
 def _is_finite(x: Any) -> bool:
@@ -95,6 +98,7 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
     """
     if not isinstance(net, Layer):
         raise TypeError(f"summary takes a layer, not {describe(net)}")
+    check_in_shape(in_shape, "summary")
     rows: list[_Row] = []
     _recorded(net, rows, 0).init(key(0), in_shape)
     lines, outputs = [("layer", "output shape", "parameters")], 0

@@ -57,7 +57,12 @@ def _same_shape(y: Any, target: Any, name: str) -> tuple[Any, Any]:
     if target.shape != y.shape:
         raise ValueError(
             f"{name} compares each element of y with one of target, but y has shape {tuple(y.shape)} "
-            f"and target {tuple(target.shape)}: reshape one, as in target.reshape({tuple(y.shape)})"
+            f"and target {tuple(target.shape)}: "
+            + (
+                f"write target[{':, ' * target.ndim}None]"
+                if y.shape == (*target.shape, 1)
+                else f"reshape one, as in target.reshape({tuple(y.shape)})"
+            )
             if math.prod(target.shape) == math.prod(y.shape)
             else f"{name} compares each element of y with one of target, but y has shape {tuple(y.shape)} "
             f"and target {tuple(target.shape)}"

@@ -1,8 +1,12 @@
 """How good outputs are, in numbers that people read: functions of (y, target), for `evaluate`, `fit` or by themselves.
 
-For classes, y is (n, classes) scores of any kind (logits, probabilities), of which the largest counts, or (n,) labels
-that were chosen; target is (n,) integer labels, or (n, classes) one-hot. Names are those of the field; the losses `mse`
-and `mae` are differentiated, `mean_squared_error` and `mean_absolute_error` here are only read.
+For classes, y is (..., classes) scores of any kind (logits, probabilities), of which the largest counts, or (n,) labels
+that were chosen; target is (...) labels, or (..., classes) one-hot. A net with one output says how sure it is of class
+1, and where that begins is yours to say: compare it, as in `accuracy(y > 0.5, target)` for probabilities and
+`accuracy(y > 0, target)` for logits; an axis of size 1 at the end may stay.
+
+Names are those of the field; the losses `mse` and `mae` are differentiated, `mean_squared_error` and
+`mean_absolute_error` here are only read.
 """
 
 from __future__ import annotations
@@ -22,6 +26,9 @@ def accuracy(y: Any, target: Any) -> float:
 
     >>> accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
     0.5
+    >>> logits = np.array([[2.0], [-3.0]])
+    >>> accuracy(logits > 0, np.array([[1.0], [0.0]]))
+    1.0
     """
     predicted, labels = _labels(y, target, "accuracy")
     return float(np.mean(predicted == labels))
@@ -53,7 +60,7 @@ def confusion_matrix(y: Any, target: Any, classes: int | None = None) -> Any:
     """
     predicted, labels = _labels(y, target, "confusion_matrix")
     found = int(max(predicted.max(), labels.max())) + 1
-    known = np.shape(y)[1] if np.ndim(y) == 2 else np.shape(target)[1] if np.ndim(target) == 2 else found
+    known = np.shape(y)[-1] if np.ndim(y) > 1 else np.shape(target)[-1] if np.ndim(target) > 1 else found
     count = max(known, found) if classes is None else classes
     low = int(min(predicted.min(), labels.min()))
     if low < 0 or found > count:
@@ -157,12 +164,23 @@ def perplexity(y: Any, target: Any) -> float:
 
 def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
     """The classes that were chosen and those that are right, both (n,)."""
+    y, target = np.asarray(y), np.asarray(target)
+    if y.ndim > 2 and target.shape in (y.shape, y.shape[:-1]):  # of sequences, each place is an example
+        target = target.reshape(-1, *target.shape[y.ndim - 1 :])
+        y = y.reshape(-1, y.shape[-1])
     found = []
-    for name, given in (("y", np.asarray(y)), ("target", np.asarray(target))):
-        labels = given.argmax(axis=1) if given.ndim == 2 and given.shape[1] > 1 else given
+    for name, given in (("y", y), ("target", target)):
+        labels = given
+        if given.ndim == 2:
+            labels = given.argmax(axis=1) if given.shape[1] > 1 else given[:, 0]
+        if name == "target" and labels.dtype.kind == "f" and (labels == np.floor(labels)).all():
+            labels = labels.astype(np.int64)  # as the losses of one output take their 0 and 1
         if labels.ndim != 1 or labels.dtype.kind not in "iub":
             scores = "(n, classes) scores" if name == "y" else "(n, classes) one-hot"
-            raise ValueError(f"{who} takes {name} as {scores}, or (n,) integer labels, not {describe(given)}")
+            mend = ""
+            if name == "y" and labels.ndim == 1:
+                mend = f": write {who}(y > 0.5, target) for probabilities of class 1, {who}(y > 0, target) for logits"
+            raise ValueError(f"{who} takes {name} as {scores}, or (n,) integer labels, not {describe(given)}{mend}")
         found.append(labels.astype(np.int64))
     if len(found[0]) != len(found[1]) or not len(found[0]):
         raise ValueError(

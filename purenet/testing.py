@@ -103,10 +103,13 @@ def _layer_at(layer: Layer[Any], params: Any, x: Any, key: Key | None) -> _Point
 def _loss_at(loss: Loss, y: Any, target: Any) -> _Point:
     def vjp(inputs: Any) -> tuple[Any, Callable[..., Any]]:
         E, pullback = loss.vjp(inputs["y"], inputs["target"])
-        return E, lambda dE: {"y": pullback(dE)}
+        return number(E, inputs), lambda dE: {"y": pullback(dE)}
 
     def apply(inputs: Any) -> Any:
-        return loss.apply(inputs["y"], inputs["target"])
+        return number(loss.apply(inputs["y"], inputs["target"]), inputs)
+
+    def number(E: Any, inputs: Any) -> Any:  # a Python number will do too
+        return tree.leaves(inputs["y"])[0].dtype.type(E) if isinstance(E, int | float) else E
 
     return _Point(loss.name, {"y": y, "target": target}, {"y": "dy"}, apply, vjp)
 

@@ -12,10 +12,11 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from purenet import metrics as known_metrics
 from purenet import tree
 from purenet.arrays import describe, namespace
 from purenet.core import Layer, Loss, Optimizer
@@ -23,30 +24,11 @@ from purenet.data.arrays import count, plain
 from purenet.introspection import first_not_finite
 from purenet.penalties import Penalty
 from purenet.random import Key, split
+from purenet.runs import Fit, State, check_params
 
 P = TypeVar("P")
 Metric = Callable[[Any, Any], Any]
 Metrics = Mapping[str, Metric] | Sequence[Metric] | Metric
-
-
-class State(NamedTuple, Generic[P]):
-    """Where a training run stands: all that is needed to go on from here, so it can be saved and resumed.
-
-    Fields:
-        params, optimizer_state: after `step` steps.
-        key: what the numbers of the epoch under way are drawn from.
-        step: how many steps were taken.
-        epoch, batch: how many epochs are complete, and how many batches of the one under way.
-        loss: of the last step.
-    """
-
-    params: P
-    optimizer_state: Any
-    key: Key | None
-    step: int
-    epoch: int
-    batch: int
-    loss: float
 
 
 class NotFiniteError(ValueError):
@@ -77,7 +59,8 @@ def value_and_grad(
     (2, 1)
     """
     if not isinstance(net, Layer) or not isinstance(loss, Loss):
-        raise TypeError(f"value_and_grad takes a layer and a loss, not {describe(net)} and {describe(loss)}")
+        mend = "" if isinstance(loss, Loss) or not callable(loss) else ": make one of it, Loss(apply, vjp, name)"
+        raise TypeError(f"value_and_grad takes a layer and a loss, not {describe(net)} and {describe(loss)}{mend}")
     for penalty in penalties:
         if not isinstance(penalty, Penalty):
             raise TypeError(f"value_and_grad takes penalties after the loss, not {describe(penalty)}: write l2(1e-4)")
@@ -113,8 +96,7 @@ def start(optimizer: Optimizer[P, Any], params: P, key: Key | None) -> State[P]:
     if not isinstance(optimizer, Optimizer):
         mend = ": write adam(), with parentheses" if callable(optimizer) and not isinstance(optimizer, tuple) else ""
         raise TypeError(f"an optimizer stands after the loss, not {describe(optimizer)}{mend}")
-    if isinstance(params, Layer):
-        raise TypeError(f"params stand after the optimizer, not the layer {params.name}: write net.init(key)")
+    check_params(params, "a run")
     return State(params, optimizer.init(params), key, 0, 0, 0, math.nan)
 
 
@@ -128,7 +110,8 @@ def train(
     key: Key | None,
     epochs: int | None = None,
     each: Literal["step", "epoch"] = "step",
-    resume: State[P] | None = None,
+    penalties: Sequence[Penalty] | Penalty = (),
+    resume: State[P] | Fit[P] | None = None,
 ) -> Iterator[State[P]]:
     """A training run as an iterator: its state after each step, or after each epoch with the mean loss of its steps.
 
@@ -137,12 +120,14 @@ def train(
     Args:
         batches: a function of a key that gives the batches of one epoch, as in
             `lambda key: pn.data.batches(key, x, target, size=32)`; or anything to iterate over once for each epoch.
-            An iterator is one epoch. A batch is `(x, target)`; of a longer tuple, the last is the target.
+            An iterator is one epoch, and no more. A batch is `(x, target)`; of a longer tuple, the last is the target,
+            so `((x1, x2), target)` and `(x1, x2, target)` are the same.
         key: everything random is drawn from it: the order, and what the layers draw. With None the layers are
             deterministic, as in inference: batch norm's running statistics do not move then.
         epochs: how many in all, those before `resume` among them.
-        resume: a state to go on from, in place of params and key. The run ends with the same bits as one that did
-            not stop; an iterator must begin where its epoch began.
+        penalties: `l1` and `l2`, as further terms of the loss.
+        resume: a state to go on from, in place of params and key; or what `fit` gave. The run ends with the same bits
+            as one that did not stop; an iterator must begin where its epoch began.
 
     Raises:
         NotFiniteError: the loss is NaN or infinite; says at which step, and in which layer first. Its `state` is the
@@ -163,8 +148,16 @@ def train(
         raise TypeError(
             f"train takes batches: something to iterate over, or a function of a key, not {describe(batches)}"
         )
-    state = start(optimizer, params, key) if resume is None else resume
-    steps = _steps(value_and_grad(net, loss), net, loss, optimizer, batches, epochs, state)
+    check_batches(batches, "train")
+    state = start(optimizer, params, key) if resume is None else resumed(resume)
+    if isinstance(batches, Iterator) and epochs is not None and epochs - state.epoch > 1:
+        raise ValueError(
+            f"train is to run for {epochs - state.epoch} epochs, but the batches are an iterator, which is used up "
+            "after one: give a list of batches, or a function of a key that makes the iterator, "
+            "as in lambda key: pn.data.batches(key, x, target, size=32)"
+        )
+    penalties = [penalties] if isinstance(penalties, Penalty) else penalties
+    steps = _steps(value_and_grad(net, loss, *penalties), net, loss, optimizer, batches, epochs, state)
     return steps if each == "step" else _each_epoch(steps)
 
 
@@ -180,7 +173,8 @@ def _steps(
         if batch is None:
             if source is batches and state.step:
                 return  # an iterator has come to its end
-            raise ValueError(f"train got no batch {state.batch + 1} in epoch {state.epoch + 1}")
+            used_up = ": the iterator is used up" if source is batches else ""
+            raise ValueError(f"train got no batch {state.batch + 1} in epoch {state.epoch + 1}{used_up}")
         while batch is not None:
             x, target = pair(batch)
             step_key = next(keys)
@@ -221,7 +215,8 @@ def _chain(key: Key | None) -> Iterator[Any]:
 def pair(batch: Any) -> tuple[Any, Any]:
     """x and target of a batch."""
     if not isinstance(batch, tuple | list) or len(batch) < 2:
-        raise TypeError(f"a batch is a tuple (x, target), not {describe(batch)}")
+        given = f"a tuple of {len(batch)}" if isinstance(batch, tuple) else describe(batch)
+        raise TypeError(f"a batch is a tuple (x, target), not {given}")
     *inputs, target = batch
     return inputs[0] if len(inputs) == 1 else tuple(inputs), target
 
@@ -236,6 +231,7 @@ def predict(net: Layer[P], params: P, x: Any, batch_size: int = 1024) -> Any:
     >>> predict(pn.tanh, (), np.zeros((3, 1)), batch_size=2).shape
     (3, 1)
     """
+    check_params(params, "predict")
     parts = (net.apply(params, part) for part in _parts(x, batch_size))
     first = next(parts, None)
     if first is None:
@@ -248,9 +244,15 @@ def predict(net: Layer[P], params: P, x: Any, batch_size: int = 1024) -> Any:
     y = tree.map(lambda part: np.empty((n, *part.shape[1:]), part.dtype), first)
     done = 0
     for part in _with(first, parts):
+        size = min(batch_size, n - done)
         for whole, piece in zip(tree.leaves(y), tree.leaves(part), strict=True):
-            whole[done : done + len(piece)] = piece
-        done += len(tree.leaves(part)[0])
+            if piece.shape[:1] != (size,):
+                raise ValueError(
+                    f"predict gave {net.name} {size} examples, the first axis of x, but got {describe(piece)}: "
+                    "of one example, write x[None]"
+                )
+            whole[done : done + size] = piece
+        done += size
     return y
 
 
@@ -276,8 +278,9 @@ def evaluate(
     >>> evaluate(pn.identity, pn.mse, (), (np.ones((3, 1)), np.zeros((3, 1))), batch_size=2)
     {'loss': 1.0}
     """
-    metrics = [metrics] if callable(metrics) else metrics
-    named = metrics if isinstance(metrics, Mapping) else {metric.__name__: metric for metric in metrics}
+    check_params(params, "evaluate")
+    check_batches(data, "evaluate", arrays=True)
+    named = by_name(metrics)
     total, n, outputs = 0.0, 0, []
     for batch in _parts(data, batch_size):
         x, target = pair(batch)
@@ -294,6 +297,50 @@ def evaluate(
         y, target = tree.map(lambda *parts: namespace(parts[0]).concat(parts), *outputs)
         found.update({name: weigh(metric(y, target)) for name, metric in named.items()})
     return found
+
+
+def by_name(metrics: Metrics) -> dict[str, Metric]:
+    """Metrics with their names."""
+    if isinstance(metrics, str) or callable(metrics):
+        metrics = [metrics]
+    pairs = metrics.items() if isinstance(metrics, Mapping) else [(None, metric) for metric in metrics]
+    named: dict[str, Metric] = {}
+    for name, metric in pairs:
+        if isinstance(metric, Loss):
+            raise TypeError(
+                f"a metric is a function of (y, target), but {metric.name} is a loss: "
+                f'write metrics={{"{metric.name}": {metric.name}.apply}}'
+            )
+        if not callable(metric):
+            known = isinstance(metric, str) and hasattr(known_metrics, metric)
+            mend = f": write pn.metrics.{metric}" if known else ", such as pn.metrics.accuracy"
+            raise TypeError(f"a metric is a function of (y, target), not {metric!r}{mend}")
+        name = name or getattr(metric, "__name__", None)
+        if name is None:
+            raise TypeError(f"a metric that is {describe(metric)} has no name: write metrics={{'name': metric}}")
+        if name in named:
+            raise ValueError(f"two metrics are called {name!r}: write metrics={{'name': metric, ...}}")
+        named[name] = metric
+    return named
+
+
+def resumed(run: Any) -> State[Any]:
+    """The state to go on from."""
+    state = run.state if isinstance(run, Fit) else run
+    if not isinstance(state, State):
+        mend = ": load it with like=pn.start(optimizer, params, key)" if isinstance(state, dict) else ""
+        raise TypeError(f"resume takes a State, as train yields it, or a Fit, not {describe(state)}{mend}")
+    return state
+
+
+def check_batches(data: Any, who: str, arrays: bool = False) -> None:
+    """Check that data are batches, and not arrays; or, where arrays are good too, that they are (x, target)."""
+    write = "(x, target)" if arrays else "lambda key: pn.data.batches(key, x, target, size=32)"
+    if hasattr(data, "shape"):
+        itself = "; an autoencoder has (x, x)" if arrays else ""
+        raise TypeError(f"{who} takes x and a target, not {describe(data)} alone: write {write}{itself}")
+    if isinstance(data, list if arrays else list | tuple) and any(hasattr(part, "shape") for part in data):
+        raise TypeError(f"{who} takes batches in {describe(data)}, not arrays: write {write}")
 
 
 def weigh(value: Any) -> Any:

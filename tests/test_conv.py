@@ -299,7 +299,9 @@ def test_errors_of_arguments():
         ValueError, match=r"x of shape \(batch, height, width, channels\), not a float32 array of shape"
     ):
         layer.apply(params, x[0])
-    with pytest.raises(ValueError, match=r"weight of shape \(2, 2, 2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"2 channels, as its weight \(2, 2, 2, 3\) has, but x has shape \(2, 3, 3, 1\)$"
+    ):
         layer.apply(params, x[..., :1])
     with pytest.raises(ValueError, match="Are these of another net"):
         layer.apply((), x)

@@ -77,7 +77,8 @@ BAD = {
     "a huge seed": (lambda: pn.key(2**128), ValueError, "from 0 to"),
     "split into what?": (lambda: pn.split(pn.key(0), -1), ValueError, "n >= 0"),
     # losses
-    "(n,) against (n, 1)": (lambda: pn.mse.apply(T, T[:, 0]), ValueError, r"y has shape \(4, 1\) and target \(4,\): reshape"),
+    "(n,) against (n, 1)": (lambda: pn.mse.apply(T, T[:, 0]), ValueError, r"y has shape \(4, 1\) and target \(4,\): write target\[:, None\]$"),
+    "(n,) against (1, n)": (lambda: pn.mse.apply(T.T, T[:, 0]), ValueError, r"target \(4,\): reshape one, as in target.reshape\(\(1, 4\)\)"),
     "another length": (lambda: pn.mae.apply(T, T[:2]), ValueError, r"\(4, 1\) and target \(2, 1\)"),
     "a target that is a list": (lambda: pn.mse.apply(T, [0.0]), TypeError, "mse's target takes an array, not a list"),
     "integer y": (lambda: pn.mse.apply(np.ones(3, int), np.ones(3)), TypeError, "mse's y"),

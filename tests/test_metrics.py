@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -28,6 +29,29 @@ def test_classes():
     assert metrics.f1(scores, target) == 0.5
     assert metrics.precision(scores, target, "micro") == metrics.accuracy(scores, target)
     assert metrics.recall(scores, target, "weighted") == metrics.accuracy(scores, target)
+
+
+def test_one_output_for_two_classes():
+    logits, is_one = (
+        np.array([[2.0], [-1.0], [0.5], [-2.0]], np.float32),
+        np.array([[1.0], [0.0], [0.0], [0.0]], np.float32),
+    )
+    chosen = logits > 0
+    for y, t in itertools.product((chosen, chosen[:, 0]), (is_one, is_one[:, 0], is_one.astype(int), is_one > 0)):
+        assert metrics.accuracy(y, t) == 0.75
+        assert metrics.confusion_matrix(y, t).tolist() == [[2, 1], [0, 1]]
+        assert metrics.precision(y, t, "binary") == 0.5
+        assert metrics.recall(y, t, "binary") == 1
+
+
+def test_each_place_of_a_sequence_is_an_example():
+    y, t = np.stack([scores, scores[::-1]]), np.stack([target, target[::-1]])
+    assert metrics.accuracy(y, t) == metrics.accuracy(scores, target) == 0.5
+    assert metrics.accuracy(y, pn.data.one_hot(t, 3)) == 0.5
+    assert (metrics.confusion_matrix(y, t) == 2 * metrics.confusion_matrix(scores, target)).all()
+    assert metrics.f1(y, t) == metrics.f1(scores, target)
+    y, t = pn.random.normal(pn.key(1), (5, 4, 3)), np.arange(20).reshape(5, 4) ** 2 % 3
+    assert metrics.accuracy(y, t) == np.mean([metrics.accuracy(*each) for each in zip(y, t, strict=True)])
 
 
 def test_numbers():
@@ -64,7 +88,14 @@ def test_in_evaluate_and_fit():
         (metrics.accuracy, scores, target[:3], "as many outputs as targets, at least one, not 4 and 3"),
         (metrics.accuracy, scores[:0], target[:0], "at least one, not 0 and 0"),
         (metrics.accuracy, scores[:, 0], target, r"y as \(n, classes\) scores, or \(n,\) integer labels"),
-        (metrics.accuracy, scores, target.astype(float), r"target as \(n, classes\) one-hot, or \(n,\) integer labels"),
+        (
+            metrics.accuracy,
+            scores[:, :1],
+            target,
+            r"write accuracy\(y > 0.5, target\) for prob.*\(y > 0, target\) for logits",
+        ),
+        (metrics.accuracy, np.zeros((2, 3, 4)), np.zeros((2, 4), int), r"not a float64 array of shape \(2, 3, 4\)$"),
+        (metrics.accuracy, scores, target + 0.5, r"target as \(n, classes\) one-hot, or \(n,\) integer labels"),
         (metrics.confusion_matrix, scores, target - 1, "labels from 0 to 2, but found -1"),
         (metrics.f1, scores, target, "takes two classes, not 3"),
         (metrics.top_k_accuracy, scores, target, "k from 1 to classes"),

@@ -188,9 +188,9 @@ def test_wrong_states_are_named():
     other = pn.serial(pn.dense(2, 3), pn.tanh, pn.dense(3, 1), pn.sigmoid).init(pn.key(0))
     with pytest.raises(ValueError, match=r"state.slots\['mean'\], for params\[0\].weight: \(2, 8\) against \(2, 3\)"):
         pn.adam().step(params, params, pn.adam().init(other))
-    with pytest.raises(ValueError, match=r"slots \['mean', 'square'\], but this state has slots \['momentum'\]"):
+    with pytest.raises(ValueError, match=r"slots \['mean', 'square'\], but was given one with slots \['momentum'\]"):
         pn.adam().step(params, params, pn.sgd(momentum=0.9).init(params))
-    with pytest.raises(ValueError, match="this state has None: make it by init"):
+    with pytest.raises(ValueError, match="but was given no state: make it by init"):
         pn.adam().step(params, params, None)
     with pytest.raises(ValueError, match="a tuple of 2 states"):
         pn.muon().step(params, params, ())
@@ -210,8 +210,8 @@ BAD = {
     "Nesterov without momentum": (lambda: pn.sgd(nesterov=True), ValueError, "needs a momentum: write sgd"),
     "a limit of 0": (lambda: pn.clip_by_norm(0), ValueError, "positive number, not 0"),
     "k of 0": (lambda: pn.accumulate(0), ValueError, "positive number of steps, not 0"),
-    "no optimizer": (lambda: pn.chain(pn.clip_by_norm(1.0)), TypeError, "ends in an optimizer, not in a Transform"),
-    "nothing": (lambda: pn.chain(), TypeError, "not in nothing"),
+    "no optimizer": (lambda: pn.chain(pn.clip_by_norm(1.0)), TypeError, r"was given clip_by_norm\(1.0\): add sgd\(\)"),
+    "nothing": (lambda: pn.chain(), TypeError, "was given nothing"),
     "a number in a chain": (lambda: pn.chain(1.0, pn.sgd()), TypeError, "transforms before its optimizer, not a float"),
     "a transform of a net": (lambda: pn.ema()(NET), TypeError, r"ema\(0.999\) stands in front of an optimizer, not of a Layer"),
     "an integer for a key": (lambda: pn.gradient_noise(3), TypeError, r"write purenet.key\(3\)"),
@@ -271,11 +271,12 @@ def test_sgd_is_sgd_step():
 def test_a_schedule_begins_at_0():
     seen = []
     optimizer = pn.sgd(lambda t: seen.append(t) or 0.1)
+    assert seen == [0]  # whether it is one
     params = np.ones(2)
     state = optimizer.init(params)
     for _ in range(3):
         params, state = optimizer.step(params, params, state)
-    assert seen == [0, 1, 2]
+    assert seen == [0, 0, 1, 2]
 
 
 # values worked out by hand

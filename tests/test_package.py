@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +37,22 @@ def test_every_public_thing_has_a_docstring():
     assert pn.mse.__doc__ != pn.Loss.__doc__
 
 
+def test_help_shows_how_a_thing_is_called_and_what_it_is_and_no_more():
+    for name in pn.__all__:
+        thing = getattr(pn, name)
+        if isinstance(thing, type) or inspect.ismodule(thing) or not callable(thing):
+            continue
+        lines = pydoc.render_doc(thing, renderer=pydoc.plaintext).splitlines()
+        make = inspect.unwrap(thing)
+        first = f"{make.__name__}("
+        assert any(line.strip().startswith(first) for line in lines[2:4]), lines[:5]
+        assert inspect.getdoc(make).splitlines()[0] in [line.strip() for line in lines[3:6]], lines[:6]
+        assert len(lines) <= len(inspect.getdoc(make).splitlines()) + 6, name
+    assert pn.elu.__doc__.startswith("elu(alpha: float = 1.0) -> Layer[NoParams]\n\ny = x where x > 0")
+    assert str(inspect.signature(pn.elu)).startswith("(alpha")
+    assert inspect.getdoc(pn.elu.__call__) == "The same with other options."
+
+
 def test_only_the_agreed_names_stand_at_the_root():
     agreed = {"purenet", "tests", "benchmarks", "pyproject.toml", "README.md", "LICENSE"}
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
@@ -46,7 +64,7 @@ def test_imports_run_downstairs():
     """A layer knows no optimizer, core knows no layer."""
     floors = {"arrays": 0, "random": 1, "tree": 1, "special": 1, "core": 2, "initializers": 2, "introspection": 3,
               "layers": 3, "losses": 3, "combinators": 3, "optimizers": 3, "schedules": 3, "penalties": 4,
-              "data": 3, "plotting": 3, "training": 4, "chunks": 4, "memory": 0,
+              "data": 3, "plotting": 3, "runs": 3, "training": 4, "chunks": 4, "memory": 0,
               "files": 1, "checkpoint": 3, "interop": 4, "metrics": 3, "progress": 3, "fitting": 4,
               "testing": 4, "examples": 5}  # fmt: skip
     for path in (ROOT / "purenet").rglob("*.py"):

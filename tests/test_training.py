@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.training import NotFiniteError, State
+from purenet.runs import State
+from purenet.training import NotFiniteError
 from tests.kit import bits, momentum, noise, sgd
 
 x = pn.random.normal(pn.key(3), (10, 2))
@@ -126,7 +127,12 @@ def test_batches_of_several_inputs():
     [
         ({"each": "batch"}, ValueError, "each 'step' or each 'epoch', not 'batch'"),
         ({"batches": 3}, TypeError, "something to iterate over, or a function of a key, not an int"),
-        ({"batches": [x]}, TypeError, r"a batch is a tuple \(x, target\), not a float32 array"),
+        (
+            {"batches": [x]},
+            TypeError,
+            r"takes batches in a list, not arrays: write lambda key: pn.data.batches\(key, x",
+        ),
+        ({"batches": [(x,)]}, TypeError, r"a batch is a tuple \(x, target\), not a tuple of 1"),
         ({"batches": []}, ValueError, "got no batch 1 in epoch 1"),
         ({"optimizer": pn.mse}, TypeError, "an optimizer stands after the loss"),
     ],
@@ -163,7 +169,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_layer():
         yield np.where(x > 0, x, np.nan).astype(np.float32), target
 
     with pytest.raises(NotFiniteError, match=r"^step 5, epoch 1: mse is nan: x is not finite") as caught:
-        list(run(poisoned()))
+        list(run(poisoned(), epochs=1))
     assert caught.value.state.step == 4
     assert all(np.isfinite(leaf).all() for leaf in pn.tree.leaves(caught.value.state.params))
 
@@ -268,7 +274,7 @@ def batches():
             print('twenty', flush=True)
         yield x, x
 start = net.init(pn.key(0))
-found = pn.fit(net, pn.mse, sgd, start, batches(), key=None, epochs=5)
+found = pn.fit(net, pn.mse, sgd, start, batches(), key=None, epochs=1)
 print(found.stopped, found.state.step > 10, bool(abs(found.params.weight - start.weight) > 0), found.history)
 """
     with python(code) as process:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from purenet.arrays import Shape, describe
+from purenet.arrays import Shape, check_in_shape, describe
 from purenet.combinators.places import check_layers, check_tuple, locate, names_of, placed
 from purenet.core import Layer, Pullback
 from purenet.random import Key, split
@@ -83,6 +83,7 @@ def _chain(name: str, layers: tuple[Layer[Any], ...], labels: tuple[Any, ...], r
         return in_shape
 
     def init(key: Key, in_shape: Shape | None = None) -> tuple[Any, ...]:
+        check_in_shape(in_shape, "init")
         params = []
         for layer, layer_key in zip(places, split(key, count), strict=True):
             params.append(layer.init(layer_key, in_shape))

@@ -48,7 +48,8 @@ def check_tuple(given: Any, count: int, name: str, takes: str) -> Any:
     if type(given) is tuple and len(given) == count:
         return given
     shown = f"a tuple of {len(given)}" if type(given) is tuple else describe(given)
-    raise ValueError(f"{name} takes {takes} a tuple of {count}, one for each layer, not {shown}")
+    mend = f": write {type(given).__name__.lower()}.params" if hasattr(given, "params") else ""
+    raise ValueError(f"{name} takes {takes} a tuple of {count}, one for each layer, not {shown}{mend}")
 
 
 def names_of(layers: tuple[Layer[Any], ...]) -> str:

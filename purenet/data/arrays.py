@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet import random
-from purenet.arrays import astype, describe, floating, freeze, namespace
+from purenet import random, tree
+from purenet.arrays import article, astype, describe, floating, freeze, namespace
 from purenet.random import Key
 
 
@@ -18,7 +18,7 @@ def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -
 
     In the order they have, batches are views; shuffled ones are copies, made one at a time (on MNIST a third faster
     than shuffling all of it first). An `np.memmap` is never read whole. The last batch is smaller if the number of
-    examples is no multiple of size, or is dropped.
+    examples is no multiple of size, or is dropped. An array may be a tuple of arrays, such as sequences and lengths.
 
     >>> x = np.arange(5)
     >>> [batch.tolist() for (batch,) in batches(None, x, size=2)]
@@ -26,6 +26,13 @@ def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -
     >>> [(batch.tolist(), same.tolist()) for batch, same in batches(random.key(0), x, x, size=3, drop_last=True)]
     [([0, 2, 1], [0, 2, 1])]
     """
+    if key is not None and type(key) is not Key:
+        _check_key(key)
+    if len(arrays) == 1 and isinstance(arrays[0], tuple):
+        raise TypeError("batches takes arrays one by one, not in a tuple: write batches(key, *arrays, size=32)")
+    if any(isinstance(array, tuple) for array in arrays):
+        flat, structure = tree.flatten(arrays)
+        return (tree.unflatten(structure, batch) for batch in batches(key, *flat, size=size, drop_last=drop_last))
     n = count(arrays, "batches")
     if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
         raise ValueError(f"batches takes a size, a positive integer, not {size!r}")
@@ -158,12 +165,36 @@ def count(arrays: Any, who: str) -> int:
     if not arrays:
         raise ValueError(f"{who} takes at least one array")
     for array in arrays:
+        if hasattr(array, "to_numpy"):
+            raise TypeError(f"{who} takes arrays, not {article(type(array).__name__)}: write .to_numpy()")
         if not hasattr(array, "shape") or len(array.shape) < 1:
-            raise TypeError(f"{who} takes arrays with examples along the first axis, not {describe(array)}")
+            mend = ""
+            if isinstance(array, tuple | list):
+                holds = any(getattr(part, "shape", ()) for part in array)
+                mend = ": hand in its arrays one by one" if holds else ": write np.asarray(..., dtype=np.float32)"
+            raise TypeError(f"{who} takes arrays with examples along the first axis, not {describe(array)}{mend}")
     lengths = [int(array.shape[0]) for array in arrays]
     if len(set(lengths)) > 1:
         raise ValueError(f"{who} takes arrays of one length, not of {', '.join(map(str, lengths))}")
     return lengths[0]
+
+
+def _check_key(key: Any) -> None:
+    """An array in the place of the key, if it is none of JAX's keys, was meant as the first array."""
+    try:
+        random.split(key, 1)
+    except Exception:
+        if not hasattr(key, "shape"):
+            raise
+        raise TypeError(
+            f"batches takes a key first, or None to keep the order, not {describe(key)}: "
+            "write batches(key, x, target, size=32)"
+        ) from None
+
+
+def parts(arrays: Any) -> list[Any]:
+    """The arrays in nested tuples, one after another."""
+    return [part for array in arrays for part in (parts(array) if isinstance(array, tuple) else [array])]
 
 
 def plain(array: Any) -> Any:

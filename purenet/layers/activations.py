@@ -12,7 +12,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Array, Shape, astype, describe, floating, match, max_last, sum_last, sum_leading
+from purenet.arrays import (
+    Array,
+    Shape,
+    astype,
+    describe,
+    floating,
+    match,
+    max_last,
+    namespace,
+    sum_last,
+    sum_leading,
+)
 from purenet.core import Layer, Pullback, called, preset
 from purenet.initializers import Initializer, constant, draw
 from purenet.random import Key
@@ -73,8 +84,20 @@ def _name(f: Any) -> str:
 
 @preset
 def identity() -> Layer[NoParams]:
-    """y = x; f' = 1."""
-    return without_params("identity", lambda xp, x: (x, lambda dy: dy))
+    """y = x; f' = 1. Integers pass too, such as lengths that stand beside sequences in `parallel`."""
+    floats = without_params("identity", lambda xp, x: (x, lambda dy: dy))
+
+    def whole(params: NoParams, x: Any) -> bool:
+        quick = type(x) is np.ndarray and x.dtype.kind == "f"
+        return not quick and params == () and bool(namespace(x, "identity").isdtype(x.dtype, "integral"))
+
+    def apply(params: NoParams, x: Any, key: Key | None = None) -> Any:
+        return x if whole(params, x) else floats.apply(params, x)
+
+    def vjp(params: NoParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[NoParams]]:
+        return (x, lambda dy, wrt_x=True: ((), None)) if whole(params, x) else floats.vjp(params, x)
+
+    return floats._replace(apply=apply, vjp=vjp)
 
 
 @preset

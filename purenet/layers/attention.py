@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from purenet.arrays import describe, floating, match
+from purenet.arrays import describe, floating, match, whose
 from purenet.core import Layer, Pullback, called
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, dense
@@ -98,7 +98,7 @@ def multi_head_attention(
         queries, keys_values, mask = _unpack(x, type(x) is tuple, lambda part: part.ndim - 1, name)
         xp = floating(queries, name)
         if type(params) is not AttentionParams:
-            raise ValueError(f"{name} takes AttentionParams, not {describe(params)}. Are these of another net?")
+            raise ValueError(f"{name} takes AttentionParams, not {describe(params)}. {whose(params)}")
         if mask is not None and not xp.isdtype(mask.dtype, "bool"):
             raise TypeError(f"{name} takes a boolean mask, True where there is something, not {describe(mask)}")
         shapes = [None if part is None else tuple(part.shape) for part in (queries, keys_values, mask)]

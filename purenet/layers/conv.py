@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from purenet.arrays import Array, Shape, describe, floating, is_open, match
+from purenet.arrays import Array, Shape, describe, floating, is_open, match, whose
 from purenet.core import Layer, Pullback, called
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
 from purenet.layers.correlate import add_channels, correlate, correlate_weight, spread, sum_channels, transposed
@@ -215,12 +215,18 @@ def _layer(
     def check(params: ConvParams, x: Any) -> None:
         floating(x, name)
         if not isinstance(params, ConvParams):
-            raise ValueError(
-                f"{name} takes ConvParams(weight, bias), not {describe(params)}. Are these of another net?"
-            )
+            raise ValueError(f"{name} takes ConvParams(weight, bias), not {describe(params)}. {whose(params)}")
         if x.ndim != dims + 2:
-            raise ValueError(f"{name} takes x of shape {axes_of(dims)}, not {describe(x)}")
+            mend = ": write x[..., None] for one channel, x[None] for one example" if x.ndim == dims + 1 else ""
+            raise ValueError(f"{name} takes x of shape {axes_of(dims)}, not {describe(x)}{mend}")
         weight, b = params
+        channels = weight.shape[-2] * groups if weight.ndim == dims + 2 else None
+        if channels not in (None, x.shape[-1]) and inputs in (None, channels):
+            mend = ": channels are the last axis, so write np.moveaxis(x, 1, -1)" if x.shape[1] == channels else ""
+            raise ValueError(
+                f"{name} takes x with {channels} channels, as its weight {tuple(weight.shape)} has, but x has shape "
+                f"{tuple(x.shape)}{mend}"
+            )
         wanted = (*size, x.shape[-1] // groups, outputs)
         if inputs not in (None, x.shape[-1]) or x.shape[-1] % groups or tuple(weight.shape) != wanted:
             raise ValueError(

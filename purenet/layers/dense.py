@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Array, Shape, describe, floating, match, namespace, rows, sum_leading
+from purenet.arrays import Array, Shape, check_in_shape, describe, floating, match, namespace, rows, sum_leading, whose
 from purenet.core import Layer, Pullback
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
 from purenet.random import Key, split
@@ -57,6 +58,7 @@ def dense(
         return (*in_shape[:-1], outputs)
 
     def init(key: Key, in_shape: Shape | None = None) -> DenseParams:
+        check_in_shape(in_shape, name)
         shape(in_shape)
         features = inputs if in_shape is None else in_shape[-1]
         if features is None:
@@ -111,11 +113,22 @@ def _axes(shape: Shape) -> str:
     return ", ".join("..." if n is ... else str(n) for n in shape)
 
 
+def _mend(x: Any, features: int) -> str:
+    """What to do about x of another number of features, for the usual mistakes."""
+    if x.ndim == 1 and features == 1:
+        return ": write x[:, None]"
+    if x.ndim > 2 and math.prod(x.shape[1:]) == features:
+        return ": put `flatten` before it"
+    if x.ndim == 2 and x.shape[0] == features:
+        return ": examples are rows, so write x.T"
+    return ""
+
+
 def _explain(name: str, params: Any, x: Any, outputs: int, bias: bool) -> DenseParams:
     """The check of params and x in full: for other engines, and to say what is wrong."""
     floating(x, name)
     if not isinstance(params, DenseParams):
-        raise ValueError(f"{name} takes DenseParams(weight, bias), not {describe(params)}. Are these of another net?")
+        raise ValueError(f"{name} takes DenseParams(weight, bias), not {describe(params)}. {whose(params)}")
     weight, b = params
     if weight.ndim != 2 or weight.shape[-1] != outputs or (b is None) is bias:
         own = f"weight (inputs, {outputs}) and bias {(outputs,) if bias else None}"
@@ -124,7 +137,7 @@ def _explain(name: str, params: Any, x: Any, outputs: int, bias: bool) -> DenseP
     if x.shape[-1:] != weight.shape[:1]:
         raise ValueError(
             f"{name} takes x of shape (..., {weight.shape[0]}), a row of its weight {tuple(weight.shape)} "
-            f"for each feature, but x has shape {tuple(x.shape)}"
+            f"for each feature, but x has shape {tuple(x.shape)}{_mend(x, weight.shape[0])}"
         )
     if x.dtype != weight.dtype:
         raise TypeError(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Array, Shape, astype, describe, dot, floating, is_open, match, namespace
+from purenet.arrays import Array, Shape, astype, describe, dot, floating, is_open, match, namespace, whose
 from purenet.core import Layer, Pullback, called, preset
 from purenet.initializers import Initializer, draw, normal
 from purenet.layers.activations import NoParams, without_params
@@ -105,7 +105,7 @@ def _check_ids(name: str, x: Any, count: int) -> None:
 
 def _weight(name: str, params: Any, shape: Shape) -> Any:
     if type(params) is not EmbeddingParams:
-        raise ValueError(f"{name} takes EmbeddingParams(weight), not {describe(params)}. Are these of another net?")
+        raise ValueError(f"{name} takes EmbeddingParams(weight), not {describe(params)}. {whose(params)}")
     if params.weight.shape != shape:
         raise ValueError(f"{name} takes a weight of shape {shape}, not {tuple(params.weight.shape)}")
     return params.weight

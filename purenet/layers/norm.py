@@ -24,7 +24,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from purenet.arrays import Array, Shape, describe, floating, freeze, is_open, match, namespace, rows, sum_rows
+from purenet.arrays import Array, Shape, describe, floating, freeze, is_open, match, namespace, rows, sum_rows, whose
 from purenet.core import Buffer, Layer, Pullback, called, preset
 from purenet.initializers import ones, zeros
 from purenet.random import Key
@@ -168,7 +168,7 @@ def _checked(name: str, params: Any, kind: Any, bias: bool, x: Any) -> Any:
         wanted = (
             "()" if kind is tuple else f"{kind.__name__}({', '.join(kind._fields)}){'' if bias else ' without bias'}"
         )
-        raise ValueError(f"{name} takes params = {wanted}, not {describe(params)}. Are these of another net?")
+        raise ValueError(f"{name} takes params = {wanted}, not {describe(params)}. {whose(params)}")
     first: Any = params.mean.value if kind is BatchNormParams else params[0] if params else None
     if first is not None and first.shape != x.shape[-1:]:
         raise ValueError(f"{name} has params for {first.shape[0]} features, but x has shape {tuple(x.shape)}")

@@ -9,7 +9,7 @@ from purenet import tree
 from purenet.arrays import describe
 from purenet.core import Buffer, Optimizer
 from purenet.optimizers.transforms import Transform, transform
-from purenet.optimizers.update import still
+from purenet.optimizers.update import still, wrong_state
 
 
 def route(
@@ -38,11 +38,9 @@ def route(
         labels = routes(params)
         return tuple(optimizer.init(part(params, labels, i)) for i, optimizer in enumerate(optimizers))
 
-    def step(params: Any, grads: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    def step(params: Any, grads: Any, state: tuple[Any, ...] | None = None) -> tuple[Any, tuple[Any, ...]]:
         if type(state) is not tuple or len(state) != len(optimizers):
-            raise ValueError(
-                f"{name} keeps a tuple of {len(optimizers)} states, not {describe(state)}: make it by init"
-            )
+            raise wrong_state(name, f"a tuple of {len(optimizers)} states", state)
         tree.check_same(params, grads, "params")
         labels = routes(params)
         each = range(len(optimizers))
@@ -101,7 +99,7 @@ def freeze(*paths: str) -> Transform:
             _check_paths(name, params, paths)
             return routed.init(params)[1]
 
-        def step(params: Any, grads: Any, state: Any) -> tuple[Any, Any]:
+        def step(params: Any, grads: Any, state: Any = None) -> tuple[Any, Any]:
             params, (_, state) = routed.step(params, grads, ((), state))
             return params, state
 
@@ -119,4 +117,6 @@ def _check_paths(name: str, params: Any, paths: Any) -> None:
     there = [path for path, p in tree.items(params, leaf_type=Buffer) if type(p) is not Buffer]
     for prefix in paths:
         if not any(_leads_to(prefix, path) for path in there):
-            raise ValueError(f"{name}: there is no parameter at {prefix!r}, but at {', '.join(there)}")
+            named = f"[{prefix!r}]"
+            mend = f": write {named!r}" if any(_leads_to(named, path) for path in there) else ""
+            raise ValueError(f"{name}: there is no parameter at {prefix!r}, but at {', '.join(there)}{mend}")

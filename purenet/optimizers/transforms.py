@@ -14,9 +14,20 @@ import numpy as np
 
 from purenet import random, tree
 from purenet.arrays import describe, namespace, sum_of_squares
-from purenet.core import Buffer, Optimizer
+from purenet.core import Buffer, Optimizer, called
 from purenet.optimizers.adaptive import matrices
-from purenet.optimizers.update import Rate, check_between, check_rate, rate_at, still, tick, update, zero_count
+from purenet.optimizers.update import (
+    Rate,
+    check_between,
+    check_rate,
+    rate_at,
+    shown,
+    still,
+    tick,
+    update,
+    wrong_state,
+    zero_count,
+)
 
 Wrap = Callable[[Optimizer[Any, Any], str], Optimizer[Any, Any]]
 
@@ -43,8 +54,21 @@ def chain(*links: Any) -> Optimizer[Any, Any]:
     >>> pn.chain(pn.clip_by_global_norm(1.0), pn.adam(lr=0.01))
     chain(clip_by_global_norm(1.0), adam(lr=0.01))
     """
-    if not links or not isinstance(links[-1], Optimizer):
-        raise TypeError(f"chain ends in an optimizer, not in {describe(links[-1]) if links else 'nothing'}: add sgd()")
+    if len(links) == 1 and isinstance(links[0], list | tuple) and not isinstance(links[0], Optimizer | Transform):
+        raise TypeError(f"chain takes its links one by one, not {describe(links[0])}: write chain(*links)")
+    for link in links:
+        if getattr(link, "__module__", "").startswith("purenet.optimizers") and hasattr(link, "__name__"):
+            raise TypeError(f"chain: {link.__name__} is a function that makes a link: write {link.__name__}(...)")
+    found = [link for link in links if isinstance(link, Optimizer)]
+    if len(found) != 1 or links[-1] is not found[0]:
+        given = ", ".join(map(repr, links)) or "nothing"
+        mend = "add sgd()"
+        if len(found) == 1:
+            others = [repr(link) for link in links if link is not found[0]]
+            mend = f"write chain({', '.join([*others, repr(found[0])])})"
+        elif found:
+            mend = "take one of them"
+        raise TypeError(f"chain ends in its only optimizer, after the transforms, but was given {given}: {mend}")
     *transforms, optimizer = links
     for link in reversed(transforms):
         if not callable(link):
@@ -103,14 +127,16 @@ def weight_decay(rate: Rate, which: Callable[[Any], bool] = matrices) -> Transfo
 
     I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
-    name = f"weight_decay({rate!r})" if which is matrices else f"weight_decay({rate!r}, {which!r})"
+    name = called("weight_decay", shown(rate), which=(which, matrices))
     check_rate(rate, name, "rate")
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
         def init(params: Any) -> DecayState:
             return DecayState(zero_count(), inner.init(params))
 
-        def step(params: Any, grads: Any, state: DecayState) -> tuple[Any, DecayState]:
+        def step(params: Any, grads: Any, state: DecayState | None = None) -> tuple[Any, DecayState]:
+            if type(state) is not DecayState:
+                raise wrong_state(name, "a DecayState", state)
             now, count = tick(state.count)
             decay = rate_at(rate, now)
             new, inner_state = inner.step(params, grads, state.inner)
@@ -142,7 +168,9 @@ def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transfor
         def init(params: Any) -> NoiseState:
             return NoiseState(key, zero_count(), inner.init(params))
 
-        def step(params: Any, grads: Any, state: NoiseState) -> tuple[Any, NoiseState]:
+        def step(params: Any, grads: Any, state: NoiseState | None = None) -> tuple[Any, NoiseState]:
+            if type(state) is not NoiseState:
+                raise wrong_state(name, "a NoiseState", state)
             now, count = tick(state.count)
             following, own = random.split(state.key)
             keys = iter(random.split(own, len(tree.leaves(grads))))
@@ -173,7 +201,9 @@ def accumulate(k: int) -> Transform:
         def init(params: Any) -> AccumulateState:
             return AccumulateState(zero_count(), _nothing(params), inner.init(params))
 
-        def step(params: Any, grads: Any, state: AccumulateState) -> tuple[Any, AccumulateState]:
+        def step(params: Any, grads: Any, state: AccumulateState | None = None) -> tuple[Any, AccumulateState]:
+            if type(state) is not AccumulateState:
+                raise wrong_state(name, "an AccumulateState", state)
             now, count = tick(state.count)
             total = update(lambda t, g: t + g, state.total, grads)
 
@@ -210,7 +240,9 @@ def lookahead(k: int = 5, alpha: float = 0.5) -> Transform:
         def init(params: Any) -> LookaheadState:
             return LookaheadState(zero_count(), params, inner.init(params))
 
-        def step(params: Any, grads: Any, state: LookaheadState) -> tuple[Any, LookaheadState]:
+        def step(params: Any, grads: Any, state: LookaheadState | None = None) -> tuple[Any, LookaheadState]:
+            if type(state) is not LookaheadState:
+                raise wrong_state(name, "a LookaheadState", state)
             now, count = tick(state.count)
             fast, inner_state = inner.step(params, grads, state.inner)
 
@@ -266,7 +298,9 @@ def _averaging(name: str, weight: Callable[[Any], Any]) -> Transform:
         def init(params: Any) -> AverageState:
             return AverageState(zero_count(), params, inner.init(params))
 
-        def step(params: Any, grads: Any, state: AverageState) -> tuple[Any, AverageState]:
+        def step(params: Any, grads: Any, state: AverageState | None = None) -> tuple[Any, AverageState]:
+            if type(state) is not AverageState:
+                raise wrong_state(name, "an AverageState", state)
             now, count = tick(state.count)
             params, inner_state = inner.step(params, grads, state.inner)
             toward = _if(now == 0, lambda: 1.0, lambda: weight(now + 1))
@@ -281,7 +315,10 @@ def _on_gradients(name: str, change: Callable[[Any], Any]) -> Transform:
     """The transform that changes gradients and keeps nothing."""
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        return Optimizer(inner.init, lambda params, grads, state: inner.step(params, change(grads), state), name)
+        def step(params: Any, grads: Any, state: Any = None) -> tuple[Any, Any]:
+            return inner.step(params, change(grads), state)
+
+        return Optimizer(inner.init, step, name)
 
     return transform(name, wrap)
 

@@ -14,6 +14,7 @@ import numpy as np
 from purenet import tree
 from purenet.arrays import describe, freeze, namespace, weak
 from purenet.core import Buffer, Optimizer, called
+from purenet.schedules import _first_rate
 
 P = TypeVar("P")
 Rate = Any  # a number, a 0-d array, or a schedule: a function of the step count
@@ -41,9 +42,13 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
 
 
 def _one_number(lr: Any) -> Any:
+    """The learning rate as a number that does not change a dtype: Python's own, unless it is traced."""
     lr = weak(lr)
+    if callable(lr) or not hasattr(lr, "__neg__"):
+        mend = ": write sgd_step(params, grads, schedule(step)), or let sgd(schedule) count" if callable(lr) else ""
+        raise TypeError(f"sgd_step takes lr, a number, not {describe(lr)}{mend}")
     if getattr(lr, "shape", ()) != ():
-        raise ValueError(f"sgd_step: lr is one number, not {describe(lr)}")
+        raise ValueError(f"sgd_step takes lr, one number, not {describe(lr)}")
     return lr.item() if type(lr) is np.ndarray else lr
 
 
@@ -173,12 +178,10 @@ def per_leaf(
     def init(params: Any) -> State:
         return State(zero_count(), {slot: without_buffers(params, start) for slot, start in starts.items()})
 
-    def step(params: Any, grads: Any, state: State) -> tuple[Any, State]:
+    def step(params: Any, grads: Any, state: State | None = None) -> tuple[Any, State]:
         if type(state) is not State or state.slots.keys() != starts.keys():
-            given = f"slots {[*state.slots]}" if type(state) is State else describe(state)
-            raise ValueError(
-                f"{name} keeps a State with slots {[*starts]}, but this state has {given}: make it by init"
-            )
+            given = f"one with slots {[*state.slots]}" if type(state) is State else state
+            raise wrong_state(name, f"a State with slots {[*starts]}", given)
         now, count = tick(state.count)
         changing = numbers(rate_at(lr, now), now + 1)
         plain = (*constants, *changing)
@@ -193,6 +196,15 @@ def per_leaf(
         return new, State(count, dict(zip(starts, kept, strict=True)))
 
     return Optimizer(init, step, name)
+
+
+def wrong_state(name: str, keeps: str, given: Any) -> Exception:
+    """The error of a step that is handed a state which is not its own."""
+    words = given if isinstance(given, str) else "no state" if given is None else describe(given)
+    return ValueError(
+        f"{name} keeps {keeps}, but was given {words}: make it by init, as in state = optimizer.init(params), "
+        "and hand it on, as in params, state = optimizer.step(params, grads, state)"
+    )
 
 
 def zero_count() -> Any:
@@ -214,7 +226,10 @@ def rate_at(rate: Rate, count: Any) -> Any:
 
 
 def check_rate(rate: Rate, name: str, what: str = "learning rate") -> None:
-    if callable(rate) or (hasattr(rate, "shape") and rate.shape == ()):
+    if hasattr(rate, "shape") and rate.shape == ():
+        return
+    if callable(rate):
+        _first_rate(rate, name, what)
         return
     if isinstance(rate, bool) or not isinstance(rate, int | float):
         raise TypeError(f"{name}: the {what} is a number or a schedule, not {describe(rate)}")
@@ -242,6 +257,8 @@ class _Shown(NamedTuple):
 def shown(rate: Rate) -> Any:
     """The learning rate as it stands in a name: an array in words, since a traced one has no value to show."""
     rate = weak(rate)
+    if hasattr(rate, "__name__"):  # a function, without the place in memory that its repr shows
+        return _Shown(rate.__name__)
     if not hasattr(rate, "shape"):
         return rate
     return rate.item() if type(rate) is np.ndarray and rate.ndim == 0 else _Shown(f"<{describe(rate)}>")

@@ -1,0 +1,94 @@
+"""What a training run is at one moment, and what it was when it ended: plain values, with a short repr for a prompt."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from purenet import tree
+from purenet.arrays import describe
+from purenet.core import Layer, Loss, Optimizer
+from purenet.random import Key
+
+P = TypeVar("P")
+
+
+class State(NamedTuple, Generic[P]):
+    """Where a training run stands: all that is needed to go on from here, so it can be saved and resumed.
+
+    Fields:
+        params, optimizer_state: after `step` steps.
+        key: what the numbers of the epoch under way are drawn from.
+        step: how many steps were taken.
+        epoch, batch: how many epochs are complete, and how many batches of the one under way.
+        loss: of the last step.
+    """
+
+    params: P
+    optimizer_state: Any
+    key: Key | None
+    step: int
+    epoch: int
+    batch: int
+    loss: float
+
+    def __repr__(self) -> str:
+        at = f"step={self.step}, epoch={self.epoch}, batch={self.batch}, loss={_short(self.loss)}"
+        return f"State({at}, params=<{_count(self.params)}>)"
+
+
+class Best(NamedTuple, Generic[P]):
+    """The best epoch of a run so far: its number, what was monitored there, by which name, and the params after it."""
+
+    monitor: str
+    value: float
+    epoch: int
+    params: P
+
+    def __repr__(self) -> str:
+        return f"Best(epoch={self.epoch}, {self.monitor}={_short(self.value)})"
+
+
+class Fit(NamedTuple, Generic[P]):
+    """What `fit` gives.
+
+    Fields:
+        params: the best ones if there was patience, else the last ones.
+        state: the last state.
+        history: an array for each number, with an entry for each epoch.
+        stopped: why it stopped: "epochs", "patience", "callback" or "interrupted".
+        best: the best epoch, with its params; None if no epoch was completed.
+    """
+
+    params: P
+    state: State[P]
+    history: dict[str, Any]
+    stopped: str
+    best: Best[P] | None = None
+
+    def __repr__(self) -> str:
+        numbers = [f"{name}={_short(values[-1])}" for name, values in self.history.items() if values.ndim == 1]
+        told = ", ".join([f"epochs={self.state.epoch}", f"stopped={self.stopped!r}", *numbers])
+        best = f", best={self.best}" if self.best else ""
+        return f"Fit({told}{best}, params=<{_count(self.params)}>)"
+
+
+def check_params(params: Any, who: str) -> None:
+    """Check that params are not what holds them, or what makes them."""
+    if isinstance(params, State | Fit | Best):
+        raise TypeError(f"{who} takes params, not {describe(params)}: write {type(params).__name__.lower()}.params")
+    if isinstance(params, Layer):
+        raise TypeError(f"{who} takes params, not the layer {params.name}: write net.init(key)")
+    if isinstance(params, Loss | Optimizer):
+        raise TypeError(f"{who} takes params, not {describe(params)}")
+
+
+def _short(number: Any) -> str:
+    try:
+        return f"{number:.4g}"
+    except (TypeError, ValueError):  # under a trace
+        return str(number)
+
+
+def _count(params: Any) -> str:
+    leaves = tree.leaves(params)
+    return f"{tree.size(params):,} numbers in {len(leaves)} array{'s' * (len(leaves) != 1)}"

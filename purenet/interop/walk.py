@@ -39,14 +39,14 @@ def walk(f: Visit, params: Any, net: Layer[Any] | None, name: str = "", channels
     if type(params) is Buffer:
         inside, channels = walk(f, params.value, parts[0] if parts else None, name, channels)
         return Buffer(inside), channels
-    if maker in _WRAPPERS or (len(parts) == 1 and type(params) in COUNTERPARTS):
-        return walk(f, params, parts[0], name, channels)
     if maker == "tied":
         steps = _steps(parts[0], None)
         uses = [walk(f, params, part, f"{name}{step}.", channels) for step, part in steps]
         if len({tuple(leaf.tobytes() for leaf in map(np.asarray, tree.leaves(use))) for use, _ in uses}) > 1:
             raise ValueError(f"{name}{steps[0][0]} and the next are tied in the net, but not in the state dict")
         return uses[0][0], uses[-1][1]
+    if maker in _WRAPPERS or (len(parts) == 1 and type(params) in COUNTERPARTS):
+        return walk(f, params, parts[0], name, channels)
     counterpart = _counterpart(params, net, name)
     if counterpart is not None:
         if type(channels) is _Flat:

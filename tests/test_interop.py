@@ -13,8 +13,8 @@ import purenet as pn
 KEY = pn.key(0)
 
 
-def take(state, net, **options):
-    return pn.from_torch_state_dict(state, net.init(KEY), **options)
+def take(state, net):
+    return pn.from_torch_state_dict(state, net.init(KEY))
 
 
 def ones(*shape):
@@ -103,7 +103,7 @@ ONE, BACK = pn.lstm(1, 1), pn.lstm(1, 1, reverse=True)
 )
 def test_layers_without_a_counterpart(layer, message):
     with pytest.raises(TypeError, match=message):
-        take({}, layer, net=layer)
+        pn.from_torch_state_dict({}, layer.init(KEY), layer)
 
 
 def test_after_flatten_not_all_can_be_turned():

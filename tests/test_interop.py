@@ -41,7 +41,7 @@ def test_arrays_are_enough():
             {"2.bias": np.ones(1)},
             TypeError,
             r"2\.bias of the state dict is float64, but like needs float32: write module\.to\(torch\.float32\), "
-            r"or like=tree\.cast\(like, np\.float64\)",
+            r"or like=purenet\.tree\.cast\(like, np\.float64\)",
         ),
         ({"2.bias": np.ones(1, int)}, TypeError, r"2\.bias of the state dict is int64, .*\(torch\.float32\)$"),
         ({"2.bias": [1.0]}, TypeError, r"2\.bias of the state dict is a list, not a tensor or an array"),
@@ -62,7 +62,7 @@ def test_names_with_something_before_them():
 
 
 def test_long_lists_are_cut():
-    with pytest.raises(ValueError, match=r"has no 0\.weight, .* and 12 more; it has nothing"):
+    with pytest.raises(ValueError, match=r"has no 0\.weight, .* and 12 more; it has nothing\. .* needs net=net$"):
         take({}, pn.serial(*(pn.dense(1, 1) for _ in range(10))))
 
 
@@ -147,6 +147,26 @@ def test_flatten_has_the_channels_first_there():
     state = {"0.weight": ones(3, 1, 1), "2.weight": np.arange(6, dtype=np.float32).reshape(1, 6)}
     params = pn.from_torch_state_dict(state, net.init(KEY, (2, 1)), net)
     assert params[2].weight[:, 0].tolist() == [0, 2, 4, 1, 3, 5]
+
+
+def test_each_branch_has_channels_of_its_own():
+    flat = pn.serial(pn.flatten, pn.dense(6, 1, bias=False))
+    convs = pn.conv(1, 3, (1,), bias=False), pn.conv(1, 2, (2,), padding=((1, 1),), bias=False)
+    net = pn.serial(pn.fan_out(*convs), pn.parallel(flat, flat))
+    six = np.arange(6, dtype=np.float32).reshape(1, 6)
+    state = {"0.0.weight": ones(3, 1, 1), "0.1.weight": ones(2, 1, 2), "1.0.1.weight": six, "1.1.1.weight": six}
+    params = pn.from_torch_state_dict(state, net.init(KEY, (2, 1)), net)
+    orders = [[int(w) for w in branch[1].weight[:, 0]] for branch in params[1]]
+    assert orders == [[0, 2, 4, 1, 3, 5], [0, 3, 1, 4, 2, 5]]
+
+
+def test_what_is_pooled_or_reshaped_has_no_order_to_change():
+    six = np.arange(6, dtype=np.float32).reshape(1, 6)
+    for between, channels in ((pn.global_avg_pool, 6), (pn.reshape(6), 3), (pn.reshape(2, 3), 3)):
+        net = pn.serial(pn.conv(1, channels, (1,), bias=False), between, pn.flatten, pn.dense(6, 1, bias=False))
+        state = {"0.weight": ones(channels, 1, 1), "3.weight": six}
+        params = pn.from_torch_state_dict(state, net.init(KEY, (2, 1)), net)
+        assert params[3].weight[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_the_order_of_named_is_the_nets_and_not_that_of_the_dict():

@@ -19,11 +19,12 @@ P = TypeVar("P")
 def to_torch_state_dict(params: Any, net: Layer[Any] | None = None) -> dict[str, Any]:
     """The params of a net as PyTorch's `module.load_state_dict` takes them: tensors by name.
 
-    module = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
-    module.load_state_dict(pn.to_torch_state_dict(params, net))  # of net = serial(dense(2, 3), tanh, dense(3, 1))
+    net = pn.serial(pn.conv(1, 6, 5), pn.relu, pn.max_pool(2), pn.flatten, pn.dense(6 * 12 * 12, 10))
+    module = nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6 * 12 * 12, 10))
+    module.load_state_dict(pn.to_torch_state_dict(params, net))
 
     `net` may be left out where the params say it all: not with convolutions, `bidirectional`, `transformer_block` and
-    `tied`. `purenet.interop` tells the names, and which module is the counterpart of which layer.
+    `tied`. `help("purenet.interop")` tells the names, and which module is the counterpart of which layer.
 
     Raises:
         TypeError: a layer has no counterpart, or the params alone do not tell which layer is theirs.
@@ -55,7 +56,7 @@ def from_torch_state_dict(state: Mapping[str, Any], like: P, net: Layer[P] | Non
     if not isinstance(state, Mapping):
         raise TypeError(f"from_torch_state_dict takes a state dict, not {describe(state)}: write module.state_dict()")
     own = _given(like, net)
-    _check_names(list(state), list(own))
+    _check_names(list(state), list(own), "" if net else "; a transformer_block or a tied layer needs net=net")
     arrays = {name: _checked(name, state[name], own[name]) for name in own if name in state}
 
     def take(name: str, layer: Any, counterpart: Counterpart) -> Any:
@@ -78,7 +79,7 @@ def _given(params: Any, net: Layer[Any] | None) -> dict[str, np.ndarray]:
     return found
 
 
-def _check_names(given: list[str], own: list[str]) -> None:
+def _check_names(given: list[str], own: list[str], hint: str) -> None:
     missing = [name for name in own if name not in given and not name.endswith("num_batches_tracked")]
     surplus = [name for name in given if name not in own]
     if missing:
@@ -90,7 +91,7 @@ def _check_names(given: list[str], own: list[str]) -> None:
             )
         raise ValueError(
             f"the state dict has no {_listed(missing)}; it has {_listed(given) or 'nothing'}. Make like of a net with "
-            "the layers and options of the module, and in its order; or rename what the module names otherwise"
+            f"the layers and options of the module, in its order; or rename what the module names otherwise{hint}"
         )
     if surplus:
         raise ValueError(
@@ -117,7 +118,7 @@ def _checked(name: str, value: Any, own: np.ndarray) -> np.ndarray:
     if dtype != str(own.dtype):
         raise TypeError(
             f"{name} of the state dict is {dtype}, but like needs {own.dtype}: write module.to(torch.{own.dtype})"
-            f"{f', or like=tree.cast(like, np.{dtype})' if dtype in ('float16', 'float32', 'float64') else ''}"
+            f"{f', or like=purenet.tree.cast(like, np.{dtype})' if dtype in ('float16', 'float32', 'float64') else ''}"
         )
     return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 

@@ -111,9 +111,13 @@ def test_after_flatten_not_all_can_be_turned():
     net = pn.serial(conv, pn.flatten, pn.group_norm(2))
     with pytest.raises(TypeError, match=r"2\. is of group_norm\(2\) after flatten, whose numbers have another order"):
         pn.from_torch_state_dict({}, net.init(KEY, (4, 4, 1)), net)
-    net = pn.serial(pn.fan_out(conv, conv), pn.concat(axis=1), pn.flatten, pn.dense(1))
-    with pytest.raises(TypeError, match=r"3\. comes after flatten, whose order .* depends on channels: of what\?"):
-        pn.from_torch_state_dict({}, net.init(KEY, (4, 4, 1)), net)
+    flat = pn.serial(conv, pn.flatten)
+    for net in (
+        pn.serial(pn.fan_out(conv, conv), pn.concat(axis=1), pn.flatten, pn.dense(1)),
+        pn.serial(pn.fan_out(flat, flat), pn.concat, pn.identity, pn.dense(1)),
+    ):
+        with pytest.raises(TypeError, match=r"3\. comes after flatten, whose order .* depends on channels: of what\?"):
+            pn.from_torch_state_dict({}, net.init(KEY, (4, 4, 1)), net)
 
 
 def test_arrays_of_a_layer_of_ones_own():

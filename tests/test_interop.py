@@ -61,6 +61,12 @@ def test_names_with_something_before_them():
     take(eval(code, {"state": state}), NET)
 
 
+def test_something_before_some_of_the_names_alone_is_no_help():
+    state = {f"model.{name}": array for name, array in DENSE.items() if name != "2.bias"}
+    with pytest.raises(ValueError, match=r"has no 0\.weight, 0\.bias, 2\.weight, 2\.bias; it has model\.0\.weight"):
+        take(state, NET)
+
+
 def test_long_lists_are_cut():
     with pytest.raises(ValueError, match=r"has no 0\.weight, .* and 12 more; it has nothing\. .* needs net=net$"):
         take({}, pn.serial(*(pn.dense(1, 1) for _ in range(10))))

@@ -1,0 +1,30 @@
+"""Weights that come from PyTorch and go there: the same net, in the names and the layout of the other.
+
+The layers of a `serial` have the names of an `nn.Sequential`: `0.weight` belongs to the first one. A net must have a
+module for each of its layers, those without parameters too, so that the numbers agree. Layers of `parallel` and
+`fan_out` have numbers too, as in an `nn.ModuleList`; those of `named` their names. `residual`, `frozen`, `remat` and
+`map_time` add nothing to the names of the layer that they hold: their counterparts are subclasses of its module.
+
+What computes the same, with its weights; options that are not named have the same name and meaning there:
+
+    dense                           nn.Linear
+    conv, conv_transpose            nn.Conv1d, 2d, 3d and nn.ConvTranspose1d, 2d, 3d, on channels first
+    batch_norm                      nn.BatchNorm1d, 2d, 3d, with their running statistics
+    layer_norm, rms_norm            nn.LayerNorm, nn.RMSNorm, over one axis
+    group_norm, instance_norm       nn.GroupNorm, nn.InstanceNorm1d, 2d, 3d (without running statistics)
+    embedding, learned_positions    nn.Embedding, of the ids or of the positions 0, 1, …
+    prelu                           nn.PReLU
+    rnn, lstm, gru                  nn.RNN, nn.LSTM, nn.GRU, of one layer, batch_first; with reverse=True on x.flip(1)
+    bidirectional                   the same, bidirectional=True
+    multi_head_attention            nn.MultiheadAttention, batch_first; with causal=True, with that attn_mask
+    transformer_block               nn.TransformerEncoderLayer with norm_first=True, activation="gelu" and
+                                    batch_first=True; with causal=True, with that src_mask
+    flatten                         nn.Flatten: where it comes after a convolution, it gives the numbers there in the
+                                    order (channels, positions), and the weights of the dense layer after it follow
+
+`reshape` has no such help: in PyTorch, write a permute to channels last before it, and back after it.
+"""
+
+from purenet.interop.state_dict import from_torch_state_dict, to_torch_state_dict
+
+__all__ = ["from_torch_state_dict", "to_torch_state_dict"]

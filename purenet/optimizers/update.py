@@ -101,8 +101,13 @@ def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: 
 
     def walk(p: Any, g: Any, *kept: Any) -> Any:
         kind = type(p)
-        if kind is np.ndarray:
-            return leaf(p, g, *kept)
+        if kind is np.ndarray and g.shape == p.shape:
+            old, new = (p, *kept), step(p, g, *kept)
+            for a, b in zip(new, old, strict=True):
+                if type(a) is not np.ndarray or a.dtype is not b.dtype or a.shape != b.shape:
+                    return [*map(_keep, new, old)]
+                a.setflags(write=False)
+            return new
         if kind is Buffer:
             return (tree.map(freeze, g), *kept)
         if isinstance(p, tuple) and kind is type(g):

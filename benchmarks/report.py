@@ -1,0 +1,106 @@
+"""What is shown of the measured rows: a table, the goals, a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.goals import goal_of, judge
+
+Row = Mapping[str, Any]
+SCALES = {"s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")), "MB": ((1.0, "MB"),)}
+HOW_TO = "pip install 'purenet[bench]'"
+
+
+def heading(machine: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    return f"{machine['cpu']}, {machine['cores']} cores\n{versions}\nratio: theirs over purenet's; above 1, purenet needs less"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A number with three digits and its unit.
+
+    >>> quantity(0.0123, "s"), quantity(950, "MB")
+    ('12.3 ms', '950 MB')
+    """
+    scales = SCALES[unit]
+    scale, name = next((each for each in scales if value >= each[0]), scales[-1])
+    value /= scale
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f} {name}"
+
+
+def table(row: Row) -> str:
+    """A row: a line for each contender, and for each that is missing."""
+    unit, _, per = row["unit"].partition(" ")
+    lines = [f"\n{row['row']}   ({row['threads']} thread{'s' * (row['threads'] > 1)})"]
+    lines.append(f"  {'':<24}{per or unit:>10}  {'quartiles':<22}{'ratio':>8}  {'quartiles':<14}  goal")
+    for name, figures in row["contenders"].items():
+        value, ratio = figures["value"], figures["ratio"]
+        goal = goal_of(row["size"], name)
+        between = f"{quantity(value['low'], unit)} to {quantity(value['high'], unit)}"
+        line = f"  {name:<24}{quantity(value['median'], unit):>10}  {between:<22}{ratio['median']:>8.2f}"
+        if name != row["ours"]:
+            line += f"  {ratio['low']:.2f} to {ratio['high']:.2f}".ljust(18)
+        if goal is not None:
+            line += f"≥ {goal:<5g} {'✓ met' if ratio['median'] >= goal else '✗ missed'}"
+        lines.append(line.rstrip())
+    for name, lacks in row["missing"].items():
+        lines.append(f"  {name:<24}   missing: {' and '.join(lacks)} not installed ({HOW_TO})")
+    return "\n".join(lines)
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """The goals: a line for each row and peer that has one, with a ratio for each number of threads."""
+    found: dict[tuple[str, str, float], dict[int, Any]] = {}
+    for each in judge(list(rows)):
+        found.setdefault((each.row, each.peer, each.goal), {})[each.threads] = each
+    threads = sorted({row["threads"] for row in rows})
+    lines = ["\ngoals" + f"{'against':>66}{'goal':>23}" + "".join(f"{f'{n} thread' + 's' * (n > 1):>14}" for n in threads)]
+    for (row, peer, goal), judged in found.items():
+        marks = [f"{judged[n].ratio:.2f} {'✓' if judged[n].met else '✗'}" if n in judged else "" for n in threads]
+        lines.append(f"  {row:<62}{peer:<22}{f'≥ {goal:g}':>8}" + "".join(f"{mark:>14}" for mark in marks))
+    every = [each for judged in found.values() for each in judged.values()]
+    lines.append(f"{sum(each.met for each in every)} of {len(every)} met")
+    absent = {name: lacks for row in rows for name, lacks in row["missing"].items()}
+    for name, lacks in absent.items():
+        lines.append(f"{name} did not take part: {' and '.join(lacks)} not installed ({HOW_TO})")
+    return "\n".join(lines)
+
+
+def need_matplotlib() -> None:
+    if find_spec("matplotlib") is None:
+        raise SystemExit("--picture needs matplotlib: pip install 'purenet[plot]'")
+
+
+def picture(rows: Sequence[Row], machine: Mapping[str, Any], file: Path) -> None:
+    """The ratio of each contender in each row, on a logarithmic axis; the line at 1 is purenet."""
+    need_matplotlib()
+    from matplotlib.figure import Figure
+
+    every = [name for row in rows for name in row["contenders"] if name != row["ours"]]
+    names = list(dict.fromkeys(every))
+    threads = sorted({row["threads"] for row in rows}, reverse=True)
+    titles = list(dict.fromkeys(row["row"] for row in rows))
+    figure = Figure(figsize=(5 + 5 * len(threads), 2 + 0.32 * len(titles)), layout="constrained")
+    axes = figure.subplots(1, len(threads), sharey=True, squeeze=False)[0]
+    for ax, n in zip(axes, threads, strict=True):
+        for i, name in enumerate(names):
+            points = [(row, row["contenders"][name]["ratio"]) for row in rows if name in row["contenders"]]
+            points = [(titles.index(row["row"]), ratio) for row, ratio in points if row["threads"] == n]
+            y, medians = [p[0] for p in points], [p[1]["median"] for p in points]
+            out = [[p[1]["median"] - p[1]["low"] for p in points], [p[1]["high"] - p[1]["median"] for p in points]]
+            style = {"color": f"C{i % 10}", "marker": "oDsv^"[i // 10 + i % 5 if i // 10 == 0 else 0], "linestyle": ""}
+            ax.errorbar(medians, y, xerr=out, label=name, markersize=5, linewidth=1, **style)
+        goals = [(titles.index(each.row), each.goal) for each in judge(list(rows)) if each.threads == n]
+        ax.plot([goal for _, goal in goals], [y for y, _ in goals], "|", color="black", markersize=9, label="a goal")
+        ax.axvline(1, color="grey", linewidth=1)
+        ax.set(xscale="log", title=f"{n} thread{'s' * (n > 1)}", xlabel="time (or memory) over purenet's: right of 1, purenet needs less")
+        ax.grid(axis="y", color="0.92")
+        ax.set_axisbelow(True)
+    axes[0].set_yticks(range(len(titles)), titles)
+    axes[0].invert_yaxis()
+    axes[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    figure.suptitle(machine["cpu"], fontsize="medium")
+    figure.savefig(file, dpi=120)

@@ -31,14 +31,14 @@ def quantity(value: float, unit: str) -> str:
     return f"{value:.{max(0, 3 - len(str(int(value))))}f} {name}"
 
 
-def table(row: Row) -> str:
+def table(row: Row, judged: bool = True) -> str:
     """A row: a line for each contender, and for each that is missing."""
     unit, _, per = row["unit"].partition(" ")
     lines = [f"\n{row['row']}   ({row['threads']} thread{'s' * (row['threads'] > 1)})"]
     lines.append(f"  {'':<24}{per or unit:>10}  {'quartiles':<22}{'ratio':>8}  {'quartiles':<14}  goal")
     for name, figures in row["contenders"].items():
         value, ratio = figures["value"], figures["ratio"]
-        goal = goal_of(row["size"], name)
+        goal = goal_of(row["size"], name) if judged else None
         between = f"{quantity(value['low'], unit)} to {quantity(value['high'], unit)}"
         line = f"  {name:<24}{quantity(value['median'], unit):>10}  {between:<22}{ratio['median']:>8.2f}"
         if name != row["ours"]:
@@ -57,16 +57,24 @@ def summary(rows: Sequence[Row]) -> str:
     for each in judge(list(rows)):
         found.setdefault((each.row, each.peer, each.goal), {})[each.threads] = each
     threads = sorted({row["threads"] for row in rows})
-    lines = ["\ngoals" + f"{'against':>66}{'goal':>23}" + "".join(f"{f'{n} thread' + 's' * (n > 1):>14}" for n in threads)]
+    if not found:
+        return "\nno goal is set for these rows"
+    width = max(len(row) for row, _, _ in found)
+    titles = "".join(f"{f'{n} thread' + 's' * (n > 1):>12}" for n in threads)
+    lines = [f"\n  {'goals':<{width}}  {'against':<20}{'goal':>8}{titles}"]
     for (row, peer, goal), judged in found.items():
         marks = [f"{judged[n].ratio:.2f} {'✓' if judged[n].met else '✗'}" if n in judged else "" for n in threads]
-        lines.append(f"  {row:<62}{peer:<22}{f'≥ {goal:g}':>8}" + "".join(f"{mark:>14}" for mark in marks))
+        lines.append(f"  {row:<{width}}  {peer:<20}{f'≥ {goal:g}':>8}" + "".join(f"{mark:>12}" for mark in marks))
     every = [each for judged in found.values() for each in judged.values()]
     lines.append(f"{sum(each.met for each in every)} of {len(every)} met")
-    absent = {name: lacks for row in rows for name, lacks in row["missing"].items()}
-    for name, lacks in absent.items():
-        lines.append(f"{name} did not take part: {' and '.join(lacks)} not installed ({HOW_TO})")
     return "\n".join(lines)
+
+
+def absent(rows: Sequence[Row]) -> str:
+    """A line for each contender that is missing somewhere."""
+    lacking = {name: lacks for row in rows for name, lacks in row["missing"].items()}
+    lines = [f"{name} did not take part: {' and '.join(lacks)} not installed ({HOW_TO})\n" for name, lacks in lacking.items()]
+    return "".join(lines)
 
 
 def need_matplotlib() -> None:

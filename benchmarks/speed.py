@@ -50,10 +50,11 @@ def main(arguments: list[str]) -> None:
         for threads in THREADS[options.threads]:
             for row in run(options.groups or EVERY, Options(threads, pace, options.quick)):
                 rows.append(row)
-                print(report.table(row), flush=True)
+                print(report.table(row, judged=not options.quick), flush=True)
     except FailedError as error:
         failed = str(error)
-    print(report.summary(rows))
+    print("\nThis was a quick run: its times say nothing." if options.quick else report.summary(rows))
+    print(report.absent(rows), end="")
     if options.json:
         options.json.write_text(json.dumps({"machine": where, "rows": rows}, indent=1), encoding="utf-8")
     if options.picture and rows:

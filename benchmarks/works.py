@@ -12,7 +12,6 @@ import purenet as pn
 SMALL_PEERS = ("PyTorch", "JAX, a call a step", "JAX, an epoch in scan", "autograd")
 DENSE_PEERS = ("by hand", "bare products", *SMALL_PEERS, "scikit-learn")
 DEEP_PEERS = ("PyTorch", "JAX, a call a step", "JAX, an epoch in scan")
-QUICK = 32  # rows of a batch at most, in a quick run
 LOSSES = {"mse": pn.mse, "cross entropy": pn.softmax_cross_entropy}
 
 
@@ -62,16 +61,17 @@ def xor(quick: bool) -> Iterator[Work]:
 
 def dense(quick: bool) -> Iterator[Work]:
     """Dense nets from tiny to large. The two ends are trained on numbers, the others on ten classes."""
-    for sizes, hidden, batch, steps, sgd_rate in [
+    every: list[tuple[tuple[int, ...], str, int, int, float]] = [
         ((2, 3, 2), "tanh", 4, 250, 0.1),
         ((64, 128, 10), "tanh", 32, 44, 0.1),
         ((784, 128, 10), "relu", 32, 50, 0.1),
         ((784, 128, 10), "relu", 128, 20, 0.1),
         ((784, 512, 512, 10), "relu", 128, 6, 0.1),
         ((1024, 2048, 2048, 1024), "relu", 512, 2, 10.0),
-    ]:
+    ]
+    for sizes, hidden, batch, steps, sgd_rate in every:
         if quick:
-            batch, steps = min(batch, QUICK), min(steps, 3)
+            batch, steps = max(4, batch // 16), min(steps, 3)
         count = batch * steps
         if sizes[-1] == 10:
             loss = "cross entropy"
@@ -99,7 +99,7 @@ def lenet(quick: bool) -> Iterator[Work]:
         pn.conv(6, 5), pn.relu, pn.max_pool(2), pn.conv(16, 5), pn.relu, pn.max_pool(2),
         pn.flatten, pn.dense(120), pn.relu, pn.dense(84), pn.relu, pn.dense(10),
     )  # fmt: skip
-    for batch, steps in [(QUICK, 3)] if quick else [(64, 8), (256, 4), (2048, 2)]:
+    for batch, steps in [(8, 3)] if quick else [(64, 8), (256, 4), (2048, 2)]:
         x, target = images(batch * steps)
         batches = cut(x.reshape(-1, 28, 28, 1), target, batch)
         title = f"LeNet-5, batch {batch}, Adam"

@@ -46,11 +46,11 @@ class Activation:
 
 class Tanh(Activation):
     def __init__(self) -> None:
-        super().__init__(np.tanh, lambda x: 1 - np.tanh(x) ** 2)
+        super().__init__(lambda x: np.tanh(x), lambda x: 1 - np.tanh(x) ** 2)
 
 
 def mse(target: Any, output: Any) -> Any:
-    return np.mean((target - output) ** 2)
+    return np.mean(np.power(target - output, 2))
 
 
 def mse_derivative(target: Any, output: Any) -> Any:
@@ -59,9 +59,8 @@ def mse_derivative(target: Any, output: Any) -> Any:
 
 def start(work: Work, params: Any) -> Entry:
     first, _, second, _ = params
-    network = [
-        layer for p in (first, second) for layer in (Dense(p.weight.T.copy(), p.bias[:, None].copy()), Tanh())
-    ]  # fmt: skip
+    dense = [Dense(p.weight.T.copy(), p.bias[:, None].copy()) for p in (first, second)]
+    network = [dense[0], Tanh(), dense[1], Tanh()]
     samples = [(x.T.copy(), target.T.copy()) for x, target in work.batches]
 
     def predict(output: Any) -> Any:

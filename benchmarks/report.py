@@ -16,7 +16,8 @@ HOW_TO = "pip install 'purenet[bench]'"
 
 def heading(machine: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    return f"{machine['cpu']}, {machine['cores']} cores\n{versions}\nratio: theirs over purenet's; above 1, purenet needs less"
+    where = f"{machine['cpu']}, {machine['cores']} cores"
+    return f"{where}\n{versions}\nratio: theirs over purenet's; above 1, purenet needs less"
 
 
 def quantity(value: float, unit: str) -> str:
@@ -73,7 +74,9 @@ def summary(rows: Sequence[Row]) -> str:
 def absent(rows: Sequence[Row]) -> str:
     """A line for each contender that is missing somewhere."""
     lacking = {name: lacks for row in rows for name, lacks in row["missing"].items()}
-    lines = [f"{name} did not take part: {' and '.join(lacks)} not installed ({HOW_TO})\n" for name, lacks in lacking.items()]
+    lines = [
+        f"{name} did not take part: {' and '.join(lacks)} not installed ({HOW_TO})\n" for name, lacks in lacking.items()
+    ]
     return "".join(lines)
 
 
@@ -82,33 +85,43 @@ def need_matplotlib() -> None:
         raise SystemExit("--picture needs matplotlib: pip install 'purenet[plot]'")
 
 
+COLOURS = {  # one colour a library, whatever of it is measured; after Okabe and Ito
+    "PyTorch": "#D55E00", "import torch": "#D55E00", "JAX, a call a step": "#0072B2", "import jax": "#0072B2",
+    "JAX, an epoch in scan": "#56B4E9", "scikit-learn": "#009E73", "import sklearn": "#009E73",
+    "autograd": "#CC79A7", "import autograd": "#CC79A7", "onnxruntime": "#F0E442", "class style": "#7F3C8D",
+    "by hand": "black", "bare products": "grey", "import numpy": "black",
+}  # fmt: skip
+
+
 def picture(rows: Sequence[Row], machine: Mapping[str, Any], file: Path) -> None:
-    """The ratio of each contender in each row, on a logarithmic axis; the line at 1 is purenet."""
+    """The ratio of each contender in each row, on a logarithmic axis, with its quartiles; the line at 1 is purenet."""
     need_matplotlib()
     from matplotlib.figure import Figure
 
-    every = [name for row in rows for name in row["contenders"] if name != row["ours"]]
-    names = list(dict.fromkeys(every))
+    names = list(dict.fromkeys(name for row in rows for name in row["contenders"] if name != row["ours"]))
     threads = sorted({row["threads"] for row in rows}, reverse=True)
     titles = list(dict.fromkeys(row["row"] for row in rows))
-    figure = Figure(figsize=(5 + 5 * len(threads), 2 + 0.32 * len(titles)), layout="constrained")
-    axes = figure.subplots(1, len(threads), sharey=True, squeeze=False)[0]
+    figure = Figure(figsize=(6 + 5 * len(threads), 2 + 0.3 * len(titles)), layout="constrained")
+    axes = figure.subplots(1, len(threads), sharex=True, sharey=True, squeeze=False)[0]
     for ax, n in zip(axes, threads, strict=True):
-        for i, name in enumerate(names):
-            points = [(row, row["contenders"][name]["ratio"]) for row in rows if name in row["contenders"]]
-            points = [(titles.index(row["row"]), ratio) for row, ratio in points if row["threads"] == n]
-            y, medians = [p[0] for p in points], [p[1]["median"] for p in points]
-            out = [[p[1]["median"] - p[1]["low"] for p in points], [p[1]["high"] - p[1]["median"] for p in points]]
-            style = {"color": f"C{i % 10}", "marker": "oDsv^"[i // 10 + i % 5 if i // 10 == 0 else 0], "linestyle": ""}
-            ax.errorbar(medians, y, xerr=out, label=name, markersize=5, linewidth=1, **style)
-        goals = [(titles.index(each.row), each.goal) for each in judge(list(rows)) if each.threads == n]
-        ax.plot([goal for _, goal in goals], [y for y, _ in goals], "|", color="black", markersize=9, label="a goal")
         ax.axvline(1, color="grey", linewidth=1)
-        ax.set(xscale="log", title=f"{n} thread{'s' * (n > 1)}", xlabel="time (or memory) over purenet's: right of 1, purenet needs less")
+        for i, name in enumerate(names):
+            here = [row for row in rows if row["threads"] == n and name in row["contenders"]]
+            found = [row["contenders"][name]["ratio"] for row in here]
+            y, medians = [titles.index(row["row"]) for row in here], [ratio["median"] for ratio in found]
+            out = [[r["median"] - r["low"] for r in found], [r["high"] - r["median"] for r in found]]
+            look = {"color": COLOURS.get(name, "C0"), "marker": "osD^v"[i % 5], "linestyle": "", "markersize": 5}
+            ax.errorbar(medians, y, xerr=out, label=name, linewidth=1, **look)
+        for goal in judge(list(rows)):
+            if goal.threads == n:
+                ax.plot([goal.goal], [titles.index(goal.row)], "|", color=COLOURS.get(goal.peer, "C0"), markersize=14)
+        ax.set(xscale="log", title=f"{n} thread{'s' * (n > 1)}")
         ax.grid(axis="y", color="0.92")
         ax.set_axisbelow(True)
     axes[0].set_yticks(range(len(titles)), titles)
     axes[0].invert_yaxis()
-    axes[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False)
+    figure.supxlabel("time, or memory, over purenet's: right of 1 purenet needs less; the upright bars are goals")
     figure.suptitle(machine["cpu"], fontsize="medium")
     figure.savefig(file, dpi=120)

@@ -49,7 +49,7 @@ def rows(options: Options) -> Iterator[dict[str, Any]]:
     _, absent = split([peer for _, peer in IMPORTS.values()])
     missing = {name: absent[peer] for name, (_, peer) in IMPORTS.items() if peer in absent}
     codes = {name: code for name, (code, _) in IMPORTS.items() if name not in missing}
-    codes |= {"README": README, "video": VIDEO}
+    codes |= {"README": README} if options.quick else {"README": README, "video": VIDEO}
     inside: dict[str, list[float]] = {name: [] for name in codes}  # in the process, after Python's own start
     whole: dict[str, list[float]] = {name: [] for name in codes}
     for turn in range(0 if options.quick else -1, options.pace.rounds):  # the first turn fills the caches of files
@@ -68,8 +68,9 @@ def rows(options: Options) -> Iterator[dict[str, Any]]:
         ("process start to trained XOR, as in the README", "trained XOR", "README"),
         ("process start to trained XOR, the video's 10,000 epochs", "trained XOR of the video", "video"),
     ]:
-        row = "startup", size, title, options.threads, "s a process"
-        yield measured(*row, {"purenet": whole[code], **imports}, missing)
+        if code in codes:
+            row = "startup", size, title, options.threads, "s a process"
+            yield measured(*row, {"purenet": whole[code], **imports}, missing)
 
 
 def run(code: str) -> tuple[float, float]:

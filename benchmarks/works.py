@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -152,7 +153,7 @@ def transformer(quick: bool) -> Iterator[Work]:
 
 def dense_net(sizes: tuple[int, ...], hidden: str) -> Any:
     between = getattr(pn, hidden)
-    first, *rest = [pn.dense(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+    first, *rest = [pn.dense(a, b) for a, b in pairwise(sizes)]
     return pn.serial(first, *(layer for each in rest for layer in (between, each)))
 
 

@@ -1,11 +1,12 @@
-"""JAX with `jit`: one call a step, or a whole epoch in one call by `lax.scan`. Arrays are on the device before the clock.
+"""JAX with `jit`: one call a step, or a whole epoch in one call by `lax.scan`.
 
-The nets are written in JAX, on params that are nested as ours.
+Arrays are on the device before the clock starts. The nets are written in JAX, on params that are nested as ours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from benchmarks.works import Work
 
 def start(work: Work, params: Any) -> Entry:
     """A jitted call for each step. The old weights are donated, so that the new ones take their place."""
-    step, evaluate = jax.jit(step_of(work), donate_argnums=0), jax.jit(loss_of(work))
+    step, evaluate = jax.jit(step_of(work), donate_argnums=0), evaluator(work.kind, work.hidden, work.loss)
     carry = begin(work, params)
     batches = [(jnp.asarray(x), jnp.asarray(target)) for x, target in work.batches]
 
@@ -32,7 +33,7 @@ def start(work: Work, params: Any) -> Entry:
 
 
 def scan(work: Work, params: Any) -> Entry:
-    step, evaluate = step_of(work), jax.jit(loss_of(work))
+    step, evaluate = step_of(work), evaluator(work.kind, work.hidden, work.loss)
     carry = begin(work, params)
     stacked = tuple(jnp.stack([jnp.asarray(part) for part in parts]) for parts in zip(*work.batches, strict=True))
     run = jax.jit(lambda carry, stacked: lax.scan(step, carry, stacked), donate_argnums=0)
@@ -45,7 +46,7 @@ def scan(work: Work, params: Any) -> Entry:
 
 
 def predict(work: Work, params: Any) -> Callable[[], Any]:
-    run, x = jax.jit(net_of(work)), jnp.asarray(work.batches[0][0][:1])
+    run, x = jax.jit(net_of(work.kind, work.hidden)), jnp.asarray(work.batches[0][0][:1])
     params = jax.tree.map(jnp.array, params)
     return lambda: jax.block_until_ready(run(params, x))
 
@@ -58,8 +59,14 @@ def begin(work: Work, params: Any) -> Any:
     return params, *zeros, jnp.zeros(())
 
 
-def loss_of(work: Work) -> Any:
-    net = net_of(work)
+@cache
+def evaluator(kind: str, hidden: str, loss: str) -> Any:
+    """The jitted loss, compiled once for all that share it."""
+    return jax.jit(loss_of(kind, hidden, loss))
+
+
+def loss_of(kind: str, hidden: str, loss: str) -> Any:
+    net = net_of(kind, hidden)
 
     def mse(params: Any, x: Any, target: Any) -> Any:
         return jnp.mean((net(params, x) - target) ** 2)
@@ -68,11 +75,11 @@ def loss_of(work: Work) -> Any:
         logp = jax.nn.log_softmax(net(params, x))
         return -jnp.mean(jnp.sum(logp * jax.nn.one_hot(labels, logp.shape[-1]), axis=-1))
 
-    return mse if work.loss == "mse" else cross_entropy
+    return mse if loss == "mse" else cross_entropy
 
 
 def step_of(work: Work, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Any:
-    value_and_grad, lr = jax.value_and_grad(loss_of(work)), work.lr
+    value_and_grad, lr = jax.value_and_grad(loss_of(work.kind, work.hidden, work.loss)), work.lr
 
     def sgd(carry: Any, batch: Any) -> Any:
         (params,) = carry
@@ -96,10 +103,9 @@ def step_of(work: Work, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1
 # the nets
 
 
-def net_of(work: Work) -> Any:
-    return {"xor": xor, "lenet": lenet, "conv3x3": conv3x3, "lstm": lstm, "transformer": transformer}.get(
-        work.kind, dense_relu if work.hidden == "relu" else dense_tanh
-    )
+def net_of(kind: str, hidden: str) -> Any:
+    nets = {"xor": xor, "lenet": lenet, "conv3x3": conv3x3, "lstm": lstm, "transformer": transformer}
+    return nets.get(kind, dense_relu if hidden == "relu" else dense_tanh)
 
 
 def linear(p: Any, x: Any) -> Any:

@@ -1,4 +1,7 @@
-"""`python -m benchmarks NAME [options]` runs one benchmark: a module here that has a function `main(arguments)`."""
+"""`python -m benchmarks` measures speed; `python -m benchmarks NAME [options]` runs one benchmark.
+
+That is a module here with a function `main(arguments)`, or a group of the rows that measure speed.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ import importlib
 import sys
 from pathlib import Path
 
+from benchmarks.rows import GROUPS
+
 HERE = Path(__file__).parent
 
 
 def benchmarks() -> dict[str, str]:
-    """The name of each benchmark and the first line of its docstring, without importing any."""
+    """The name of each module that is a benchmark and the first line of its docstring, without importing any."""
     found = {}
     for path in sorted(HERE.glob("[!_]*.py")):
         module = ast.parse(path.read_text(encoding="utf-8"))
@@ -21,19 +26,24 @@ def benchmarks() -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    found = benchmarks()
+    found = benchmarks() | GROUPS
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments = ["speed", *arguments]
     wanted = [name for name in found if arguments and name.startswith(arguments[0])]
     if arguments and arguments[0] in found:
         wanted = [arguments[0]]
+    if len(wanted) == 1 and wanted[0] in GROUPS:
+        wanted, arguments = ["speed"], [arguments[0], wanted[0], *arguments[1:]]
     if len(wanted) == 1:
         importlib.import_module(f"benchmarks.{wanted[0]}").main(arguments[1:])
         return 0
-    if arguments and arguments[0] not in ("-h", "--help"):
+    if arguments[0] not in ("-h", "--help"):
         print(f"there is no benchmark {arguments[0]!r}", file=sys.stderr)
-    print("usage: python -m benchmarks NAME [options]; a name may be cut short where it stays clear\n")
+    print("usage: python -m benchmarks [NAME] [options]; a name may be cut short where it stays clear")
+    print("without a name: all rows that measure speed, as `speed` does\n")
     for name, what in found.items():
         print(f"  {name:<14} {what}")
-    return 2 if arguments and arguments[0] not in ("-h", "--help") else 0
+    return 2 if arguments[0] not in ("-h", "--help") else 0
 
 
 if __name__ == "__main__":

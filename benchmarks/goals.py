@@ -1,0 +1,75 @@
+"""The goals: how many times as long as ours a peer's time should be, at least. Above 1, we are faster.
+
+Each line holds for every row of these sizes, whatever the batch, the optimizer and the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+TINY, DIGITS, MEDIUM, WIDE, LARGEST = "2-3-2", "64-128-10", "784-128-10", "784-512-512-10", "1024-2048-2048-1024"
+DENSE = (TINY, DIGITS, MEDIUM, WIDE, LARGEST)
+TORCH, JAX = "PyTorch", "JAX, a call a step"
+
+
+class Goal(NamedTuple):
+    """The ratio to reach: in rows of these sizes, against this contender."""
+
+    work: str
+    sizes: tuple[str, ...]
+    peer: str
+    ratio: float
+
+
+GOALS = (
+    Goal("the video's XOR, one sample a step", ("xor",), "class style", 1.5),
+    Goal("dense, tiny", (TINY, DIGITS), "by hand", 0.85),
+    Goal("dense, 784 wide and up", (MEDIUM, WIDE, LARGEST), "by hand", 0.95),
+    Goal("dense, tiny", (TINY,), TORCH, 5.0),
+    Goal("dense, small", (DIGITS, MEDIUM), TORCH, 3.0),
+    Goal("784-512-512-10", (WIDE,), TORCH, 1.1),
+    Goal("dense, the largest", (LARGEST,), TORCH, 1.0),
+    Goal("dense, tiny", (TINY,), JAX, 0.8),
+    Goal("every other dense row", DENSE[1:], JAX, 1.0),
+    Goal("dense", DENSE, "scikit-learn", 2.5),
+    Goal("dense", DENSE, "autograd", 5.0),
+    Goal("784-512-512-10", (WIDE,), "bare products", 0.85),
+    Goal("LeNet-5, at each batch", ("lenet",), TORCH, 1.0),
+    Goal("3×3 convolutions", ("conv3x3",), TORCH, 0.8),
+    Goal("full batch of 10,000", ("fullbatch",), TORCH, 1.5),
+    Goal("LSTM, transformer", ("lstm", "transformer"), TORCH, 1.0),
+    Goal("one prediction of 64-128-10", ("predict 64-128-10",), TORCH, 4.0),
+    Goal("one prediction of 64-128-10", ("predict 64-128-10",), "scikit-learn", 20.0),
+    Goal("process start to trained XOR", ("trained XOR",), "import torch", 1.0),
+    Goal("peak memory of a step", ("memory lenet", "memory 784-512-512-10"), TORCH, 1.0),
+)
+
+
+def goal_of(size: str, peer: str) -> float | None:
+    """The ratio to reach in a row of this size against this peer, if there is a goal."""
+    found = [goal.ratio for goal in GOALS if size in goal.sizes and goal.peer == peer]
+    return max(found) if found else None
+
+
+class Judged(NamedTuple):
+    """What became of a goal in one row."""
+
+    row: str
+    threads: int
+    peer: str
+    goal: float
+    ratio: float
+
+    @property
+    def met(self) -> bool:
+        return self.ratio >= self.goal
+
+
+def judge(rows: list[Mapping[str, Any]]) -> Iterator[Judged]:
+    """Each goal that these rows were measured for."""
+    for row in rows:
+        for peer, figures in row["contenders"].items():
+            goal = goal_of(row["size"], peer)
+            if goal is not None:
+                yield Judged(row["row"], row["threads"], peer, goal, figures["ratio"]["median"])

@@ -71,26 +71,26 @@ def turns(names: Sequence[str], round_: int) -> list[str]:
     return order[::-1] if round_ % 2 else order
 
 
-def agree(losses: Mapping[str, tuple[float, float]], tolerance: float) -> None:
+def agree(losses: Mapping[str, tuple[float, float]], tolerance: float, ours: str = OURS) -> None:
     """Check the loss (before, after an epoch) of each contender against ours.
 
     Raises:
         DisagreementError: one is off by more than the tolerance, relative to ours; or an epoch changes the loss by so
             little that the comparison could not tell training from standing still.
     """
-    before, after = losses[OURS]
+    before, after = losses[ours]
     if not (math.isfinite(after) and abs(after - before) > 10 * tolerance * abs(before)):
-        raise DisagreementError(f"an epoch takes {OURS}'s loss from {before:g} to {after:g}: too little to compare by")
+        raise DisagreementError(f"an epoch takes {ours}'s loss from {before:g} to {after:g}: too little to compare by")
     for name, pair in losses.items():
-        for when, ours, theirs in zip(("before", "after"), (before, after), pair, strict=True):
-            if not abs(theirs - ours) <= tolerance * abs(ours):  # not, so that NaN fails
+        for when, expected, found in zip(("before", "after"), (before, after), pair, strict=True):
+            if not abs(found - expected) <= tolerance * abs(expected):  # not, so that NaN fails
                 raise DisagreementError(
-                    f"the loss {when} an epoch is {theirs:.7g} in {name}, but {ours:.7g} in {OURS}: "
+                    f"the loss {when} an epoch is {found:.7g} in {name}, but {expected:.7g} in {ours}: "
                     f"more than {tolerance:g} of it apart"
                 )
 
 
-def check(entries: Mapping[str, Entry], tolerance: float) -> dict[str, tuple[float, float]]:
+def check(entries: Mapping[str, Entry], tolerance: float, ours: str = OURS) -> dict[str, tuple[float, float]]:
     """Train each contender for an epoch, which also warms it up, and let their losses agree."""
     losses = {}
     for name, entry in entries.items():
@@ -98,7 +98,7 @@ def check(entries: Mapping[str, Entry], tolerance: float) -> dict[str, tuple[flo
         entry.epoch()
         if before is not None and entry.loss is not None:
             losses[name] = before, float(entry.loss())
-    agree(losses, tolerance)
+    agree(losses, tolerance, ours)
     return losses
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 TINY, DIGITS, MEDIUM, WIDE, LARGEST = "2-3-2", "64-128-10", "784-128-10", "784-512-512-10", "1024-2048-2048-1024"
 DENSE = (TINY, DIGITS, MEDIUM, WIDE, LARGEST)
-TORCH, JAX = "PyTorch", "JAX, a call a step"
+TORCH, JAX, SCAN = "PyTorch", "JAX, a call a step", "JAX, an epoch in scan"
 
 
 class Goal(NamedTuple):
@@ -42,6 +42,11 @@ GOALS = (
     Goal("one prediction of 64-128-10", ("predict 64-128-10",), TORCH, 4.0),
     Goal("one prediction of 64-128-10", ("predict 64-128-10",), "scikit-learn", 20.0),
     Goal("process start to trained XOR", ("trained XOR",), "import torch", 1.0),
+    Goal("under JAX: dense, LSTM, attention", ("native",), JAX, 0.95),
+    Goal("under JAX: dense, LSTM, attention", ("native",), SCAN, 0.95),
+    Goal("under JAX: convolution", ("native conv",), JAX, 0.9),
+    Goal("under JAX: convolution", ("native conv",), SCAN, 0.9),
+    Goal("under JAX: to compile", ("compile",), JAX, 1 / 1.2),
     Goal("peak memory of a step", ("memory lenet", "memory 784-512-512-10"), TORCH, 1.0),
 )
 

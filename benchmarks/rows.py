@@ -10,7 +10,7 @@ from benchmarks.contest import OURS, Pace, check, compete, ratios, spread
 from benchmarks.peers import load, missing
 
 TRAINING = ("xor", "dense", "lenet", "conv3x3", "fullbatch", "lstm", "transformer")
-OTHERS = ("predict", "startup", "memory")  # a file for each, with `rows(options)`
+OTHERS = ("predict", "startup", "memory", "native")  # a file for each, with `rows(options)`
 EVERY = (*TRAINING, *OTHERS)
 GROUPS = {
     "xor": "the video's XOR, one sample a step, against the class style",
@@ -24,6 +24,7 @@ GROUPS = {
     "predict": "one prediction, also by onnxruntime",
     "startup": "imports, and process start to trained XOR",
     "memory": "peak memory of a training step",
+    "native": "purenet under JAX against the same models written in JAX",
 }
 
 

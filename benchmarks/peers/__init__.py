@@ -26,6 +26,8 @@ PEERS = {
     "PyTorch": Peer("pytorch", ("torch",)),
     "JAX, a call a step": Peer("in_jax", ("jax",)),
     "JAX, an epoch in scan": Peer("in_jax", ("jax",), "scan"),
+    "purenet under JAX, a call a step": Peer("under_jax", ("jax",)),
+    "purenet under JAX, an epoch in scan": Peer("under_jax", ("jax",), "scan"),
     "scikit-learn": Peer("sklearn_mlp", ("sklearn",)),
     "autograd": Peer("autograd_tape", ("autograd",)),
     "onnxruntime": Peer("onnx_session", ("onnxruntime", "onnx")),

@@ -17,10 +17,10 @@ from benchmarks.contest import Entry
 from benchmarks.works import Work
 
 
-def start(work: Work, params: Any) -> Entry:
+def start(work: Work, params: Any, step: Any = None, carry: Any = None) -> Entry:
     """A jitted call for each step. The old weights are donated, so that the new ones take their place."""
-    step, evaluate = jax.jit(step_of(work), donate_argnums=0), evaluator(work.kind, work.hidden, work.loss)
-    carry = begin(work, params)
+    step, evaluate = jax.jit(step or step_of(work), donate_argnums=0), evaluator(work.kind, work.hidden, work.loss)
+    carry = carry or begin(work, params)
     batches = [(jnp.asarray(x), jnp.asarray(target)) for x, target in work.batches]
 
     def epoch() -> None:
@@ -32,9 +32,9 @@ def start(work: Work, params: Any) -> Entry:
     return Entry(epoch, lambda: float(evaluate(carry[0], *batches[0])))
 
 
-def scan(work: Work, params: Any) -> Entry:
-    step, evaluate = step_of(work), evaluator(work.kind, work.hidden, work.loss)
-    carry = begin(work, params)
+def scan(work: Work, params: Any, step: Any = None, carry: Any = None) -> Entry:
+    step, evaluate = step or step_of(work), evaluator(work.kind, work.hidden, work.loss)
+    carry = carry or begin(work, params)
     stacked = tuple(jnp.stack([jnp.asarray(part) for part in parts]) for parts in zip(*work.batches, strict=True))
     run = jax.jit(lambda carry, stacked: lax.scan(step, carry, stacked), donate_argnums=0)
 

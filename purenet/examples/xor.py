@@ -20,16 +20,15 @@ def train(seed: int, batch: int = 1, epochs: int = 10_000, lr: float = 0.1, verb
     """The params after each epoch, and the error of each."""
     params = net.init(pn.key(seed))
     value_and_grad = pn.value_and_grad(net, pn.mse)
-    learnt, errors = [], []
+    learnt, errors = [], [0.0] * epochs
     for epoch in range(epochs):
-        errors.append(0.0)
         for start in range(0, len(x), batch):
             E, grads = value_and_grad(params, x[start : start + batch], target[start : start + batch])
             params = pn.sgd_step(params, grads, lr)
-            errors[-1] += E * batch / len(x)
+            errors[epoch] += E * batch / len(x)
         learnt.append(params)
         if verbose and (epoch + 1) % (epochs // 10) == 0:
-            print(f"epoch {epoch + 1:6,}   error {errors[-1]:.6f}")
+            print(f"epoch {epoch + 1:6,}   error {errors[epoch]:.6f}")
     return learnt, errors
 
 
@@ -52,7 +51,8 @@ def main() -> None:
         pn.plotting.overview(errors, lambda points: net.apply(learnt[-1], points), x, target).savefig(options.plot)
         print(f"drew {options.plot}")
         if options.gif:
-            pn.plotting.boundary_animation(net.apply, learnt[::100], x, target, options.gif)
+            frames = {f"epoch {i:,}": learnt[i - 1] for i in np.geomspace(1, len(learnt), 80).astype(int)}
+            pn.plotting.boundary_animation(net.apply, frames, x, target, options.gif)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from purenet.plotting.boundary import check_samples, draw, furthest, grid
-from purenet.plotting.canvas import figure_of, names_of, one_axes
+from purenet.arrays import describe
+from purenet.plotting.boundary import check_samples, colour_bar, draw, furthest, grid
+from purenet.plotting.canvas import figure_of, one_axes
 
 
 def boundary_animation(
     predict: Callable[[Any, Any], Any],
-    frames: Sequence[Any],
+    frames: Mapping[str, Any] | Sequence[Any],
     x: Any,
     target: Any,
     path: str | os.PathLike[str],
-    titles: Sequence[Any] = (),
     ax: Any = None,
     level: float = 0.5,
     fps: int = 10,
@@ -26,46 +26,45 @@ def boundary_animation(
 
     Params are not changed by training, so a loop keeps a frame by keeping them:
 
-    frames, titles = [], []
+    frames = {}
     for state in pn.train(net, loss, optimizer, params, batches, key=key, epochs=200, each="epoch"):
         if state.epoch % 2 == 0:
-            frames.append(state.params)
-            titles.append(f"epoch {state.epoch}: loss {state.loss:.3f}")
-    pn.plotting.boundary_animation(net.apply, frames, x, target, "boundary.gif", titles)
+            frames[f"epoch {state.epoch}: loss {state.loss:.3f}"] = state.params
+    pn.plotting.boundary_animation(net.apply, frames, x, target, "boundary.gif")
 
     All frames are on one scale of colours, and the last one stays for two seconds. They are held in memory until they
     are written, about a megabyte each, so collect some hundred at most.
 
     Args:
         predict: takes params and points (n, 2), gives (n, 1) or (n,), as `net.apply` does.
-        frames: the params at each moment.
+        frames: the params at each moment, by the title that stands above; or a list of them, which are numbered.
         x, target, level: as in `decision_boundary`.
         path: of the file to write, which ends in .gif.
-        titles: what stands above each frame; by default its number.
         ax: to draw on; the whole figure around them is in the picture.
         fps: frames a second.
 
     Raises:
-        ValueError: there are no frames, as many titles as frames are not given, or the path ends otherwise.
+        ValueError: there is no frame, or the path ends otherwise.
     """
     who = "boundary_animation"
     path = os.fspath(path)
     if not path.lower().endswith(".gif"):
         raise ValueError(f"{who} writes a GIF, to a path that ends in .gif, not {path!r}")
-    if not isinstance(frames, list | tuple) or hasattr(frames, "_fields") or not len(frames):
-        raise ValueError(f"{who} takes frames, a list of the params at each moment, at least one: write [params, ...]")
+    if not isinstance(frames, Mapping):
+        if not isinstance(frames, list):  # one params would be a tuple
+            raise TypeError(f"{who} takes frames, a list or a dict of params, not {describe(frames)}")
+        frames = {f"frame {i} of {len(frames)}": params for i, params in enumerate(frames, 1)}
+    if not frames:
+        raise ValueError(f"{who} takes frames, the params at one moment at least, but there is none")
     if isinstance(fps, bool) or not isinstance(fps, int) or not 0 < fps <= 50:
         raise ValueError(f"{who} takes fps, an integer from 1 to 50 frames a second, not {fps!r}")
-    count = len(frames)
-    numbered = [f"frame {i} of {count}" for i in range(1, count + 1)]
-    names = names_of(titles, count, who, "titles, one for each frame") if len(titles) else numbered
     labels = check_samples(x, target, who)
-    planes = [grid(partial(predict, params), x, who) for params in frames]
+    planes = [grid(partial(predict, params), x, who) for params in frames.values()]
     reach = max(furthest(z, level) for _, _, z in planes)
     own = ax is None
     ax = one_axes(ax, who, size=(5.6, 4.4))
     figure = figure_of(ax)
-    _write(path, fps, figure, _moments(ax, own, planes, names, x, labels, level, reach), last=2 * fps)
+    _write(path, fps, figure, _moments(ax, own, planes, list(frames), x, labels, level, reach), last=2 * fps)
     return figure
 
 
@@ -80,7 +79,7 @@ def _moments(
         colours = draw(ax, a, b, z, x, labels, level, reach)
         ax.set_title(name)
         if i == 0:
-            ax.figure.colorbar(colours, ax=ax, label="output")
+            colour_bar(ax, colours)
             if own:  # the layout of the first frame is that of all: nothing must move but the boundary
                 ax.figure.draw_without_rendering()
                 ax.figure.set_layout_engine("none")

@@ -28,7 +28,7 @@ def decision_boundary(predict: Predict, x: Any, target: Any, ax: Any = None, lev
     ax = one_axes(ax, who)
     reach = furthest(z, level)
     colours = draw(ax, a, b, z, x, labels, level, reach)
-    ax.figure.colorbar(colours, ax=ax, label="output")
+    colour_bar(ax, colours)
     ax.set_title("Decision boundary")
     return figure_of(ax)
 
@@ -81,15 +81,15 @@ def grid(predict: Predict, x: Any, who: str, margin: float = 0.25, points: int =
 
 
 def furthest(z: Any, level: float) -> float:
-    """How far the outputs go from the level, to either side."""
-    finite = z[np.isfinite(z)]
-    return float(np.abs(finite - level).max(initial=0)) or 1.0
+    """How far the outputs go from the level, to either side; a bit more, so that rounding leaves none out."""
+    finite = z[np.isfinite(z)].astype(np.float64)
+    return 1.0001 * float(np.abs(finite - level).max(initial=0)) or 1.0
 
 
 def draw(ax: Any, a: Any, b: Any, z: Any, x: Any, labels: Any, level: float, reach: float) -> Any:
     """The outputs in colours, white at the level, the line there and the samples. Gives the colours, for their bar."""
     z = np.ma.masked_invalid(z)
-    colours = ax.contourf(a, b, z, levels=np.linspace(level - reach, level + reach, 21), cmap="RdBu_r", extend="both")
+    colours = ax.contourf(a, b, z, levels=np.linspace(level - reach, level + reach, 21), cmap="RdBu_r")
     if z.count() and z.min() < level < z.max():  # else there is no line, and matplotlib warns
         ax.contour(a, b, z, levels=[level], colors="black", linewidths=1.5)
     size = 110 if len(x) <= 50 else 30
@@ -98,3 +98,9 @@ def draw(ax: Any, a: Any, b: Any, z: Any, x: Any, labels: Any, level: float, rea
     )
     ax.set(xlabel="$x_1$", ylabel="$x_2$")
     return colours
+
+
+def colour_bar(ax: Any, colours: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.figure.colorbar(colours, ax=ax, label="output", ticks=MaxNLocator(7))

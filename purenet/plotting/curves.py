@@ -61,7 +61,7 @@ def learning_curves(
         _draw(ax, curves, log=("loss" in name or "error" in name) and _is_positive(curves.values(), span=10))
         if mark is not None:
             ax.axvline(mark, color="0.4", linestyle="--", linewidth=1, label=f"best epoch: {mark}")
-        ax.set(ylabel=name, title=name)
+        ax.set_title(name)
         ax.legend()
     return figure_of(all_axes[0])
 
@@ -136,14 +136,14 @@ def _draw(ax: Any, curves: dict[str | None, Any], log: bool) -> None:
         bad |= {int(i) + 1 for i in np.flatnonzero(~finite)}
         # a line needs two points: what stands alone is drawn as a dot
         left, right = np.concatenate([[False], finite[:-1]]), np.concatenate([finite[1:], [False]])
-        dots = np.flatnonzero(finite & ~left & ~right).tolist()
+        few, dots = len(values) <= 12, np.flatnonzero(finite & ~left & ~right).tolist()
         ax.plot(
             np.arange(1, len(values) + 1),
             np.where(finite, values, np.nan),
             color=COLOURS.get(label or "training"),
             label=label,
-            marker="o",
-            markevery=None if len(values) <= 12 else dots,
+            marker="o" if few or dots else None,
+            markevery=None if few else dots,
             markersize=4,
         )
     if bad:
@@ -156,6 +156,9 @@ def _draw(ax: Any, curves: dict[str | None, Any], log: bool) -> None:
             label="NaN or infinite",
         )
     ax.set_yscale("log" if log else "linear")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.set_xmargin(0.02)
+    if ax.dataLim.width == 0:  # one epoch
+        ax.set_xlim(0.5, 1.5)
     ax.set_xlabel("epoch")
     ax.grid(alpha=0.3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,14 @@ from purenet.arrays import describe
 from purenet.core import Buffer, Layer
 from purenet.plotting.canvas import figure_of, one_axes, panels
 
-BINS = 40
+BINS = 41  # odd, so that a lone number stands in the middle of a bar
 
 
 def weight_histograms(params: Any, columns: int | None = None, axes: Any = None) -> Any:
     """How the numbers of each parameter are spread: a panel for each, under its path, with an axis of its own.
 
     Buffers, which are not trained, are left out. σ is the standard deviation; numbers that are NaN or infinite are
-    counted in red and not drawn.
+    counted in red, and not drawn.
 
     Args:
         columns: how many panels stand side by side; by default so many that the picture stays handy.
@@ -34,7 +35,7 @@ def weight_histograms(params: Any, columns: int | None = None, axes: Any = None)
 def gradient_histograms(grads: Any, columns: int | None = None, axes: Any = None) -> Any:
     """How the gradients of each parameter are spread, as `weight_histograms` draws parameters.
 
-    Many gradients are near 0, so counts are on a logarithmic scale; how many are 0 exactly stands in the panel.
+    Many gradients are near 0, so counts are on a logarithmic scale; how many are 0 exactly stands below.
     """
     return _histograms(grads, columns, axes, "gradient_histograms", "grads", "C2", log=True)
 
@@ -76,6 +77,7 @@ def gradient_flow(grads: Any, ax: Any = None) -> Any:
     ax.set_xticks(range(0, n, every), labels, rotation=90 if upright else 0, fontsize=8)
     ax.set_xlim(-0.5, n - 0.5)
     ax.set_yscale("log")
+    ax.margins(y=0.12)  # room for the marks
     ax.set(xlabel="layer, from the input to the output", ylabel="|gradient|", title="Gradient flow")
     ax.grid(alpha=0.3)
     ax.legend()
@@ -86,8 +88,8 @@ def _histograms(given: Any, columns: int | None, axes: Any, who: str, what: str,
     leaves = _leaves(given, who, what)
     if columns is not None and columns < 1:
         raise ValueError(f"{who} takes columns, a positive integer, not {columns!r}")
-    columns = columns or max(1, min(8, round(len(leaves) ** 0.5)))
-    all_axes = panels(len(leaves), axes, columns, size=(2.5, 1.9), who=who)
+    columns = columns or min(8, 2 * math.ceil(len(leaves) ** 0.5 / 2))  # even: a weight and its bias side by side
+    all_axes = panels(len(leaves), axes, columns, size=(2.5, 2.0), who=who)
     for ax, (path, values) in zip(all_axes, leaves, strict=True):
         _histogram(ax, values, colour, log)
         ax.set_title(_lines(path), fontsize=8)
@@ -95,26 +97,33 @@ def _histograms(given: Any, columns: int | None, axes: Any, who: str, what: str,
 
 
 def _histogram(ax: Any, values: Any, colour: str, log: bool) -> None:
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+    from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
     finite = values[np.isfinite(values)]
-    told = []
+    bad = values.size - finite.size
+    told = [f"{bad:,} of {values.size:,} NaN or infinite"] if bad else []
     if finite.size:
         counts, edges = np.histogram(finite, BINS, _range(finite))
         ax.stairs(counts, edges, fill=True, color=colour)
-        told.append(f"σ {finite.std():.2g}")
         zeros = float((finite == 0).mean())
-        if zeros == 1 or (log and zeros > 0):
-            told.append("all 0" if zeros == 1 else f"{zeros:.1%} are 0")
-    ax.text(0.98, 0.97, "\n".join(told), transform=ax.transAxes, ha="right", va="top", fontsize=7)
-    if bad := values.size - finite.size:
-        note = f"{bad:,} of {values.size:,}\nNaN or infinite"
-        ax.text(0.02, 0.97, note, transform=ax.transAxes, ha="left", va="top", fontsize=7, color="crimson")
-    if log and finite.size:
-        ax.set_yscale("log")
+        told += [f"σ {finite.std():.2g}"] if zeros < 1 else []
+        told += ["all 0" if zeros == 1 else f"{zeros:.1%} are 0"] if zeros else []
+    ax.set_xlabel("\n".join([told[0], ", ".join(told[1:])] if bad else [", ".join(told)]), fontsize=8)
+    if bad:
+        ax.xaxis.label.set_color("crimson")
+    if not finite.size:
+        ax.set(xticks=[], yticks=[])
+        return
     ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
     ax.tick_params(labelsize=7)
+    if log:
+        ax.set_yscale("log")
+        ax.set_ylim(0.5, 2 * counts.max())  # a count of 1 is seen
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.set_ylim(0, 1.05 * counts.max())
+        ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
 def _range(values: Any) -> tuple[float, float]:

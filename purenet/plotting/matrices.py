@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +11,11 @@ import numpy as np
 from purenet.arrays import describe
 from purenet.plotting.canvas import figure_of, names_of, one_axes, panels
 
-MOST_CELLS_WITH_NUMBERS = 30  # on a side: beyond, colours tell more than small print
-
 
 def confusion_matrix(matrix: Any, classes: Sequence[Any] | None = None, normalize: bool = False, ax: Any = None) -> Any:
     """What each class was taken for: a line for each true class, a column for each that was predicted.
+
+    The colours go by the square root, so that a few mistakes are seen beside many hits.
 
     Args:
         matrix: counts (n, n), as `metrics.confusion_matrix(y, target)` gives them.
@@ -38,13 +39,16 @@ def confusion_matrix(matrix: Any, classes: Sequence[Any] | None = None, normaliz
     shown = np.where(total > 0, 100 * counts / np.where(total > 0, total, 1), np.nan) if normalize else counts
     side = min(12.0, max(4.8, 2.4 + 0.42 * n))
     ax = one_axes(ax, who, size=(side + 0.8, side))
+    from matplotlib.colors import PowerNorm
+
     top = 100.0 if normalize else float(max(shown.max(), 1))
-    image = ax.imshow(shown, cmap="Blues", vmin=0, vmax=top)
-    if n <= MOST_CELLS_WITH_NUMBERS:
-        _write_numbers(ax, shown, top, normalize)
-    every = -(-n // MOST_CELLS_WITH_NUMBERS)
+    image = ax.imshow(shown, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=top))
+    box = ax.get_window_extent()
+    cell = 72 / ax.figure.dpi * min(box.width, box.height) / n  # in points
+    _write_numbers(ax, shown, top, normalize, cell)
+    every = math.ceil(11 / cell)
     ticks, labels = range(0, n, every), names[::every]
-    upright = max(map(len, labels)) * len(labels) > 40
+    upright = 6 * max(map(len, labels)) > cell * every
     ax.set_xticks(ticks, labels, rotation=90 if upright else 0)
     ax.set_yticks(ticks, labels)
     ax.set(xlabel="predicted", ylabel="true", title="Confusion matrix")
@@ -84,17 +88,21 @@ def image_grid(images: Any, titles: Sequence[str] = (), columns: int = 8, axes: 
     return figure_of(all_axes[0])
 
 
-def _write_numbers(ax: Any, shown: Any, top: float, normalize: bool) -> None:
-    """The number in each cell, in white where the cell is dark; a zero is a faint dot, so that mistakes stand out."""
-    size = min(10.0, 150 / len(shown))
-    for (i, j), value in np.ndenumerate(shown):
-        if np.isnan(value):
-            continue
-        written = f"{value:.0f}" if normalize or shown.dtype.kind != "f" else f"{value:.3g}"
-        if normalize and 0 < value < 0.5:
-            written = "<1"
-        colour = "0.6" if value == 0 else "white" if value > 0.6 * top else "black"
-        ax.text(j, i, "·" if value == 0 else written, ha="center", va="center", color=colour, fontsize=size)
+def _write_numbers(ax: Any, shown: Any, top: float, normalize: bool, cell: float) -> None:
+    """The number in each cell, if there is room: a zero is a faint dot, so that mistakes stand out."""
+    written = {}
+    for place, value in np.ndenumerate(shown):
+        if value == 0:
+            written[place] = "·"
+        elif value > 0:  # not NaN
+            whole = normalize or shown.dtype.kind != "f"
+            written[place] = "<1" if normalize and value < 0.5 else f"{value:.0f}" if whole else f"{value:.3g}"
+    size = min(10.0, 1.3 * cell / max(2, *map(len, written.values()), 0))
+    if size < 5:
+        return  # the colours tell more than small print
+    for (i, j), text in written.items():
+        colour = "0.6" if text == "·" else "white" if shown[i, j] > 0.4 * top else "black"
+        ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=size)
 
 
 def _worst(counts: Any) -> Any:

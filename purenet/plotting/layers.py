@@ -12,7 +12,7 @@ from purenet.arrays import describe
 from purenet.core import Buffer, Layer
 from purenet.plotting.canvas import figure_of, one_axes, panels
 
-BINS = 41  # odd, so that a lone number stands in the middle of a bar
+MOST_BINS = 41
 
 
 def weight_histograms(params: Any, columns: int | None = None, axes: Any = None) -> Any:
@@ -101,16 +101,13 @@ def _histogram(ax: Any, values: Any, colour: str, log: bool) -> None:
 
     finite = values[np.isfinite(values)]
     bad = values.size - finite.size
-    told = [f"{bad:,} of {values.size:,} NaN or infinite"] if bad else []
+    note = f"{bad:,} of {values.size:,} NaN or infinite\n" if bad else ""
     if finite.size:
-        counts, edges = np.histogram(finite, BINS, _range(finite))
+        counts, edges = np.histogram(finite, *_bins(finite))
         ax.stairs(counts, edges, fill=True, color=colour)
         zeros = float((finite == 0).mean())
-        told += [f"σ {finite.std():.2g}"] if zeros < 1 else []
-        told += ["all 0" if zeros == 1 else f"{zeros:.1%} are 0"] if zeros else []
-    ax.set_xlabel("\n".join([told[0], ", ".join(told[1:])] if bad else [", ".join(told)]), fontsize=8)
-    if bad:
-        ax.xaxis.label.set_color("crimson")
+        note += "all 0" if zeros == 1 else f"σ {finite.std():.2g}" + (f", {zeros:.1%} are 0" if zeros else "")
+    ax.set_xlabel(note.strip(), fontsize=8, color="crimson" if bad else "black")
     if not finite.size:
         ax.set(xticks=[], yticks=[])
         return
@@ -126,14 +123,18 @@ def _histogram(ax: Any, values: Any, colour: str, log: bool) -> None:
         ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
-def _range(values: Any) -> tuple[float, float]:
-    """The ends of a histogram's axis: those of the numbers, or around them where they are all but one number."""
+def _bins(values: Any) -> tuple[int, tuple[float, float]]:
+    """How many bins, and the ends of their axis: those of the numbers, or around them where they are all but one.
+
+    >>> _bins(np.array([1.0, 2.0, 3.0])), _bins(np.ones(2))
+    ((3, (1.0, 3.0)), (41, (0.5, 1.5)))
+    """
     low, high = float(values.min()), float(values.max())
     size = max(abs(low), abs(high))
     if high - low > max(1e-9 * size, 1e-290):
-        return low, high
+        return min(MOST_BINS, 2 * int(values.size**0.5 / 2) + 3), (low, high)
     around = 0.5 * size if size > 1e-290 else 0.5
-    return low - around, high + around
+    return MOST_BINS, (low - around, high + around)  # an odd number of bins: a thin bar in the middle
 
 
 def _sizes(values: Any) -> tuple[float, float]:

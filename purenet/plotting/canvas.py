@@ -41,7 +41,7 @@ def panels(count: int, axes: Any, columns: int, size: tuple[float, float], who: 
     if axes is not None:
         given = [axes] if hasattr(axes, "figure") else list(getattr(axes, "flat", axes))
         if len(given) != count:
-            raise ValueError(f"{who} draws {count} panels, each on axes of its own, but {len(given)} axes were given")
+            raise ValueError(f"{who} draws on {count} axes, one for each panel, but {len(given)} were given")
         return [one_axes(ax, who) for ax in given]
     columns = min(columns, count)
     lines = -(-count // columns)

@@ -173,7 +173,7 @@ def _by_layer(leaves: list[tuple[str, Any]]) -> dict[str, Any]:
     layers: dict[str, list[Any]] = {}
     for path, values in leaves:
         layer = path if path.endswith("]") else path.rpartition(".")[0]
-        layers.setdefault(layer or path.lstrip("."), []).append(values)
+        layers.setdefault(layer or "grads", []).append(values)
     return {layer: np.concatenate(values) for layer, values in layers.items()}
 
 

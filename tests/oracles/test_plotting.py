@@ -107,7 +107,7 @@ PANELS = {"learning_curves", "image_grid", "weight_histograms", "gradient_histog
 
 @pytest.mark.parametrize("name", PANELS)
 def test_as_many_axes_as_panels(name, gif):
-    with pytest.raises(ValueError, match=rf"{name} draws 1 panels?, each on axes of its own, but 2 axes were given"):
+    with pytest.raises(ValueError, match=f"{name} draws on 1 axes, one for each panel, but 2 were given"):
         ON_ONE[name](Figure().subplots(1, 2), gif)
 
 

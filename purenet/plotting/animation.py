@@ -32,7 +32,7 @@ def boundary_animation(
             frames[f"epoch {state.epoch}: loss {state.loss:.3f}"] = state.params
     pn.plotting.boundary_animation(net.apply, frames, x, target, "boundary.gif")
 
-    All frames are on one scale of colours, and the last one stays for two seconds. They are held in memory until they
+    All frames are on one scale of colours, and the last one stays for a second more. They are held in memory until they
     are written, about a megabyte each, so collect some hundred at most.
 
     Args:
@@ -64,7 +64,7 @@ def boundary_animation(
     own = ax is None
     ax = one_axes(ax, who, size=(5.6, 4.4))
     figure = figure_of(ax)
-    _write(path, fps, figure, _moments(ax, own, planes, list(frames), x, labels, level, reach), last=2 * fps)
+    _write(path, fps, figure, _moments(ax, own, planes, list(frames), x, labels, level, reach), last=fps)
     return figure
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from purenet.arrays import describe, namespace
+from purenet.arrays import describe, floating, namespace
 from purenet.plotting.canvas import figure_of, new_figure, one_axes
 from purenet.plotting.curves import error_curve
 
@@ -57,8 +57,9 @@ def overview(errors: Sequence[float], predict: Predict, x: Any, target: Any) -> 
 
 def check_samples(x: Any, target: Any, who: str) -> Any:
     """The targets as a vector, after a check of the samples."""
-    if np.ndim(x) != 2 or np.shape(x)[1] != 2 or not len(x) or not hasattr(x, "dtype"):
+    if np.ndim(x) != 2 or np.shape(x)[1] != 2 or not len(x):
         raise ValueError(f"{who} takes samples x of two features, an array (n, 2), not {describe(x)}")
+    floating(x, who)
     if np.size(target) != len(x):
         raise ValueError(f"{who} takes a target for each of the {len(x)} samples, not {describe(target)}")
     return np.reshape(np.asarray(target), -1)

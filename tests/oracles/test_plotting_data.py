@@ -193,7 +193,7 @@ def test_overview_has_three_panels():
 
 # the boundary as it is learnt
 
-TILTED = [np.array([[a], [1 - a]], np.float32) for a in (0.0, 0.25, 0.5, 1.0)]
+TILTED = [np.array([[a], [b]], np.float32) for a, b in ((0.0, 0.1), (0.25, 0.75), (0.5, 0.5), (1.0, 0.0))]
 
 
 def tilt(params, points):
@@ -205,6 +205,8 @@ def test_the_gif_has_a_frame_for_each_params_and_rests_on_the_last(tmp_path):
     frames = {f"a = {params[0, 0]}": params for params in TILTED}
     figure = plots.boundary_animation(tilt, frames, X, TARGET, path, fps=5)
     assert figure.axes[0].get_title() == "a = 1.0"
+    levels = next(part.levels for part in figure.axes[0].collections if hasattr(part, "levels"))
+    np.testing.assert_allclose(levels[[0, -1]], [-0.25, 1.25], rtol=1e-3)  # of all frames, not of the first
     with Image.open(path) as gif:
         assert gif.info["loop"] == 0  # for ever
         shots, times = [], []

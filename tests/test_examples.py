@@ -25,13 +25,14 @@ def environment():
 
 
 def test_xor_as_in_the_video(tmp_path):
-    printed = run("purenet.examples.xor", cwd=tmp_path)
+    printed = run("purenet.examples.xor", "--gif", "xor.gif", cwd=tmp_path)
     errors = [float(e) for e in re.findall(r"error ([\d.]+)", printed)]
     assert len(errors) == 10
     assert errors[-1] < 1e-3
     outputs = [float(y) for y in re.findall(r"= ([+-][\d.]+)", printed)]
     assert outputs == pytest.approx([0, 1, 1, 0], abs=0.1)
-    assert (tmp_path / "xor.png").exists() == pn.plotting.is_available()
+    for picture in ("xor.png", "xor.gif"):
+        assert (tmp_path / picture).exists() == pn.plotting.is_available()
 
 
 @pytest.mark.parametrize("batch", [2, 4])

@@ -5,30 +5,57 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import jax
 import pytest
 
 from tests.oracles.agree import RECORD, record
 
 jax.config.update("jax_enable_x64", True)
+PICTURES: list[str] = []
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """`picture(name)` is a path to draw to; the run ends with a list of them. They go to the folder that
+    PURENET_PICTURES names, or to pytest's own.
+    """
+    folder = Path(os.environ.get("PURENET_PICTURES") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def place(name):
+        PICTURES.append(str(folder / name))
+        return folder / name
+
+    return place
 
 
 def pytest_sessionfinish(session):
-    """A worker of pytest-xdist hands its part of the table on."""
+    """A worker of pytest-xdist hands its part of the tables on."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["record"] = [(*which, *what) for which, what in RECORD.items()]
+        session.config.workeroutput["pictures"] = PICTURES
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node, error):
-    for name, oracle, dtype, draws, error in getattr(node, "workeroutput", {}).get("record", ()):
+    output = getattr(node, "workeroutput", {})
+    for name, oracle, dtype, draws, error in output.get("record", ()):
         record(name, oracle, dtype, error, draws)
+    PICTURES.extend(output.get("pictures", ()))
 
 
 def pytest_terminal_summary(terminalreporter):
-    """A table of how many draws each rule was compared in, and the largest error relative to the largest entry."""
-    if not RECORD:
-        return
-    terminalreporter.section("largest relative error")
+    """A table of how many draws each rule was compared in, and the largest error relative to the largest entry; and
+    where the pictures are.
+    """
+    if RECORD:
+        terminalreporter.section("largest relative error")
     for (name, oracle, dtype), (draws, error) in sorted(RECORD.items()):
         terminalreporter.write_line(f"{name:<36} {oracle:<8} {dtype:<8} {draws:>5} draws  {error:.1e}")
+    if PICTURES:
+        terminalreporter.section("pictures")
+    for path in sorted(PICTURES):
+        terminalreporter.write_line(path)

@@ -18,6 +18,7 @@ from purenet import tree as trees
 from purenet.arrays import describe, freeze
 from purenet.files import DamagedError, Path, file_format, reading, replace
 from purenet.random import Key
+from purenet.tracing import host_only
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ def save(path: Path, tree: Any) -> None:
     >>> pn.load(path)
     {'weight': array([1., 1.]), 'key': key(0)}
     """
+    host_only("save", *trees.leaves(tree))
     write = file_format(path)[1]
     arrays, outline = to_dict(tree), {"tree": _outline(tree)}
     replace(path, lambda file: write(file, arrays, outline))
@@ -69,6 +71,7 @@ def load(path: Path, like: T | None = None) -> T | Any:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, or not like `like`: the message says where.
     """
+    host_only("load")
     arrays, outline = file_format(path)[0](path)
     if like is not None:
         return _fill(arrays, like, os.fspath(path))
@@ -85,6 +88,7 @@ def to_dict(tree: Any) -> dict[str, np.ndarray]:
     {'[0]': array(1.5), "[1]['w']": array([0., 0.])}
     """
     named = [(name or "leaf", leaf) for name, leaf in trees.items(tree)]
+    host_only("to_dict", *(leaf for _, leaf in named))
     arrays = {name: _encode(leaf, name) for name, leaf in named}
     if len(arrays) < len(named):
         raise ValueError("two leaves have the same path: two keys of a dict look alike")
@@ -100,6 +104,7 @@ def from_dict(arrays: Mapping[str, Any], like: T) -> T:
     Raises:
         ValueError: a leaf is missing or is one too many, or has another shape or dtype than in `like`.
     """
+    host_only("from_dict", *arrays.values())
     return _fill({name: np.array(array) for name, array in arrays.items()}, like, "from_dict")
 
 

@@ -14,6 +14,7 @@ from purenet.data.arrays import batches as cut
 from purenet.data.arrays import count
 from purenet.progress import Progress
 from purenet.random import Key
+from purenet.tracing import host_only
 from purenet.training import Metrics, State, evaluate, start, train
 
 P = TypeVar("P")
@@ -79,6 +80,7 @@ def fit(
     >>> found.stopped, found.history["loss"].shape, bool(found.history["loss"][-1] < 0.1)
     ('epochs', (50,), True)
     """
+    host_only("fit", *tree.leaves(params))
     for name, number in (("epochs", epochs), ("batch_size", batch_size)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise ValueError(f"fit takes {name}, a positive integer, not {number!r}")

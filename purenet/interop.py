@@ -14,6 +14,7 @@ import numpy as np
 from purenet import tree
 from purenet.arrays import describe, freeze
 from purenet.layers.dense import DenseParams
+from purenet.tracing import host_only
 
 P = TypeVar("P")
 
@@ -50,6 +51,7 @@ def to_torch_state_dict(params: Any) -> dict[str, Any]:
     Raises:
         TypeError: the params of a layer have no counterpart yet: dense layers have.
     """
+    host_only("to_torch_state_dict", *tree.leaves(params))
     import torch
 
     given = {}
@@ -73,6 +75,7 @@ def from_torch_state_dict(state: Mapping[str, Any], like: P) -> P:
     >>> from_torch_state_dict(state, like=pn.dense(2, 3).init(pn.key(0))).weight.shape
     (2, 3)
     """
+    host_only("from_torch_state_dict", *state.values())
     rest = dict(state)
 
     def convert(name: str, layer: Any) -> Any:

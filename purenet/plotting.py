@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from purenet.tracing import host_only
+
 Predict = Callable[[Any], Any]
 
 
@@ -95,12 +97,14 @@ def _grid(predict: Predict, x: Any, margin: float = 0.25, points: int = 101) -> 
 
 def _axes(ax: Any, **options: Any) -> tuple[Any, Any]:
     """The figure and the axes to draw on."""
+    host_only("drawing")
     if ax is None:
         ax = _pyplot().figure(layout="constrained").add_subplot(**options)
     return ax.figure, ax
 
 
 def _pyplot() -> Any:
+    host_only("drawing")
     if not is_available():
         raise ModuleNotFoundError("drawing needs matplotlib: pip install 'purenet[plot]'")
     import matplotlib.pyplot as plt

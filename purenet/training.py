@@ -23,6 +23,7 @@ from purenet.data.arrays import count, plain
 from purenet.introspection import first_not_finite
 from purenet.penalties import Penalty
 from purenet.random import Key, split
+from purenet.tracing import host_only
 
 P = TypeVar("P")
 Metric = Callable[[Any, Any], Any]
@@ -157,6 +158,7 @@ def train(
     >>> state.step
     19
     """
+    host_only("train", *tree.leaves(params))
     if each not in ("step", "epoch"):
         raise ValueError(f"train yields each 'step' or each 'epoch', not {each!r}")
     if not callable(batches) and not isinstance(batches, Iterable):
@@ -276,6 +278,7 @@ def evaluate(
     >>> evaluate(pn.identity, pn.mse, (), (np.ones((3, 1)), np.zeros((3, 1))), batch_size=2)
     {'loss': 1.0}
     """
+    host_only("evaluate", *tree.leaves(params))
     metrics = [metrics] if callable(metrics) else metrics
     named = metrics if isinstance(metrics, Mapping) else {metric.__name__: metric for metric in metrics}
     total, n, outputs = 0.0, 0, []

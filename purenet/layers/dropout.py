@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from purenet import random
 from purenet.arrays import astype, describe, floating, match
 from purenet.core import Layer, Pullback, called, preset
@@ -89,6 +91,7 @@ def gaussian_noise(std: float) -> Layer[NoParams]:
         raise ValueError(f"gaussian_noise takes a standard deviation of 0 or more, not {std!r}")
 
     def rule(xp: Any, x: Any, key: Key) -> tuple[Any, Callable[[Any], Any]]:
-        return x + xp.asarray(random.normal(key, x.shape, x.dtype)) * std, lambda dy: dy
+        drawn = random.normal(key, x.shape, np.float64 if xp.finfo(x.dtype).bits == 64 else np.float32)
+        return x + xp.asarray(drawn, dtype=x.dtype) * std, lambda dy: dy
 
     return _only_in_training(f"gaussian_noise({std!r})", rule)

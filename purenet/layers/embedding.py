@@ -181,7 +181,7 @@ def learned_positions(
         weight = _weight(name, params, (length, x.shape[-1]))
         if weight.dtype != x.dtype:
             raise TypeError(f"{name} has {weight.dtype} params, but x is {x.dtype}: write x.astype(np.{weight.dtype})")
-        return x + weight[: x.shape[1]]
+        return x + weight[: x.shape[1], :]
 
     def vjp(params: EmbeddingParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[EmbeddingParams]]:
         y = apply(params, x)

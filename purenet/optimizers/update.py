@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from purenet import tree
-from purenet.arrays import describe, freeze, namespace, weak
+from purenet.arrays import astype, describe, freeze, namespace, weak
 from purenet.core import Buffer, Optimizer, called
 
 P = TypeVar("P")
@@ -254,7 +254,7 @@ def _keep(new: Any, old: Any) -> Any:
         return new
     if new.shape != old.shape:
         raise ValueError("a step has changed a shape")
-    return freeze(new if new.dtype == old.dtype else new.astype(old.dtype))
+    return freeze(new if new.dtype == old.dtype else astype(new, old.dtype))
 
 
 def _refill(params: Any, leaves: Sequence[Any]) -> Any:

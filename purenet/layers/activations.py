@@ -203,7 +203,7 @@ def leaky_relu(negative_slope: float = 0.01) -> Layer[NoParams]:
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
         y = xp.maximum(x, 0) + xp.minimum(x, 0) * negative_slope
-        return y, lambda dy: xp.where(x > 0, dy, dy * negative_slope)
+        return y, lambda dy: namespace(dy).where(x > 0, dy, dy * negative_slope)
 
     return without_params(called("leaky_relu", negative_slope=(negative_slope, 0.01)), rule)
 

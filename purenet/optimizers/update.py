@@ -173,13 +173,17 @@ def per_leaf(
                 f"{name} keeps a State with slots {[*starts]}, but this state has {given}: make it by init"
             )
         now, count = tick(state.count)
-        changing = numbers(rate_at(lr, now), now + 1)
-        plain = (*constants, *changing)
+        rate = rate_at(lr, now)
+        changing = numbers(rate, now + 1)
+        traced = None if isinstance(rate, int | float) else namespace(rate)
+        slow = (*constants, *changing)
         quick = (*quick_constants, *map(_quick, changing))
 
         def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Any]:
-            scalars = quick if p.dtype is _FLOAT32 else plain
-            return rule(np if type(g) is np.ndarray else namespace(g, name), p, g, *kept, *scalars)
+            scalars = quick if p.dtype is _FLOAT32 else slow
+            plain = type(g) is np.ndarray is type(p)
+            xp = traced or (np if plain else namespace(p if type(g) is np.ndarray else g, name))
+            return rule(xp, p, g, *kept, *scalars)
 
         ordered = {slot: state.slots[slot] for slot in starts}
         new, *kept = advance(leaf, params, grads, ordered)

@@ -20,10 +20,15 @@ def compiling() -> bool:
     return isinstance(jax.numpy.zeros(()), jax.core.Tracer)
 
 
+def traced(x: Any) -> bool:
+    """Whether x stands for an array that JAX does not have yet."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(x, jax.core.Tracer)
+
+
 def host_only(who: str, *arrays: Any) -> None:
     """An error if JAX traces now, or if one of the arrays is traced: for what needs numbers, files or a screen."""
-    jax = sys.modules.get("jax")
-    if jax is not None and (compiling() or any(isinstance(x, jax.core.Tracer) for x in arrays)):
+    if compiling() or any(map(traced, arrays)):
         raise TypeError(
             f"{who} works with numbers that are known, and inside a function that JAX traces (jit, grad, vmap, scan) "
             "there are none yet: call it outside jit, on what the function returns"

@@ -12,6 +12,7 @@ from tests.oracles.test_jax_engine import DISTINCT, ONE_EACH, agree, draws
 
 each_kind = pytest.mark.parametrize("make", [jax.random.key, jax.random.PRNGKey])  # the new keys, and the old
 RANDOM = list({case.layer.name: case for _, case in DISTINCT if draws(case)}.values())
+STILL = ("dropout(rate=0.0)", "dropout(rate=1.0)", "gaussian_noise(0)")
 x = np.ones((4, 3), np.float32)
 noisy = pn.serial(pn.dense(3, 8), pn.dropout, pn.dense(8, 1))
 
@@ -49,7 +50,7 @@ def test_samplers(make):
     ):
         found, ours = jax.jit(draw)(key), draw(pn.key(0))
         assert (found.shape, found.dtype.kind) == (ours.shape, ours.dtype.kind)
-        assert np.array_equal(found, draw(key))
+        np.testing.assert_allclose(found, draw(key), rtol=1e-5)
         assert not np.array_equal(found, draw(make(1)))
         assert abs(float(found.mean()) - float(ours.mean())) < 0.1
     first, second = pn.random.split(key)
@@ -76,14 +77,14 @@ def test_training_and_batches(make):
 @pytest.mark.parametrize("case", RANDOM, ids=lambda case: case.layer.name)
 def test_what_is_drawn_under_jit_is_in_the_key_and_not_in_the_program(case):
     """One program, and each key gives what it gives without jit: a mask that was compiled in would stay the same."""
-    run = jax.jit(lambda key: case.layer.apply(case.params, case.x, key))
-    one, again, other = (run(jax.random.key(seed)) for seed in (0, 0, 1))
+    params, keys = case.params, [jax.random.key(seed) for seed in (0, 0, 1, 2, 3)]
+    run = jax.jit(lambda key: case.layer.apply(params, case.x, key))
+    one, again, *others = map(run, keys)
     agree(one, again, np.float64, "the same key")
-    agree(one, case.layer.apply(case.params, case.x, jax.random.key(0)), np.float64, "without jit")
-    if "frozen" not in case.layer.name and case.layer.name not in ("dropout(rate=0.0)", "dropout(rate=1.0)"):
-        still = case.layer.name == "gaussian_noise(0)" or pn.tree.leaves(one)[0].size < 4
-        assert still or any(not np.array_equal(a, b) for a, b in zip(map(np.asarray, pn.tree.leaves(one)),
-                                                                     map(np.asarray, pn.tree.leaves(other)), strict=True))  # fmt: skip
+    agree(one, case.layer.apply(params, case.x, keys[0]), np.float64, "without jit")
+    drawn = {b"".join(np.asarray(leaf).tobytes() for leaf in pn.tree.leaves(y)) for y in (one, *others)}
+    still = case.layer.name in STILL or case.layer.name.startswith("frozen")
+    assert (len(drawn) == 1) is still
 
 
 @each_kind
@@ -116,7 +117,7 @@ FROZEN = "would be drawn from once, when JAX compiles the function, and each cal
 
 
 def test_our_key_in_a_compiled_function_is_an_error():
-    """Closed over or made there, with a traced x or one of NumPy, under scan and grad within jit, in a user's own code."""
+    """Closed over or made there, with an x that is traced or not, under scan and grad within jit, in a user's code."""
     key, params = pn.key(0), noisy.init(pn.key(0))
     target = np.ones((4, 1), np.float32)
     for compiled in (
@@ -158,7 +159,10 @@ def test_our_key_works_where_nothing_is_compiled():
     _, pullback = noisy.vjp(params, x, pn.key(1))
     grads = jax.grad(lambda p: noisy.apply(p, x, pn.key(1)).sum())(pn.tree.map(jnp.asarray, params))
     agree(pullback(np.ones_like(ours))[0], grads, np.float32, "gradients")
-    assert not np.array_equal(*(jax.vmap(lambda r, s=s: pn.dropout.apply((), r, pn.key(s)))(x) for s in (0, 1)))
+    rows = [
+        jax.vmap(lambda row, seed=seed: pn.dropout.apply((), row, pn.key(seed)))(np.ones((2, 64))) for seed in (0, 1)
+    ]
+    assert not np.array_equal(*rows)
     # that a key is there says training: batch norm draws nothing from it, so it may be ours
     bn = pn.batch_norm(3)
     agree(

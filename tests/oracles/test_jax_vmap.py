@@ -1,4 +1,4 @@
-"""One example at a time by jax.vmap of our own rule, and params of one engine with an x of the other, for every layer."""
+"""For every layer: each example by itself by jax.vmap of our rule, and params of one engine with x of the other."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def astype(x: Any, dtype: Any) -> Any:
 
 def check_dtype(xp: Any, dtype: Any) -> None:
     """Check that this engine has the dtype: JAX makes float32 of every float64 unless it is told not to."""
-    if xp.__name__ == "jax.numpy" and np.dtype(dtype) == np.float64 != xp.result_type(np.float64):
+    if xp.__name__ == "jax.numpy" and np.dtype(dtype) == np.float64 != xp.result_type(float):
         raise TypeError(
             "JAX has no float64 as it is set, and would make it float32: "
             "write jax.config.update('jax_enable_x64', True) at the start, or ask for float32"

@@ -11,6 +11,7 @@ import purenet as pn
 from tests.catalogue import LOSSES
 from tests.oracles.test_jax_engine import agree, cast, each_dtype
 from tests.test_optimizers import NET, OPTIMIZERS, TRANSFORMS
+from tests.test_readme import JAX_SNIPPETS
 from tests.test_schedules import VALUES
 
 STEPS = 5
@@ -206,3 +207,14 @@ def test_checkpoint_gives_the_same_gradients():
     agree((E, grads), jax.jit(ours)(params), np.float64, "our rule")
     again = pn.value_and_grad(pn.serial(pn.remat(net.parts[0]), *net.parts[1:]), pn.mse)
     agree((E, grads), jax.jit(lambda p: again(p, x[0], target[0]))(params), np.float64, "remat")
+
+
+def test_the_readme(capsys):
+    names = {}
+    for snippet in JAX_SNIPPETS:
+        exec(compile(snippet, "README.md", "exec"), names)
+    assert float(names["E"]) < 0.15  # of about 1, the variance of the product
+    assert names["errors"].shape == (100,)
+    assert float(names["errors"].max()) < 0.5
+    assert names["best"][0].weight.shape == (2, 8)
+    assert names["step"]._cache_size() <= 1

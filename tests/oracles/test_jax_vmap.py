@@ -28,13 +28,13 @@ def one(tree, i=None):
 @pytest.mark.parametrize(("name", "case"), INFERENCE, ids=map(layer_id, INFERENCE))
 def test_gradients_of_each_example(name, case):
     """dE/dparams and dE/dX of each example by vmap are those of a loop on NumPy."""
-    y = case.layer.apply(case.params, case.x)
-    dy = some_dy(y)
+    params = case.params
+    dy = some_dy(case.layer.apply(params, case.x))
 
     @jax.jit
     def each(x, dy):
         def rule(x, dy):
-            y, pullback = case.layer.vjp(case.params, one(x), None)
+            y, pullback = case.layer.vjp(params, one(x), None)
             return y, pullback(one(dy))
 
         return jax.vmap(rule)(x, dy)
@@ -43,7 +43,7 @@ def test_gradients_of_each_example(name, case):
     batch = pn.tree.leaves(case.x)[0].shape[0]
     apart = []
     for i in range(batch):
-        y, pullback = case.layer.vjp(case.params, one(case.x, i))
+        y, pullback = case.layer.vjp(params, one(case.x, i))
         apart.append((y, pullback(one(dy, i))))
     agree(pn.tree.map(lambda *leaves: np.stack(leaves), *apart), found, np.float64, name)
 
@@ -62,7 +62,8 @@ def test_losses_of_each_example(name, case):
 @pytest.mark.parametrize(("name", "case"), TRAINED, ids=map(layer_id, TRAINED))
 def test_params_of_one_engine_and_x_of_the_other(name, case):
     """What is not traced in a compiled function is NumPy's: params (predicting), or x (training on all of it)."""
-    y, pullback = case.layer.vjp(case.params, case.x, case.key)
+    own = case.params
+    y, pullback = case.layer.vjp(own, case.x, case.key)
     gradients = pullback(y)
 
     def run(params, x):
@@ -70,8 +71,8 @@ def test_params_of_one_engine_and_x_of_the_other(name, case):
         return y, pullback(y)
 
     floats = pn.tree.map(lambda leaf: jnp.asarray(leaf) if is_float(leaf) else leaf, case.x)
-    both = jax.jit(lambda params, x: (run(params, case.x), run(case.params, x)))
-    for found in both(case.params, floats):
+    both = jax.jit(lambda params, x: (run(params, case.x), run(own, x)))
+    for found in both(own, floats):
         agree((y, gradients), found, np.float64, name)
 
 

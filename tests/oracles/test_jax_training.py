@@ -209,12 +209,12 @@ def test_checkpoint_gives_the_same_gradients():
     agree((E, grads), jax.jit(lambda p: again(p, x[0], target[0]))(params), np.float64, "remat")
 
 
-def test_the_readme(capsys):
+def test_the_readme():
     names = {}
-    for snippet in JAX_SNIPPETS:
-        exec(compile(snippet, "README.md", "exec"), names)
-    assert float(names["E"]) < 0.15  # of about 1, the variance of the product
+    with jax.enable_x64(False):  # as it is for who reads it
+        for snippet in JAX_SNIPPETS:
+            exec(compile(snippet, "README.md", "exec"), names)
+    assert float(names["E"]) < 0.25  # of about 1, the variance of the product
     assert names["errors"].shape == (100,)
-    assert float(names["errors"].max()) < 0.5
-    assert names["best"][0].weight.shape == (2, 8)
-    assert names["step"]._cache_size() <= 1
+    assert float(names["errors"].max()) < 0.3
+    assert names["best"][0].weight.shape == (2, 16)

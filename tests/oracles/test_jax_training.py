@@ -159,11 +159,11 @@ def test_every_optimizer_takes_a_traced_learning_rate(dtype):
     grads = pn.tree.map(lambda p: np.cos(3 * p), params)
 
     def steps(make, lr):
-        new, optimizer = pn.sgd_step(params, grads, lr), make(lr)
+        new, optimizer = params, make(lr)  # NumPy's, so that in the first step the rate alone is traced
         state = optimizer.init(params)
         for _ in range(3):
             new, state = optimizer.step(new, grads, state)
-        return new
+        return pn.sgd_step(new, grads, lr)
 
     rates = np.asarray([0.001, 0.1], dtype)
     swept = jax.jit(jax.vmap(lambda lr: {name: steps(make, lr) for name, make in made.items()}))(rates)

@@ -101,7 +101,7 @@ def test_params_of_numpy_and_gradients_of_jax(optimizer):
 def test_a_step_on_data_that_is_closed_over():
     """The usual way to train on all of a small set: params are arguments, x and target are NumPy's constants."""
     x, target = np.eye(4, 2, dtype=np.float32), np.ones((4, 1), np.float32)
-    net = pn.serial(pn.leaky_relu, pn.dense(2, 3), pn.tanh, pn.dense(3, 1))
+    net = pn.serial(pn.tanh, pn.leaky_relu, pn.dense(2, 3), pn.tanh, pn.dense(3, 1))
     params = net.init(pn.key(0))
     evaluate = pn.value_and_grad(net, pn.mse)
     step = jax.jit(lambda params: pn.sgd_step(params, evaluate(params, x, target)[1], lr=0.1))

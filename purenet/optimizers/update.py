@@ -173,16 +173,14 @@ def per_leaf(
                 f"{name} keeps a State with slots {[*starts]}, but this state has {given}: make it by init"
             )
         now, count = tick(state.count)
-        rate = rate_at(lr, now)
-        changing = numbers(rate, now + 1)
-        traced = None if isinstance(rate, int | float) else namespace(rate)
+        changing = numbers(rate_at(lr, now), now + 1)
         slow = (*constants, *changing)
         quick = (*quick_constants, *map(_quick, changing))
 
         def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Any]:
             scalars = quick if p.dtype is _FLOAT32 else slow
             plain = type(g) is np.ndarray is type(p)
-            xp = traced or (np if plain else namespace(p if type(g) is np.ndarray else g, name))
+            xp = np if plain else namespace(p if type(g) is np.ndarray else g, name)
             return rule(xp, p, g, *kept, *scalars)
 
         ordered = {slot: state.slots[slot] for slot in starts}

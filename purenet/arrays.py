@@ -143,7 +143,29 @@ def freeze(x: Any) -> Any:
 
 def astype(x: Any, dtype: Any) -> Any:
     """A copy of x in this dtype. (NumPy has the standard's function of this name only from 2.1.)"""
-    return x.astype(dtype) if isinstance(x, np.ndarray | np.generic) else namespace(x).astype(x, dtype)
+    if isinstance(x, np.ndarray | np.generic):
+        return x.astype(dtype)
+    xp = namespace(x)
+    check_dtype(xp, dtype)
+    return xp.astype(x, dtype)
+
+
+def check_dtype(xp: Any, dtype: Any) -> None:
+    """Check that this engine has the dtype: JAX makes float32 of every float64 unless it is told not to."""
+    if xp.__name__ == "jax.numpy" and np.dtype(dtype) == np.float64 != xp.result_type(float):
+        raise TypeError(
+            "JAX has no float64 as it is set, and would make it float32: "
+            "write jax.config.update('jax_enable_x64', True) at the start, or ask for float32"
+        )
+
+
+def meet(x: Any, p: Any) -> Any:
+    """x in the engine of a parameter p, if only x is NumPy's: so params that JAX traces take a batch of NumPy too."""
+    if type(x) is not np.ndarray or type(p) is np.ndarray:
+        return x
+    xp = namespace(p)
+    check_dtype(xp, x.dtype)
+    return xp.asarray(x)
 
 
 def weak(number: Any) -> Any:

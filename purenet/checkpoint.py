@@ -20,6 +20,7 @@ from purenet.core import Layer, Loss, Optimizer
 from purenet.files import DamagedError, Path, file_format, reading, replace
 from purenet.random import Key
 from purenet.runs import Fit
+from purenet.tracing import host_only
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ def save(path: Path, tree: Any) -> None:
     >>> pn.load(path)
     {'weight': array([1., 1.]), 'key': key(0)}
     """
+    host_only("save", *trees.leaves(tree))
     write = file_format(path)[1]
     _check_tree(tree, "save")
     arrays, outline = to_dict(tree), {"tree": _outline(tree)}
@@ -72,6 +74,7 @@ def load(path: Path, like: T | None = None) -> T | Any:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, or not like `like`: the message says where.
     """
+    host_only("load")
     read = file_format(path)[0]
     if like is not None:
         _check_tree(like, "load")
@@ -91,6 +94,7 @@ def to_dict(tree: Any) -> dict[str, np.ndarray]:
     {'[0]': array(1.5), "[1]['w']": array([0., 0.])}
     """
     named = [(name or "leaf", leaf) for name, leaf in trees.items(tree)]
+    host_only("to_dict", *(leaf for _, leaf in named))
     arrays = {name: _encode(leaf, name) for name, leaf in named}
     if len(arrays) < len(named):
         raise ValueError("two leaves have the same path: two keys of a dict look alike")
@@ -106,6 +110,7 @@ def from_dict(arrays: Mapping[str, Any], like: T) -> T:
     Raises:
         ValueError: a leaf is missing or is one too many, or has another shape or dtype than in `like`.
     """
+    host_only("from_dict", *arrays.values())
     return _fill({name: np.array(array) for name, array in arrays.items()}, like, "from_dict")
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from purenet import tree
 from purenet.arrays import describe
 from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import batches as cut
@@ -16,6 +17,7 @@ from purenet.penalties import Penalty
 from purenet.progress import Progress
 from purenet.random import Key
 from purenet.runs import Best, Fit, State
+from purenet.tracing import host_only
 from purenet.training import Metrics, by_name, check_batches, evaluate, resumed, start, train
 
 P = TypeVar("P")
@@ -69,6 +71,7 @@ def fit(
     >>> found.stopped, found.history["loss"].shape, bool(found.history["loss"][-1] < 0.1)
     ('epochs', (50,), True)
     """
+    host_only("fit", *tree.leaves(params))
     for name, number in (("epochs", epochs), ("batch_size", batch_size)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise ValueError(f"fit takes {name}, a positive integer, not {number!r}")

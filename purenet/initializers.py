@@ -133,7 +133,8 @@ def orthogonal(gain: float = 1.0) -> Initializer:
     def initialize(key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any:
         fans(shape)
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        tall = random.normal(key, (max(rows, columns), min(rows, columns)), np.float64)
+        precise = np.float64 if type(key) is Key else dtype  # JAX has float64 only if it is set so
+        tall = random.normal(key, (max(rows, columns), min(rows, columns)), precise)
         xp = namespace(tall)
         q, r = xp.linalg.qr(tall)
         q = q * xp.sign(xp.linalg.diagonal(r))  # makes the draw uniform over all such matrices

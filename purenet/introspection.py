@@ -11,6 +11,7 @@ from purenet import tree
 from purenet.arrays import Shape, check_in_shape, describe, shape_text
 from purenet.core import Buffer, Layer
 from purenet.random import Key, key
+from purenet.tracing import host_only
 
 Report = Callable[[str, Layer[Any], Any, Any], None]
 
@@ -96,6 +97,7 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
     parameters: 25, of which 19 trainable and 6 not
     memory: 100 B for the parameters, 40 B for the outputs of one example
     """
+    host_only("summary")
     if not isinstance(net, Layer):
         raise TypeError(f"summary takes a layer, not {describe(net)}")
     check_in_shape(in_shape, "summary")

@@ -69,7 +69,7 @@ def _same_shape(y: Any, target: Any, name: str) -> tuple[Any, Any]:
         )
     if target_xp.isdtype(target.dtype, "complex floating"):
         raise TypeError(f"{name} takes a real target, not {describe(target)}")
-    return xp, astype(target, y.dtype)
+    return target_xp if xp is np else xp, astype(target, y.dtype)
 
 
 def _classes(y: Any, target: Any, name: str) -> tuple[Any, Any]:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from purenet.arrays import describe
+from purenet.tracing import host_only
 
 Average = Literal["macro", "micro", "weighted", "binary"] | None
 
@@ -41,6 +42,7 @@ def top_k_accuracy(y: Any, target: Any, k: int = 5) -> float:
     >>> top_k_accuracy(np.array([[0.1, 0.5, 0.4], [0.8, 0.2, 0.0]]), np.array([2, 2]), k=2)
     0.5
     """
+    host_only("top_k_accuracy", y, target)
     y = np.asarray(y)
     if y.ndim != 2 or not 1 <= k <= y.shape[1]:
         raise ValueError(
@@ -149,6 +151,7 @@ def perplexity(y: Any, target: Any) -> float:
     >>> round(perplexity(np.zeros((3, 4)), np.array([0, 1, 2])), 12)
     4.0
     """
+    host_only("perplexity", y, target)
     logits, labels = np.asarray(y, np.float64), np.asarray(target)
     if logits.ndim < 2 or labels.shape != logits.shape[:-1] or labels.dtype.kind not in "iu" or not labels.size:
         given = f"{describe(logits)} and {describe(labels)}"
@@ -164,6 +167,7 @@ def perplexity(y: Any, target: Any) -> float:
 
 def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
     """The classes that were chosen and those that are right, both (n,)."""
+    host_only(who, y, target)
     y, target = np.asarray(y), np.asarray(target)
     if y.ndim > 2 and target.shape in (y.shape, y.shape[:-1]):  # of sequences, each place is an example
         target = target.reshape(-1, *target.shape[y.ndim - 1 :])
@@ -190,6 +194,7 @@ def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
 
 
 def _numbers(y: Any, target: Any, who: str) -> tuple[Any, Any]:
+    host_only(who, y, target)
     y, target = np.asarray(y, np.float64), np.asarray(target, np.float64)
     if y.shape != target.shape or not y.size:
         raise ValueError(

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from purenet.arrays import Shape, describe
+from purenet.arrays import Shape, check_dtype, describe
+from purenet.tracing import compiling
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -29,6 +30,15 @@ class Key:
 
     def __repr__(self) -> str:
         return f"key({self.value})"
+
+    @property
+    def __jax_array__(self) -> Any:
+        """JAX asks for this where a key is handed to a function that it traces: an error that says what to do."""
+        # neither a TypeError, in whose place jit puts one of its own, nor an AttributeError, which means there is none
+        raise ValueError(
+            f"{self!r} of purenet cannot go into a function that JAX traces (jit, vmap, scan): "
+            "hand in a key of JAX, jax.random.key(seed)"
+        )
 
 
 def key(seed: int) -> Key:
@@ -70,7 +80,7 @@ def uniform(key: Key, shape: Shape = (), low: float = 0.0, high: float = 1.0, dt
     array([0.03474188, 0.01154673, 0.6119502 ], dtype=float32)
     """
     if type(key) is not Key:
-        return _jax_random(key).uniform(key, shape, dtype, low, high)
+        return _jax_random(key, dtype).uniform(key, shape, dtype, low, high)
     dtype = np.dtype(dtype)
     digits = 53 if dtype.itemsize > 4 else 24  # as many random bits as a number in [0, 1) can hold
     word = np.uint64 if digits > 32 else np.uint32
@@ -92,7 +102,7 @@ def normal(key: Key, shape: Shape = (), dtype: Any = np.float32) -> Any:
     array([-2.2718842, -0.7013279, -1.2189802], dtype=float32)
     """
     if type(key) is not Key:
-        return _jax_random(key).normal(key, shape, dtype)
+        return _jax_random(key, dtype).normal(key, shape, dtype)
     return _normal_quantile(_open_unit(key, shape)).astype(dtype).reshape(shape)
 
 
@@ -105,7 +115,7 @@ def truncated_normal(key: Key, shape: Shape = (), low: float = -2.0, high: float
     if not low < high:
         raise ValueError(f"truncated_normal takes low < high, not low={low}, high={high}")
     if type(key) is not Key:
-        return _jax_random(key).truncated_normal(key, low, high, shape, dtype)
+        return _jax_random(key, dtype).truncated_normal(key, low, high, shape, dtype)
     below, above = (math.erfc(-z / math.sqrt(2)) / 2 for z in (low, high))
     unit = _open_unit(key, shape)
     unit *= above - below
@@ -137,10 +147,11 @@ def permutation(key: Key, n: int) -> Any:
     return np.argsort(_bits(key, (n,)), kind="stable")
 
 
-def _jax_random(key: Any) -> Any:
+def _jax_random(key: Any, dtype: Any = np.float32) -> Any:
     """The module jax.random, if that is where this key belongs."""
     jax = sys.modules.get("jax")
     if jax is not None and isinstance(key, jax.Array):
+        check_dtype(jax.numpy, dtype)
         return jax.random
     if isinstance(key, int | np.integer) and not isinstance(key, bool):
         raise TypeError(f"a random key belongs here, not the integer {key}: write purenet.key({key})")
@@ -149,6 +160,11 @@ def _jax_random(key: Any) -> Any:
 
 def _bits(key: Key, shape: Shape, word: type = np.uint64) -> Any:
     """The first words of the key's stream, one for each element: unsigned integers of 64 or 32 random bits."""
+    if compiling():
+        raise TypeError(
+            f"{key!r} of purenet would be drawn from once, when JAX compiles the function, and each call would get the "
+            "same numbers (dropout the same mask): give the function a key of JAX as an argument, jax.random.key(seed)"
+        )
     n = math.prod(shape)
     per_draw = 8 // np.dtype(word).itemsize
     raw = np.random.Philox(key=key.value).random_raw(-(-n // per_draw))

@@ -11,6 +11,7 @@ from purenet import random, tree
 from purenet.arrays import describe
 from purenet.core import Buffer, Layer, Loss
 from purenet.random import Key
+from purenet.tracing import host_only
 
 EVERY_ENTRY = 64  # a leaf of up to this size is checked entry by entry, a larger one in this many random directions
 STEP = 1e-5  # of the central differences, which then err by about 1e-10 of the function's scale
@@ -43,6 +44,7 @@ def check_vjp(
     AssertionError: wrong: dx is not the derivative of apply, in 2 of 2 entries; worst at dx[0, 0]:
         the rule gives -0.3789, differences -0.1895 (the rule is 2 times the derivative everywhere: is a factor wrong?)
     """
+    host_only("check_vjp", *tree.leaves((params, x)))
     try:
         _check(layer, params, x, key, differences)
     except TypeError as error:

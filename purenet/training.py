@@ -25,6 +25,7 @@ from purenet.introspection import first_not_finite
 from purenet.penalties import Penalty
 from purenet.random import Key, split
 from purenet.runs import Fit, State, check_params
+from purenet.tracing import host_only
 
 P = TypeVar("P")
 Metric = Callable[[Any, Any], Any]
@@ -142,6 +143,7 @@ def train(
     >>> state.step
     19
     """
+    host_only("train", *tree.leaves(params))
     if each not in ("step", "epoch"):
         raise ValueError(f"train yields each 'step' or each 'epoch', not {each!r}")
     if not callable(batches) and not isinstance(batches, Iterable):
@@ -278,6 +280,7 @@ def evaluate(
     >>> evaluate(pn.identity, pn.mse, (), (np.ones((3, 1)), np.zeros((3, 1))), batch_size=2)
     {'loss': 1.0}
     """
+    host_only("evaluate", *tree.leaves(params))
     check_params(params, "evaluate")
     check_batches(data, "evaluate", arrays=True)
     named = by_name(metrics)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from purenet.arrays import Array, astype, describe, freeze, namespace
+from purenet.tracing import host_only
 
 T = TypeVar("T")
 
@@ -162,6 +163,7 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     ValueError: tree[0]: (2,) against (3,)
     """
     check_same(a, b)
+    host_only("allclose", *leaves(a), *leaves(b))
     pairs = zip(leaves(a), leaves(b), strict=True)
     return all(bool(np.allclose(np.asarray(p), np.asarray(q), rtol, atol)) for p, q in pairs)
 

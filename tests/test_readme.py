@@ -10,7 +10,9 @@ import pytest
 import purenet as pn
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+ALL_SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+# JAX need not be here: tests/oracles/test_jax_training.py runs its snippets
+SNIPPETS, JAX_SNIPPETS = ([s for s in ALL_SNIPPETS if ("import jax" in s) is of_jax] for of_jax in (False, True))
 
 
 def test_snippets_run_one_after_another(capsys, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import numpy as np
 from purenet import random, tree
 from purenet.arrays import article, astype, describe, floating, freeze, namespace
 from purenet.random import Key
+from purenet.tracing import host_only
 
 
 def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -> Iterator[tuple[Any, ...]]:
@@ -77,6 +78,7 @@ def split(
     if stratify is None:
         chosen = np.arange(n) >= n - size
     else:
+        host_only("split, to stratify,", stratify)
         labels = np.asarray(stratify)
         if labels.shape != (n,):
             raise ValueError(f"split takes labels of shape ({n},) to stratify by, not {describe(labels)}")
@@ -129,6 +131,7 @@ def _fit(x: Any) -> Moments:
     T. Chan, G. Golub, R. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
     """
     floating(x, "standardize.fit")
+    host_only("standardize.fit", x)
     n = 0
     mean = square = np.zeros(x.shape[-1:], np.float64)
     block = max(1, 2**17 // max(1, math.prod(x.shape[1:])))  # about 1 MB at a time, which stays in cache

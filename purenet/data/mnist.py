@@ -12,6 +12,7 @@ import numpy as np
 
 from purenet.data.digits import Split
 from purenet.progress import Progress
+from purenet.tracing import host_only
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 TIMEOUT = 30.0  # seconds without a byte
@@ -39,6 +40,7 @@ def mnist(mirrors: Sequence[str] = MIRRORS) -> tuple[Split, Split]:
         ValueError: a file that was found is truncated, damaged or another one.
         OSError: a file could not be downloaded; says what each mirror gave.
     """
+    host_only("mnist")
     contents = [_content(name, mirrors) for name in FILES]
     x, target, x_test, target_test = (
         np.frombuffer(content, np.uint8, offset=16 if "images" in name else 8)

@@ -12,6 +12,7 @@ from purenet.arrays import describe, freeze
 from purenet.core import Layer
 from purenet.interop.layouts import Counterpart
 from purenet.interop.walk import walk
+from purenet.tracing import host_only
 
 P = TypeVar("P")
 
@@ -29,6 +30,7 @@ def to_torch_state_dict(params: Any, net: Layer[Any] | None = None) -> dict[str,
     Raises:
         TypeError: a layer has no counterpart, or the params alone do not tell which layer is theirs.
     """
+    host_only("to_torch_state_dict", *tree.leaves(params))
     try:
         import torch
     except ModuleNotFoundError:
@@ -55,6 +57,7 @@ def from_torch_state_dict(state: Mapping[str, Any], like: P, net: Layer[P] | Non
     """
     if not isinstance(state, Mapping):
         raise TypeError(f"from_torch_state_dict takes a state dict, not {describe(state)}: write module.state_dict()")
+    host_only("from_torch_state_dict", *state.values())
     own = _given(like, net)
     _check_names(list(state), list(own), "" if net else "; a transformer_block or a tied layer needs net=net")
     arrays = {name: _checked(name, state[name], own[name]) for name in own if name in state}

@@ -20,6 +20,7 @@ from purenet.arrays import (
     floating,
     match,
     max_last,
+    meet,
     namespace,
     sum_last,
     sum_leading,
@@ -243,7 +244,7 @@ def leaky_relu(negative_slope: float = 0.01) -> Layer[NoParams]:
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
         y = xp.maximum(x, 0) + xp.minimum(x, 0) * negative_slope
-        return y, lambda dy: xp.where(x > 0, dy, dy * negative_slope)
+        return y, lambda dy: namespace(dy).where(x > 0, dy, dy * negative_slope)
 
     return without_params(called("leaky_relu", negative_slope=(negative_slope, 0.01)), rule)
 
@@ -482,25 +483,28 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
         return PReLUParams(draw(slope_init, key, (channels,), name))
 
     def check(params: PReLUParams, x: Any) -> Any:
-        xp = floating(x, name)
+        """x, in the engine of params."""
+        floating(x, name)
         if type(params) is not PReLUParams or params.negative_slope.shape != (channels,):
             raise ValueError(f"{name} takes PReLUParams with a slope of shape ({channels},), not {describe(params)}")
         if x.dtype != params.negative_slope.dtype:
             raise TypeError(f"{name} has {params.negative_slope.dtype} params, but x is {x.dtype}")
         if channels > 1:
             shape(x.shape)
-        return xp
+        return meet(x, params.negative_slope)
 
-    def forward(xp: Any, x: Any, slope: Any) -> tuple[Any, Any]:
+    def forward(x: Any, slope: Any) -> tuple[Any, Any]:
+        xp = namespace(x)
         negative = xp.minimum(x, 0)
         return xp.maximum(x, 0) + negative * slope, negative
 
     def apply(params: PReLUParams, x: Any, key: Key | None = None) -> Any:
-        return forward(check(params, x), x, params.negative_slope)[0]
+        return forward(check(params, x), params.negative_slope)[0]
 
     def vjp(params: PReLUParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[PReLUParams]]:
-        xp, slope = check(params, x), params.negative_slope
-        y, negative = forward(xp, x, slope)
+        x, slope = check(params, x), params.negative_slope
+        xp = namespace(x)
+        y, negative = forward(x, slope)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[PReLUParams, Any]:
             match(dy, y.shape, y.dtype, name)

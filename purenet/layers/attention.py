@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from purenet.arrays import describe, floating, match, whose
+from purenet.arrays import describe, floating, match, namespace, whose
 from purenet.core import Layer, Pullback, called
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, dense
@@ -93,8 +93,8 @@ def multi_head_attention(
         inputs = (features,), attended, attended, (features,)
         return AttentionParams(*(f.init(k, n) for f, k, n in zip(layers, split(key, 4), inputs, strict=True)))
 
-    def check(params: AttentionParams, x: Any) -> tuple[Any, Any, tuple[Any, Any, Any]]:
-        """The namespace, the mask, and what queries, keys and values are made of."""
+    def check(params: AttentionParams, x: Any) -> tuple[Any, tuple[Any, Any, Any]]:
+        """The mask, and what queries, keys and values are made of."""
         queries, keys_values, mask = _unpack(x, type(x) is tuple, lambda part: part.ndim - 1, name)
         xp = floating(queries, name)
         if type(params) is not AttentionParams:
@@ -105,18 +105,18 @@ def multi_head_attention(
         if len({s[0] for s in shapes if s}) > 1:
             raise ValueError(f"{name}: the parts of x must have one batch size, but their shapes are {shapes}")
         _check_shapes(name, features, *(s and s[1:] for s in shapes))
-        return xp, mask, (queries, keys_values, keys_values)
+        return mask, (queries, keys_values, keys_values)
 
     def apply(params: AttentionParams, x: Any, key: Key | None = None) -> Any:
-        xp, mask, inputs = check(params, x)
+        mask, inputs = check(params, x)
         q, k, v = (f.apply(p, part) for f, p, part in zip(layers, params, inputs, strict=False))
-        return project.apply(params.out, attend(xp, q, k, v, mask, heads, causal)[0])
+        return project.apply(params.out, attend(namespace(q), q, k, v, mask, heads, causal)[0])
 
     def vjp(params: AttentionParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[AttentionParams]]:
-        xp, mask, inputs = check(params, x)
+        mask, inputs = check(params, x)
         projected = [f.vjp(p, part) for f, p, part in zip(layers, params, inputs, strict=False)]
         (q, pull_q), (k, pull_k), (v, pull_v) = projected
-        attended, pull = attend(xp, q, k, v, mask, heads, causal)
+        attended, pull = attend(namespace(q), q, k, v, mask, heads, causal)
         y, pull_out = project.vjp(params.out, attended)
         y_shape, dtype = y.shape, y.dtype
 

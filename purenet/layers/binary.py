@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from purenet.arrays import Shape, astype, describe, floating
+from purenet.arrays import Shape, astype, describe, floating, meet, namespace
 from purenet.core import Layer, Pullback
 from purenet.initializers import Initializer, glorot_uniform
 from purenet.layers.dense import DenseParams, dense
@@ -50,16 +50,19 @@ def binary_dense(
         return inner.init(key, in_shape)
 
     def signs(params: DenseParams, x: Any) -> tuple[Any, DenseParams, Any]:
-        xp = floating(x, name)
+        """x, and the params and x with signs in their places."""
+        floating(x, name)
         if type(params) is not DenseParams:
             raise ValueError(f"{name} takes DenseParams(weight, bias), not {describe(params)}")
-        return xp, params._replace(weight=_sign(xp, params.weight)), _sign(xp, x) if binary_input else x
+        x = meet(x, params.weight)
+        return x, params._replace(weight=_sign(params.weight)), _sign(x) if binary_input else x
 
     def apply(params: DenseParams, x: Any, key: Key | None = None) -> Any:
         return inner.apply(*signs(params, x)[1:])
 
     def vjp(params: DenseParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[DenseParams]]:
-        xp, binary, x_sign = signs(params, x)
+        x, binary, x_sign = signs(params, x)
+        xp = namespace(x)
         y, pull = inner.vjp(binary, x_sign)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[DenseParams, Any]:
@@ -73,5 +76,5 @@ def binary_dense(
     return Layer(init, apply, vjp, shape, name)
 
 
-def _sign(xp: Any, x: Any) -> Any:
+def _sign(x: Any) -> Any:
     return astype(x >= 0, x.dtype) * 2 - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from purenet.arrays import Array, Shape, describe, floating, is_open, match, whose
+from purenet.arrays import Array, Shape, describe, floating, is_open, match, meet, whose
 from purenet.core import Layer, Pullback, called
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
 from purenet.layers.correlate import add_channels, correlate, correlate_weight, spread, sum_channels, transposed
@@ -244,7 +244,7 @@ def _layer(
 
     def run(params: ConvParams, x: Any) -> tuple[Any, Pull]:
         check(params, x)
-        y, pull = forward(params.weight, x)
+        y, pull = forward(params.weight, meet(x, params.weight))
         return (y if params.bias is None else add_channels(y, params.bias)), pull
 
     def apply(params: ConvParams, x: Any, key: Key | None = None) -> Any:

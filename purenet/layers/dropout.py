@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from purenet import random
-from purenet.arrays import astype, describe, floating, match
+from purenet.arrays import astype, describe, floating, match, meet, namespace
 from purenet.core import Layer, Pullback, called, preset
 from purenet.random import Key
+from purenet.tracing import traced
 
 NoParams = tuple[()]
 Rule = Callable[[Any, Any, Key], tuple[Any, Callable[[Any], Any]]]
@@ -37,6 +40,13 @@ def _only_in_training(name: str, rule: Rule) -> Layer[NoParams]:
         return y, pullback
 
     return Layer(lambda key, in_shape=None: (), apply, vjp, lambda in_shape: in_shape, name)
+
+
+def _together(x: Any, drawn: Any) -> tuple[Any, Any]:
+    """x and what was drawn for it, in one engine: that of x, unless JAX traces the key."""
+    if type(drawn) is not np.ndarray and traced(drawn):
+        x = meet(x, drawn)
+    return x, namespace(x).asarray(drawn)
 
 
 @preset
@@ -69,7 +79,8 @@ def dropout(rate: float = 0.5, channelwise: bool = False) -> Layer[NoParams]:
             if x.ndim < 2:
                 raise ValueError(f"{name} takes x of shape (batch, ..., channels), not {tuple(shape)}")
             shape = (shape[0], *(1 for _ in shape[1:-1]), shape[-1])
-        mask = astype(xp.asarray(random.bernoulli(key, keep, shape)), x.dtype) * scale
+        x, drawn = _together(x, random.bernoulli(key, keep, shape))
+        mask = astype(drawn, x.dtype) * scale
         return x * mask, lambda dy: dy * mask
 
     name = called("dropout", rate=(rate, 0.5), channelwise=(channelwise, False))
@@ -89,6 +100,8 @@ def gaussian_noise(std: float) -> Layer[NoParams]:
         raise ValueError(f"gaussian_noise takes a standard deviation of 0 or more, not {std!r}")
 
     def rule(xp: Any, x: Any, key: Key) -> tuple[Any, Callable[[Any], Any]]:
-        return x + xp.asarray(random.normal(key, x.shape, x.dtype)) * std, lambda dy: dy
+        drawn = random.normal(key, x.shape, np.float64 if xp.finfo(x.dtype).bits == 64 else np.float32)
+        x, drawn = _together(x, drawn)
+        return x + astype(drawn, x.dtype) * std, lambda dy: dy
 
     return _only_in_training(f"gaussian_noise({std!r})", rule)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Array, Shape, astype, describe, dot, floating, is_open, match, namespace, whose
+from purenet.arrays import Array, Shape, astype, describe, dot, floating, is_open, match, meet, namespace, whose
 from purenet.core import Layer, Pullback, called, preset
 from purenet.initializers import Initializer, draw, normal
 from purenet.layers.activations import NoParams, without_params
@@ -58,7 +58,8 @@ def embedding(count: int, features: int, weight_init: Initializer = _UNIT_NORMAL
     def apply(params: EmbeddingParams, x: Any, key: Key | None = None) -> Any:
         weight = _weight(name, params, (count, features))
         _check_ids(name, x, count)
-        xp = namespace(weight if type(x) is np.ndarray else x)
+        weight = meet(weight, x)
+        xp = namespace(weight)
         return xp.reshape(xp.take(weight, xp.reshape(xp.asarray(x), (-1,)), axis=0), (*x.shape, features))
 
     def vjp(params: EmbeddingParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[EmbeddingParams]]:
@@ -181,7 +182,7 @@ def learned_positions(
         weight = _weight(name, params, (length, x.shape[-1]))
         if weight.dtype != x.dtype:
             raise TypeError(f"{name} has {weight.dtype} params, but x is {x.dtype}: write x.astype(np.{weight.dtype})")
-        return x + weight[: x.shape[1]]
+        return x + weight[: x.shape[1], :]
 
     def vjp(params: EmbeddingParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[EmbeddingParams]]:
         y = apply(params, x)

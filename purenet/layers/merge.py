@@ -131,7 +131,7 @@ def concat(axis: int = -1) -> Layer[NoParams]:
 
         def pull(dy: Any) -> tuple[Any, ...]:
             before = (slice(None),) * at
-            return tuple(dy[(*before, slice(start, end))] for start, end in pairwise([0, *ends]))
+            return tuple(dy[*before, start:end, ...] for start, end in pairwise([0, *ends]))
 
         return xp.concat(xs, axis=at), pull
 

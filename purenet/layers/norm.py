@@ -24,7 +24,20 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from purenet.arrays import Array, Shape, describe, floating, freeze, is_open, match, namespace, rows, sum_rows, whose
+from purenet.arrays import (
+    Array,
+    Shape,
+    describe,
+    floating,
+    freeze,
+    is_open,
+    match,
+    meet,
+    namespace,
+    rows,
+    sum_rows,
+    whose,
+)
 from purenet.core import Buffer, Layer, Pullback, called, preset
 from purenet.initializers import ones, zeros
 from purenet.random import Key
@@ -109,8 +122,8 @@ def _affine_norm(
             match(dy, y_shape, dtype, name)
             dparams = params
             if affine:
-                weight = sum_rows(rows(dy * xhat))[0]
-                dparams = NormParams(weight, sum_rows(rows(dy))[0] if bias else None)
+                weight = sum_rows(rows(dy * xhat))[0, ...]
+                dparams = NormParams(weight, sum_rows(rows(dy))[0, ...] if bias else None)
             if not wrt_x:
                 return dparams, None
             return dparams, pull(dy * params.weight if affine else dy)
@@ -224,9 +237,10 @@ def batch_norm(
 
     def forward(params: BatchNormParams, x: Any, key: Key | None) -> tuple[Any, Any, Pull, BatchNormParams]:
         """Y, X̂ and its rule, in rows of channels; and params with the buffers' next values."""
-        xp = _checked(name, params, BatchNormParams, affine, x)
+        _checked(name, params, BatchNormParams, affine, x)
         shape(tuple(x.shape[1:]))
-        flat = rows(x)
+        flat = rows(meet(x, params.mean.value))
+        xp = namespace(flat)
         if key is None:
             r = xp.sqrt(1 / (params.variance.value + eps))  # a root halves the rounding errors of what is under it
             xhat = flat - params.mean.value
@@ -241,7 +255,7 @@ def batch_norm(
             )
         xhat, pull, mean, variance = _normalized(xp, flat, _mean_of_rows, eps)
         y = _affine(xhat, params.weight, params.bias)
-        return xp.reshape(y, x.shape), xhat, pull, moved(params, mean[0], variance[0] * (n / (n - 1)))
+        return xp.reshape(y, x.shape), xhat, pull, moved(params, mean[0, ...], variance[0, ...] * (n / (n - 1)))
 
     def moved(params: BatchNormParams, mean: Any, variance: Any) -> BatchNormParams:
         mean = params.mean.value * (1 - momentum) + mean * momentum
@@ -259,7 +273,8 @@ def batch_norm(
             match(dy, y_shape, dtype, name)
             flat, dparams = rows(dy), following
             if affine:
-                dparams = following._replace(weight=sum_rows(flat * xhat)[0], bias=sum_rows(flat)[0])
+                weight, shift = sum_rows(flat * xhat), sum_rows(flat)
+                dparams = following._replace(weight=weight[0, ...], bias=shift[0, ...])
             if not wrt_x:
                 return dparams, None
             dx = pull(flat * params.weight if affine else flat)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from purenet.arrays import Shape, astype
+from purenet.arrays import Shape, astype, namespace
 from purenet.core import Layer, called, preset
 from purenet.layers.windows import (
     NoParams,
@@ -110,6 +110,7 @@ def global_avg_pool() -> Layer[NoParams]:
         y /= cells
 
         def pull(dy: Any) -> Any:
+            xp = namespace(dy)
             each = xp.reshape(dy / cells, (dy.shape[0], *(1,) * (len(x.shape) - 2), dy.shape[-1]))
             return xp.broadcast_to(each, x.shape) + 0  # + 0: an array of its own
 
@@ -137,7 +138,8 @@ def global_max_pool() -> Layer[NoParams]:
         def pull(dy: Any) -> Any:
             cells = xp.reshape(xp.arange(flat.shape[1]), (1, -1, 1))
             first = cells == xp.expand_dims(xp.argmax(flat, axis=1), axis=1)
-            return xp.reshape(xp.expand_dims(dy, axis=1) * astype(first, dy.dtype), x.shape)
+            dx = namespace(dy).expand_dims(dy, axis=1) * astype(first, dy.dtype)
+            return namespace(dx).reshape(dx, x.shape)
 
         return xp.max(flat, axis=1), pull
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Shape, describe, dot, floating, freeze, is_open, match, namespace, rows, sum_leading
+from purenet.arrays import Shape, describe, dot, floating, freeze, is_open, match, meet, namespace, rows, sum_leading
 from purenet.core import Layer, Pullback
 from purenet.initializers import Initializer, draw
 from purenet.random import Key, split
@@ -83,6 +83,7 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
 
     def forward(params: Any, x: Any, saved: list[Any] | None = None) -> Any:
         sequence, state, lengths, stateful = _check(name, cell, hidden, bias, params, x)
+        sequence = meet(sequence, params.weight)
         xp = namespace(sequence)
         batch, time, features = sequence.shape
         xs, mask = xp.permute_dims(sequence, (1, 0, 2)), None
@@ -100,10 +101,12 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
         hs: list[Any] = [None] * time
         steps: list[Any] = [None] * time  # the H before each step, and the step's rule
         for t in reversed(range(time)) if reverse else range(time):
-            new, pull = step(z[t], state)
+            new, pull = step(z[t, ...], state)
             if saved is not None:
                 steps[t] = state[0], pull
-            state = new if mask is None else tuple(xp.where(mask[t], n, s) for n, s in zip(new, state, strict=True))
+            state = (
+                new if mask is None else tuple(xp.where(mask[t, ...], n, s) for n, s in zip(new, state, strict=True))
+            )
             hs[t] = state[0]
         if saved is not None:
             saved += [xp, xs, mask, steps]
@@ -142,13 +145,13 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
             da: Any = [None] * time
             for t in range(time) if reverse else reversed(range(time)):
                 if not last:
-                    dstate = (dstate[0] + dy[:, t], *dstate[1:])
+                    dstate = (dstate[0] + dy[:, t, :], *dstate[1:])
                 pull = steps[t][1]
                 if mask is None:
                     dz[t], da[t], dstate = pull(*dstate)
                 else:  # what came through the masked rows goes on as it is
-                    through = [xp.where(mask[t], 0, d) for d in dstate]
-                    dz[t], da[t], dstate = pull(*(xp.where(mask[t], d, 0) for d in dstate))
+                    through = [xp.where(mask[t, ...], 0, d) for d in dstate]
+                    dz[t], da[t], dstate = pull(*(xp.where(mask[t, ...], d, 0) for d in dstate))
                     dstate = tuple(d + e for d, e in zip(dstate, through, strict=True))
             same = da[0] is dz[0]
             dz = rows(xp.stack(dz))

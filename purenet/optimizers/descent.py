@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from purenet.arrays import namespace, rows, sum_of_squares
+from purenet.arrays import astype, namespace, rows, sum_of_squares
 from purenet.core import Optimizer
 from purenet.optimizers.adaptive import _adam_name, _complement, _mix, _root, adamw, matrices
 from purenet.optimizers.routing import route
@@ -122,7 +122,7 @@ def lamb(
             step += p * decay
         ours, its = (xp.sqrt(sum_of_squares(xp.reshape(x, (-1,)))) for x in (p, step))
         neither = (ours == 0) | (its == 0)
-        step *= xp.where(neither, 1, ours / xp.where(its == 0, 1, its)).astype(p.dtype)
+        step *= astype(xp.where(neither, 1, ours / xp.where(its == 0, 1, its)), p.dtype)
         step *= rate
         step += p
         return step, m, v

@@ -290,7 +290,7 @@ def polyak() -> Transform:
     B. T. Polyak, A. B. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM J. Control and
     Optimization 30 (1992).
     """
-    return _averaging("polyak()", lambda t: 1 / t)
+    return _averaging("polyak()", lambda t: 1 / (t * 1.0))  # JAX divides int32 in float32
 
 
 def _averaging(name: str, weight: Callable[[Any], Any]) -> Transform:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from purenet import tree
-from purenet.arrays import describe, freeze, namespace, weak
+from purenet.arrays import astype, describe, freeze, namespace, weak
 from purenet.core import Buffer, Optimizer, called
 from purenet.schedules import _first_rate
 
@@ -189,12 +189,14 @@ def per_leaf(
             raise wrong_state(name, f"a State with slots {[*starts]}", given)
         now, count = tick(state.count)
         changing = numbers(rate_at(lr, now), now + 1)
-        plain = (*constants, *changing)
+        slow = (*constants, *changing)
         quick = (*quick_constants, *map(_quick, changing))
 
         def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Any]:
-            scalars = quick if p.dtype is _FLOAT32 else plain
-            return rule(np if type(g) is np.ndarray else namespace(g, name), p, g, *kept, *scalars)
+            scalars = quick if p.dtype is _FLOAT32 else slow
+            plain = type(g) is np.ndarray is type(p)
+            xp = np if plain else namespace(p if type(g) is np.ndarray else g, name)
+            return rule(xp, p, g, *kept, *scalars)
 
         ordered = {slot: state.slots[slot] for slot in starts}
         new, *kept = advance(leaf, params, grads, ordered)
@@ -283,7 +285,7 @@ def _keep(new: Any, old: Any) -> Any:
         return new
     if new.shape != old.shape:
         raise ValueError("a step has changed a shape")
-    return freeze(new if new.dtype == old.dtype else new.astype(old.dtype))
+    return freeze(new if new.dtype == old.dtype else astype(new, old.dtype))
 
 
 def _refill(params: Any, leaves: Sequence[Any]) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from purenet.arrays import describe
+from purenet.tracing import host_only
 
 
 def is_available() -> bool:
@@ -63,5 +64,6 @@ def names_of(given: Any, count: int, who: str, what: str) -> Sequence[str]:
 
 
 def _check_available() -> None:
+    host_only("drawing")
     if not is_available():
         raise ModuleNotFoundError("drawing needs matplotlib: pip install 'purenet[plot]'")

@@ -1,0 +1,35 @@
+"""What there is to know of JAX without importing it: whether it traces a function now, and what has no place in one."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def compiling() -> bool:
+    """Whether JAX makes a program of what runs now, as under `jit` and `scan`: it runs once, the program often.
+
+    (`grad` and `vmap` by themselves make no program: there the code runs at each call.)
+    """
+    jax = sys.modules.get("jax")
+    if jax is None:
+        return False
+    nothing_traced = getattr(sys.modules.get("jax._src.core"), "trace_state_clean", None)
+    if nothing_traced is not None and nothing_traced():  # not public: it is asked only because it is quick
+        return False
+    return isinstance(jax.numpy.zeros(()), jax.core.Tracer)
+
+
+def traced(x: Any) -> bool:
+    """Whether x stands for an array that JAX does not have yet."""
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(x, jax.core.Tracer)
+
+
+def host_only(who: str, *arrays: Any) -> None:
+    """An error if JAX traces now, or if one of the arrays is traced: for what needs numbers, files or a screen."""
+    if compiling() or any(map(traced, arrays)):
+        raise TypeError(
+            f"{who} works with numbers that are known, and inside a function that JAX traces (jit, grad, vmap, scan) "
+            "there are none yet: call it outside jit, on what the function returns"
+        )

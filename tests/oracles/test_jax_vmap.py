@@ -1,0 +1,110 @@
+"""For every layer: each example by itself by jax.vmap of our rule, and params of one engine with x of the other."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import purenet as pn
+from tests.catalogue import LAYER_CASES, LOSS_CASES, layer_id, loss_id
+from tests.oracles.test_jax_engine import ONE_EACH, agree, draws, is_float, some_dy, to_jax
+
+# with a key, batch norm needs a batch, and the others draw: `test_jax_keys` has these
+INFERENCE = [(name, case) for name, case in ONE_EACH if case.key is None]
+TRAINED = [(name, case) for name, case in ONE_EACH if pn.tree.leaves(case.params) and not draws(case)]
+
+
+def test_all_are_here():
+    assert {name for name, _ in INFERENCE} == {name for name, _ in LAYER_CASES}
+
+
+def one(tree, i=None):
+    """An example as a batch of one."""
+    return pn.tree.map(lambda leaf: leaf[None] if i is None else leaf[i : i + 1], tree)
+
+
+@pytest.mark.parametrize(("name", "case"), INFERENCE, ids=map(layer_id, INFERENCE))
+def test_gradients_of_each_example(name, case):
+    """dE/dparams and dE/dX of each example by vmap are those of a loop on NumPy."""
+    params = case.params
+    dy = some_dy(case.layer.apply(params, case.x))
+
+    @jax.jit
+    def each(x, dy):
+        def rule(x, dy):
+            y, pullback = case.layer.vjp(params, one(x), None)
+            return y, pullback(one(dy))
+
+        return jax.vmap(rule)(x, dy)
+
+    found = each(case.x, dy)
+    batch = pn.tree.leaves(case.x)[0].shape[0]
+    apart = []
+    for i in range(batch):
+        y, pullback = case.layer.vjp(params, one(case.x, i))
+        apart.append((y, pullback(one(dy, i))))
+    agree(pn.tree.map(lambda *leaves: np.stack(leaves), *apart), found, np.float64, name)
+
+
+@pytest.mark.parametrize(("name", "case"), LOSS_CASES, ids=map(loss_id, LOSS_CASES))
+def test_losses_of_each_example(name, case):
+    def rule(y, target):
+        E, pullback = case.loss.vjp(y[None], target[None])
+        return E, pullback()
+
+    found = jax.jit(jax.vmap(rule))(case.y, case.target)
+    apart = [rule(y, target) for y, target in zip(case.y, case.target, strict=True)]
+    agree(pn.tree.map(lambda *leaves: np.stack(leaves), *apart), found, np.float64, name)
+
+
+@pytest.mark.parametrize(("name", "case"), TRAINED, ids=map(layer_id, TRAINED))
+def test_params_of_one_engine_and_x_of_the_other(name, case):
+    """What is not traced in a compiled function is NumPy's: params (predicting), or x (training on all of it)."""
+    own = case.params
+    y, pullback = case.layer.vjp(own, case.x, case.key)
+    gradients = pullback(y)
+
+    def run(params, x):
+        y, pullback = case.layer.vjp(params, x, case.key)
+        return y, pullback(y)
+
+    floats = pn.tree.map(lambda leaf: jnp.asarray(leaf) if is_float(leaf) else leaf, case.x)
+    both = jax.jit(lambda params, x: (run(params, case.x), run(own, x)))
+    for found in both(own, floats):
+        agree((y, gradients), found, np.float64, name)
+
+
+WITHOUT = [(name, case) for name, case in INFERENCE if not pn.tree.leaves(case.params)]
+
+
+@pytest.mark.parametrize(("name", "case"), WITHOUT, ids=map(layer_id, WITHOUT))
+def test_a_traced_gradient_comes_back_to_an_x_of_numpy(name, case):
+    """A layer without params before those that are trained: its x is NumPy's, dE/dY is traced."""
+    y, pullback = case.layer.vjp(case.params, case.x)
+    agree(pullback(y), jax.jit(pullback)(to_jax(y)), np.float64, name)
+
+
+@pytest.mark.parametrize("optimizer", [pn.sgd(0.1), pn.adam(0.1), pn.lamb(0.1), pn.muon(0.1)], ids=repr)
+def test_params_of_numpy_and_gradients_of_jax(optimizer):
+    params = pn.tree.cast(pn.serial(pn.dense(2, 3), pn.tanh, pn.dense(3, 1)).init(pn.key(0)), np.float64)
+    grads = pn.tree.map(np.cos, params)
+    ours, _ = optimizer.step(params, grads, optimizer.init(params))
+    for step in (optimizer.step, jax.jit(lambda p, g, s: optimizer.step(params, g, s))):
+        new, state = step(params, to_jax(grads), optimizer.init(params))
+        agree(ours, new, np.float64, "params")
+        assert all(isinstance(leaf, jax.Array) for leaf in pn.tree.leaves(new))
+        optimizer.step(new, grads, state)  # and gradients of NumPy for params of JAX
+
+
+def test_a_step_on_data_that_is_closed_over():
+    """The usual way to train on all of a small set: params are arguments, x and target are NumPy's constants."""
+    x, target = np.eye(4, 2, dtype=np.float32), np.ones((4, 1), np.float32)
+    net = pn.serial(pn.tanh, pn.leaky_relu, pn.dense(2, 3), pn.tanh, pn.dense(3, 1))
+    params = net.init(pn.key(0))
+    evaluate = pn.value_and_grad(net, pn.mse)
+    step = jax.jit(lambda params: pn.sgd_step(params, evaluate(params, x, target)[1], lr=0.1))
+    agree(pn.sgd_step(params, evaluate(params, x, target)[1], lr=0.1), step(params), np.float32, "params")
+    only_target = jax.jit(lambda target: evaluate(params, x, target)[0])
+    agree(evaluate(params, x, target)[0], only_target(target), np.float32, "E")

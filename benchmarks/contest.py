@@ -10,6 +10,7 @@ from statistics import median, quantiles
 from typing import Any, NamedTuple
 
 OURS = "purenet"
+ROUNDING = 1e-6  # relative, of a loss in float32
 
 
 class Entry(NamedTuple):
@@ -62,11 +63,11 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 
 def turns(names: Sequence[str], round_: int) -> list[str]:
-    """The order in a round: each round begins one further on, and every other one runs backwards.
+    """The order in a round: every other one runs backwards, and each such pair of rounds begins one further on.
 
     So each has every place, and not always the same one before it.
     """
-    start = round_ % len(names)
+    start = round_ // 2 % len(names)
     order = [*names[start:], *names[:start]]
     return order[::-1] if round_ % 2 else order
 
@@ -74,19 +75,23 @@ def turns(names: Sequence[str], round_: int) -> list[str]:
 def agree(losses: Mapping[str, tuple[float, float]], tolerance: float) -> None:
     """Check the loss (before, after an epoch) of each contender against ours.
 
+    The tolerance is a share of what the epoch changes, so a wrong step shows even where a step changes little; beside
+    it stand a few units of rounding in float32.
+
     Raises:
-        DisagreementError: one is off by more than the tolerance, relative to ours; or an epoch changes the loss by so
-            little that the comparison could not tell training from standing still.
+        DisagreementError: one is off by more than that; or an epoch changes the loss by so little that the comparison
+            could not tell training from standing still.
     """
     before, after = losses[OURS]
-    if not (math.isfinite(after) and abs(after - before) > 10 * tolerance * abs(before)):
+    change, rounding = abs(after - before), ROUNDING * abs(before)
+    if not (math.isfinite(after) and change > 1000 * rounding):
         raise DisagreementError(f"an epoch takes {OURS}'s loss from {before:g} to {after:g}: too little to compare by")
     for name, pair in losses.items():
         for when, ours, theirs in zip(("before", "after"), (before, after), pair, strict=True):
-            if not abs(theirs - ours) <= tolerance * abs(ours):  # not, so that NaN fails
+            if not abs(theirs - ours) <= tolerance * change + rounding:  # not, so that NaN fails
                 raise DisagreementError(
                     f"the loss {when} an epoch is {theirs:.7g} in {name}, but {ours:.7g} in {OURS}: "
-                    f"more than {tolerance:g} of it apart"
+                    f"apart by more than {tolerance:g} of what the epoch changes"
                 )
 
 

@@ -107,15 +107,20 @@ def check(entries: Mapping[str, Entry], tolerance: float) -> dict[str, tuple[flo
     return losses
 
 
-def compete(runs: Mapping[str, Callable[[], Any]], pace: Pace) -> dict[str, list[float]]:
+Clock = Callable[[], float]
+
+
+def compete(
+    runs: Mapping[str, Callable[[], Any]], pace: Pace, clock: Clock = time.perf_counter
+) -> dict[str, list[float]]:
     """Seconds for one run of each contender, a number for each round; all in turns, after warm-up."""
     counts = {}
     for name, run in runs.items():
         run()
-        count, taken = 1, seconds(run, 1)
+        count, taken = 1, seconds(run, 1, clock)
         while taken < pace.least / 2 and taken > 0:  # one call of a quick run would be too short to go by
             count *= 4
-            taken = seconds(run, count)
+            taken = seconds(run, count, clock)
         counts[name] = max(2, math.ceil(pace.least * count / taken)) if pace.least else 1
     times: dict[str, list[float]] = {name: [] for name in runs}
     collecting = gc.isenabled()
@@ -126,15 +131,15 @@ def compete(runs: Mapping[str, Callable[[], Any]], pace: Pace) -> dict[str, list
             for name in turns(list(runs), round_):
                 time.sleep(pace.pause)
                 runs[name]()  # brings back to the caches what the others have driven out
-                times[name].append(seconds(runs[name], counts[name]) / counts[name])
+                times[name].append(seconds(runs[name], counts[name], clock) / counts[name])
             gc.enable()
     finally:
         (gc.enable if collecting else gc.disable)()
     return times
 
 
-def seconds(run: Callable[[], Any], count: int) -> float:
-    start = time.perf_counter()
+def seconds(run: Callable[[], Any], count: int, clock: Clock) -> float:
+    start = clock()
     for _ in range(count):
         run()
-    return time.perf_counter() - start
+    return clock() - start

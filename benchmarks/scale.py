@@ -3,7 +3,8 @@
 Each is fitted by time = c · sizeᵏ. Nothing should grow faster than the arithmetic, whose multiplications have an
 exponent of their own (1 for rows, width and depth; 0 for the batch, since an epoch is the same rows in other parts).
 Fixed costs flatten the small sizes and would hide what grows too fast beyond them, so k is judged twice: over all
-decades, and over the upper half of them. It passes if neither is above the exponent of the arithmetic by more than 0.1.
+decades, and over the upper half of them. The clock is that of the processor, with one thread, so that whatever else
+the machine does takes no part in it. It passes if neither is above the exponent of the arithmetic by more than 0.1.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import math
 import os
+import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -122,18 +124,17 @@ def main(arguments: list[str]) -> None:
         prog="python -m benchmarks scale", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5, help="turns of each size (default 5)")
-    parser.add_argument("--threads", type=int, default=1, choices=[1, 2], help="default 1")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--quick", action="store_true", help="two decades, one short round: only to see that it runs")
     options = parser.parse_args(arguments)
-    os.environ.update(environment(options.threads))  # before NumPy is imported
-    bind(options.threads)
+    os.environ.update(environment(1))  # before NumPy is imported
+    bind(1)
 
     where, found = machine(), []
     print(heading(where).rpartition("\n")[0])
     pace = Pace(1, 0.0, 0.0) if options.quick else Pace(options.rounds, 0.02, 0.0)
     for each in series(2 if options.quick else 4):
-        times = compete({str(size): each.epoch(size) for size in each.sizes}, pace)
+        times = compete({str(size): each.epoch(size) for size in each.sizes}, pace, time.process_time)
         medians = [spread(times[str(size)]).median for size in each.sizes]
         verdict = judge(each.sizes, medians, [each.arithmetic(size) for size in each.sizes])
         found.append({"series": each.name, "sizes": each.sizes, "seconds": medians, **verdict})
@@ -148,5 +149,5 @@ def main(arguments: list[str]) -> None:
             flush=True,
         )
     if options.json:
-        whole = {"machine": where, "threads": options.threads, "series": found}
+        whole = {"machine": where, "series": found}
         options.json.write_text(json.dumps(whole, indent=1), encoding="utf-8")

@@ -32,6 +32,15 @@ def quantity(value: float, unit: str) -> str:
     return f"{value:.{max(0, 3 - len(str(int(value))))}f} {name}"
 
 
+def times(ratio: float) -> str:
+    """A ratio, with two digits where it is small.
+
+    >>> times(1.234), times(0.0123)
+    ('1.23', '0.012')
+    """
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
+
+
 def table(row: Row, judged: bool = True) -> str:
     """A row: a line for each contender, and for each that is missing."""
     unit, _, per = row["unit"].partition(" ")
@@ -41,9 +50,9 @@ def table(row: Row, judged: bool = True) -> str:
         value, ratio = figures["value"], figures["ratio"]
         goal = goal_of(row["size"], name) if judged else None
         between = f"{quantity(value['low'], unit)} to {quantity(value['high'], unit)}"
-        line = f"  {name:<24}{quantity(value['median'], unit):>10}  {between:<22}{ratio['median']:>8.2f}"
+        line = f"  {name:<24}{quantity(value['median'], unit):>10}  {between:<22}{times(ratio['median']):>8}"
         if name != row["ours"]:
-            line += f"  {ratio['low']:.2f} to {ratio['high']:.2f}".ljust(18)
+            line += f"  {times(ratio['low'])} to {times(ratio['high'])}".ljust(18)
         if goal is not None:
             line += f"≥ {goal:<5g} {'✓ met' if ratio['median'] >= goal else '✗ missed'}"
         lines.append(line.rstrip())

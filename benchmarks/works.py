@@ -27,7 +27,7 @@ class Work(NamedTuple):
         optimizer: "sgd" or "adam", with the constants that every library has as its default.
         batches: of an epoch, [(x, target)].
         peers: who takes part beside purenet.
-        tolerance: how far losses after an epoch may be apart, relative; float32 rounds differently in each.
+        tolerance: how far losses after an epoch may be apart, as a share of what it changes: each rounds differently.
         spread: what purenet's `value_and_grad` is wrapped in: the place for a function that cuts a large batch into
             chunks, or gives them to threads.
     """

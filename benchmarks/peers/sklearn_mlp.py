@@ -2,8 +2,9 @@
 
 Its arithmetic is ours, with these allowances. The regressor's loss is half the squared error, averaged over the rows
 alone: the learning rate (for SGD) and epsilon (for Adam) make up for that. It has L2 (set to 0), momentum (set to 0)
-and shuffling (off). Its Adam adds epsilon to √v without the correction of v, which at 1e-8 is too little to see. It
-can only have the identity after a regressor's last layer and softmax after a classifier's.
+and shuffling (off). Its Adam adds epsilon to √v without the correction of v: it is given what the others have at their
+first step, and what they have later is too small to see. It can only have the identity after a regressor's last layer
+and softmax after a classifier's.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def build(work: Work, params: Any) -> Any:
         momentum=0,
         nesterovs_momentum=False,
         shuffle=False,
-        epsilon=1e-8 / factor,
+        epsilon=1e-8 / factor * (1 - 0.999) ** 0.5,
         random_state=0,
     )
     x, target = work.batches[0]

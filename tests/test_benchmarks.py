@@ -1,0 +1,243 @@
+"""The measuring instrument: order, medians, ratios, agreement before timing, missing peers, goals, growth."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import goals, report, rows, scale, works
+from benchmarks import peers as registry
+from benchmarks.child import FailedError, environment, run
+from benchmarks.contest import DisagreementError, Entry, Pace, agree, check, compete, ratios, spread, turns
+from benchmarks.peers import by_hand, class_style
+from benchmarks.rows import EVERY, GROUPS, Options, measured, rows_of
+
+ROOT = Path(__file__).parents[1]
+QUICK = Options(pace=Pace(1, 0.0, 0.0), quick=True)
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """As if nothing but NumPy were installed."""
+    monkeypatch.setattr(registry, "find_spec", lambda name: None)
+
+
+# in turns
+
+
+def test_each_contender_has_every_place_and_several_predecessors():
+    names = ["a", "b", "c", "d"]
+    orders = [turns(names, round_) for round_ in range(8)]
+    assert all(sorted(order) == names for order in orders)
+    for name in names:
+        assert {order.index(name) for order in orders} == {0, 1, 2, 3}
+        assert len({order[order.index(name) - 1] for order in orders if order[0] != name}) > 1
+
+
+def test_all_contenders_run_in_each_round_in_its_order():
+    called = []
+    runs = {name: lambda name=name: called.append(name) for name in "abc"}
+    times = compete(runs, Pace(3, 0.0, 0.0))
+    assert {name: len(found) for name, found in times.items()} == {"a": 3, "b": 3, "c": 3}
+    rounds = called[-18:]  # of three rounds, each contender running once to warm up and once for the clock
+    assert [name for name, _ in itertools.groupby(rounds)] == [
+        name for name, _ in itertools.groupby(name for round_ in range(3) for name in turns("abc", round_))
+    ]
+
+
+def test_a_turn_takes_as_long_as_it_must():
+    count = itertools.count()
+    compete({"quick": lambda: next(count)}, Pace(2, 0.01, 0.0))
+    assert next(count) > 100
+
+
+def test_the_median_the_quartiles_and_the_ratio():
+    assert spread([5, 1, 3, 2, 4]) == (3, 2, 4)
+    assert spread([7.0]) == (7, 7, 7)
+    assert ratios([1, 2, 4], [2, 4, 2]) == [2, 2, 0.5]
+    row = measured("g", "s", "t", 1, "s a step", {"purenet": [1.0, 2, 4], "peer": [3.0, 4, 4]}, {})
+    assert row["contenders"]["peer"]["ratio"]["median"] == 2  # of 3, 2 and 1: round by round
+    assert row["contenders"]["peer"]["value"]["median"] == 4
+
+
+# agreement
+
+
+def test_losses_that_agree_pass():
+    agree({"purenet": (1.0, 0.5), "peer": (1.0001, 0.4999)}, 1e-3)
+    agree({"purenet": (1.0, 0.99), "peer": (1.0, 0.990005)}, 1e-3)
+
+
+@pytest.mark.parametrize("theirs", [(1.0, 0.501), (1.01, 0.5), (1.0, math.nan)])
+def test_losses_that_differ_fail_and_name_who(theirs):
+    with pytest.raises(DisagreementError, match="in peer, but"):
+        agree({"purenet": (1.0, 0.5), "peer": theirs}, 1e-3)
+
+
+@pytest.mark.parametrize("after", [1.0, 0.9995, math.nan])
+def test_an_epoch_that_changes_nothing_proves_nothing(after):
+    with pytest.raises(DisagreementError, match="too little"):
+        agree({"purenet": (1.0, after), "peer": (1.0, after)}, 1e-3)
+
+
+def test_losses_are_taken_before_and_after_one_epoch():
+    def entry(factor):
+        weight = [1.0]
+        return Entry(lambda: weight.append(weight[-1] * factor), lambda: weight[-1])
+
+    entries = {"purenet": entry(0.5), "peer": entry(0.5), "products": Entry(lambda: None, None)}
+    assert check(entries, 1e-3) == {"purenet": (1.0, 0.5), "peer": (1.0, 0.5)}
+    with pytest.raises(DisagreementError):
+        check({"purenet": entry(0.5), "peer": entry(0.6)}, 1e-3)
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_contender_with_another_arithmetic_is_found_before_any_timing(monkeypatch):
+    def forgets_the_two(target, output):
+        return (output - target) / np.size(target)
+
+    monkeypatch.setattr(class_style, "mse_derivative", forgets_the_two)
+    monkeypatch.setattr(rows, "compete", lambda *_: pytest.fail("it was timed"))
+    with pytest.raises(DisagreementError, match="class style"):
+        list(rows_of("xor", QUICK))
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_wrong_adam_is_found(monkeypatch):
+    monkeypatch.setattr(by_hand, "adam", lambda lr, made=by_hand.adam: made(lr, beta1=0.8))
+    with pytest.raises(DisagreementError, match="by hand"):
+        list(rows_of("limits", QUICK))
+
+
+# what runs without any peer
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("group", ["xor", "limits", "lenet", "conv3x3", "fullbatch", "lstm", "transformer", "predict"])
+def test_rows_run_alone_and_name_whom_they_lack(group):
+    for row in rows_of(group, QUICK):
+        json.dumps(row)
+        assert "purenet" in row["contenders"]
+        assert group == "limits" or row["missing"]["PyTorch"] == ["torch"]
+        shown = report.table(row)
+        for name in row["missing"]:
+            assert f"{name} " in shown
+            assert f"{name} did not take part" in report.absent([row])
+        assert shown.count("missing:") == len(row["missing"])
+
+
+def test_exponentials_of_matrices_are_their_series():
+    matrices = works.normal(0, 20, 4)
+    matrices[0], matrices[1] = [1, 0, 0, 1], [0, 2, 0, 0]
+    for given, found in zip(matrices.astype(np.float64), works.exponential(matrices), strict=True):
+        term = total = np.eye(2)
+        for n in range(1, 60):
+            term = term @ given.reshape(2, 2) / n
+            total = total + term
+        np.testing.assert_allclose(found.reshape(2, 2), total, rtol=1e-5, atol=1e-6)
+
+
+def test_threads_are_set_for_every_library():
+    held = environment(1)
+    assert held["OMP_NUM_THREADS"] == held["OPENBLAS_NUM_THREADS"] == "1"
+    assert "multi_thread_eigen=false" in held["XLA_FLAGS"]
+    assert environment(2)["OMP_NUM_THREADS"] == "2"
+
+
+def test_a_child_that_fails_is_no_end_of_rows():
+    with pytest.raises(FailedError):
+        list(run(["nonsense"], QUICK))
+
+
+def test_the_command_line(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "xor", "--quick", "--threads", "1", "--json", tmp_path / "x.json"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    written = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
+    assert [row["group"] for row in written["rows"]] == ["xor"]
+    assert written["machine"]["versions"]["numpy"] == np.__version__
+    wrong = subprocess.run([*command[:3], "speed", "nonsense"], cwd=ROOT, capture_output=True, text=True)
+    assert wrong.returncode == 2
+    assert "nonsense" in wrong.stderr
+
+
+# goals
+
+ISSUED = {  # as they were set
+    ("xor", "class style"): 1.5,
+    ("2-3-2", "by hand"): 0.85,
+    **{(size, "by hand"): 0.95 for size in ("784-128-10", "784-512-512-10", "1024-2048-2048-1024")},
+    ("2-3-2", "PyTorch"): 5, ("64-128-10", "PyTorch"): 3, ("784-128-10", "PyTorch"): 3,
+    ("784-512-512-10", "PyTorch"): 1.1, ("1024-2048-2048-1024", "PyTorch"): 1,
+    ("2-3-2", "JAX, a call a step"): 0.8,
+    **{(size, "JAX, a call a step"): 1 for size in goals.DENSE[1:]},
+    **{(size, "scikit-learn"): 2.5 for size in goals.DENSE},
+    **{(size, "autograd"): 5 for size in goals.DENSE},
+    ("784-512-512-10", "bare products"): 0.85,
+    ("lenet", "PyTorch"): 1, ("conv3x3", "PyTorch"): 0.8, ("fullbatch", "PyTorch"): 1.5,
+    ("lstm", "PyTorch"): 1, ("transformer", "PyTorch"): 1,
+    ("predict 64-128-10", "PyTorch"): 4, ("predict 64-128-10", "scikit-learn"): 20,
+    ("trained XOR", "import torch"): 1,
+    ("memory lenet", "PyTorch"): 1, ("memory 784-512-512-10", "PyTorch"): 1,
+}  # fmt: skip
+
+
+def test_the_goals_are_those_that_were_set():
+    assert {pair: goals.goal_of(*pair) for pair in ISSUED} == ISSUED
+    every = {(size, goal.peer) for goal in goals.GOALS for size in goal.sizes}
+    assert every == {*ISSUED, ("64-128-10", "by hand")}  # neither tiny nor 784 wide: the lower one
+
+
+def test_every_goal_is_measured():
+    from benchmarks import memory, predict, startup
+
+    found = {
+        (work.size, peer) for group in rows.TRAINING for work in getattr(works, group)(True) for peer in work.peers
+    }
+    found |= {("predict 64-128-10", peer) for peer in predict.PEERS} | {
+        ("trained XOR", name) for name in startup.IMPORTS
+    }
+    found |= {(f"memory {size}", peer) for size, peers in memory.PEERS.items() for peer in peers}
+    assert {(size, goal.peer) for goal in goals.GOALS for size in goal.sizes} <= found
+
+
+def test_a_goal_is_met_or_missed():
+    def row(threads, theirs):
+        values = {"purenet": [1.0], "class style": [theirs]}
+        return measured("xor", "xor", "XOR", threads, "s a step", values, {"PyTorch": ["torch"]})
+
+    given = [row(2, 1.5), row(1, 1.4)]
+    assert [each.met for each in goals.judge(given)] == [True, False]
+    assert "✓ met" in report.table(given[0])
+    assert "✗ missed" in report.table(given[1])
+    shown = report.summary(given)
+    assert "1.50 ✓" in shown
+    assert "1.40 ✗" in shown
+    assert "1 of 2 met" in shown
+
+
+def test_every_group_is_described_and_runs_by_default_once():
+    assert {*EVERY, "limits"} == {*GROUPS}
+    assert len(EVERY) == len({*EVERY})
+
+
+# growth
+
+
+def test_what_grows_faster_than_the_arithmetic_is_found():
+    sizes = [1, 10, 100, 1000, 10_000]
+    assert scale.judge(sizes, [1e-6 * n for n in sizes], sizes)["passed"]
+    assert scale.judge(sizes, [1e-3 + 1e-6 * n for n in sizes], sizes)["passed"]
+    late = [1e-3 + 1e-8 * n**2 for n in sizes]  # flat at first: over all sizes its exponent is below 1
+    assert scale.exponent(sizes, late) < 1
+    assert not scale.judge(sizes, late, sizes)["passed"]
+
+
+def test_multiplications_are_counted_for_forward_and_back():
+    assert scale.multiplications(2, 3, 4) == 2 * 6 + 3 * 12

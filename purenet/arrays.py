@@ -133,6 +133,14 @@ def dot(a: Any, b: Any) -> Any:
     return a.dot(b) if type(a) is np.ndarray is type(b) else a @ b
 
 
+def overwrite(f: Any, temporary: Any) -> Any:
+    """f(temporary), where nobody reads the temporary again: NumPy writes the result in its place.
+
+    For a large array, memory that is not in the cache costs more than a quick function such as tanh.
+    """
+    return f(temporary, out=temporary) if type(temporary) is np.ndarray else f(temporary)
+
+
 def sum_leading(x: Any) -> Any:
     """The sum of x over every axis but the last: Σ of a bias's gradient over the batch."""
     if x.ndim != 2:

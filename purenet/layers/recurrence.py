@@ -2,6 +2,14 @@
 
 One product makes Z = X · W + B for all steps before the loop, and after the loop back dE/dW = Xᵀ · dE/dZ,
 dE/dU = Hᵀ · dE/dA and dE/dX = dE/dZ · Wᵀ are one product each over all steps, with A = H · U the recurrent products.
+
+Inside, arrays are turned around, (features, batch) at each step: then a gate is a block of rows, one piece of memory,
+on which arithmetic takes half the time that it takes on a block of columns. B is the row of W that belongs to a feature
+which is always 1.
+
+A gate is σ(a) = tanh(a/2)/2 + 1/2, which cannot overflow, and lets one tanh do all gates. Its ½ is the cell's scale of
+that gate, and is multiplied into W, U and B: powers of two round nothing. Of its derivative, (1 − tanh² (a/2)) · ¼, a
+step's rule leaves the ¼ = ½² out; it is multiplied into U and W on the way back, and into their gradients.
 """
 
 from __future__ import annotations
@@ -11,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Shape, describe, dot, floating, freeze, is_open, match, namespace, rows, sum_leading
+from purenet.arrays import Shape, describe, dot, floating, freeze, is_open, match, namespace
 from purenet.core import Layer, Pullback
 from purenet.initializers import Initializer, draw
 from purenet.random import Key, split
@@ -23,12 +31,19 @@ Inits = tuple[Initializer, Initializer, tuple[Initializer, ...] | None]  # of we
 
 
 class Cell(NamedTuple):
-    """What tells one recurrent layer from another; `start(xp, params)` is its step."""
+    """What tells one recurrent layer from another; `start(xp, params, ahead, back)` is its step.
+
+    `ahead` is Uᵀ, scaled for the way ahead, and `back` is U, scaled for the way back.
+    """
 
     kind: Any
-    gates: int
+    scales: tuple[float, ...]  # of each gate: 0.5 if it is a σ, 1 if a tanh
     states: int  # the state is an array, or a tuple of two
-    start: Callable[[Any, Any], Step]
+    start: Callable[[Any, Any, Any, Any], Step]
+
+    @property
+    def gates(self) -> int:
+        return len(self.scales)
 
 
 def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last: bool, reverse: bool) -> Layer[Any]:
@@ -84,19 +99,22 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
     def forward(params: Any, x: Any, saved: list[Any] | None = None) -> Any:
         sequence, state, lengths, stateful = _check(name, cell, hidden, bias, params, x)
         xp = namespace(sequence)
-        batch, time, features = sequence.shape
-        xs, mask = xp.permute_dims(sequence, (1, 0, 2)), None
+        batch, time, _ = sequence.shape
+        xs, mask = xp.permute_dims(sequence, (2, 1, 0)), None
         if lengths is not None:
-            mask = (xp.arange(time)[:, None] < lengths)[..., None]
+            mask = xp.arange(time)[:, None] < lengths
             xs = xp.where(mask, xs, 0)  # so that nothing depends on what stands in the padding, be it NaN
-        xs = xp.reshape(xs, (time * batch, features))
-        z = dot(xs, params.weight)
+        weight, recurrent_weight = params.weight, params.recurrent_weight
         if bias:
-            z += params.bias
-        z = xp.reshape(z, (time, batch, cell.gates * hidden))
+            xs = xp.concat([xs, xp.ones((1, time, batch), dtype=sequence.dtype)])
+            weight = xp.concat([weight, params.bias[None, :]])
+        scale = xp.repeat(xp.asarray(cell.scales, dtype=sequence.dtype), hidden)
+        z = xp.matmul((weight * scale).T, xp.permute_dims(xs, (1, 0, 2)))
         if state is None:
-            state = (xp.zeros((batch, hidden), dtype=sequence.dtype),) * cell.states
-        step = cell.start(xp, params)
+            state = (xp.zeros((hidden, batch), dtype=sequence.dtype),) * cell.states
+        else:
+            state = tuple(part.T for part in state)
+        step = cell.start(xp, params, (recurrent_weight * scale).T, recurrent_weight * (scale * scale))
         hs: list[Any] = [None] * time
         steps: list[Any] = [None] * time  # the H before each step, and the step's rule
         for t in reversed(range(time)) if reverse else range(time):
@@ -106,12 +124,13 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
             state = new if mask is None else tuple(xp.where(mask[t], n, s) for n, s in zip(new, state, strict=True))
             hs[t] = state[0]
         if saved is not None:
-            saved += [xp, xs, mask, steps]
-        y = state[0]
+            saved += [xp, xs, mask, scale * scale, steps]
+        final = tuple(part.T for part in state)
+        y = final[0]
         if not last:
-            y = xp.stack(hs, axis=1)
-            y = y if mask is None else xp.where(xp.permute_dims(mask, (1, 0, 2)), y, 0)
-        return (y, _outside(state)) if stateful else y
+            ys = xp.stack(hs)
+            y = xp.permute_dims(ys if mask is None else xp.where(mask[:, None, :], ys, 0), (2, 0, 1))
+        return (y, _outside(final)) if stateful else y
 
     def apply(params: Any, x: Any, key: Key | None = None) -> Any:
         return forward(params, x)
@@ -120,7 +139,7 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
         saved: list[Any] = []
         y = forward(params, x, saved)
         sequence, state, _, stateful = unpack(x, type(x) is tuple, is_lengths, name)
-        xp, xs, mask, steps = saved
+        xp, xs, mask, square, steps = saved
         batch, time, features = sequence.shape
         y_shape, dtype = (y[0] if stateful else y).shape, sequence.dtype
 
@@ -133,16 +152,19 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
             match(dy, y_shape, dtype, name)
             dstate = _inside(dstate, cell, (batch, hidden), dtype, f"the final state of {name}, its gradient,")
             if dstate is None:
-                dstate = (xp.zeros((batch, hidden), dtype=dtype),) * cell.states
+                dstate = (xp.zeros((hidden, batch), dtype=dtype),) * cell.states
+            else:
+                dstate = tuple(part.T for part in dstate)
             if last:
-                dstate = (dstate[0] + dy, *dstate[1:])
-            elif mask is not None:
-                dy = xp.where(xp.permute_dims(mask, (1, 0, 2)), dy, 0)
+                dstate = (dstate[0] + dy.T, *dstate[1:])
+            else:
+                dys = xp.permute_dims(dy, (1, 2, 0))
+                dys = dys if mask is None else xp.where(mask[:, None, :], dys, 0)
             dz: Any = [None] * time
             da: Any = [None] * time
             for t in range(time) if reverse else reversed(range(time)):
                 if not last:
-                    dstate = (dstate[0] + dy[:, t], *dstate[1:])
+                    dstate = (dstate[0] + dys[t], *dstate[1:])
                 pull = steps[t][1]
                 if mask is None:
                     dz[t], da[t], dstate = pull(*dstate)
@@ -150,19 +172,25 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
                     through = [xp.where(mask[t], 0, d) for d in dstate]
                     dz[t], da[t], dstate = pull(*(xp.where(mask[t], d, 0) for d in dstate))
                     dstate = tuple(d + e for d, e in zip(dstate, through, strict=True))
+
+            def flat(steps: list[Any]) -> Any:
+                """(features, time · batch), so that a sum over every step is one product."""
+                return xp.reshape(xp.stack(steps, axis=1), (-1, time * batch))
+
             same = da[0] is dz[0]
-            dz = rows(xp.stack(dz))
-            da = dz if same else rows(xp.stack(da))
-            grads = [dot(xs.T, dz), dot(rows(xp.stack([h for h, _ in steps])).T, da)]
-            biases = [sum_leading(dz), sum_leading(da[:, -hidden:])] if bias else [None, None]
-            dparams = cell.kind(*grads, *biases[: len(cell.kind._fields) - 2])
+            dz = flat(dz)
+            da = dz if same else flat(da)
+            dweight = dot(xp.reshape(xs, (-1, time * batch)), dz.T) * square
+            drecurrent = dot(flat([h for h, _ in steps]), da.T) * square
+            biases = [dweight[-1], xp.sum(da[-hidden:], axis=-1)] if bias else [None, None]
+            dparams = cell.kind(dweight[:features], drecurrent, *biases[: len(cell.kind._fields) - 2])
             if not wrt_x:
                 return dparams, None
-            dx = xp.reshape(dot(dz, params.weight.T), (time, batch, features))
-            dx = xp.permute_dims(dx, (1, 0, 2))
+            dx = xp.reshape(dot(params.weight * square, dz), (features, time, batch))
+            dx = xp.permute_dims(dx, (2, 1, 0))
             if type(x) is not tuple:
                 return dparams, dx
-            middle = (None if state is None else _outside(dstate),) if stateful else ()
+            middle = (None if state is None else _outside(tuple(d.T for d in dstate)),) if stateful else ()
             return dparams, (dx, *middle, None)[: len(x)]
 
         return y, pullback

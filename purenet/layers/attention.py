@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from purenet.arrays import describe, floating, match
+from purenet.arrays import describe, floating, match, overwrite
 from purenet.core import Layer, Pullback, called
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, dense
@@ -167,7 +167,7 @@ def attend(xp: Any, q: Any, k: Any, v: Any, mask: Any, heads: int, causal: bool)
     if allowed is not None:
         e = xp.where(allowed, e, float(xp.finfo(e.dtype).min) / 2)  # half: taking the maximum off must not overflow
     e -= xp.max(e, axis=-1, keepdims=True)
-    e = xp.exp(e)
+    e = overwrite(xp.exp, e)
     if mask is not None:
         e = xp.where(allowed, e, 0)  # where nothing is allowed, the maximum was a masked one
     total = xp.sum(e, axis=-1, keepdims=True)

@@ -253,6 +253,11 @@ def _check(name: str, cell: Cell, hidden: int, bias: bool, params: Any, x: Any) 
     biases = ((wide,), (hidden,)) if bias else (None, None)
     own = ((features, wide), (hidden, wide), *biases[: len(params) - 2])
     given = tuple(None if p is None else tuple(p.shape) for p in params)
+    if given[1:] == own[1:] and given[0] == (params.weight.shape[0], wide) != own[0]:
+        raise ValueError(
+            f"{name} takes x of shape (batch, time, {params.weight.shape[0]}), a row of its weight for each feature, "
+            f"not {tuple(sequence.shape)}"
+        )
     if given != own:
         raise ValueError(
             f"{name} takes params of shapes {own} for x of shape {tuple(sequence.shape)} (batch, time, features), "

@@ -9,8 +9,11 @@ sequences that come in pieces; no option has to agree with the data, and the pla
     (sequence, state)              (outputs, final state); the state None begins with zeros
     (sequence, state, lengths)     (outputs, final state)
 
-Of several layers in a row, hand the lengths to each: `serial` passes on the outputs alone, and the next layer would
-take the zeros beyond a length for data.
+Of several layers in a row each takes the lengths: `keep_rest` hands them on beside the outputs, and `on_first` is for
+layers that know nothing of lengths. (The outputs alone would do no harm to what is within the lengths, but the last
+state of the next layer, and all of a layer that starts at the end, would come from the zeros beyond them too.)
+
+    serial(on_first(embedding(1000, 16)), keep_rest(lstm(16, 32)), lstm(32, 32, last=True), dense(2))
 
 dx mirrors x, with None for the lengths and for a state of None. In dE/dY, None may stand for the final state's gradient
 where that is 0. Truncated back-propagation through time hands the final state of a piece to the next, no gradient back:

@@ -141,6 +141,16 @@ def overwrite(f: Any, temporary: Any) -> Any:
     return f(temporary, out=temporary) if type(temporary) is np.ndarray else f(temporary)
 
 
+def compact(x: Any) -> Any:
+    """x as one piece of memory, in the order of its axes: a copy, if it is a turned view.
+
+    >>> compact(np.zeros((2, 3)).T).strides
+    (16, 8)
+    """
+    xp = namespace(x)
+    return xp.reshape(xp.reshape(x, (-1,)), x.shape)
+
+
 def sum_leading(x: Any) -> Any:
     """The sum of x over every axis but the last: Σ of a bias's gradient over the batch."""
     if x.ndim != 2:

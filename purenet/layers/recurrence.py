@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Shape, describe, dot, floating, freeze, is_open, match, namespace
+from purenet.arrays import Shape, compact, describe, dot, floating, freeze, is_open, match, namespace
 from purenet.core import Layer, Pullback
 from purenet.initializers import Initializer, draw
 from purenet.random import Key, split
@@ -129,7 +129,7 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
         y = final[0]
         if not last:
             ys = xp.stack(hs)
-            y = xp.permute_dims(ys if mask is None else xp.where(mask[:, None, :], ys, 0), (2, 0, 1))
+            y = compact(xp.permute_dims(ys if mask is None else xp.where(mask[:, None, :], ys, 0), (2, 0, 1)))
         return (y, _outside(final)) if stateful else y
 
     def apply(params: Any, x: Any, key: Key | None = None) -> Any:
@@ -158,7 +158,7 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
             if last:
                 dstate = (dstate[0] + dy.T, *dstate[1:])
             else:
-                dys = xp.permute_dims(dy, (1, 2, 0))
+                dys = compact(xp.permute_dims(dy, (1, 2, 0)))
                 dys = dys if mask is None else xp.where(mask[:, None, :], dys, 0)
             dz: Any = [None] * time
             da: Any = [None] * time

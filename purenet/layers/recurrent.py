@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 from purenet.arrays import Array, dot, overwrite
 from purenet.core import Layer, called
 from purenet.initializers import Initializer, constant, glorot_uniform, orthogonal, zeros
+from purenet.layers.lstm_in_place import lstm_in_place
 from purenet.layers.recurrence import Cell, Pull, States, Step, recurrent
 
 
@@ -192,7 +193,7 @@ def lstm(
     name = called("lstm", *sizes, **options, forget_bias=(forget_bias, 1.0))
     biases = (bias_init, constant(forget_bias), bias_init, bias_init) if bias else None
     inits = weight_init, recurrent_init, biases
-    return recurrent(name, sizes, Cell(LSTMParams, (0.5, 0.5, 1.0, 0.5), 2, start), inits, last, reverse)
+    return recurrent(name, sizes, Cell(LSTMParams, (0.5, 0.5, 1.0, 0.5), 2, start, lstm_in_place), inits, last, reverse)
 
 
 def gru(

@@ -46,8 +46,9 @@ def lstm_in_place(params: Any, xs: Any, state: Any, keep: bool) -> tuple[Any, An
         z, tanh_c, c = gates[t if keep else 0], squashed[t if keep else 0], cs[t + 1]
         np.dot(ahead, inputs[t], out=z)
         np.tanh(z, out=z)
-        z[three] *= half
-        z[three] += half
+        sigmas = z[three]
+        sigmas *= half
+        sigmas += half
         np.multiply(z[f], cs[t], out=c)
         np.multiply(z[i], z[g], out=part)
         c += part

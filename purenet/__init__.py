@@ -12,7 +12,19 @@ params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old
 from purenet import data, initializers, metrics, plotting, random, schedules, testing, tree
 from purenet.checkpoint import checkpoints, from_dict, load, save, to_dict
 from purenet.chunks import in_chunks
-from purenet.combinators import fan_out, frozen, map_time, named, parallel, remat, residual, serial, tied
+from purenet.combinators import (
+    fan_out,
+    frozen,
+    keep_rest,
+    map_time,
+    named,
+    on_first,
+    parallel,
+    remat,
+    residual,
+    serial,
+    tied,
+)
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
 from purenet.fitting import fit
 from purenet.interop import from_torch_state_dict, to_torch_state_dict
@@ -161,6 +173,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "residual",
     "parallel",
     "fan_out",
+    "on_first",
+    "keep_rest",
     "frozen",
     "remat",
     "tied",

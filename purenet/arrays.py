@@ -178,6 +178,24 @@ def dot(a: Any, b: Any) -> Any:
     return a.dot(b) if type(a) is np.ndarray is type(b) else a @ b
 
 
+def overwrite(f: Any, temporary: Any) -> Any:
+    """f(temporary), where nobody reads the temporary again: NumPy writes the result in its place.
+
+    For a large array, memory that is not in the cache costs more than a quick function such as tanh.
+    """
+    return f(temporary, out=temporary) if type(temporary) is np.ndarray else f(temporary)
+
+
+def compact(x: Any) -> Any:
+    """x as one piece of memory, in the order of its axes: a copy, if it is a turned view.
+
+    >>> compact(np.zeros((2, 3)).T).strides
+    (16, 8)
+    """
+    xp = namespace(x)
+    return xp.reshape(xp.reshape(x, (-1,)), x.shape)
+
+
 def sum_leading(x: Any) -> Any:
     """The sum of x over every axis but the last: Σ of a bias's gradient over the batch."""
     if x.ndim != 2:

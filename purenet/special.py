@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from purenet.arrays import astype, overwrite
+
 # Φ(−a)·exp(a²/2), for a ≥ 0, as a ratio of polynomials. The coefficients, lowest power first, are all positive, so that
 # nothing cancels; they were fitted by reweighted least squares in 60 digits. The relative error is 5e-9 up to a = 15,
 # where float32 ends, and 8e-19 up to a = 40, where float64 ends.
@@ -58,11 +60,16 @@ def normal_cdf(xp: Any, x: Any) -> tuple[Any, Any]:
     """
     end, above, below = _TAIL[8 if xp.finfo(x.dtype).bits == 64 else 4]
     a = xp.minimum(xp.abs(x), end)  # beyond, the density is 0
-    e = xp.exp(a * a * -0.5)
+    e = a * a
+    e *= -0.5
+    e = overwrite(xp.exp, e)
     tail = _polynomial(a, above)
     tail /= _polynomial(a, below)
     tail *= e
-    return xp.where(x < 0, tail, 1 - tail), e * (1 / math.sqrt(2 * math.pi))
+    e *= 1 / math.sqrt(2 * math.pi)
+    cdf = astype(x >= 0, x.dtype)  # |1 − tail|, or |0 − tail| for x < 0: `where` takes longer than all the rest
+    cdf -= tail
+    return overwrite(xp.abs, cdf), e
 
 
 def _polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:

@@ -104,6 +104,22 @@ norm_cases: dict[str, list[Case]] = {
         *both(pn.fan_out(pn.embedding(7, 2), pn.embedding(9, 1)), _ids),
         *both(pn.serial(pn.fan_out(pn.dense(3), pn.serial(pn.dense(3), pn.sigmoid)), pn.mul), normal(1, 2)),
     ],
+    "on_first": [
+        *both(pn.on_first(pn.serial(pn.dense(3), pn.batch_norm, pn.dropout)), (normal(4, 2), normal(4, 1, 3))),
+        Case(pn.on_first(pn.on_first(pn.tanh)), ((normal(2, 3), normal(1)), normal(2, 2), normal(4))),
+        Case(
+            pn.serial(pn.on_first(pn.embedding(7, 2)), pn.keep_rest(pn.lstm(3)), pn.gru(2), pn.dense(1)),
+            (np.array([[1, 5, 6], [0, 3, 3]]), np.array([3, 1])),
+        ),
+    ],
+    "keep_rest": [
+        *both(pn.keep_rest(pn.serial(pn.mul, pn.dense(3), pn.dropout)), (normal(4, 2), normal(4, 2, seed=1))),
+        Case(pn.keep_rest(pn.multi_head_attention(4, 2)), (normal(2, 3, 4), normal(2, 5, 4, seed=1))),
+        Case(
+            pn.serial(pn.keep_rest(pn.bidirectional(pn.rnn(3), pn.rnn(2, reverse=True))), pn.rnn(3, last=True)),
+            (normal(2, 4, 3), np.array([2, 4])),
+        ),
+    ],
     "frozen": [
         *both(pn.frozen(pn.serial(pn.dense(3), pn.batch_norm, pn.tanh, pn.dropout)), *layouts(normal(4, 2))),
         *both(pn.serial(pn.frozen(pn.dense(3)), pn.tanh, pn.dense(1), pn.frozen(pn.layer_norm)), normal(4, 2)),

@@ -98,6 +98,46 @@ def test_merge_errors():
         pn.add.shape((3,))
 
 
+def test_what_is_handed_on_beside_a_layer():
+    params, x, rest = pn.dense(3, 2).init(pn.key(0)), np.ones((4, 3), np.float32), np.arange(4)
+    y, pullback = pn.on_first(pn.dense(3, 2)).vjp(params, (x, rest))
+    np.testing.assert_array_equal(y[0], pn.dense(3, 2).apply(params, x))
+    assert y[1] is rest
+    dparams, (dx, drest) = pullback((y[0], None))
+    expected = pn.dense(3, 2).vjp(params, x)[1](y[0])
+    assert pn.tree.allclose((dparams, dx), expected, 0)
+    assert drest is None
+    assert pullback((y[0], None), wrt_x=False)[1] is None
+
+    a, b = normal(2, 3), normal(2, 3, seed=1)
+    (total, _), pullback = pn.keep_rest(pn.mul).vjp((), (a, b))
+    np.testing.assert_array_equal(total, a * b)
+    dtotal, dsame = normal(2, 3, seed=2), normal(2, 3, seed=3)
+    _, (da, db) = pullback((dtotal, dsame))
+    np.testing.assert_array_equal(da, dtotal * b)
+    np.testing.assert_array_equal(db, dtotal * a + dsame)  # b reaches E by the layer and by itself
+
+    assert pn.on_first(pn.dense(3, 2)).shape(((3,), ())) == ((2,), ())
+    assert pn.on_first(pn.dense(3, 2)).shape(None) is None
+    for make in (pn.on_first, pn.keep_rest):
+        net = make(pn.add)
+        assert net.remake(net.parts).name == net.name == f"{make.__name__}(add)"
+        for run in (net.apply, net.vjp):
+            with pytest.raises(ValueError, match="takes an x that is a tuple of two or more, not a float64 array"):
+                run((), a)
+            with pytest.raises(ValueError, match="not a tuple of 1"):
+                run((), (a,))
+        with pytest.raises(ValueError, match="so in_shape is a tuple of two or more"):
+            net.shape((3,))
+        with pytest.raises(TypeError, match="argument 0 is an int, not a layer"):
+            make(3)
+    _, pullback = pn.keep_rest(pn.add).vjp((), (a, b))
+    with pytest.raises(ValueError, match="a tuple of 2, not a float64 array"):
+        pullback(a)
+    with pytest.raises(ValueError, match=r"dE/dY has shape \(2, 2\), but Y has shape \(2, 3\)"):
+        pullback((a, b[:, :2]))
+
+
 def test_branch_errors():
     for make in (pn.fan_out, pn.parallel):
         with pytest.raises(ValueError, match="at least one layer"):

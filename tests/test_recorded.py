@@ -19,6 +19,8 @@ NOT_RECORDED = {
     "dropout": "PyTorch draws other masks",
     "gaussian_noise": "PyTorch draws other noise",
     "frozen": "its dparams are the params themselves",
+    "on_first": "only hands the first of its inputs to a layer",
+    "keep_rest": "only hands its input to a layer, and part of it on",
     "parallel": "only hands each input to a layer of its own",
 }
 

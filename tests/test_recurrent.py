@@ -18,9 +18,10 @@ def normal(*shape, seed=0):
     return pn.random.normal(pn.key(seed), shape, np.float64)
 
 
-def params_of(layer, seed=1):
+def params_of(layer, seed=1, in_shape=None):
     keys = iter(pn.split(pn.key(seed), 99))
-    return pn.tree.map(lambda p: p + 0.2 * pn.random.normal(next(keys), p.shape, np.float64), layer.init(pn.key(0)))
+    params = layer.init(pn.key(0), in_shape)
+    return pn.tree.map(lambda p: p + 0.2 * pn.random.normal(next(keys), p.shape, np.float64), params)
 
 
 def assert_close(a, b, tolerance=1e-12):
@@ -164,6 +165,49 @@ def test_stacked_by_serial_sizes_are_inferred():
     assert (after_dense[1].weight.shape, after_dense[2].weight.shape) == ((4, 20), (5, 2))
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("last", "reverse"), [(False, False), (True, False), (False, True)])
+def test_the_lstm_in_place_is_the_plain_one(batch, bias, last, reverse):
+    """Lengths that leave nothing out have the plain steps run, on the same numbers."""
+    layer = pn.lstm(4, 3, bias=bias, last=last, reverse=reverse)
+    x, params = normal(batch, 6, 4), params_of(layer)
+    state = normal(batch, 3, seed=1), normal(batch, 3, seed=2)
+    in_place, pullback = layer.vjp(params, (x, state))
+    plain, pull = layer.vjp(params, (x, state, np.full(batch, 6)))
+    assert_close(in_place, plain)
+    dy = pn.tree.map(lambda leaf: normal(*leaf.shape, seed=3), plain)
+    dparams, dx = pullback(dy)
+    dparams_too, dx_too = pull(dy)
+    assert_close((dparams, dx), (dparams_too, dx_too[:2]))
+    assert_close(pullback(dy, wrt_x=False), (dparams, None), 0)
+
+
+@each_maker
+@pytest.mark.parametrize("last", [False, True], ids=["all", "last"])
+def test_a_stacked_net_reads_nothing_of_the_padding(make, last):
+    def net(wrap, keep):
+        ends = make(4, 3), make(4, 3, reverse=True)
+        return pn.serial(
+            wrap(pn.embedding(9, 4)), keep(pn.bidirectional(*ends)), keep(make(6, 3)), make(3, last=last), pn.dense(2)
+        )
+
+    padded, plain = net(pn.on_first, pn.keep_rest), net(lambda layer: layer, lambda layer: layer)
+    ids, lengths = np.array([[3, 1, 4, 1, 5], [2, 6, 8, 8, 8], [5, 7, 8, 8, 8]]), np.array([5, 2, 1])
+    params = params_of(padded, in_shape=((5,), ()))
+    other = np.where(np.arange(5) < lengths[:, None], ids, 0)
+    y, pullback = padded.vjp(params, (ids, lengths))
+    z, pull = padded.vjp(params, (other, lengths))
+    np.testing.assert_array_equal(y, z)
+    grads, dx = pullback(y)
+    assert_close((grads, dx), pull(y), 0)
+    assert dx == (None, None)
+    if last:
+        assert not grads[0].weight[8].any()  # an id that stands in the padding alone
+        for i, n in enumerate(lengths):  # each sequence gives what it gives alone, without lengths
+            np.testing.assert_allclose(y[i : i + 1], plain.apply(params, ids[i : i + 1, :n]), rtol=1e-12)
+
+
 X = np.ones((2, 3, 4), np.float32)
 
 
@@ -190,7 +234,11 @@ X = np.ones((2, 3, 4), np.float32)
         ),
         (lambda: run(pn.rnn, X[0]), ValueError, "takes x of shape (batch, time, features), not (3, 4)"),
         (lambda: run(pn.rnn, X[:, :0]), ValueError, "at least one step"),
-        (lambda: run(pn.rnn, X[..., :3]), ValueError, "for x of shape (2, 3, 3) (batch, time, features)"),
+        (
+            lambda: run(pn.rnn, X[..., :3]),
+            ValueError,
+            "takes x of shape (batch, time, 4), a row of its weight for each feature, not (2, 3, 3)",
+        ),
         (lambda: run(pn.rnn, X.astype(np.float64)), TypeError, "has float32 params, but x is float64"),
         (lambda: run(pn.rnn, (X,)), ValueError, "not a tuple of 1"),
         (lambda: run(pn.rnn, (X, np.array([1.0, 2.0]))), ValueError, "integer lengths of shape (2,)"),

@@ -1,10 +1,10 @@
-"""Layers side by side, and a layer with a way around it."""
+"""Layers side by side, a layer with a way around it, and what is handed on beside a layer."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from purenet.arrays import Shape, floating
+from purenet.arrays import Shape, describe, floating, match, namespace
 from purenet.combinators.places import check_layers, check_tuple, names_of, placed, sum_trees
 from purenet.core import Layer, Pullback
 from purenet.random import Key, split
@@ -138,3 +138,96 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
 
     shape(None)
     return Layer(init, apply, vjp, shape, name, (layer,), lambda parts: residual(*parts))
+
+
+def on_first(layer: Layer[Any]) -> Layer[Any]:
+    """The layer on the first part of X; the rest is handed on: (X₁, rest …) to (f(X₁), rest …). Params are the layer's.
+
+    For what stands beside the data, such as the lengths of padded sequences, of which the layer knows nothing. With
+    `keep_rest`, a net for padded sequences is still one `serial`:
+
+    >>> import numpy as np, purenet as pn
+    >>> net = pn.serial(
+    ...     pn.on_first(pn.embedding(10, 4)),  # (ids, lengths) to (vectors, lengths)
+    ...     pn.keep_rest(pn.lstm(4, 8)),  # (vectors, lengths) to (outputs, lengths)
+    ...     pn.lstm(8, 8, last=True),  # (outputs, lengths) to the last outputs
+    ...     pn.dense(2),
+    ... )
+    >>> ids, lengths = np.array([[3, 1, 2], [7, 0, 0]]), np.array([3, 1])
+    >>> net.apply(net.init(pn.key(0)), (ids, lengths)).shape
+    (2, 2)
+
+    The rule: dE/dX₁ is the layer's, and of the rest dE/dX = dE/dY, or None where it holds integers or booleans.
+    """
+    return _with_rest("on_first", layer, False)
+
+
+def keep_rest(layer: Layer[Any]) -> Layer[Any]:
+    """The layer on all of X; what stands after its first part is handed on too: (X₁, rest …) to (f(X), rest …).
+
+    For a layer that takes lengths or a mask, where the layer after it takes them again: see `on_first`. Its params are
+    the layer's. The rest reaches E both ways: dE/dX is the layer's and, for the rest, that and dE/dY; None where it
+    holds integers or booleans.
+
+    >>> import numpy as np, purenet as pn
+    >>> keep_rest(pn.add).apply((), (np.array([1.0]), np.array([2.0])))
+    (array([3.]), array([2.]))
+    """
+    return _with_rest("keep_rest", layer, True)
+
+
+def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
+    check_layers(kind, (layer,))
+    name, inner = f"{kind}({layer.name})", placed(0, layer)
+
+    def check(x: Any, takes: str, count: int | None = None) -> tuple[Any, Any]:
+        """What the layer takes of x, and the rest."""
+        if type(x) is not tuple or len(x) < 2 or count not in (None, len(x)):
+            given = f"a tuple of {len(x)}" if type(x) is tuple else describe(x)
+            raise ValueError(f"{name} takes {takes} a tuple of {count or 'two or more'}, not {given}")
+        return x if sees_rest else x[0], x[1:]
+
+    def shape(in_shape: Any) -> Any:
+        if in_shape is None:
+            inner.shape(None)  # sizes that cannot fit are found here
+            return None
+        given, rest = check(in_shape, "several inputs, so in_shape is")
+        out_shape = inner.shape(given)
+        return None if out_shape is None else (out_shape, *rest)
+
+    def init(key: Key, in_shape: Any = None) -> Any:
+        return inner.init(key, None if in_shape is None else check(in_shape, "several inputs, so in_shape is")[0])
+
+    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+        given, rest = check(x, "an x that is")
+        return (inner.apply(params, given, key), *rest)
+
+    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Any]]:
+        given, rest = check(x, "an x that is")
+        y, pull = inner.vjp(params, given, key)
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            _, drest = check(dy, f"in its pullback a dE/dY that is, as Y is, (dE/d{layer.name}, …),", len(x))
+            dparams, dgiven = pull(dy[0], wrt_x)
+            if not wrt_x:
+                return dparams, None
+            drest = tuple(map(of_rest, rest, drest))
+            if not sees_rest:
+                return dparams, (dgiven, *drest)
+            first, *others = dgiven
+            return dparams, (first, *map(total, others, drest))
+
+        return (y, *rest), pullback
+
+    def of_rest(part: Any, dpart: Any) -> Any:
+        if part is None or not namespace(part, name).isdtype(part.dtype, "real floating"):
+            return None
+        match(dpart, part.shape, part.dtype, name)
+        return dpart
+
+    def total(a: Any, b: Any) -> Any:
+        return b if a is None else a if b is None else a + b
+
+    shape(None)
+    make = keep_rest if sees_rest else on_first
+    return Layer(init, apply, vjp, shape, name, (layer,), lambda parts: make(*parts))

@@ -2,6 +2,14 @@
 
 One product makes Z = X · W + B for all steps before the loop, and after the loop back dE/dW = Xᵀ · dE/dZ,
 dE/dU = Hᵀ · dE/dA and dE/dX = dE/dZ · Wᵀ are one product each over all steps, with A = H · U the recurrent products.
+
+Inside, arrays are turned around, (features, batch) at each step: then a gate is a block of rows, one piece of memory,
+on which arithmetic takes half the time that it takes on a block of columns. B is the row of W that belongs to a feature
+which is always 1.
+
+A gate is σ(a) = tanh(a/2)/2 + 1/2, which cannot overflow, and lets one tanh do all gates. Its ½ is the cell's scale of
+that gate, and is multiplied into W, U and B: powers of two round nothing. Of its derivative, (1 − tanh² (a/2)) · ¼, a
+step's rule leaves the ¼ = ½² out; it is multiplied into U and W on the way back, and into their gradients.
 """
 
 from __future__ import annotations
@@ -11,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Shape, describe, dot, floating, freeze, is_open, match, meet, namespace, rows, sum_leading
+from purenet.arrays import Shape, compact, describe, dot, floating, freeze, is_open, match, meet, namespace
 from purenet.core import Layer, Pullback
 from purenet.initializers import Initializer, draw
 from purenet.random import Key, split
@@ -23,12 +31,20 @@ Inits = tuple[Initializer, Initializer, tuple[Initializer, ...] | None]  # of we
 
 
 class Cell(NamedTuple):
-    """What tells one recurrent layer from another; `start(xp, params)` is its step."""
+    """What tells one recurrent layer from another; `start(xp, params, ahead, back)` is its step.
+
+    `ahead` is Uᵀ, scaled for the way ahead, and `back` is U, scaled for the way back.
+    """
 
     kind: Any
-    gates: int
+    scales: tuple[float, ...]  # of each gate: 0.5 if it is a σ, 1 if a tanh
     states: int  # the state is an array, or a tuple of two
-    start: Callable[[Any, Any], Step]
+    start: Callable[[Any, Any, Any, Any], Step]
+    in_place: Callable[[Any, Any, Any, bool], Any] | None = None  # all steps, faster on NumPy, where no lengths are
+
+    @property
+    def gates(self) -> int:
+        return len(self.scales)
 
 
 def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last: bool, reverse: bool) -> Layer[Any]:
@@ -81,51 +97,53 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
             biases += [blocks([f], recurrent_bias_key, (hidden,)) for f in bias_inits[cell.gates :]]
         return cell.kind(weight, recurrent_weight, *biases)
 
-    def forward(params: Any, x: Any, saved: list[Any] | None = None) -> Any:
+    def forward(params: Any, x: Any, keep: bool) -> tuple[Any, Any]:
+        """Y, and the rule of the steps, dE/dY → dparams, dX, dE/dstate, all turned around."""
         sequence, state, lengths, stateful = _check(name, cell, hidden, bias, params, x)
         sequence = meet(sequence, params.weight)
         xp = namespace(sequence)
-        batch, time, features = sequence.shape
-        xs, mask = xp.permute_dims(sequence, (1, 0, 2)), None
+        batch, time, _ = sequence.shape
+        xs, mask = xp.permute_dims(sequence, (2, 1, 0)), None
         if lengths is not None:
-            mask = (xp.arange(time)[:, None] < lengths)[..., None]
+            mask = xp.arange(time)[:, None] < lengths
             xs = xp.where(mask, xs, 0)  # so that nothing depends on what stands in the padding, be it NaN
-        xs = xp.reshape(xs, (time * batch, features))
-        z = dot(xs, params.weight)
-        if bias:
-            z += params.bias
-        z = xp.reshape(z, (time, batch, cell.gates * hidden))
         if state is None:
-            state = (xp.zeros((batch, hidden), dtype=sequence.dtype),) * cell.states
-        step = cell.start(xp, params)
-        hs: list[Any] = [None] * time
-        steps: list[Any] = [None] * time  # the H before each step, and the step's rule
-        for t in reversed(range(time)) if reverse else range(time):
-            new, pull = step(z[t, ...], state)
-            if saved is not None:
-                steps[t] = state[0], pull
-            state = (
-                new if mask is None else tuple(xp.where(mask[t, ...], n, s) for n, s in zip(new, state, strict=True))
-            )
-            hs[t] = state[0]
-        if saved is not None:
-            saved += [xp, xs, mask, steps]
-        y = state[0]
+            state = (xp.zeros((hidden, batch), dtype=sequence.dtype),) * cell.states
+        else:
+            state = tuple(part.T for part in state)
+        if reverse:
+            xs, mask = xs[:, ::-1, :], None if mask is None else mask[::-1, :]
+        if cell.in_place is not None and mask is None and type(sequence) is np.ndarray is type(params.weight):
+            hs, state, rule = cell.in_place(params, xs, state, keep)
+        else:
+            hs, state, rule = steps(xp, cell, params, xs, mask, state, keep)
+
+        def back(dy: Any, dstate: Any, wrt_x: bool) -> tuple[Any, Any, Any]:
+            dys = None
+            if last:
+                dstate = (dstate[0] + dy.T, *dstate[1:])
+            else:
+                dys = compact(_ordered(xp.permute_dims(dy, (1, 2, 0)), reverse))
+            dparams, dxs, dstate = rule(dys, dstate, wrt_x)
+            if not wrt_x:
+                return dparams, None, None
+            return dparams, xp.permute_dims(dxs[:, ::-1, :] if reverse else dxs, (2, 1, 0)), dstate
+
+        final = tuple(part.T for part in state)
+        y = final[0]
         if not last:
-            y = xp.stack(hs, axis=1)
-            y = y if mask is None else xp.where(xp.permute_dims(mask, (1, 0, 2)), y, 0)
-        return (y, _outside(state)) if stateful else y
+            hs = hs if mask is None else xp.where(mask[:, None, :], hs, 0)
+            y = compact(xp.permute_dims(_ordered(hs, reverse), (2, 0, 1)))
+        return (y, _outside(final)) if stateful else y, back
 
     def apply(params: Any, x: Any, key: Key | None = None) -> Any:
-        return forward(params, x)
+        return forward(params, x, False)[0]
 
     def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Any]]:
-        saved: list[Any] = []
-        y = forward(params, x, saved)
+        y, back = forward(params, x, True)
         sequence, state, _, stateful = unpack(x, type(x) is tuple, is_lengths, name)
-        xp, xs, mask, steps = saved
-        batch, time, features = sequence.shape
-        y_shape, dtype = (y[0] if stateful else y).shape, sequence.dtype
+        xp = namespace(y[0] if stateful else y)
+        y_shape, dtype, batch = (y[0] if stateful else y).shape, sequence.dtype, sequence.shape[0]
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
             dstate: Any = None
@@ -136,41 +154,82 @@ def recurrent(name: str, sizes: tuple[int, ...], cell: Cell, inits: Inits, last:
             match(dy, y_shape, dtype, name)
             dstate = _inside(dstate, cell, (batch, hidden), dtype, f"the final state of {name}, its gradient,")
             if dstate is None:
-                dstate = (xp.zeros((batch, hidden), dtype=dtype),) * cell.states
-            if last:
-                dstate = (dstate[0] + dy, *dstate[1:])
-            elif mask is not None:
-                dy = xp.where(xp.permute_dims(mask, (1, 0, 2)), dy, 0)
-            dz: Any = [None] * time
-            da: Any = [None] * time
-            for t in range(time) if reverse else reversed(range(time)):
-                if not last:
-                    dstate = (dstate[0] + dy[:, t, :], *dstate[1:])
-                pull = steps[t][1]
-                if mask is None:
-                    dz[t], da[t], dstate = pull(*dstate)
-                else:  # what came through the masked rows goes on as it is
-                    through = [xp.where(mask[t, ...], 0, d) for d in dstate]
-                    dz[t], da[t], dstate = pull(*(xp.where(mask[t, ...], d, 0) for d in dstate))
-                    dstate = tuple(d + e for d, e in zip(dstate, through, strict=True))
-            same = da[0] is dz[0]
-            dz = rows(xp.stack(dz))
-            da = dz if same else rows(xp.stack(da))
-            grads = [dot(xs.T, dz), dot(rows(xp.stack([h for h, _ in steps])).T, da)]
-            biases = [sum_leading(dz), sum_leading(da[:, -hidden:])] if bias else [None, None]
-            dparams = cell.kind(*grads, *biases[: len(cell.kind._fields) - 2])
-            if not wrt_x:
-                return dparams, None
-            dx = xp.reshape(dot(dz, params.weight.T), (time, batch, features))
-            dx = xp.permute_dims(dx, (1, 0, 2))
-            if type(x) is not tuple:
+                dstate = (xp.zeros((hidden, batch), dtype=dtype),) * cell.states
+            else:
+                dstate = tuple(part.T for part in dstate)
+            dparams, dx, dstate = back(dy, dstate, wrt_x)
+            if not wrt_x or type(x) is not tuple:
                 return dparams, dx
-            middle = (None if state is None else _outside(dstate),) if stateful else ()
+            middle = (None if state is None else _outside(tuple(d.T for d in dstate)),) if stateful else ()
             return dparams, (dx, *middle, None)[: len(x)]
 
         return y, pullback
 
     return Layer(init, apply, vjp, shape, name)
+
+
+def steps(
+    xp: Any, cell: Cell, params: Any, xs: Any, mask: Any, state: States, keep: bool
+) -> tuple[Any, States, Callable[..., Any]]:
+    """Every H (time, hidden, batch), the last state, and the rule `back(dHs, dstate, wrt_x) -> (dparams, dXs, dstate)`.
+
+    Xs are (features, time, batch), the mask (time, batch); None for the dHs stands for 0. The rule is there if `keep`.
+    """
+    features, time, batch = xs.shape
+    hidden, bias = params.recurrent_weight.shape[0], params.bias
+    weight, recurrent_weight = params.weight, params.recurrent_weight
+    if bias is not None:
+        xs = xp.concat([xs, xp.ones((1, time, batch), dtype=xs.dtype)])
+        weight = xp.concat([weight, bias[None, ...]])
+    scale = xp.repeat(xp.asarray(cell.scales, dtype=xs.dtype), hidden)
+    square = scale * scale
+    z = xp.matmul((weight * scale).T, xp.permute_dims(xs, (1, 0, 2)))
+    step = cell.start(xp, params, (recurrent_weight * scale).T, recurrent_weight * square)
+    before: list[Any] = []
+    after: list[Any] = []
+    pulls: list[Any] = []
+    for t in range(time):
+        new, pull = step(z[t, ...], state)
+        if keep:
+            before.append(state[0])
+            pulls.append(pull)
+        state = new if mask is None else tuple(xp.where(mask[t, ...], n, s) for n, s in zip(new, state, strict=True))
+        after.append(state[0])
+
+    def back(dhs: Any, dstate: Any, wrt_x: bool) -> tuple[Any, Any, Any]:
+        dz: Any = [None] * time
+        da: Any = [None] * time
+        for t in reversed(range(time)):
+            if mask is None:
+                if dhs is not None:
+                    dstate = (dstate[0] + dhs[t, ...], *dstate[1:])
+                dz[t], da[t], dstate = pulls[t](*dstate)
+            else:  # what came through the masked columns goes on as it is; their dE/dY does not count
+                if dhs is not None:
+                    dstate = (dstate[0] + xp.where(mask[t, ...], dhs[t, ...], 0), *dstate[1:])
+                through = [xp.where(mask[t, ...], 0, d) for d in dstate]
+                dz[t], da[t], dstate = pulls[t](*(xp.where(mask[t, ...], d, 0) for d in dstate))
+                dstate = tuple(d + e for d, e in zip(dstate, through, strict=True))
+
+        def flat(each: list[Any]) -> Any:
+            """(features, time · batch), so that a sum over every step is one product."""
+            return xp.reshape(xp.stack(each, axis=1), (each[0].shape[0], time * batch))
+
+        same = da[0] is dz[0]
+        dz = flat(dz)
+        da = dz if same else flat(da)
+        dweight = dot(xp.reshape(xs, (xs.shape[0], time * batch)), dz.T) * square
+        drecurrent = dot(flat(before), da.T) * square
+        biases = [None, None] if bias is None else [dweight[features, ...], xp.sum(da[-hidden:, ...], axis=-1)]
+        dparams = cell.kind(dweight[:features, ...], drecurrent, *biases[: len(cell.kind._fields) - 2])
+        dxs = xp.reshape(dot(params.weight * square, dz), (features, time, batch)) if wrt_x else None
+        return dparams, dxs, dstate
+
+    return xp.stack(after), state, back
+
+
+def _ordered(steps: Any, reverse: bool) -> Any:
+    return steps[::-1, ...] if reverse else steps
 
 
 def unpack(x: Any, several: bool, is_lengths: Callable[[Any], bool], who: str) -> tuple[Any, Any, Any, bool]:
@@ -228,6 +287,11 @@ def _check(name: str, cell: Cell, hidden: int, bias: bool, params: Any, x: Any) 
     biases = ((wide,), (hidden,)) if bias else (None, None)
     own = ((features, wide), (hidden, wide), *biases[: len(params) - 2])
     given = tuple(None if p is None else tuple(p.shape) for p in params)
+    if given[1:] == own[1:] and given[0] == (params.weight.shape[0], wide) != own[0]:
+        raise ValueError(
+            f"{name} takes x of shape (batch, time, {params.weight.shape[0]}), a row of its weight for each feature, "
+            f"not {tuple(sequence.shape)}"
+        )
     if given != own:
         raise ValueError(
             f"{name} takes params of shapes {own} for x of shape {tuple(sequence.shape)} (batch, time, features), "

@@ -9,8 +9,11 @@ sequences that come in pieces; no option has to agree with the data, and the pla
     (sequence, state)              (outputs, final state); the state None begins with zeros
     (sequence, state, lengths)     (outputs, final state)
 
-Of several layers in a row, hand the lengths to each: `serial` passes on the outputs alone, and the next layer would
-take the zeros beyond a length for data.
+Of several layers in a row each takes the lengths: `keep_rest` hands them on beside the outputs, and `on_first` is for
+layers that know nothing of lengths. (The outputs alone would do no harm to what is within the lengths, but the last
+state of the next layer, and all of a layer that starts at the end, would come from the zeros beyond them too.)
+
+    serial(on_first(embedding(1000, 16)), keep_rest(lstm(16, 32)), lstm(32, 32, last=True), dense(2))
 
 dx mirrors x, with None for the lengths and for a state of None. In dE/dY, None may stand for the final state's gradient
 where that is 0. Truncated back-propagation through time hands the final state of a piece to the next, no gradient back:
@@ -19,17 +22,20 @@ where that is 0. Truncated back-propagation through time hands the final state o
     dparams, _ = pullback((doutputs, None), wrt_x=False)
 
 A step is written for one moment of time, `step(z, state) -> (state, pull)`, with its rule `pull(dstate) -> (dz, da,
-dstate)` under it: Z = X · W + B is the step's share of one product for all steps, A = H · U its recurrent product. What
-the steps have in common is in recurrence.py.
+dstate)` under it: Z = X · W + B is the step's share of one product for all steps, and the step may write over it;
+A = H · U = dot(ahead, H) is its recurrent product, and dot(back, dE/dA) the rule of that. Inside, arrays are (features,
+batch), so that each gate is a block of rows, one piece of memory. What the steps have in common, and why there are two
+of U, is in recurrence.py.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from purenet.arrays import Array, dot
+from purenet.arrays import Array, dot, overwrite
 from purenet.core import Layer, called
 from purenet.initializers import Initializer, constant, glorot_uniform, orthogonal, zeros
+from purenet.layers.lstm_in_place import lstm_in_place
 from purenet.layers.recurrence import Cell, Pull, States, Step, recurrent
 
 
@@ -98,17 +104,14 @@ def rnn(
     ((4, 5, 3), (3, 3), (4, 5, 2))
     """
 
-    def start(xp: Any, params: RNNParams) -> Step:
-        recurrent_weight = params.recurrent_weight
-
+    def start(xp: Any, params: RNNParams, ahead: Any, back: Any) -> Step:
         def step(z: Any, state: States) -> tuple[States, Pull]:
-            a = dot(state[0], recurrent_weight)
-            a += z
-            h = xp.tanh(a)
+            z += dot(ahead, state[0])
+            h = overwrite(xp.tanh, z)
 
             def pull(dh: Any) -> tuple[Any, Any, States]:
                 dz = dh * (1 - h * h)
-                return dz, dz, (dot(dz, recurrent_weight.T),)
+                return dz, dz, (dot(back, dz),)
 
             return (h,), pull
 
@@ -116,7 +119,7 @@ def rnn(
 
     name = called("rnn", *sizes, last=(last, False), reverse=(reverse, False), bias=(bias, True))
     inits = weight_init, recurrent_init, (bias_init,) if bias else None
-    return recurrent(name, sizes, Cell(RNNParams, 1, 1, start), inits, last, reverse)
+    return recurrent(name, sizes, Cell(RNNParams, (1.0,), 1, start), inits, last, reverse)
 
 
 def lstm(
@@ -159,34 +162,30 @@ def lstm(
     (4, 3)
     """
 
-    def start(xp: Any, params: LSTMParams) -> Step:
-        recurrent_weight = params.recurrent_weight
-        n = recurrent_weight.shape[0]
-        # σ(z) = tanh(z/2)/2 + 1/2 cannot overflow, and makes one tanh of all four gates
-        scale = xp.repeat(xp.asarray([0.5, 0.5, 1.0, 0.5], dtype=recurrent_weight.dtype), n)
-        shift, square = 1 - scale, scale * scale
+    def start(xp: Any, params: LSTMParams, ahead: Any, back: Any) -> Step:
+        n = ahead.shape[1]
 
         def step(z: Any, state: States) -> tuple[States, Pull]:
             h, c = state
-            a = dot(h, recurrent_weight)
-            a += z
-            a *= scale
-            t = xp.tanh(a)
-            gates = t * scale
-            gates += shift
-            i, f, g, o = gates[:, :n], gates[:, n : 2 * n], gates[:, 2 * n : 3 * n], gates[:, 3 * n :]
+            z += dot(ahead, h)
+            t = overwrite(xp.tanh, z)
+            gates = t * 0.5
+            gates += 0.5
+            i, f, g, o = gates[:n, ...], gates[n : 2 * n, ...], t[2 * n : 3 * n, ...], gates[3 * n :, ...]
             new = f * c
             new += i * g
             squashed = xp.tanh(new)
+            y = o * squashed
 
             def pull(dh: Any, dc: Any) -> tuple[Any, Any, States]:
-                dnew = dh * o * (1 - squashed * squashed)
+                dnew = o - y * squashed
+                dnew *= dh
                 dnew += dc
-                dz = xp.concat([dnew * g, dnew * c, dnew * i, dh * squashed], axis=-1)
-                dz *= (1 - t * t) * square  # (1 − t²)/4 = σ(1 − σ)
-                return dz, dz, (dot(dz, recurrent_weight.T), dnew * f)
+                dz = xp.concat([dnew * g, dnew * c, dnew * i, dh * squashed])
+                dz *= 1 - t * t  # the ¼ of σ' stands in the product after it
+                return dz, dz, (dot(back, dz), dnew * f)
 
-            return (o * squashed, new), pull
+            return (y, new), pull
 
         return step
 
@@ -194,7 +193,7 @@ def lstm(
     name = called("lstm", *sizes, **options, forget_bias=(forget_bias, 1.0))
     biases = (bias_init, constant(forget_bias), bias_init, bias_init) if bias else None
     inits = weight_init, recurrent_init, biases
-    return recurrent(name, sizes, Cell(LSTMParams, 4, 2, start), inits, last, reverse)
+    return recurrent(name, sizes, Cell(LSTMParams, (0.5, 0.5, 1.0, 0.5), 2, start, lstm_in_place), inits, last, reverse)
 
 
 def gru(
@@ -231,32 +230,30 @@ def gru(
     ((2, 5, 3), np.False_)
     """
 
-    def start(xp: Any, params: GRUParams) -> Step:
-        recurrent_weight, recurrent_bias = params.recurrent_weight, params.recurrent_bias
-        n = recurrent_weight.shape[0]
+    def start(xp: Any, params: GRUParams, ahead: Any, back: Any) -> Step:
+        n, recurrent_bias = ahead.shape[1], params.recurrent_bias
 
         def step(z: Any, state: States) -> tuple[States, Pull]:
             h = state[0]
-            a = dot(h, recurrent_weight)
-            gates = a[:, : 2 * n] + z[:, : 2 * n]
-            gates *= 0.5  # σ(z) = tanh(z/2)/2 + 1/2 cannot overflow
-            gates = xp.tanh(gates)
-            gates *= 0.5
+            a = dot(ahead, h)
+            t = a[: 2 * n, ...] + z[: 2 * n, ...]
+            t = overwrite(xp.tanh, t)
+            gates = t * 0.5
             gates += 0.5
-            r, s, q = gates[:, :n], gates[:, n:], a[:, 2 * n :]
+            r, s, q = gates[:n, ...], gates[n:, ...], a[2 * n :, ...]
             if recurrent_bias is not None:
-                q = q + recurrent_bias
-            new = xp.tanh(z[:, 2 * n :] + r * q)
+                q = q + recurrent_bias[..., None]
+            new = overwrite(xp.tanh, z[2 * n :, ...] + r * q)
             away = h - new
 
             def pull(dh: Any) -> tuple[Any, Any, States]:
                 dn = dh * (1 - s) * (1 - new * new)
-                dgates = xp.concat([dn * q, dh * away], axis=-1)
-                dgates *= gates * (1 - gates)
-                da = xp.concat([dgates, dn * r], axis=-1)
-                dprevious = dot(da, recurrent_weight.T)
+                dgates = xp.concat([dn * q, dh * away])
+                dgates *= 1 - t * t  # the ¼ of σ' stands in the product after it
+                da = xp.concat([dgates, dn * r])
+                dprevious = dot(back, da)
                 dprevious += dh * s
-                return xp.concat([dgates, dn], axis=-1), da, (dprevious,)
+                return xp.concat([dgates, dn]), da, (dprevious,)
 
             return (new + s * away,), pull
 
@@ -264,4 +261,4 @@ def gru(
 
     name = called("gru", *sizes, last=(last, False), reverse=(reverse, False), bias=(bias, True))
     inits = weight_init, recurrent_init, (bias_init,) * 4 if bias else None
-    return recurrent(name, sizes, Cell(GRUParams, 3, 1, start), inits, last, reverse)
+    return recurrent(name, sizes, Cell(GRUParams, (0.5, 0.5, 1.0), 1, start), inits, last, reverse)

@@ -18,11 +18,15 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
-from jax.experimental import multihost_utils  # many
 
 import purenet as pn
+
+try:
+    import jax
+    from jax.experimental import multihost_utils  # many
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("this example needs JAX: pip install 'purenet[jax]'") from None
 
 
 class Run(NamedTuple):
@@ -102,11 +106,12 @@ def main() -> None:
     if folder:
         run = pn.checkpoints(folder).load(run) or run
     run = multihost_utils.broadcast_one_to_all(run)  # many
-    runs = train(net, optimizer, run, x, target, options.epochs, options.hidden, options.pieces)
+    wide = options.hidden if options.pieces > 1 else 0
+    runs = train(net, optimizer, run, x, target, options.epochs, wide, options.pieces)
     for run, E in runs:
         run = multihost_utils.process_allgather(run, tiled=True)  # many
         if folder:
-            pn.checkpoints(folder).save(run)
+            pn.checkpoints(folder, every=1).save(run)
         accuracy = (np.asarray(net.apply(run.params, x_test)).argmax(axis=1) == target_test).mean()
         print(f"step {int(run.step):4}   error of the last batch {E:.4f}   accuracy on unseen digits {accuracy:6.2%}")
     bits = b"".join(np.asarray(leaf).tobytes() for leaf in pn.tree.leaves(run.params))

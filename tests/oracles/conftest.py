@@ -11,6 +11,7 @@ import pytest
 from tests.oracles.agree import RECORD, record
 
 jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_num_cpu_devices", 8)  # those of test_sharded; all else computes on the first
 
 
 def pytest_sessionfinish(session):

@@ -7,8 +7,8 @@ for clusters of workstations", JPDC 2009). With a bandwidth B, and a latency L i
 
     T(n) = t(b) + max(0, A(n) − overlap·t(b)),    A(n) = 2(n − 1)·(G/n/B + L)
 
-where `overlap` is the share of the computation behind which the sum can hide; of the two thirds that are the backward
-pass, most can be had, as the last layers' gradients are ready first. Weak scaling keeps the batch of each device, strong
+where `overlap` is the share of the computation behind which the sum can hide; it is within the backward pass, about two
+thirds of a step, as the last layers' gradients are ready first. Weak scaling keeps the batch of each device, strong
 scaling the batch of all. Efficiency is throughput over n times the throughput of one device.
 
 Not in the model: reading data, devices that wait for the slowest one, links that several rings share, and switches.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,10 +52,10 @@ def test_limits(strong, overlap):
     link = LINK._replace(overlap=overlap)
     points = [p for n in DEVICES if (p := predict(NET, n, link, strong))]
     assert points[0].efficiency == 1
-    assert all(a.efficiency >= b.efficiency for a, b in zip(points, points[1:], strict=False))
+    assert all(a.efficiency >= b.efficiency for a, b in pairwise(points))
     faster = [p for n in DEVICES if (p := predict(NET, n, link._replace(bandwidth=2e9), strong))]
     assert all(a.efficiency <= b.efficiency for a, b in zip(points, faster, strict=True))
-    assert points[-1].efficiency < 0.2
+    assert points[-1].efficiency < 0.3
     net = NET._replace(fixed=0.0)
     assert all(predict(net, p.devices, PERFECT, strong).efficiency == pytest.approx(1) for p in points)
 

@@ -12,8 +12,8 @@ thirds of a step, as the last layers' gradients are ready first. Weak scaling ke
 scaling the batch of all. Efficiency is throughput over n times the throughput of one device.
 
 Not in the model: reading data, devices that wait for the slowest one, links that several rings share, and switches.
-A simulated device is a thread of this machine: the measured points show what cutting the step costs, and no more than
-this machine's cores can be gained.
+The simulated devices share this machine's cores, all of which one device alone may use: their throughput shows what it
+costs to cut a step, not what devices of their own would gain.
 """
 
 from __future__ import annotations
@@ -139,10 +139,10 @@ def measure(name: str, net: Any, in_shape: tuple[int, ...], dtype: Any, batch: i
     seconds = [alone(b) for b in batches]
     gradients = sum(leaf.nbytes for leaf in pn.tree.leaves(net.init(pn.key(0), in_shape)))
     known = Net(name, *line(batches, seconds), gradients, batch, 32 * batch)
-    points: list[Point] = []
-    for n in (n for n in SIMULATED if n <= jax.device_count()):
+    points = [Point(1, batch / seconds[1], 1.0)]
+    for n in (n for n in SIMULATED[1:] if n <= jax.device_count()):
         throughput = n * batch / stepper(net, in_shape, dtype, n)(n * batch)
-        points.append(Point(n, throughput, throughput / n / (points[0].throughput if points else throughput)))
+        points.append(Point(n, throughput, throughput / n / points[0].throughput))
     return known, points
 
 

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 import purenet as pn
+from benchmarks import scaling
 from purenet.examples import sharded
 from purenet.examples.sharded import spread
 
@@ -165,12 +166,31 @@ def test_dropout_is_that_of_one_device():
     assert not np.array_equal(shares, one)
 
 
-def test_a_device_holds_its_piece_alone():
-    """Of the wide layer and of what Adam keeps for it, an eighth."""
-    run, _ = end(sharded, NETS["dense"], OPTIMIZERS["adam"], np.float32, wide=WIDE, pieces=8)
+def test_a_device_holds_its_share_alone(monkeypatch):
+    """Of the batch, of the wide layer, and of what Adam keeps for it: with 2 pieces a quarter, and halves."""
+    batches = []
+
+    def watched(a, mesh, *axes):
+        array = spread(a, mesh, *axes)
+        if axes == ("batch",):
+            batches.append((len(a), len(array.addressable_data(0))))
+        return array
+
+    monkeypatch.setattr(sharded, "spread", watched)
+    run, _ = end(sharded, NETS["dense"], OPTIMIZERS["adam"], np.float32, wide=WIDE, pieces=2)
+    assert batches == [(128, 32)] * 44
     sizes = [(leaf.nbytes, leaf.addressable_data(0).nbytes) for leaf in pn.tree.leaves(run) if WIDE in leaf.shape]
     assert len(sizes) == 9
-    assert all(whole == 8 * piece for whole, piece in sizes)
+    assert all(whole == 2 * piece for whole, piece in sizes)
+
+
+def test_the_benchmark_measures_every_number_of_devices(capsys):
+    net, points = scaling.measure("small", pn.dense(3), (4,), np.float32, 8)
+    assert [point.devices for point in points] == [1, 2, 4, 8]
+    assert all(point.throughput > 0 for point in points)
+    assert net.gradients == 4 * (4 * 3 + 3)
+    scaling.show(net, points, scaling.Link(1e9, 1e-5, 0.0))
+    assert len(capsys.readouterr().out.splitlines()) == 3 + 11
 
 
 def test_ten_lines_are_all_and_the_readme_shows_them():
@@ -270,7 +290,7 @@ def test_a_lost_process_is_an_error_and_the_run_resumes(what, unbroken, tmp_path
         print(f"process {what}: the other one ended with an error after {time.monotonic() - began:.1f} s")
         assert re.search("another task died|closed by peer", path.read_text())
     assert 22 <= steps(tmp_path)[-1] < 220
-    if how == signal.SIGKILL:
+    if what == "0 killed":  # the one that writes
         with running(tmp_path, "--epochs", "20") as found:
             assert checksums(found) == [unbroken, unbroken]
         assert not re.search(r"^step +11 ", found[0][1].read_text(), flags=re.MULTILINE)  # it did not begin anew

@@ -17,6 +17,7 @@ import pytest
 from tests.oracles.agree import RECORD, record
 
 jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_num_cpu_devices", 8)  # those of test_sharded; all else computes on the first
 PICTURES: list[str] = []
 
 

@@ -62,7 +62,7 @@ def test_an_epoch_of_each_optimizer_and_transform(optimizer):
     agree(*epoch(NET, pn.mse, optimizer, params, batches(4, 2), batches(4, 1)), np.float64, optimizer.name)
 
 
-@pytest.mark.parametrize("penalty", PENALTIES, ids=repr)
+@pytest.mark.parametrize("penalty", PENALTIES, ids=lambda penalty: penalty.name.partition(" at ")[0])
 def test_an_epoch_with_each_penalty(penalty):
     params = pn.tree.cast(NET.init(pn.key(0)), np.float64)
     agree(*epoch(NET, pn.mse, pn.sgd(0.1), params, batches(4, 2), batches(4, 1), penalty), np.float64, penalty.name)

@@ -105,7 +105,7 @@ def test_what_is_no_axes_is_named(name, gif):
 PANELS = {"learning_curves", "image_grid", "weight_histograms", "gradient_histograms"}
 
 
-@pytest.mark.parametrize("name", PANELS)
+@pytest.mark.parametrize("name", sorted(PANELS))
 def test_as_many_axes_as_panels(name, gif):
     with pytest.raises(ValueError, match=f"{name} draws on 1 axes, one for each panel, but 2 were given"):
         ON_ONE[name](Figure().subplots(1, 2), gif)

@@ -161,7 +161,7 @@ def interleave(phases: list[Any], stride: Shape, space: Shape) -> Any:
     if len(phases) == 1:
         return phases[0]
     xp = namespace(phases[0])
-    batch, *counts, channels = phases[0].shape
+    batch, *_, channels = phases[0].shape
     if type(phases[0]) is np.ndarray and phases[0].size:  # written in place, in half the time of a transposition
         x = np.empty((batch, *space, channels), phases[0].dtype)
         for start, phase in zip(product(*map(range, stride)), phases, strict=True):

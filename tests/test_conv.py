@@ -57,14 +57,16 @@ KINDS = [  # space, kernel, stride, dilation
 def test_patches_and_slices_agree(space, kernel, stride, dilation, block, monkeypatch):
     monkeypatch.setattr(forms, "PATCH_BYTES", block)
     windows = Windows("conv", kernel, stride, dilation, ((0, 0),) * len(kernel))
-    x, weight = normal(3, *space, 2), normal(*kernel, 2, 5)
+    x, weight, bias = normal(3, *space, 2), normal(*kernel, 2, 5), normal(5, seed=2)
     y = forms.sum_of_slices(x, weight, windows)
     dy = normal(*y.shape, seed=1)
     dweight = forms.slices_times_dy(x, dy, windows)
     tiles = [tile for tile in range(1, y.shape[-2] + 1) if y.shape[-2] % tile == 0]
     assert len(tiles) > 1
     for tile in tiles:
-        np.testing.assert_allclose(forms._patches_times_weight(x, weight, windows, tile), y, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            forms._patches_times_weight(x, weight, windows, None, tile), y, rtol=1e-12, atol=1e-12
+        )
         np.testing.assert_allclose(forms._patches_times_dy(x, dy, windows, tile), dweight, rtol=1e-12, atol=1e-12)
 
 

@@ -25,12 +25,17 @@ from purenet.layers.windows import Pair, Windows, by_images, interleave, pad_spa
 PATCH_BYTES = 1 << 20  # patches are made in blocks of about this size, which stay in cache until they are multiplied
 
 
-def correlate(x: Any, weight: Any, windows: Windows, groups: int = 1) -> Any:
-    """Y from a padded x (batch, *space, in) and weight (*kernel, in // groups, out)."""
+def correlate(x: Any, weight: Any, windows: Windows, groups: int = 1, bias: Any = None) -> Any:
+    """Y from a padded x (batch, *space, in), weight (*kernel, in // groups, out) and bias (out,)."""
+    patches = type(x) is np.ndarray and math.prod(windows.size) > 1
+    if patches and groups == 1:
+        return _patches_times_weight(x, weight, windows, bias)
     if groups > 1 and weight.shape[-2] == 1:
-        return _depthwise(x, weight, windows)
-    form = _patches_times_weight if type(x) is np.ndarray and math.prod(windows.size) > 1 else sum_of_slices
-    return _by_group(form, x, weight, weight.shape[-2], weight.shape[-1] // groups, groups, windows)
+        y = _depthwise(x, weight, windows)
+    else:
+        form = _patches_times_weight if patches else sum_of_slices
+        y = _by_group(form, x, weight, weight.shape[-2], weight.shape[-1] // groups, groups, windows)
+    return add_channels(y, bias)
 
 
 def correlate_weight(x: Any, dy: Any, windows: Windows, groups: int = 1) -> Any:
@@ -105,6 +110,8 @@ def transposed(weight: Any, groups: int = 1) -> Any:
 
 def add_channels(y: Any, bias: Any) -> Any:
     """y + bias, in y. The last two axes go as one: few channels alone would make short, slow loops."""
+    if bias is None:
+        return y
     xp, width = namespace(y), y.shape[-2]
     wide = xp.reshape(y, (math.prod(y.shape[:-2]), width * y.shape[-1]))
     wide += xp.tile(bias, (width,))
@@ -209,14 +216,17 @@ def _each_channel(x: Any, outs: int) -> Any:
 # (The zeros also meet what is not finite: one NaN or infinity in x makes all outputs of its strips NaN.)
 
 
-def _patches_times_weight(x: Any, weight: Any, windows: Windows, tile: int | None = None) -> Any:
+def _patches_times_weight(x: Any, weight: Any, windows: Windows, bias: Any = None, tile: int | None = None) -> Any:
     counts, channels = _counts(x, windows), weight.shape[-1]
     tile = tile or _best_tile(windows, counts[-1], x.shape[-1], channels)
     view = _strips(x, windows, counts, tile)
     band = _banded(weight, windows, tile)
     y = np.empty((*view.shape[: x.ndim - 1], tile * channels), x.dtype)
     for block, patches in _blocks(view, x.ndim - 1):
-        np.matmul(patches, band, out=y[block].reshape(-1, tile * channels))
+        some = y[block].reshape(-1, tile * channels)
+        np.matmul(patches, band, out=some)
+        if bias is not None:  # while they are in cache
+            some += np.tile(bias, tile)
     return y.reshape(x.shape[0], *counts, channels)
 
 

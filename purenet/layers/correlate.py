@@ -327,10 +327,10 @@ def _band_places(windows: Windows, tile: int) -> list[slice]:
 def _best_tile(windows: Windows, count: int, ins: int, outs: int, copying: int = 1) -> int:
     """The number of windows in a strip that costs least, of those that divide a row of them.
 
-    A cell of a patch costs `outs` multiplications, and copying it as much as some 10 more, shared by the windows of the
+    A cell of a patch costs `outs` multiplications, and copying it as much as some 15 more, shared by the windows of the
     strip; with few channels it takes more, as they are copied in shorter runs; adding it up takes twice the copying.
     (Measured with OpenBLAS on AVX-512.)
     """
-    copy = (10 + 60 / ins) * copying
+    copy = (15 + 60 / ins) * copying
     tiles = (tile for tile in range(1, min(count, 32) + 1) if count % tile == 0)
     return min(tiles, key=lambda tile: _strip(windows, tile)[1] * (copy / tile + outs))

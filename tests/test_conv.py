@@ -64,9 +64,8 @@ def test_patches_and_slices_agree(space, kernel, stride, dilation, block, monkey
     tiles = [tile for tile in range(1, y.shape[-2] + 1) if y.shape[-2] % tile == 0]
     assert len(tiles) > 1
     for tile in tiles:
-        np.testing.assert_allclose(
-            forms._patches_times_weight(x, weight, windows, None, tile), y, rtol=1e-12, atol=1e-12
-        )
+        patches = forms._patches_times_weight(x, weight, windows, bias, tile)
+        np.testing.assert_allclose(patches, y + bias, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(forms._patches_times_dy(x, dy, windows, tile), dweight, rtol=1e-12, atol=1e-12)
 
 

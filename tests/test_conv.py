@@ -9,7 +9,8 @@ import pytest
 
 import purenet as pn
 from purenet.layers import correlate as forms
-from purenet.layers.windows import Windows
+from purenet.layers import windows as windows_file
+from purenet.layers.windows import Windows, interleave, interleave_by_stacking
 from purenet.testing import check_vjp
 
 RECORDED = np.load(Path(__file__).parent / "data" / "windows.npz")
@@ -56,14 +57,15 @@ KINDS = [  # space, kernel, stride, dilation
 def test_patches_and_slices_agree(space, kernel, stride, dilation, block, monkeypatch):
     monkeypatch.setattr(forms, "PATCH_BYTES", block)
     windows = Windows("conv", kernel, stride, dilation, ((0, 0),) * len(kernel))
-    x, weight = normal(3, *space, 2), normal(*kernel, 2, 5)
+    x, weight, bias = normal(3, *space, 2), normal(*kernel, 2, 5), normal(5, seed=2)
     y = forms.sum_of_slices(x, weight, windows)
     dy = normal(*y.shape, seed=1)
     dweight = forms.slices_times_dy(x, dy, windows)
     tiles = [tile for tile in range(1, y.shape[-2] + 1) if y.shape[-2] % tile == 0]
     assert len(tiles) > 1
     for tile in tiles:
-        np.testing.assert_allclose(forms._patches_times_weight(x, weight, windows, tile), y, rtol=1e-12, atol=1e-12)
+        patches = forms._patches_times_weight(x, weight, windows, bias, tile)
+        np.testing.assert_allclose(patches, y + bias, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(forms._patches_times_dy(x, dy, windows, tile), dweight, rtol=1e-12, atol=1e-12)
 
 
@@ -315,3 +317,34 @@ def test_errors_of_arguments():
         pn.max_pool(2).apply(params, x)
     with pytest.raises(ValueError, match=r"x of shape \(batch, \*space, channels\)"):
         pn.upsample(2).apply((), x[0, 0])
+
+
+@pytest.mark.parametrize(("space", "kernel", "stride", "dilation"), KINDS)
+def test_the_two_forms_of_a_depthwise_gradient_agree(space, kernel, stride, dilation):
+    windows = Windows("conv", kernel, stride, dilation, ((0, 0),) * len(kernel))
+    x = normal(70, *space, 3)  # more than a block of images
+    dy = normal(70, *windows.place(space)[0], 3, seed=1)
+    each = forms.products_summed(x, dy, windows)
+    np.testing.assert_allclose(forms._products_summed(x, dy, windows), each, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("stride", [(2,), (3, 2), (1, 2), (2, 1, 3)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_two_forms_of_interleave_agree(stride, channels):
+    counts = (3, 4, 2)[: len(stride)]
+    phases = [normal(2, *counts, channels, seed=seed) for seed in range(int(np.prod(stride)))]
+    for missing in (0, 1):
+        space = tuple(n * s - min(missing, s - 1) for n, s in zip(counts, stride, strict=True))
+        stacked = interleave_by_stacking(np, phases, stride, space)
+        assert np.array_equal(interleave(phases, stride, space), stacked)
+
+
+@pytest.mark.parametrize("layer", [pn.max_pool(3, stride=2, padding=1), pn.avg_pool(2), pn.conv(2, 3, groups=2)])
+def test_images_some_at_a_time_are_images_all_at_once(layer, monkeypatch):
+    params, x = pn.tree.cast(layer.init(pn.key(0), (7, 6, 2)), np.float64), normal(5, 7, 6, 2)
+    y, pullback = layer.vjp(params, x)
+    dy = normal(*y.shape, seed=1)
+    monkeypatch.setattr(windows_file, "BLOCK_BYTES", 2 * x[0].nbytes)
+    blocks, pullback_in_blocks = layer.vjp(params, x)
+    assert np.array_equal(blocks, y)
+    assert np.array_equal(pullback_in_blocks(dy)[1], pullback(dy)[1])

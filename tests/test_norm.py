@@ -7,6 +7,7 @@ import pytest
 
 import purenet as pn
 from purenet.arrays import sum_rows
+from purenet.layers.norm import sum_products
 from tests.cases import normal
 
 KEY = pn.key(1)
@@ -157,3 +158,23 @@ def test_sums_over_many_rows_keep_their_digits(n):
     np.testing.assert_allclose(sum_rows(x), truth, rtol=1e-6)
     np.testing.assert_allclose(sum_rows(x[:, ::-1, ::2]), truth[:, :, ::2], rtol=1e-6)
     np.testing.assert_allclose(sum_rows(x[0]), truth[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 256, 700])
+def test_the_two_forms_of_a_sum_of_products_agree(n):
+    a, b = normal(n, 5), normal(n, 5, seed=1)
+    np.testing.assert_allclose(sum_products(a, b), np.sum(a * b, axis=0), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("channels", [1, 6, 300])
+def test_batch_norm_does_not_mind_how_cells_are_arranged(channels, key):
+    """Rows of cells are laid out side by side, for speed; a matrix of (cells, channels) is not."""
+    x, dy = normal(5, 4, 12, channels), normal(5, 4, 12, channels, seed=1)
+    params = double(pn.batch_norm, channels)
+    (y, pullback), (flat, flat_pullback) = (pn.batch_norm.vjp(params, each, key) for each in (x, x.reshape(240, -1)))
+    np.testing.assert_allclose(y.reshape(flat.shape), flat, rtol=1e-12, atol=1e-12)
+    (dparams, dx), (flat_dparams, flat_dx) = pullback(dy), flat_pullback(dy.reshape(240, -1))
+    np.testing.assert_allclose(dx.reshape(flat.shape), flat_dx, rtol=1e-12, atol=1e-12)
+    for ours, theirs in zip(pn.tree.leaves(dparams), pn.tree.leaves(flat_dparams), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)

@@ -74,7 +74,7 @@ def conv(
     strides, dilations = per_axis(name, "stride", stride, dims), per_axis(name, "dilation", dilation, dims)
     windows = Windows(name, size, strides, dilations, pairs(name, padding, dims))
 
-    def forward(weight: Any, x: Any) -> tuple[Any, Pull]:
+    def forward(weight: Any, bias: Any, x: Any) -> tuple[Any, Pull]:
         space = tuple(x.shape[1:-1])
         _, ends = windows.place(space)
         padded = pad_space(x, ends)
@@ -84,7 +84,7 @@ def conv(
             low = tuple(a for a, _ in ends)
             return dweight, spread(dy, transposed(weight, groups), windows, low, space, groups) if wrt_x else None
 
-        return correlate(padded, weight, windows, groups), pull
+        return correlate(padded, weight, windows, groups, bias), pull
 
     def target(space: Shape) -> Shape:
         return windows.place(space)[0]
@@ -153,7 +153,7 @@ def conv_transpose(
             raise ValueError(f"{name} would make an output of {out} from an input of {space}: its padding is too large")
         return out
 
-    def forward(weight: Any, x: Any) -> tuple[Any, Pull]:
+    def forward(weight: Any, bias: Any, x: Any) -> tuple[Any, Pull]:
         space, out = tuple(x.shape[1:-1]), target(tuple(x.shape[1:-1]))
         if windows.padding == "same":
             low = tuple(max(0, r - s) // 2 for r, s in zip(windows.reach, strides, strict=True))
@@ -168,7 +168,7 @@ def conv_transpose(
             dweight = transposed(correlate_weight(dy, x, windows, groups), groups)
             return dweight, correlate(dy, transposed(weight, groups), windows, groups) if wrt_x else None
 
-        return spread(x, weight, windows, low, out, groups), pull
+        return add_channels(spread(x, weight, windows, low, out, groups), bias), pull
 
     return _layer(name, (inputs, outputs, size, groups), bias, (weight_init, bias_init), target, forward)
 
@@ -182,9 +182,9 @@ def _layer(
     bias: bool,
     initializers: tuple[Initializer, Initializer],
     target: Callable[[Shape], Shape],
-    forward: Callable[[Any, Any], tuple[Any, Pull]],
+    forward: Callable[[Any, Any, Any], tuple[Any, Pull]],
 ) -> Layer[ConvParams]:
-    """The layer of `forward(weight, x) -> (y, pull)` and `target(space) -> space of y`; the bias is added here."""
+    """The layer of `forward(weight, bias, x) -> (y, pull)` and `target(space) -> space of y`."""
     inputs, outputs, size, groups = sizes
     dims = len(size)
 
@@ -244,8 +244,7 @@ def _layer(
 
     def run(params: ConvParams, x: Any) -> tuple[Any, Pull]:
         check(params, x)
-        y, pull = forward(params.weight, meet(x, params.weight))
-        return (y if params.bias is None else add_channels(y, params.bias)), pull
+        return forward(params.weight, params.bias, meet(x, params.weight))
 
     def apply(params: ConvParams, x: Any, key: Key | None = None) -> Any:
         return run(params, x)[0]

@@ -24,6 +24,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from purenet.arrays import (
     Array,
     Shape,
@@ -235,27 +237,61 @@ def batch_norm(
         weight, bias = (ones(key, n), zeros(key, n)) if affine else (None, None)
         return BatchNormParams(weight, bias, Buffer(zeros(key, n)), Buffer(ones(key, n)))
 
-    def forward(params: BatchNormParams, x: Any, key: Key | None) -> tuple[Any, Any, Pull, BatchNormParams]:
-        """Y, X̂ and its rule, in rows of channels; and params with the buffers' next values."""
+    def forward(
+        params: BatchNormParams, x: Any, key: Key | None
+    ) -> tuple[Any, Callable[[Any, bool], tuple[BatchNormParams, Any]]]:
+        """Y = (X − μ)·a + b, and its rule. Numbers a channel are laid out `width` times, for the wide rows of X."""
         _checked(name, params, BatchNormParams, affine, x)
         shape(tuple(x.shape[1:]))
-        flat = rows(meet(x, params.mean.value))
-        xp = namespace(flat)
+        x = meet(x, params.mean.value)
+        xp = namespace(x)
+        width, n, following, weight = _width(x), math.prod(x.shape[:-1]), params, params.weight
+
+        def wide(x: Any) -> Any:
+            return xp.reshape(x, (n // width, width * x.shape[-1]))
+
+        def repeated(channels: Any) -> Any:
+            return xp.tile(channels, (width,)) if width > 1 else channels
+
+        def total(sums: Any) -> Any:
+            return xp.sum(xp.reshape(sums, (width, x.shape[-1])), axis=0)
+
+        flat = wide(x)
         if key is None:
-            r = xp.sqrt(1 / (params.variance.value + eps))  # a root halves the rounding errors of what is under it
-            xhat = flat - params.mean.value
-            xhat *= r
-            y = _affine(xhat, params.weight, params.bias)
-            return xp.reshape(y, x.shape), xhat, lambda dxhat: dxhat * r, params
-        n = flat.shape[0]
-        if n < 2:
-            raise ValueError(
-                f"{name} in training takes more than one value for each channel, to have a variance, but x has shape "
-                f"{tuple(x.shape)}: give it a larger batch, or no key, for inference"
-            )
-        xhat, pull, mean, variance = _normalized(xp, flat, _mean_of_rows, eps)
-        y = _affine(xhat, params.weight, params.bias)
-        return xp.reshape(y, x.shape), xhat, pull, moved(params, mean[0, ...], variance[0, ...] * (n / (n - 1)))
+            mean, rest, variance = params.mean.value, 0.0, params.variance.value
+            y = flat - repeated(mean)
+        else:
+            if n < 2:
+                raise ValueError(
+                    f"{name} in training takes more than one value for each channel, to have a variance, but x has "
+                    f"shape {tuple(x.shape)}: give it a larger batch, or no key, for inference"
+                )
+            mean = total(sum_rows(flat)) * (1 / n)
+            y = flat - repeated(mean)
+            rest = total(sum_rows(y)) * (1 / n)  # of the mean, as in `_normalized`
+            variance = xp.maximum(total(sum_products(y, y)) * (1 / n) - rest * rest, 0.0)
+            following = moved(params, mean + rest, variance * (n / (n - 1)))
+        r = xp.sqrt(1 / (variance + eps))  # a root halves the rounding errors of what is under it
+        a = r if weight is None else r * weight
+        y *= repeated(a)
+        y += repeated((0.0 if params.bias is None else params.bias) - rest * a)
+
+        def pull(dy: Any, wrt_x: bool) -> tuple[BatchNormParams, Any]:
+            dy, centred = wide(dy), flat - repeated(mean)
+            dbias = total(sum_rows(dy))
+            dweight = (total(sum_products(dy, centred)) - rest * dbias) * r  # X̂ = (centred − rest)·r
+            dparams = following._replace(weight=dweight, bias=dbias) if affine else following
+            if not wrt_x:
+                return dparams, None
+            dx = dy * repeated(a)
+            if key is not None:  # a ⊙ (dE/dY − ⟨dE/dY⟩ − X̂ ⊙ ⟨dE/dY ⊙ X̂⟩): the means are dE/dB / n and dE/dW / n
+                slope = a * r * dweight * (-1 / n)
+                centred *= repeated(slope)
+                dx += centred
+                dx -= repeated(slope * rest + a * dbias * (1 / n))
+            return dparams, xp.reshape(dx, x.shape)
+
+        return xp.reshape(y, x.shape), pull
 
     def moved(params: BatchNormParams, mean: Any, variance: Any) -> BatchNormParams:
         mean = params.mean.value * (1 - momentum) + mean * momentum
@@ -266,23 +302,32 @@ def batch_norm(
         return forward(params, x, key)[0]
 
     def vjp(params: BatchNormParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[BatchNormParams]]:
-        y, xhat, pull, following = forward(params, x, key)
+        y, pull = forward(params, x, key)
         y_shape, dtype = y.shape, y.dtype
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[BatchNormParams, Any]:
             match(dy, y_shape, dtype, name)
-            flat, dparams = rows(dy), following
-            if affine:
-                weight, shift = sum_rows(flat * xhat), sum_rows(flat)
-                dparams = following._replace(weight=weight[0, ...], bias=shift[0, ...])
-            if not wrt_x:
-                return dparams, None
-            dx = pull(flat * params.weight if affine else flat)
-            return dparams, namespace(dx).reshape(dx, y_shape)
+            return pull(dy, wrt_x)
 
         return y, pullback
 
     return Layer(init, apply, vjp, shape, name)
+
+
+def _width(x: Any) -> int:
+    """How many neighbouring cells to treat as one row of numbers: few channels alone would make short, slow loops."""
+    most = 1 if x.ndim < 3 else 256 // max(1, x.shape[-1])
+    return max((width for width in range(1, most + 1) if x.shape[-2] % width == 0), default=1)
+
+
+def sum_products(a: Any, b: Any) -> Any:
+    """Σ a ⊙ b over the rows of two matrices. NumPy's einsum makes no array of the products."""
+    if type(a) is not np.ndarray or type(b) is not np.ndarray:
+        return namespace(a).sum(a * b, axis=0)
+    total = np.einsum("ij,ij->j", a[:256], b[:256])
+    for i in range(256, len(a), 256):  # sums of sums keep more digits than one long sum
+        total += np.einsum("ij,ij->j", a[i : i + 256], b[i : i + 256])
+    return total
 
 
 @preset
@@ -301,6 +346,21 @@ def layer_norm(features: int | None = None, *, eps: float = 1e-5, affine: bool =
     return _affine_norm(
         name, _shape(name, features), features, affine, lambda xp, x: _normalized(xp, x, _mean_of_features, eps)[:2]
     )
+
+
+def _normalized_by_group(xp: Any, x: Any, groups: int, eps: float) -> tuple[Any, Pull]:
+    """X̂ and its rule, each group of channels of each example by itself; in wide rows, to which means are spread out."""
+    (batch, *_, channels), width, positions = x.shape, _width(x), math.prod(x.shape[1:-1])
+    wide = (batch, positions // width, width * channels)
+    each = channels // groups
+
+    def mean_of(x: Any) -> Any:
+        sums = xp.sum(xp.reshape(sum_rows(x), (batch, width, groups, each)), axis=(1, 3), keepdims=True)
+        means = sums * (1 / (positions * each))
+        return xp.reshape(xp.broadcast_to(means, (batch, width, groups, each)), (batch, 1, width * channels))
+
+    xhat, pull, *_ = _normalized(xp, xp.reshape(x, wide), mean_of, eps)
+    return xp.reshape(xhat, x.shape), lambda dxhat: xp.reshape(pull(xp.reshape(dxhat, wide)), x.shape)
 
 
 def group_norm(groups: int, features: int | None = None, *, eps: float = 1e-5, affine: bool = True) -> Layer[Any]:
@@ -322,15 +382,8 @@ def group_norm(groups: int, features: int | None = None, *, eps: float = 1e-5, a
         if in_shape[-1] % groups:
             raise ValueError(f"{name} cannot divide {in_shape[-1]} channels into {groups} groups of equal size")
 
-    def mean_of(x: Any) -> Any:
-        xp, (batch, positions, _, each) = namespace(x), x.shape
-        sums = sum_rows(xp.reshape(x, (batch, positions, groups * each)))
-        return _mean_of_features(xp.reshape(sums, (batch, 1, groups, each))) * (1 / positions)
-
     def normalize(xp: Any, x: Any) -> tuple[Any, Pull]:
-        grouped = xp.reshape(x, (x.shape[0], math.prod(x.shape[1:-1]), groups, x.shape[-1] // groups))
-        xhat, pull, *_ = _normalized(xp, grouped, mean_of, eps)
-        return xp.reshape(xhat, x.shape), lambda dxhat: xp.reshape(pull(xp.reshape(dxhat, grouped.shape)), x.shape)
+        return _normalized_by_group(xp, x, groups, eps)
 
     if features:
         divisible((features,))
@@ -361,9 +414,7 @@ def instance_norm(features: int | None = None, *, eps: float = 1e-5, affine: boo
             )
 
     def normalize(xp: Any, x: Any) -> tuple[Any, Pull]:
-        flat = xp.reshape(x, (x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]))
-        xhat, pull, *_ = _normalized(xp, flat, _mean_of_rows, eps)
-        return xp.reshape(xhat, x.shape), lambda dxhat: xp.reshape(pull(xp.reshape(dxhat, flat.shape)), x.shape)
+        return _normalized_by_group(xp, x, x.shape[-1], eps)
 
     return _affine_norm(name, _shape(name, features, positions), features, affine, normalize)
 

@@ -1,14 +1,16 @@
 """Pooling: one number for each window and channel. Channels last, in one, two and three dimensions.
 
 The maximum over a window is the maximum, down its columns, of the maxima of its rows; so is the sum. Windows therefore
-pool one axis at a time, the last one first, each by a few shifted slices. Among equal maxima, the first in a row wins,
-then the first row that has it: the first in row-major order.
+pool one axis at a time, each by a few shifted slices. The rule of the maximum needs no indices: what equals the maximum
+is it, and of equal ones the first in row-major order.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 from purenet.arrays import Shape, astype, namespace
@@ -17,17 +19,19 @@ from purenet.layers.windows import (
     NoParams,
     Padding,
     Windows,
+    by_images,
     interleave,
     on_axis,
+    opposite,
     pad_space,
     pairs,
     per_axis,
     spatial,
     window_size,
+    without_gaps,
 )
 
 Pull = Callable[[Any], Any]
-AxisRule = Callable[[Any, Any, int, int, int], tuple[Any, Pull]]
 
 
 def max_pool(
@@ -55,7 +59,20 @@ def max_pool(
     >>> y.ravel(), pullback(np.ones_like(y))[1].ravel()
     (array([3., 3.]), array([0., 1., 1., 0.]))
     """
-    return _pool("max_pool", window, stride, padding, _max_axis, -math.inf)
+    windows = _windows("max_pool", window, stride, padding)
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        _, ends = windows.place(tuple(x.shape[1:-1]))
+
+        def value(x: Any) -> Any:
+            return _over_windows(xp.maximum, pad_space(x, ends, -math.inf), windows)
+
+        def pull(x: Any, dy: Any) -> Any:
+            return pad_space(_max_rule(xp, pad_space(x, ends, -math.inf), dy, windows), opposite(ends))
+
+        return by_images(value, x), lambda dy: by_images(pull, x, dy)
+
+    return _layer(windows, rule)
 
 
 def avg_pool(
@@ -74,7 +91,25 @@ def avg_pool(
     >>> y.ravel(), pullback(np.ones_like(y))[1].ravel()
     (array([2. , 2.5]), array([0.5, 0.5, 0.5, 0.5]))
     """
-    return _pool("avg_pool", window, stride, padding, _mean_axis, 0.0)
+    windows = _windows("avg_pool", window, stride, padding)
+    number = math.prod(windows.size)
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        space = tuple(x.shape[1:-1])
+        _, ends = windows.place(space)
+
+        def value(x: Any) -> Any:
+            return _over_windows(add, pad_space(x, ends), windows) / number
+
+        def pull(dy: Any) -> Any:
+            dy = dy / number
+            for axis, (n, (low, high)) in enumerate(zip(space, ends, strict=True)):
+                dy = _gather(xp, [dy] * windows.size[axis], windows, axis, low + n + high)
+            return pad_space(dy, opposite(ends))
+
+        return by_images(value, x), lambda dy: by_images(pull, dy)
+
+    return _layer(windows, rule)
 
 
 def _flat(xp: Any, x: Any) -> Any:
@@ -146,7 +181,7 @@ def global_max_pool() -> Layer[NoParams]:
     return spatial("global_max_pool", rule, _global("global_max_pool"))
 
 
-def _pool(name: str, window: Any, stride: Any, padding: Any, rule: AxisRule, outside: float) -> Layer[NoParams]:
+def _windows(name: str, window: Any, stride: Any, padding: Any) -> Windows:
     name = called(name, window, stride=(stride, None), padding=(padding, "valid"))
     size = window_size(name, "window", window)
     dims = len(size)
@@ -154,68 +189,60 @@ def _pool(name: str, window: Any, stride: Any, padding: Any, rule: AxisRule, out
     windows = Windows(name, size, strides, (1,) * dims, pairs(name, padding, dims))
     if windows.padding != "same" and any(max(p) >= n for p, n in zip(windows.padding, size, strict=True)):
         raise ValueError(f"{name}: a padding of {windows.padding} must be less than the window {size}")
-
-    def pool(xp: Any, x: Any) -> tuple[Any, Pull]:
-        _, ends = windows.place(tuple(x.shape[1:-1]))
-        pulls = []
-        for axis in reversed(range(dims)):
-            here = on_axis(axis, dims, ends[axis], (0, 0))
-            x, pull = rule(xp, pad_space(x, here, outside), axis, size[axis], strides[axis])
-            pulls.append((pull, tuple((-low, -high) for low, high in here)))
-
-        def pull_all(dy: Any) -> Any:
-            for pull, cut in reversed(pulls):
-                dy = pad_space(pull(dy), cut)
-            return dy
-
-        return x, pull_all
-
-    return spatial(name, pool, lambda in_shape: (*windows.place(in_shape[:-1])[0], in_shape[-1]), dims)
+    return windows
 
 
-def _slices(x: Any, axis: int, size: int, stride: int) -> list[Any]:
+def _layer(windows: Windows, rule: Callable[[Any, Any], tuple[Any, Pull]]) -> Layer[NoParams]:
+    def target(in_shape: Shape) -> Shape:
+        return (*windows.place(in_shape[:-1])[0], in_shape[-1])
+
+    return spatial(windows.who, rule, target, len(windows.size))
+
+
+def _slices(x: Any, windows: Windows, axis: int) -> list[Any]:
     """The first cell of every window along one axis, the second, and so on."""
+    size, stride = windows.size[axis], windows.stride[axis]
     reach = (x.shape[axis + 1] - size) // stride * stride + 1
     before = (slice(None),) * (axis + 1)
     return [x[*before, t : t + reach : stride, ...] for t in range(size)]
 
 
-def _max_axis(xp: Any, x: Any, axis: int, size: int, stride: int) -> tuple[Any, Pull]:
-    """The maximum of windows along one axis, and its rule: dE/dY goes to the first slice that equals Y."""
-    slices = _slices(x, axis, size, stride)
-    y = slices[0]
-    for part in slices[1:]:
-        y = xp.maximum(y, part)
+def _over_windows(join: Callable[[Any, Any], Any], x: Any, windows: Windows) -> Any:
+    """The numbers of each window, joined two by two; the first axis goes first, as its slices run longest in memory."""
+    for axis in range(len(windows.size)):
+        x = reduce(join, _slices(x, windows, axis))
+    return x
 
-    def pull(dy: Any) -> Any:
+
+def _max_rule(xp: Any, x: Any, dy: Any, windows: Windows) -> Any:
+    """dE/dY goes to the first row with the maximum of its window, and there to the first cell that has it."""
+    last = len(windows.size) - 1
+    stages = []
+    for axis in range(last, -1, -1):
+        slices = _slices(x, windows, axis)
+        slices = [without_gaps(part) for part in slices] if axis == last else slices
+        y = reduce(xp.maximum, slices)
+        stages.append((axis, slices, y, x.shape[axis + 1]))
+        x = y
+    for axis, slices, y, length in reversed(stages):
         parts, left = [], dy
         for part in slices[:-1]:
             parts.append(left * astype(part == y, left.dtype))
             left = left - parts[-1]  # what has gone to one slice cannot go to a later one
-        return _gather(xp, [*parts, left], axis, stride, x.shape)
-
-    return y, pull
-
-
-def _mean_axis(xp: Any, x: Any, axis: int, size: int, stride: int) -> tuple[Any, Pull]:
-    """The mean of windows along one axis, and its rule: every slice gets the same part of dE/dY."""
-    x_shape, (first, *others) = x.shape, _slices(x, axis, size, stride)
-
-    def pull(dy: Any) -> Any:
-        return _gather(xp, [dy / size] * size, axis, stride, x_shape)
-
-    return sum(others, start=first) / size, pull
+        dy = _gather(xp, [*parts, left], windows, axis, length)
+    return dy
 
 
-def _gather(xp: Any, parts: list[Any], axis: int, stride: int, x_shape: Shape) -> Any:
+def _gather(xp: Any, parts: list[Any], windows: Windows, axis: int, length: int) -> Any:
     """dE/dX from what each slice of x gets: slices a stride apart meet in the same cells, and are added up there."""
-    dims = len(x_shape) - 2
-    windows, count = parts[0].shape[axis + 1], -(-x_shape[axis + 1] // stride)
+    dims, stride = len(windows.size), windows.stride[axis]
+    number, count = parts[0].shape[axis + 1], -(-length // stride)
     phases: list[Any] = []
     for r in range(stride):
         each = [
-            pad_space(parts[t], on_axis(axis, dims, (t // stride, count - t // stride - windows), (0, 0)))
+            pad_space(parts[t], on_axis(axis, dims, (t // stride, count - t // stride - number), (0, 0)))
             for t in range(r, len(parts), stride)
         ]
-        phases.append(sum(each[1:], start=each[0]) if each else xp.zeros_like(phases[0]))
-    return interleave(phases, on_axis(axis, dims, stride, 1), x_shape[1:-1])
+        phases.append(reduce(add, each) if each else xp.zeros_like(phases[0]))
+    space = (*parts[0].shape[1 : axis + 1], length, *parts[0].shape[axis + 2 : -1])
+    return interleave(phases, on_axis(axis, dims, stride, 1), space)

@@ -6,7 +6,10 @@ What convolution and pooling share. Everything here is shape arithmetic, or arra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
 
 from purenet.arrays import Shape, describe, floating, is_open, match, namespace
 from purenet.core import Layer, Pullback
@@ -17,6 +20,8 @@ NoParams = tuple[()]
 Pair = tuple[int, int]
 Padding = Literal["valid", "same"] | int | Sequence[int | Pair]
 Rule = Callable[[Any, Any], tuple[Any, Callable[[Any], Any]]]
+
+BLOCK_BYTES = 1 << 20  # of the images handled at a time, where what is made of them is to stay in cache
 
 AXES = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
@@ -137,6 +142,11 @@ def pad_space(x: Any, padding: Sequence[Pair], value: float = 0.0) -> Any:
     return x
 
 
+def opposite(padding: Sequence[Pair]) -> list[Pair]:
+    """The padding that takes away what this one added."""
+    return [(-low, -high) for low, high in padding]
+
+
 def shifted(x: Any, cell: Shape, windows: Windows, counts: Shape) -> Any:
     """The values under one cell of every window: a strided slice (batch, *counts, channels) of the padded x."""
     steps = zip(cell, windows.dilation, windows.stride, counts, strict=True)
@@ -151,6 +161,18 @@ def interleave(phases: list[Any], stride: Shape, space: Shape) -> Any:
     if len(phases) == 1:
         return phases[0]
     xp = namespace(phases[0])
+    batch, *_, channels = phases[0].shape
+    if type(phases[0]) is np.ndarray and phases[0].size:  # written in place, in half the time of a transposition
+        x = np.empty((batch, *space, channels), phases[0].dtype)
+        for start, phase in zip(product(*map(range, stride)), phases, strict=True):
+            place = cells(x)[:, *(slice(r, None, s) for r, s in zip(start, stride, strict=True))]
+            place[...] = cells(phase)[:, *map(slice, place.shape[1:])]
+        return x
+    return interleave_by_stacking(xp, phases, stride, space)
+
+
+def interleave_by_stacking(xp: Any, phases: list[Any], stride: Shape, space: Shape) -> Any:
+    """`interleave` in array-API code."""
     batch, *counts, channels = phases[0].shape
     dims = len(stride)
     x = xp.reshape(xp.stack(phases), (*stride, batch, *counts, channels))
@@ -158,6 +180,39 @@ def interleave(phases: list[Any], stride: Shape, space: Shape) -> Any:
     x = xp.permute_dims(x, (dims, *order, 2 * dims + 1))
     x = xp.reshape(x, (batch, *(n * s for n, s in zip(counts, stride, strict=True)), channels))
     return x[:, *(slice(n) for n in space), ...] if x.shape[1:-1] != tuple(space) else x
+
+
+def cells(x: Any) -> Any:
+    """A view of a NumPy array in which the channels of a cell are one item.
+
+    So a copy of every other cell moves cells, not numbers: with few channels, several times as fast.
+    """
+    x = x if x.strides[-1] == x.itemsize else np.ascontiguousarray(x)
+    return x.view(np.dtype((np.void, x.shape[-1] * x.itemsize)))[..., 0]
+
+
+def without_gaps(x: Any) -> Any:
+    """x, of which only some cells of each row are left; on NumPy as an array of its own, without the gaps."""
+    if type(x) is not np.ndarray or x.size == 0:
+        return x
+    return cells(x).copy().view(x.dtype).reshape(x.shape)
+
+
+def by_images(f: Callable[..., Any], *arrays: Any) -> Any:
+    """f(*arrays), of an f that treats each image by itself.
+
+    NumPy is handed some images at a time, so that what f makes on its way stays in cache.
+    """
+    x = arrays[0]
+    images = max(1, BLOCK_BYTES * len(x) // max(1, x.nbytes)) if type(x) is np.ndarray else x.shape[0]
+    if images >= x.shape[0]:
+        return f(*arrays)
+    first = f(*(each[:images] for each in arrays))
+    y = np.empty((x.shape[0], *first.shape[1:]), first.dtype)
+    y[:images] = first
+    for i in range(images, x.shape[0], images):
+        y[i : i + images] = f(*(each[i : i + images] for each in arrays))
+    return y
 
 
 def spatial(name: str, rule: Rule, target: Callable[[Shape], Shape], dims: int | None = None) -> Layer[NoParams]:

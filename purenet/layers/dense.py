@@ -7,7 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Array, Shape, check_in_shape, describe, floating, match, namespace, rows, sum_leading, whose
+from purenet.arrays import (
+    Array,
+    Shape,
+    check_in_shape,
+    describe,
+    dot,
+    floating,
+    match,
+    namespace,
+    rows,
+    sum_leading,
+    whose,
+)
 from purenet.core import Layer, Pullback
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
 from purenet.random import Key, split
@@ -70,20 +82,20 @@ def dense(
         weight = draw(weight_init, weight_key, (features, outputs), name)
         return DenseParams(weight, draw(bias_init, bias_key, (outputs,), name) if bias else None)
 
-    def check(params: DenseParams, x: Any) -> DenseParams:
-        if type(params) is DenseParams and type(x) is np.ndarray and x.ndim:
-            weight, b = params
-            if x.dtype is weight.dtype and weight.shape == (x.shape[-1], outputs) and (b is None) is not bias:
-                return params
-        return _explain(name, params, x, outputs, bias)
-
     def apply(params: DenseParams, x: Any, key: Key | None = None) -> Any:
-        weight, b = check(params, x)
-        flat = x if x.ndim == 2 else rows(x)
-        y = flat.dot(weight) if type(flat) is np.ndarray is type(weight) else flat @ weight  # `dot`, without its call
+        if type(params) is DenseParams and type(x) is np.ndarray is type(params[0]) and x.ndim == 2:
+            weight: Any
+            weight, b = params  # the usual case, with as few calls as can be: it is the hot path
+            if x.dtype is weight.dtype and weight.shape == (x.shape[1], outputs) and (b is None) is not bias:
+                y = x.dot(weight)  # `dot` in arrays.py says why
+                if bias:
+                    y += b
+                return y
+        weight, b = _checked(name, params, x, outputs, bias)
+        y = dot(rows(x), weight)
         if bias:
             y += b
-        return y if flat is x else namespace(y).reshape(y, (*x.shape[:-1], outputs))
+        return y if x.ndim == 2 else namespace(y).reshape(y, (*x.shape[:-1], outputs))
 
     def vjp(params: DenseParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[DenseParams]]:
         y = apply(params, x)
@@ -124,8 +136,8 @@ def _mend(x: Any, features: int) -> str:
     return ""
 
 
-def _explain(name: str, params: Any, x: Any, outputs: int, bias: bool) -> DenseParams:
-    """The check of params and x in full: for other engines, and to say what is wrong."""
+def _checked(name: str, params: Any, x: Any, outputs: int, bias: bool) -> DenseParams:
+    """Params, after a check of them and of x that says what is wrong."""
     floating(x, name)
     if not isinstance(params, DenseParams):
         raise ValueError(f"{name} takes DenseParams(weight, bias), not {describe(params)}. {whose(params)}")

@@ -14,6 +14,7 @@ step's rule leaves the ¼ = ½² out; it is multiplied into U and W on the way b
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,21 +26,23 @@ from purenet.initializers import Initializer, draw
 from purenet.random import Key, split
 
 States = tuple[Any, ...]
+Step = Callable[[Any, States], tuple[States, Any]]
 Pull = Callable[..., tuple[Any, Any, States]]
-Step = Callable[[Any, States], tuple[States, Pull]]
 Inits = tuple[Initializer, Initializer, tuple[Initializer, ...] | None]  # of weight, recurrent_weight, each bias
 
 
 class Cell(NamedTuple):
-    """What tells one recurrent layer from another; `start(xp, params, ahead, back)` is its step.
+    """What tells one recurrent layer from another; `start(xp, params, ahead, back)` gives its step and the step's rule.
 
-    `ahead` is Uᵀ, scaled for the way ahead, and `back` is U, scaled for the way back.
+    `ahead` is Uᵀ, scaled for the way ahead, and `back` is U, scaled for the way back. Both are plain functions of
+    arrays, so that `scan` can run them: `step(z, state) -> (state, saved)` and
+    `pull(saved, *dE/dstate) -> (dz, da, dE/dstate before)`, where da is that of U's product, None if it is dz.
     """
 
     kind: Any
     scales: tuple[float, ...]  # of each gate: 0.5 if it is a σ, 1 if a tanh
     states: int  # the state is an array, or a tuple of two
-    start: Callable[[Any, Any, Any, Any], Step]
+    start: Callable[[Any, Any, Any, Any], tuple[Step, Pull]]
     in_place: Callable[[Any, Any, Any, bool], Any] | None = None  # all steps, faster on NumPy, where no lengths are
 
     @property
@@ -184,40 +187,39 @@ def steps(
     scale = xp.repeat(xp.asarray(cell.scales, dtype=xs.dtype), hidden)
     square = scale * scale
     z = xp.matmul((weight * scale).T, xp.permute_dims(xs, (1, 0, 2)))
-    step = cell.start(xp, params, (recurrent_weight * scale).T, recurrent_weight * square)
-    before: list[Any] = []
-    after: list[Any] = []
-    pulls: list[Any] = []
-    for t in range(time):
-        new, pull = step(z[t, ...], state)
-        if keep:
-            before.append(state[0])
-            pulls.append(pull)
-        state = new if mask is None else tuple(xp.where(mask[t, ...], n, s) for n, s in zip(new, state, strict=True))
-        after.append(state[0])
+    step, pull = cell.start(xp, params, (recurrent_weight * scale).T, recurrent_weight * square)
+
+    def ahead(state: States, given: Any) -> Any:
+        z, real = given
+        new, saved = step(z, state)
+        if real is not None:
+            new = tuple(xp.where(real, n, s) for n, s in zip(new, state, strict=True))
+        return new, (new[0], (state[0], saved) if keep else None)
+
+    state, (hs, kept) = scan(xp, ahead, state, (z, mask), time)
 
     def back(dhs: Any, dstate: Any, wrt_x: bool) -> tuple[Any, Any, Any]:
-        dz: Any = [None] * time
-        da: Any = [None] * time
-        for t in reversed(range(time)):
-            if mask is None:
-                if dhs is not None:
-                    dstate = (dstate[0] + dhs[t, ...], *dstate[1:])
-                dz[t], da[t], dstate = pulls[t](*dstate)
+        def behind(dstate: States, given: Any) -> Any:
+            dh, (before, saved), real = given
+            if real is None:
+                dstate = dstate if dh is None else (dstate[0] + dh, *dstate[1:])
+                dz, da, dstate = pull(saved, *dstate)
             else:  # what came through the masked columns goes on as it is; their dE/dY does not count
-                if dhs is not None:
-                    dstate = (dstate[0] + xp.where(mask[t, ...], dhs[t, ...], 0), *dstate[1:])
-                through = [xp.where(mask[t, ...], 0, d) for d in dstate]
-                dz[t], da[t], dstate = pulls[t](*(xp.where(mask[t, ...], d, 0) for d in dstate))
+                dstate = dstate if dh is None else (dstate[0] + xp.where(real, dh, 0), *dstate[1:])
+                through = [xp.where(real, 0, d) for d in dstate]
+                dz, da, dstate = pull(saved, *(xp.where(real, d, 0) for d in dstate))
                 dstate = tuple(d + e for d, e in zip(dstate, through, strict=True))
+            return dstate, (before, dz, da)
 
-        def flat(each: list[Any]) -> Any:
+        dstate, (before, dz, da) = scan(xp, behind, dstate, (dhs, kept, mask), time, reverse=True)
+
+        def flat(each: Any) -> Any:
             """(features, time · batch), so that a sum over every step is one product."""
-            return xp.reshape(xp.stack(each, axis=1), (each[0].shape[0], time * batch))
+            each = xp.stack(each, axis=1) if type(each) is list else xp.permute_dims(each, (1, 0, 2))
+            return xp.reshape(each, (each.shape[0], time * batch))
 
-        same = da[0] is dz[0]
         dz = flat(dz)
-        da = dz if same else flat(da)
+        da = dz if da is None or da[0] is None else flat(da)
         dweight = dot(xp.reshape(xs, (xs.shape[0], time * batch)), dz.T) * square
         drecurrent = dot(flat(before), da.T) * square
         biases = [None, None] if bias is None else [dweight[features, ...], xp.sum(da[-hidden:, ...], axis=-1)]
@@ -225,7 +227,23 @@ def steps(
         dxs = xp.reshape(dot(params.weight * square, dz), (features, time, batch)) if wrt_x else None
         return dparams, dxs, dstate
 
-    return xp.stack(after), state, back
+    return xp.stack(hs) if type(hs) is list else hs, state, back
+
+
+def scan(xp: Any, f: Any, carry: Any, given: tuple[Any, ...], time: int, reverse: bool = False) -> tuple[Any, Any]:
+    """The last carry, and what f gave at each step: `carry, outputs = f(carry, inputs)`, first step first.
+
+    Each part of `given` is an array or a list of steps, or None. A part of the outputs is a list of steps; under JAX an
+    array of them, by `lax.scan`, which compiles f once and not once for each step.
+    """
+    if xp.__name__ == "jax.numpy":
+        found: tuple[Any, Any] = sys.modules["jax"].lax.scan(f, carry, given, length=time, reverse=reverse)
+        return found
+    outputs: list[Any] = [None] * time
+    for t in reversed(range(time)) if reverse else range(time):
+        now = tuple(part if part is None else part[t] if type(part) is list else part[t, ...] for part in given)
+        carry, outputs[t] = f(carry, now)
+    return carry, [list(part) for part in zip(*outputs, strict=True)]
 
 
 def _ordered(steps: Any, reverse: bool) -> Any:

@@ -104,18 +104,17 @@ def rnn(
     ((4, 5, 3), (3, 3), (4, 5, 2))
     """
 
-    def start(xp: Any, params: RNNParams, ahead: Any, back: Any) -> Step:
-        def step(z: Any, state: States) -> tuple[States, Pull]:
+    def start(xp: Any, params: RNNParams, ahead: Any, back: Any) -> tuple[Step, Pull]:
+        def step(z: Any, state: States) -> tuple[States, Any]:
             z += dot(ahead, state[0])
             h = overwrite(xp.tanh, z)
+            return (h,), h
 
-            def pull(dh: Any) -> tuple[Any, Any, States]:
-                dz = dh * (1 - h * h)
-                return dz, dz, (dot(back, dz),)
+        def pull(h: Any, dh: Any) -> tuple[Any, Any, States]:
+            dz = dh * (1 - h * h)
+            return dz, None, (dot(back, dz),)
 
-            return (h,), pull
-
-        return step
+        return step, pull
 
     name = called("rnn", *sizes, last=(last, False), reverse=(reverse, False), bias=(bias, True))
     inits = weight_init, recurrent_init, (bias_init,) if bias else None
@@ -162,10 +161,10 @@ def lstm(
     (4, 3)
     """
 
-    def start(xp: Any, params: LSTMParams, ahead: Any, back: Any) -> Step:
+    def start(xp: Any, params: LSTMParams, ahead: Any, back: Any) -> tuple[Step, Pull]:
         n = ahead.shape[1]
 
-        def step(z: Any, state: States) -> tuple[States, Pull]:
+        def step(z: Any, state: States) -> tuple[States, Any]:
             h, c = state
             z += dot(ahead, h)
             t = overwrite(xp.tanh, z)
@@ -175,19 +174,19 @@ def lstm(
             new = f * c
             new += i * g
             squashed = xp.tanh(new)
-            y = o * squashed
+            return (o * squashed, new), (t, gates, c, squashed)
 
-            def pull(dh: Any, dc: Any) -> tuple[Any, Any, States]:
-                dnew = o - y * squashed
-                dnew *= dh
-                dnew += dc
-                dz = xp.concat([dnew * g, dnew * c, dnew * i, dh * squashed])
-                dz *= 1 - t * t  # the ¼ of σ' stands in the product after it
-                return dz, dz, (dot(back, dz), dnew * f)
+        def pull(saved: Any, dh: Any, dc: Any) -> tuple[Any, Any, States]:
+            t, gates, c, squashed = saved
+            i, f, g, o = gates[:n, ...], gates[n : 2 * n, ...], t[2 * n : 3 * n, ...], gates[3 * n :, ...]
+            dnew = o * (1 - squashed * squashed)
+            dnew *= dh
+            dnew += dc
+            dz = xp.concat([dnew * g, dnew * c, dnew * i, dh * squashed])
+            dz *= 1 - t * t  # the ¼ of σ' stands in the product after it
+            return dz, None, (dot(back, dz), dnew * f)
 
-            return (y, new), pull
-
-        return step
+        return step, pull
 
     options = {"last": (last, False), "reverse": (reverse, False), "bias": (bias, True)}
     name = called("lstm", *sizes, **options, forget_bias=(forget_bias, 1.0))
@@ -230,10 +229,10 @@ def gru(
     ((2, 5, 3), np.False_)
     """
 
-    def start(xp: Any, params: GRUParams, ahead: Any, back: Any) -> Step:
+    def start(xp: Any, params: GRUParams, ahead: Any, back: Any) -> tuple[Step, Pull]:
         n, recurrent_bias = ahead.shape[1], params.recurrent_bias
 
-        def step(z: Any, state: States) -> tuple[States, Pull]:
+        def step(z: Any, state: States) -> tuple[States, Any]:
             h = state[0]
             a = dot(ahead, h)
             t = a[: 2 * n, ...] + z[: 2 * n, ...]
@@ -245,19 +244,20 @@ def gru(
                 q = q + recurrent_bias[..., None]
             new = overwrite(xp.tanh, z[2 * n :, ...] + r * q)
             away = h - new
+            return (new + s * away,), (t, gates, q, new, away)
 
-            def pull(dh: Any) -> tuple[Any, Any, States]:
-                dn = dh * (1 - s) * (1 - new * new)
-                dgates = xp.concat([dn * q, dh * away])
-                dgates *= 1 - t * t  # the ¼ of σ' stands in the product after it
-                da = xp.concat([dgates, dn * r])
-                dprevious = dot(back, da)
-                dprevious += dh * s
-                return xp.concat([dgates, dn]), da, (dprevious,)
+        def pull(saved: Any, dh: Any) -> tuple[Any, Any, States]:
+            t, gates, q, new, away = saved
+            r, s = gates[:n, ...], gates[n:, ...]
+            dn = dh * (1 - s) * (1 - new * new)
+            dgates = xp.concat([dn * q, dh * away])
+            dgates *= 1 - t * t  # the ¼ of σ' stands in the product after it
+            da = xp.concat([dgates, dn * r])
+            dprevious = dot(back, da)
+            dprevious += dh * s
+            return xp.concat([dgates, dn]), da, (dprevious,)
 
-            return (new + s * away,), pull
-
-        return step
+        return step, pull
 
     name = called("gru", *sizes, last=(last, False), reverse=(reverse, False), bias=(bias, True))
     inits = weight_init, recurrent_init, (bias_init,) * 4 if bias else None

@@ -12,6 +12,7 @@ networks for document processing", 2006), because it is many times faster; the s
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
@@ -27,6 +28,8 @@ PATCH_BYTES = 1 << 20  # patches are made in blocks of about this size, which st
 
 def correlate(x: Any, weight: Any, windows: Windows, groups: int = 1, bias: Any = None) -> Any:
     """Y from a padded x (batch, *space, in), weight (*kernel, in // groups, out) and bias (out,)."""
+    if jax := _jax(x, weight.shape[-2], weight.shape[-1] // groups, windows):
+        return add_channels(_convolved(jax, x, weight, windows, groups), bias)
     patches = type(x) is np.ndarray and math.prod(windows.size) > 1
     if patches and groups == 1:
         return _patches_times_weight(x, weight, windows, bias)
@@ -40,6 +43,9 @@ def correlate(x: Any, weight: Any, windows: Windows, groups: int = 1, bias: Any 
 
 def correlate_weight(x: Any, dy: Any, windows: Windows, groups: int = 1) -> Any:
     """dE/dW (*kernel, in // groups, out) from a padded x and dE/dY."""
+    if jax := _jax(x, x.shape[-1] // groups, dy.shape[-1] // groups, windows):
+        weight = jax.ShapeDtypeStruct((*windows.size, x.shape[-1] // groups, dy.shape[-1]), x.dtype)
+        return jax.linear_transpose(lambda weight: _convolved(jax, x, weight, windows, groups), weight)(dy)[0]
     if groups > 1 and x.shape[-1] == groups:
         return _depthwise_weight(x, dy, windows)
     form = _patches_times_dy if type(x) is np.ndarray and math.prod(windows.size) > 1 else slices_times_dy
@@ -141,6 +147,33 @@ def _counts(x: Any, windows: Windows) -> Shape:
 def _cells(windows: Windows) -> Iterator[Shape]:
     """The cells of a window, in row-major order."""
     return product(*map(range, windows.size))
+
+
+# Under JAX, its own convolution where it is faster than a sum over slices.
+
+
+def _jax(x: Any, ins: int, outs: int, windows: Windows) -> Any:
+    """JAX, if its convolution is to be used: on a GPU or TPU, and on a CPU where channels are few.
+
+    (Of 32 and 64 channels of 3×3, a training step of the sum takes as long there, and inside of `scan` a 20th.)
+    """
+    if math.prod(windows.size) == 1 or namespace(x).__name__ != "jax.numpy":
+        return None
+    jax = sys.modules["jax"]
+    return jax if min(ins, outs) < 16 or jax.default_backend() != "cpu" else None
+
+
+def _convolved(jax: Any, x: Any, weight: Any, windows: Windows, groups: int) -> Any:
+    axes = "HWD"[: len(windows.size)]
+    return jax.lax.conv_general_dilated(
+        x,
+        weight,
+        windows.stride,
+        "VALID",
+        rhs_dilation=windows.dilation,
+        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        feature_group_count=groups,
+    )
 
 
 # In array-API code, a slice for each cell of the kernel.

@@ -16,6 +16,7 @@ GROUPS = {
     "xor": "the video's XOR, one sample a step, against the class style",
     "dense": "dense nets from 2-3-2 to 1024-2048-2048-1024, SGD and Adam, with their limits",
     "limits": "the dense rows against the same by hand and bare matrix products alone",
+    "crossover": "the same functions on NumPy and under JAX",
     "lenet": "LeNet-5 at batches of 64, 256 and 2,048",
     "conv3x3": "3×3 convolutions with 32 and 64 channels",
     "fullbatch": "a small net on a full batch of 10,000",

@@ -151,6 +151,19 @@ def transformer(quick: bool) -> Iterator[Work]:
     yield Work("transformer", "transformer", title, net, "", "mse", "adam", 1e-3, batches, DEEP_PEERS)
 
 
+def crossover(quick: bool) -> Iterator[Work]:
+    """The same functions on NumPy and under JAX, from nets that NumPy runs faster to nets that XLA does."""
+    ways = ("purenet under JAX, a call a step", "purenet under JAX, an epoch in scan")
+    for width in (16, 1024) if quick else (4, 16, 64, 256, 1024):
+        x = normal(5, 32 * (3 if quick else max(3, 800 // width)), width)
+        net, target = dense_net((width, width, width), "tanh"), np.tanh(x[:, ::-1].copy())
+        title = f"{width}-{width}-{width} tanh, batch 32, SGD"
+        yield Work("dense", "crossover", title, net, "tanh", "mse", "sgd", 0.1 * width / 4, cut(x, target, 32), ways)
+    if not quick:
+        every = (work for make in (fullbatch, lenet, conv3x3, lstm, transformer) for work in make(False))
+        yield from (work._replace(size="crossover", peers=ways) for work in every if len(work.batches[0][0]) != 2048)
+
+
 def dense_net(sizes: tuple[int, ...], hidden: str) -> Any:
     between = getattr(pn, hidden)
     first, *rest = [pn.dense(a, b) for a, b in pairwise(sizes)]

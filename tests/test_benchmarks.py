@@ -227,7 +227,7 @@ def test_a_goal_is_met_or_missed():
 
 
 def test_every_group_is_described_and_runs_by_default_once():
-    assert {*EVERY, "limits"} == {*GROUPS}
+    assert {*EVERY, "limits", "crossover"} == {*GROUPS}
     assert len(EVERY) == len({*EVERY})
 
 

@@ -355,12 +355,18 @@ def _normalized_by_group(xp: Any, x: Any, groups: int, eps: float) -> tuple[Any,
     each = channels // groups
 
     def mean_of(x: Any) -> Any:
+        xp = namespace(x)  # that of dE/dY in the pullback, which may be traced though x is not
         sums = xp.sum(xp.reshape(sum_rows(x), (batch, width, groups, each)), axis=(1, 3), keepdims=True)
         means = sums * (1 / (positions * each))
         return xp.reshape(xp.broadcast_to(means, (batch, width, groups, each)), (batch, 1, width * channels))
 
     xhat, pull, *_ = _normalized(xp, xp.reshape(x, wide), mean_of, eps)
-    return xp.reshape(xhat, x.shape), lambda dxhat: xp.reshape(pull(xp.reshape(dxhat, wide)), x.shape)
+
+    def back(dxhat: Any) -> Any:
+        xp = namespace(dxhat)
+        return xp.reshape(pull(xp.reshape(dxhat, wide)), x.shape)
+
+    return xp.reshape(xhat, x.shape), back
 
 
 def group_norm(groups: int, features: int | None = None, *, eps: float = 1e-5, affine: bool = True) -> Layer[Any]:

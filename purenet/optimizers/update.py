@@ -50,6 +50,8 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
             return tuple.__new__(kind, map(walk, p, g)) if p else p
         return update(step, p, g)
 
+    if quick is rate:  # traced
+        return update(step, params, grads)
     try:
         return walk(params, grads)  # type: ignore[no-any-return]
     except (ValueError, TypeError, AttributeError):

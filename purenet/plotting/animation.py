@@ -9,9 +9,10 @@ from typing import Any
 
 from purenet.arrays import describe
 from purenet.plotting.boundary import check_samples, colour_bar, draw, furthest, grid
-from purenet.plotting.canvas import figure_of, one_axes
+from purenet.plotting.canvas import figure_of, on_host, one_axes
 
 
+@on_host
 def boundary_animation(
     predict: Callable[[Any, Any], Any],
     frames: Mapping[str, Any] | Sequence[Any],

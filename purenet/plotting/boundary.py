@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from purenet.arrays import describe, floating, namespace
-from purenet.plotting.canvas import figure_of, new_figure, one_axes
+from purenet.plotting.canvas import figure_of, new_figure, on_host, one_axes
 from purenet.plotting.curves import error_curve
 
 Predict = Callable[[Any], Any]
 
 
+@on_host
 def decision_boundary(predict: Predict, x: Any, target: Any, ax: Any = None, level: float = 0.5) -> Any:
     """What `predict` gives for two features, in colour, with the line where it crosses `level` and the samples.
 
@@ -33,6 +34,7 @@ def decision_boundary(predict: Predict, x: Any, target: Any, ax: Any = None, lev
     return figure_of(ax)
 
 
+@on_host
 def surface(predict: Predict, x: Any, target: Any, ax: Any = None) -> Any:
     """What `predict` gives for two features, as a surface over them; the samples stand at their targets."""
     who = "surface"
@@ -46,6 +48,7 @@ def surface(predict: Predict, x: Any, target: Any, ax: Any = None) -> Any:
     return figure_of(ax)
 
 
+@on_host
 def overview(errors: Sequence[float], predict: Predict, x: Any, target: Any) -> Any:
     """One picture of a net with two features: its error per epoch, its decision boundary, its output as a surface."""
     figure = new_figure(16, 4.5)

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from purenet.arrays import describe
 from purenet.tracing import host_only
+
+Options = ParamSpec("Options")
+Drawn = TypeVar("Drawn")
+
+
+def on_host(plot: Callable[Options, Drawn]) -> Callable[Options, Drawn]:
+    """The plot, with an error if JAX traces, before it looks at what it was given: there are no numbers then."""
+
+    @wraps(plot)
+    def checked(*args: Options.args, **options: Options.kwargs) -> Drawn:
+        host_only("drawing")
+        return plot(*args, **options)
+
+    return checked
 
 
 def is_available() -> bool:
@@ -64,6 +79,5 @@ def names_of(given: Any, count: int, who: str, what: str) -> Sequence[str]:
 
 
 def _check_available() -> None:
-    host_only("drawing")
     if not is_available():
         raise ModuleNotFoundError("drawing needs matplotlib: pip install 'purenet[plot]'")

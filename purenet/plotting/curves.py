@@ -8,11 +8,12 @@ from typing import Any, Literal
 import numpy as np
 
 from purenet.arrays import describe
-from purenet.plotting.canvas import figure_of, one_axes, panels
+from purenet.plotting.canvas import figure_of, on_host, one_axes, panels
 
 COLOURS = {"training": "C0", "validation": "C1"}
 
 
+@on_host
 def error_curve(errors: Sequence[float], ax: Any = None) -> Any:
     """The error of each epoch, on a logarithmic scale if all are above 0.
 
@@ -26,6 +27,7 @@ def error_curve(errors: Sequence[float], ax: Any = None) -> Any:
     return figure_of(ax)
 
 
+@on_host
 def learning_curves(
     history: Mapping[str, Any],
     names: Sequence[str] = (),

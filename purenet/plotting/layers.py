@@ -10,11 +10,12 @@ import numpy as np
 from purenet import tree
 from purenet.arrays import describe
 from purenet.core import Buffer, Layer
-from purenet.plotting.canvas import figure_of, one_axes, panels
+from purenet.plotting.canvas import figure_of, on_host, one_axes, panels
 
 MOST_BINS = 41
 
 
+@on_host
 def weight_histograms(params: Any, columns: int | None = None, axes: Any = None) -> Any:
     """How the numbers of each parameter are spread: a panel for each, under its path, with an axis of its own.
 
@@ -32,6 +33,7 @@ def weight_histograms(params: Any, columns: int | None = None, axes: Any = None)
     return _histograms(params, columns, axes, "weight_histograms", "params", "C0", log=False)
 
 
+@on_host
 def gradient_histograms(grads: Any, columns: int | None = None, axes: Any = None) -> Any:
     """How the gradients of each parameter are spread, as `weight_histograms` draws parameters.
 
@@ -40,6 +42,7 @@ def gradient_histograms(grads: Any, columns: int | None = None, axes: Any = None
     return _histograms(grads, columns, axes, "gradient_histograms", "grads", "C2", log=True)
 
 
+@on_host
 def gradient_flow(grads: Any, ax: Any = None) -> Any:
     """The mean and the largest |gradient| of each layer, along the depth, on a logarithmic scale.
 

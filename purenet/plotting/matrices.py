@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from purenet.arrays import describe
-from purenet.plotting.canvas import figure_of, names_of, one_axes, panels
+from purenet.plotting.canvas import figure_of, names_of, on_host, one_axes, panels
 
 
+@on_host
 def confusion_matrix(matrix: Any, classes: Sequence[Any] | None = None, normalize: bool = False, ax: Any = None) -> Any:
     """What each class was taken for: a line for each true class, a column for each that was predicted.
 
@@ -56,6 +57,7 @@ def confusion_matrix(matrix: Any, classes: Sequence[Any] | None = None, normaliz
     return figure_of(ax)
 
 
+@on_host
 def image_grid(images: Any, titles: Sequence[str] = (), columns: int = 8, axes: Any = None) -> Any:
     """Images side by side, each under its title, on one scale: grey ones (n, height, width) or (n, height, width, 1),
     where the largest number is black, or coloured ones (n, height, width, 3).

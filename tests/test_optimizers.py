@@ -160,10 +160,10 @@ def test_slots_mirror_params_without_buffers():
     assert type(state) is State
     assert state.count.dtype == np.int32
     assert state.count.shape == ()
-    assert set(state.slots) == {"mean", "square"}
-    mean = state.slots["mean"]
-    assert mean[2] == ()
-    pn.tree.check_same((*params[:2], (), *params[3:]), mean)
+    assert set(state.slots) == {"sum", "squares"}
+    kept = state.slots["sum"]
+    assert kept[2] == ()
+    pn.tree.check_same((*params[:2], (), *params[3:]), kept)
 
 
 @pytest.mark.parametrize(
@@ -183,12 +183,12 @@ def test_wrong_trees_are_named(optimizer):
 def test_wrong_states_are_named():
     params = NET.init(pn.key(0))
     longer = (*params, ())
-    with pytest.raises(ValueError, match=r"state.slots\['mean'\], for params: a tuple of 4 against a tuple of 5"):
+    with pytest.raises(ValueError, match=r"state.slots\['sum'\], for params: a tuple of 4 against a tuple of 5"):
         pn.adam().step(params, params, pn.adam().init(longer))
     other = pn.serial(pn.dense(2, 3), pn.tanh, pn.dense(3, 1), pn.sigmoid).init(pn.key(0))
-    with pytest.raises(ValueError, match=r"state.slots\['mean'\], for params\[0\].weight: \(2, 8\) against \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"state.slots\['sum'\], for params\[0\].weight: \(2, 8\) against \(2, 3\)"):
         pn.adam().step(params, params, pn.adam().init(other))
-    with pytest.raises(ValueError, match=r"slots \['mean', 'square'\], but was given one with slots \['momentum'\]"):
+    with pytest.raises(ValueError, match=r"slots \['sum', 'squares'\], but was given one with slots \['momentum'\]"):
         pn.adam().step(params, params, pn.sgd(momentum=0.9).init(params))
     with pytest.raises(ValueError, match="but was given no state: make it by init"):
         pn.adam().step(params, params, None)

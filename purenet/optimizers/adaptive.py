@@ -155,15 +155,19 @@ def _adam(
     weight_decay: float = 0.0,
     which: Callable[[Any], bool] = matrices,
 ) -> Adaptive:
-    # m̂ / (√v̂ + ε) = √c₂ / c₁ · m / (√v + ε·√c₂) with c = 1 − βᵗ: so each correction is one product of two numbers
+    # Kept are M = m / (1 − β₁) and V = v / (1 − β₂), decaying sums in place of means: M ← β₁·M + g and V ← β₂·V + g²
+    # take two products less. With c = 1 − βᵗ and s = √(1 − β₂), m̂ / (√v̂ + ε) is √c₂·(1 − β₁) / (c₁·s) · M / (√V + ε'),
+    # where ε' = ε·√c₂ / s: so each correction is one product of two numbers.
     def numbers(rate: Any, t: Any) -> Any:
-        root = _complement(beta2, t) ** 0.5
-        return -rate * root / _complement(beta1, t), eps * root, 1 - rate * weight_decay
+        root = _complement(beta2, t) ** 0.5 / (1 - beta2) ** 0.5
+        return -rate * (1 - beta1) * root / _complement(beta1, t), eps * root, 1 - rate * weight_decay
 
     def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
-        *top, keep1, take1, keep2, take2, rate, eps, shrink = rest
-        m = _mix(m, g, keep1, take1)
-        v = _mix(v, g * g, keep2, take2)
+        *top, keep1, keep2, rate, eps, shrink = rest
+        m = m * keep1
+        m += g
+        v = v * keep2
+        v += g * g
         if largest:
             top = [xp.maximum(top[0], v)]
         new = m / _root(xp, top[0] if largest else v, eps)
@@ -171,8 +175,8 @@ def _adam(
         new += p * shrink if weight_decay and which(p) else p
         return new, m, v, *top
 
-    slots = ("mean", "square", "largest") if largest else ("mean", "square")
-    return per_leaf(name, lr, rule, slots, (beta1, 1 - beta1, beta2, 1 - beta2), numbers)
+    slots = ("sum", "squares", "largest") if largest else ("sum", "squares")
+    return per_leaf(name, lr, rule, slots, (beta1, beta2), numbers)
 
 
 def adamax(lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:

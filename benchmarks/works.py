@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -104,7 +105,8 @@ def lenet(quick: bool) -> Iterator[Work]:
         x, target = images(batch * steps)
         batches = cut(x.reshape(-1, 28, 28, 1), target, batch)
         title = f"LeNet-5, batch {batch}, Adam"
-        yield Work("lenet", "lenet", title, net, "relu", "cross entropy", "adam", 1e-3, batches, DEEP_PEERS)
+        row = Work("lenet", "lenet", title, net, "relu", "cross entropy", "adam", 1e-3, batches, DEEP_PEERS)
+        yield row if batch <= 64 else row._replace(spread=in_threads(batch // 2))
 
 
 def conv3x3(quick: bool) -> Iterator[Work]:
@@ -117,7 +119,8 @@ def conv3x3(quick: bool) -> Iterator[Work]:
     x, target = images(batch * steps)
     batches = cut(x.reshape(-1, 28, 28, 1), target, batch)
     title = f"3×3 convolutions, 32 and 64 channels, batch {batch}, Adam"
-    yield Work("conv3x3", "conv3x3", title, net, "relu", "cross entropy", "adam", 1e-3, batches, DEEP_PEERS)
+    row = Work("conv3x3", "conv3x3", title, net, "relu", "cross entropy", "adam", 1e-3, batches, DEEP_PEERS)
+    yield row._replace(spread=in_threads(batch // 2))
 
 
 def fullbatch(quick: bool) -> Iterator[Work]:
@@ -148,7 +151,8 @@ def transformer(quick: bool) -> Iterator[Work]:
     x = normal(4, batch * steps, 128, 128)
     batches = cut(x, np.tanh(x[:, ::-1]).copy(), batch)
     title = f"transformer, 2 blocks of width 128, length 128, batch {batch}, Adam"
-    yield Work("transformer", "transformer", title, net, "", "mse", "adam", 1e-3, batches, DEEP_PEERS)
+    row = Work("transformer", "transformer", title, net, "", "mse", "adam", 1e-3, batches, DEEP_PEERS)
+    yield row._replace(spread=in_threads(batch // 2))
 
 
 def crossover(quick: bool) -> Iterator[Work]:
@@ -162,6 +166,12 @@ def crossover(quick: bool) -> Iterator[Work]:
     if not quick:
         every = (work for make in (fullbatch, lenet, conv3x3, lstm, transformer) for work in make(False))
         yield from (work._replace(size="crossover", peers=ways) for work in every if len(work.batches[0][0]) != 2048)
+
+
+def in_threads(size: int) -> Callable[[Any], Any]:
+    """Chunks of so many examples, in as many threads as the process has cores; as they are, if it has one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return (lambda f: f) if cores == 1 else lambda f: pn.in_chunks(f, size, threads=cores)
 
 
 def dense_net(sizes: tuple[int, ...], hidden: str) -> Any:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from functools import cache
+from importlib.util import find_spec
 from typing import Any, Literal, TypeVar
 
 from purenet import tree
@@ -30,8 +33,10 @@ def in_chunks(
     `reduction="sum"`, for losses that are sums, they are added.
 
     Chunks have one size or differ by one example. The sum is made in their order, so it does not depend on the number
-    of threads. NumPy computes in several threads at once because it lets go of the interpreter's lock; where its matrix
-    products use threads of their own already, a small net gains and a wide one does not: measure.
+    of threads. NumPy computes in several threads at once because it lets go of the interpreter's lock. It pays where
+    the time goes into much besides large matrix products, which have threads of their own: for convolutions, attention,
+    and large batches. Those threads and these would be in each other's way, so while these run, each product is held to
+    one thread, for which threadpoolctl must be installed (or OPENBLAS_NUM_THREADS=1 be set).
 
     With a key each chunk draws its own numbers. Batch norm normalizes each chunk by itself, and buffers take the value
     of the last chunk.
@@ -79,10 +84,22 @@ def _in_threads(f: Callable[[int], Any], n: int, threads: int) -> Iterator[Any]:
         return map(f, range(n))
     from concurrent.futures import ThreadPoolExecutor
 
+    products = _products()
+
     def share(first: int) -> list[Any]:
         return [f(i) for i in range(first, n, threads)]
 
-    with ThreadPoolExecutor(threads - 1) as pool:
+    with products.limit(limits=1) if products else nullcontext(), ThreadPoolExecutor(threads - 1) as pool:
         others = [pool.submit(share, first) for first in range(1, threads)]
         shares = [share(0), *(other.result() for other in others)]
     return (shares[i % threads][i // threads] for i in range(n))
+
+
+@cache
+def _products() -> Any:
+    """What holds the threads of NumPy's matrix products, if it is installed."""
+    if find_spec("threadpoolctl") is None:
+        return None
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")

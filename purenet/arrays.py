@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-import purenet.memory as _memory  # noqa: F401 (freed memory is kept: it says why)
+from purenet.memory import keep_freed
+
+keep_freed()  # for the arrays of every step to come: before all else that makes any
 
 
 class Array(Protocol):

@@ -16,6 +16,3 @@ LARGEST = (32 << 20) - (8 << 10)  # what the C library accepts, less its own hea
 def keep_freed() -> None:
     """Let the C library keep up to 64 MiB of freed memory for the arrays to come."""
     np.empty(LARGEST, np.uint8)
-
-
-keep_freed()

@@ -41,7 +41,8 @@ def surface(predict: Predict, x: Any, target: Any, ax: Any = None) -> Any:
     labels = check_samples(x, target, who)
     a, b, z = grid(predict, x, who, margin=0.0)
     ax = one_axes(ax, who, projection="3d")
-    ax.plot_surface(a, b, z, cmap="viridis", alpha=0.8, linewidth=0)
+    # faces of one size each: Matplotlib pads smaller ones with memory that nobody wrote, and computes with it
+    ax.plot_surface(a, b, z, rstride=2, cstride=2, cmap="viridis", alpha=0.8, linewidth=0)
     ax.scatter(x[:, 0], x[:, 1], labels, color="crimson", s=50, depthshade=False)
     ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="output", title="Output")
     ax.set_box_aspect(None, zoom=0.85)  # room for the labels

@@ -79,8 +79,11 @@ def gradient_flow(grads: Any, ax: Any = None) -> Any:
     upright = sum(map(len, labels)) > 45
     ax.set_xticks(range(0, n, every), labels, rotation=90 if upright else 0, fontsize=8)
     ax.set_xlim(-0.5, n - 0.5)
-    ax.set_yscale("log")
-    ax.margins(y=0.12)  # room for the marks
+    if np.isfinite(drawn).any():
+        ax.set_yscale("log")
+        low, high = np.clip(np.log10([np.nanmin(drawn), np.nanmax(drawn)]), -299, 299)  # Matplotlib counts to 1e300
+        margin = 0.12 * (high - low) or 1  # room for the marks
+        ax.set_ylim(10 ** np.clip([low - margin, high + margin], -300, 300))
     ax.set(xlabel="layer, from the input to the output", ylabel="|gradient|", title="Gradient flow")
     ax.grid(alpha=0.3)
     ax.legend()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import cache
@@ -57,6 +58,8 @@ def in_chunks(
     if reduction not in ("mean", "sum"):
         raise ValueError(f"in_chunks takes reduction 'mean' or 'sum', not {reduction!r}")
 
+    crew = _Crew(threads)
+
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
         n = count(tree.leaves((x, target)), "in_chunks")
         chunks = max(1, -(-n // size))
@@ -72,27 +75,42 @@ def in_chunks(
             weight = (starts[i + 1] - starts[i]) / n
             return E * weight, tree.map(lambda g: g if type(g) is Buffer else g * weight, grads, leaf_type=Buffer)
 
-        E, grads = sum_trees(_in_threads(chunk, chunks, min(threads, chunks)))
+        E, grads = sum_trees(crew.map(chunk, chunks))
         return E, grads
 
     return evaluate
 
 
-def _in_threads(f: Callable[[int], Any], n: int, threads: int) -> Iterator[Any]:
-    """f(0), f(1), …, f(n − 1), in this order; the threads, of which the caller's is one, take them in turns."""
-    if threads == 1:
-        return map(f, range(n))
-    from concurrent.futures import ThreadPoolExecutor
+class _Crew:
+    """Threads that stay from one call to the next: to start one takes longer than a small net needs for a chunk."""
 
-    products = _products()
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.pool: Any = None
+        self.process = 0
 
-    def share(first: int) -> list[Any]:
-        return [f(i) for i in range(first, n, threads)]
+    def map(self, f: Callable[[int], Any], n: int) -> Iterator[Any]:
+        """f(0), f(1), …, f(n − 1), in this order; the threads, of which the caller's is one, take them in turns."""
+        threads = min(self.threads, n)
+        if threads == 1:
+            return map(f, range(n))
+        from concurrent.futures import ThreadPoolExecutor, wait
 
-    with products.limit(limits=1) if products else nullcontext(), ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(share, first) for first in range(1, threads)]
-        shares = [share(0), *(other.result() for other in others)]
-    return (shares[i % threads][i // threads] for i in range(n))
+        if self.process != os.getpid():  # a process has its threads for itself: a fork of it has none of them
+            self.pool, self.process = ThreadPoolExecutor(self.threads - 1), os.getpid()
+
+        def share(first: int) -> list[Any]:
+            return [f(i) for i in range(first, n, threads)]
+
+        products = _products()
+        with products.limit(limits=1) if products else nullcontext():
+            others = [self.pool.submit(share, first) for first in range(1, threads)]
+            try:
+                shares = [share(0)]
+            finally:
+                wait(others)  # an error leaves nothing running
+            shares += [other.result() for other in others]
+        return (shares[i % threads][i // threads] for i in range(n))
 
 
 @cache

@@ -1,5 +1,10 @@
 """`in_chunks`: a large batch in parts gives what it gives whole, whatever the number of threads."""
 
+import gc
+import os
+import signal
+import threading
+
 import numpy as np
 import pytest
 
@@ -62,6 +67,35 @@ def test_nets_of_several_inputs_and_buffers():
 def test_an_error_in_a_thread_is_raised():
     with pytest.raises(ValueError, match="dense"):
         pn.in_chunks(pn.value_and_grad(NET, pn.mse), 10, threads=2)(PARAMS, X[:, :2], TARGET)
+
+
+def test_threads_stay_and_end_with_the_function():
+    before = set(threading.enumerate())
+    run = pn.in_chunks(pn.value_and_grad(NET, pn.mse), 50, threads=2)
+    for _ in range(3):
+        run(PARAMS, X, TARGET)
+    (worker,) = set(threading.enumerate()) - before
+    del run
+    gc.collect()
+    worker.join(timeout=10)
+    assert not worker.is_alive()
+
+
+def test_threads_within_threads():
+    inner = pn.in_chunks(pn.value_and_grad(NET, pn.mse), 10, threads=2)
+    expected = pn.in_chunks(inner, 50)(PARAMS, X, TARGET)
+    assert same_bits(expected, pn.in_chunks(inner, 50, threads=3)(PARAMS, X, TARGET))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
+def test_a_fork_has_threads_of_its_own():
+    run = pn.in_chunks(pn.value_and_grad(NET, pn.mse), 50, threads=2)
+    expected = run(PARAMS, X, TARGET)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # the threads of the other process would be waited for without end
+        os._exit(0 if same_bits(expected, run(PARAMS, X, TARGET)) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize(

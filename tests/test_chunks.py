@@ -87,6 +87,7 @@ def test_threads_within_threads():
     assert same_bits(expected, pn.in_chunks(inner, 50, threads=3)(PARAMS, X, TARGET))
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 warns of forks beside threads
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on this system")
 def test_a_fork_has_threads_of_its_own():
     run = pn.in_chunks(pn.value_and_grad(NET, pn.mse), 50, threads=2)

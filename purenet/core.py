@@ -116,11 +116,13 @@ class Optimizer(NamedTuple, Generic[P, S]):
         init: `init(params) -> state`, a pytree of arrays.
         step: `step(params, grads, state) -> (params, state)`, both new and read-only.
         name: the code that makes the optimizer, as `repr(optimizer)` shows it.
+        elementwise: whether each number is treated by itself, wherever it stands: then parameters may be `joined`.
     """
 
     init: Callable[[P], S]
     step: Callable[[P, P, S], tuple[P, S]]
     name: str
+    elementwise: bool = False
 
     def __repr__(self) -> str:
         return self.name

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -77,6 +78,10 @@ def _classes(y: Any, target: Any, name: str) -> tuple[Any, Any]:
 
     Labels become one-hot targets.
     """
+    if type(y) is np.ndarray is type(target) and target.dtype.kind in "iu" and y.dtype.kind == "f" and y.ndim == 2:
+        classes = y.shape[1]  # the usual case, with few calls
+        if target.shape == y.shape[:1] and classes <= 256 and _largest(target) < classes:
+            return np, _identity(classes, y.dtype).take(target, axis=0)
     xp = floating(y, f"{name}'s y")
     target_xp = namespace(target, f"{name}'s target")
     if y.ndim < 1 or target.shape == y.shape:
@@ -93,9 +98,21 @@ def _classes(y: Any, target: Any, name: str) -> tuple[Any, Any]:
         if target.size and (target.min() < 0 or target.max() >= classes):
             wrong = target[(target < 0) | (target >= classes)].flat[0]
             raise ValueError(f"{name} takes labels from 0 to {classes - 1}, one for each class of y, but found {wrong}")
-        if classes <= 256 and xp is np:  # copying rows of the identity is faster than comparing
-            return xp, np.eye(classes, dtype=y.dtype).take(target, axis=0)
+        if classes <= 256 and xp is np:
+            return xp, _identity(classes, y.dtype).take(target, axis=0)
     return xp, astype(target[..., None] == xp.arange(classes), y.dtype)
+
+
+@cache
+def _identity(classes: int, dtype: Any) -> Any:
+    """The identity, whose rows by label are one-hot targets: to copy them is faster than to compare."""
+    return np.eye(classes, dtype=dtype)
+
+
+def _largest(labels: Any) -> Any:
+    """The largest label, where a negative one counts as very large."""
+    unsigned = labels.view(f"u{labels.itemsize}")
+    return np.maximum.reduce(unsigned) if labels.size else 0
 
 
 def _expected(xp: Any, target: Any, log_y: Any) -> Any:
@@ -103,7 +120,7 @@ def _expected(xp: Any, target: Any, log_y: Any) -> Any:
     if xp is np:  # one product, without temporaries; it is not a number if a zero meets an infinity
         with np.errstate(invalid="ignore"):
             total = target.reshape(-1).dot(log_y.reshape(-1))
-        if np.isfinite(total):
+        if math.isfinite(total):
             return total
     return sum_all(target * xp.where(target == 0, 0, log_y))
 

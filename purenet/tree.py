@@ -287,7 +287,10 @@ def _collect(node: Any, found: list[Any], leaf_type: type | None) -> None:
         found.append(node)
         return
     for child in children:
-        _collect(child, found, leaf_type)
+        if type(child) is np.ndarray:
+            found.append(child)
+        else:
+            _collect(child, found, leaf_type)
 
 
 def _fill(node: Any, supply: Any) -> Any:

@@ -45,6 +45,7 @@ TRANSFORMS = {
     "gradient_noise": pn.gradient_noise(pn.key(1)),
     "accumulate": pn.accumulate(2),
     "freeze": pn.freeze("[0]"),
+    "joined": pn.joined(),
     "lookahead": pn.lookahead(2),
     "ema": pn.ema(0.9),
     "polyak": pn.polyak(),
@@ -503,3 +504,62 @@ def test_a_path_ends_where_a_name_ends():
         pn.chain(pn.freeze(".weight"), pn.sgd()).step(params[1], params[1], State(np.array(0, np.int32), {}))[0].bias
         == 0
     )
+
+
+# joined
+
+
+@pytest.mark.parametrize("optimizer", [o for _, o in CASES if o.elementwise], ids=str)
+@each_dtype
+def test_joined_gives_the_same_bits(optimizer, dtype):
+    joined = pn.chain(pn.joined(), optimizer)
+    params = together = some_params(dtype)
+    state, state_together = optimizer.init(params), joined.init(params)
+    for t in range(5):
+        grads = gradients(params, t)
+        params, state = optimizer.step(params, grads, state)
+        together, state_together = joined.step(together, grads, state_together)
+        assert bits(together) == bits(params)
+    vectors = [leaf for leaf in pn.tree.leaves(state_together) if leaf.ndim]
+    assert all(leaf.shape == (pn.tree.size(params) - 5,) for leaf in vectors)  # without the buffer
+
+
+def test_which_optimizers_can_be_joined():
+    can = {name for name, optimizer in CASES if optimizer.elementwise}
+    assert can == {"sgd", "adagrad", "adadelta", "rmsprop", "adam", "amsgrad", "adamax", "nadam", "radam", "lion"}
+    for optimizer in (pn.adamw(), pn.lion(weight_decay=0.1), pn.lamb(), pn.muon(), pn.chain(pn.ema(), pn.adam())):
+        with pytest.raises(ValueError, match="treats each number by itself, such as adam"):
+            pn.chain(pn.joined(), optimizer)
+    assert pn.chain(pn.joined(), pn.adamw(weight_decay=0.0)).name == "chain(joined(), adamw(weight_decay=0.0))"
+
+
+def test_joined_in_a_chain_of_what_looks_at_parameters():
+    plain = pn.chain(pn.clip_by_global_norm(0.1), pn.weight_decay(0.01), pn.adam(0.1))
+    joined = pn.chain(pn.clip_by_global_norm(0.1), pn.weight_decay(0.01), pn.joined(), pn.adam(0.1))
+    params = NET.init(pn.key(0))
+    grads = gradients(params)
+    assert bits(joined.step(params, grads, joined.init(params))[0]) == bits(
+        plain.step(params, grads, plain.init(params))[0]
+    )
+
+
+def test_joined_params_are_of_one_dtype_and_fit_their_gradients():
+    joined = pn.chain(pn.joined(), pn.adam())
+    mixed = (np.ones(2, np.float32), np.ones(3))
+    with pytest.raises(TypeError, match="one dtype, but these are float32 and float64"):
+        joined.step(mixed, mixed, joined.init(mixed))
+    params = (np.ones((2, 3)), np.ones(3))
+    state = joined.init(params)
+    for wrong, message in (
+        ((np.ones((3, 2)), np.ones(3)), r"params\[0\]: \(2, 3\) against \(3, 2\)"),
+        ((np.ones((2, 3)),), "params: a tuple of 2 against a tuple of 1"),
+        ([np.ones((2, 3)), np.ones(3)], "params: a tuple of 2 against a list of 2"),
+        ((np.ones((2, 3)), [np.ones(3)]), "a parameter: .* against a list of 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            joined.step(params, wrong, state)
+    with pytest.raises(ValueError, match="against"):
+        joined.step(params, params, joined.init(params[:1]))
+    with pytest.raises(ValueError, match="no state"):
+        joined.step(params, params)
+    assert joined.step((), (), joined.init(()))[0] == ()

@@ -69,3 +69,20 @@ def test_dense_does_not_mix_dtypes():
     net = pn.dense(2, 3)
     with pytest.raises(TypeError, match=r"float32 params, but x is float64"):
         net.apply(net.init(pn.key(0)), np.ones((4, 2)))
+
+
+@each_dtype
+@pytest.mark.parametrize("labels", ["int8", "uint8", "int32", "int64", ">i4"])
+@pytest.mark.parametrize("loss", [pn.softmax_cross_entropy, pn.softmax_cross_entropy(0.1), pn.nll], ids=str)
+def test_labels_are_one_hot_targets(loss, labels, dtype):
+    y, target = numbers((5, 3), dtype), np.array([0, 2, 1, 2, 0]).astype(labels)
+    one_hot = np.eye(3, dtype=dtype)[target.astype(int)]
+    E, pullback = loss.vjp(y, target)
+    expected, its_pullback = loss.vjp(y, one_hot)
+    assert expected == E
+    np.testing.assert_array_equal(pullback(), its_pullback())
+    for wrong in (3, 100) if labels == "uint8" else (3, 100, -1, -3):
+        bad = target.copy()
+        bad[3] = wrong
+        with pytest.raises(ValueError, match=f"labels from 0 to 2, one for each class of y, but found {wrong}$"):
+            loss.vjp(y, bad)

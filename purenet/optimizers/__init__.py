@@ -2,6 +2,7 @@
 
 from purenet.optimizers.adaptive import adadelta, adagrad, adam, adamax, adamw, amsgrad, matrices, nadam, radam, rmsprop
 from purenet.optimizers.descent import lamb, lion, muon, orthogonal, sgd
+from purenet.optimizers.joined import joined
 from purenet.optimizers.routing import freeze, per_path
 from purenet.optimizers.transforms import (
     Transform,
@@ -35,6 +36,7 @@ __all__ = [
     "ema",
     "freeze",
     "gradient_noise",
+    "joined",
     "lamb",
     "lion",
     "lookahead",

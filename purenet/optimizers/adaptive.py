@@ -176,7 +176,7 @@ def _adam(
         return new, m, v, *top
 
     slots = ("sum", "squares", "largest") if largest else ("sum", "squares")
-    return per_leaf(name, lr, rule, slots, (beta1, beta2), numbers)
+    return per_leaf(name, lr, rule, slots, (beta1, beta2), numbers, elementwise=not weight_decay)
 
 
 def adamax(lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:

@@ -86,7 +86,8 @@ def lion(
     def numbers(rate: Any, t: Any) -> Any:
         return -rate, 1 - rate * weight_decay
 
-    return per_leaf(name, lr, rule, ("mean",), (beta1, 1 - beta1, beta2, 1 - beta2), numbers)
+    constants = (beta1, 1 - beta1, beta2, 1 - beta2)
+    return per_leaf(name, lr, rule, ("mean",), constants, numbers, elementwise=not weight_decay)
 
 
 def lamb(
@@ -127,7 +128,8 @@ def lamb(
         step += p
         return step, m, v
 
-    return per_leaf(name, lr, rule, ("mean", "square"), (beta1, 1 - beta1, beta2, 1 - beta2, weight_decay), numbers)
+    constants = (beta1, 1 - beta1, beta2, 1 - beta2, weight_decay)
+    return per_leaf(name, lr, rule, ("mean", "square"), constants, numbers, elementwise=False)
 
 
 def muon(
@@ -172,7 +174,7 @@ def muon(
     def numbers(rate: Any, t: Any) -> Any:
         return -rate, 1 - rate * weight_decay
 
-    for_matrices = per_leaf(name, lr, rule, ("momentum",), (momentum, 1 - momentum), numbers)
+    for_matrices = per_leaf(name, lr, rule, ("momentum",), (momentum, 1 - momentum), numbers, elementwise=False)
     return route(name, lambda path, p: 0 if which(p) else 1, (for_matrices, rest))
 
 

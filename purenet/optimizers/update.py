@@ -120,10 +120,10 @@ def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: 
     def walk(p: Any, g: Any, *kept: Any) -> Any:
         kind = type(p)
         if kind is np.ndarray and g.shape == p.shape:
-            old, new = (p, *kept), step(p, g, *kept)
-            for a, b in zip(new, old, strict=True):
+            new = step(p, g, *kept)
+            for a, b in zip(new, (p, *kept), strict=True):
                 if type(a) is not np.ndarray or a.dtype is not b.dtype or a.shape != b.shape:
-                    return [*map(_keep, new, old)]
+                    return [*map(_keep, new, (p, *kept))]
                 a.setflags(write=False)
             return new
         if kind is Buffer:
@@ -187,12 +187,14 @@ def per_leaf(
     slots: Sequence[str] | Mapping[str, Callable[[Any], Any]] = (),
     constants: Sequence[float] = (),
     numbers: Callable[[Any, Any], Sequence[Any]] = lambda rate, t: (rate,),
+    elementwise: bool = True,
 ) -> Optimizer[Any, State]:
     """The optimizer that treats each parameter by itself: `rule(xp, p, g, *slots, *constants, *numbers)`.
 
     The rule returns the new p and the new slots. `numbers(rate, t)` are what is computed once for the whole step, from
     the learning rate and t = 1, 2, …; constants are what never changes. The rule gets both as they multiply an array
-    fastest, and never a NumPy scalar, which would change its dtype.
+    fastest, and never a NumPy scalar, which would change its dtype. A rule that looks at p as a whole, or chooses
+    between parameters, is not `elementwise`.
     """
     check_rate(lr, name)
     starts = dict(slots) if isinstance(slots, Mapping) else dict.fromkeys(slots, zeros)
@@ -207,20 +209,18 @@ def per_leaf(
             raise wrong_state(name, f"a State with slots {[*starts]}", given)
         now, count = tick(state.count)
         changing = numbers(rate_at(lr, now), now + 1)
-        slow = (*constants, *changing)
-        quick = (*quick_constants, *map(_quick, changing))
+        slow, quick = (*constants, *changing), (*quick_constants, *map(_quick, changing))
 
         def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Any]:
-            scalars = quick if p.dtype is _FLOAT32 else slow
-            plain = type(g) is np.ndarray is type(p)
-            xp = np if plain else namespace(p if type(g) is np.ndarray else g, name)
-            return rule(xp, p, g, *kept, *scalars)
+            xp = np if type(g) is np.ndarray is type(p) else namespace(p if type(g) is np.ndarray else g, name)
+            if p.dtype is _FLOAT32:
+                return rule(xp, p, g, *kept, *quick)
+            return rule(xp, p, g, *kept, *slow)
 
-        ordered = {slot: state.slots[slot] for slot in starts}
-        new, *kept = advance(leaf, params, grads, ordered)
+        new, *kept = advance(leaf, params, grads, {slot: state.slots[slot] for slot in starts})
         return new, State(count, dict(zip(starts, kept, strict=True)))
 
-    return Optimizer(init, step, name)
+    return Optimizer(init, step, name, elementwise)
 
 
 def wrong_state(name: str, keeps: str, given: Any) -> Exception:
@@ -240,12 +240,16 @@ def tick(count: Any) -> tuple[Any, Any]:
     """The step count to compute with, a Python integer if it is known, and the next one to keep."""
     if type(count) is np.ndarray:
         now = int(count)
-        return now, freeze(np.array(now + 1, np.int32))
+        following = np.array(now + 1, _INT32)
+        following.setflags(write=False)
+        return now, following
     return count, count + 1
 
 
 def rate_at(rate: Rate, count: Any) -> Any:
     """The learning rate at this step: a Python number, unless it is traced."""
+    if type(rate) is float:
+        return rate
     rate = rate(count) if callable(rate) else rate
     return rate.item() if isinstance(rate, np.ndarray | np.generic) else rate
 
@@ -314,7 +318,7 @@ def _refill(params: Any, leaves: Sequence[Any]) -> Any:
 
 def _quick(number: Any) -> Any:
     """A number as an array of no axes, by which NumPy multiplies in half the time that it takes for a Python number."""
-    return np.asarray(number, np.float32) if isinstance(number, int | float) else number
+    return np.asarray(number, _FLOAT32) if type(number) is float or type(number) is int else number
 
 
-_FLOAT32 = np.dtype(np.float32)
+_FLOAT32, _INT32 = np.dtype(np.float32), np.dtype(np.int32)

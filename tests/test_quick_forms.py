@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.arrays import max_last, sum_last, sum_leading
+from purenet.arrays import dot, dot_transposed, max_last, sum_last, sum_leading
 from purenet.layers.activations import positive_part
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -86,3 +86,35 @@ def test_labels_are_one_hot_targets(loss, labels, dtype):
         bad[3] = wrong
         with pytest.raises(ValueError, match=f"labels from 0 to 2, one for each class of y, but found {wrong}$"):
             loss.vjp(y, bad)
+
+
+@each_dtype
+@pytest.mark.parametrize("sizes", [(4, 3, 2), (64, 5, 16), (64, 5, 17), (63, 5, 16), (300, 7, 300), (70, 1000, 10)])
+def test_products_of_any_size_are_those_of_the_operator(sizes, dtype):
+    n, k, m = sizes
+    a, b = numbers((n, k), dtype), numbers((k, m), dtype)
+    c = numbers((n, m), dtype)
+    rtol = 1e-12 if dtype is np.float64 else 1e-4
+    np.testing.assert_allclose(dot(a, b), np.einsum("ij,jk->ik", a, b), rtol=rtol, atol=rtol)
+    np.testing.assert_allclose(dot_transposed(c, b), np.einsum("ij,kj->ik", c, b), rtol=rtol, atol=rtol)
+    np.testing.assert_allclose(dot(a.T, c), np.einsum("ji,jk->ik", a, c), rtol=rtol, atol=rtol)
+
+
+@each_dtype
+@pytest.mark.parametrize("n", [1, 2, 63, 64, 700])
+@pytest.mark.parametrize("sizes", [(5, 3), (100, 100), (300, 230)])
+def test_dense_by_its_quick_ways_is_the_rule(n, sizes, dtype):
+    params = pn.tree.cast(pn.dense(*sizes, bias_init=pn.initializers.normal()).init(pn.key(0)), dtype)
+    x, dy = numbers((n, sizes[0]), dtype), numbers((n + 1, sizes[1]), dtype)[1:]
+    y, pullback = pn.dense(*sizes).vjp(params, x)
+    grads, dx = pullback(dy)
+    rtol = 1e-11 if dtype is np.float64 else 1e-4
+    for found, expected in (
+        (y, np.einsum("ij,jk->ik", x, params.weight) + params.bias),
+        (grads.weight, np.einsum("ij,ik->jk", x, dy)),
+        (grads.bias, np.einsum("ij->j", dy)),
+        (dx, np.einsum("ij,kj->ik", dy, params.weight)),
+    ):
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
+        assert found.dtype == dtype
+    np.testing.assert_array_equal(pn.dense(*sizes).apply(params, x), y)

@@ -76,6 +76,8 @@ def _chain(name: str, layers: tuple[Layer[Any], ...], labels: tuple[Any, ...], r
     count = len(layers)
     no_keys = (None,) * count
     places = tuple(map(placed, labels, layers))
+    applies = tuple((i, layer.apply) for i, layer in enumerate(layers))
+    vjps = tuple((i, layer.vjp) for i, layer in enumerate(layers))
 
     def shape(in_shape: Shape | None) -> Shape | None:
         for layer in places:
@@ -96,8 +98,8 @@ def _chain(name: str, layers: tuple[Layer[Any], ...], labels: tuple[Any, ...], r
         keys = no_keys if key is None else split(key, count)
         i = 0
         try:
-            for i in range(count):
-                x = layers[i].apply(params[i], x, keys[i])
+            for i, layer_apply in applies:
+                x = layer_apply(params[i], x, keys[i])
         except Exception as error:
             locate(error, labels[i], layers[i])
             raise
@@ -110,8 +112,8 @@ def _chain(name: str, layers: tuple[Layer[Any], ...], labels: tuple[Any, ...], r
         pullbacks: list[Any] = []
         i = 0
         try:
-            for i in range(count):
-                x, pull = layers[i].vjp(params[i], x, keys[i])
+            for i, layer_vjp in vjps:
+                x, pull = layer_vjp(params[i], x, keys[i])
                 pullbacks.append(pull)
         except Exception as error:
             locate(error, labels[i], layers[i])

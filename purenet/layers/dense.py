@@ -13,6 +13,7 @@ from purenet.arrays import (
     check_in_shape,
     describe,
     dot,
+    dot_transposed,
     floating,
     match,
     namespace,
@@ -87,9 +88,10 @@ def dense(
             weight: Any
             weight, b = params  # the usual case, with as few calls as can be: it is the hot path
             if x.dtype is weight.dtype and weight.shape == (x.shape[1], outputs) and (b is None) is not bias:
-                y = x.dot(weight)  # `dot` in arrays.py says why
+                y = x.dot(weight) if len(x) < 64 else dot(x, weight)
                 if bias:
-                    y += b
+                    rows_of_y = y[0] if len(y) == 1 else y  # a vector to a vector in half the time
+                    rows_of_y += b
                 return y
         weight, b = _checked(name, params, x, outputs, bias)
         y = dot(rows(x), weight)
@@ -107,13 +109,13 @@ def dense(
             flat = x
             if x.ndim != 2:
                 flat, dy = rows(x), rows(dy)
-            plain = type(flat) is np.ndarray is type(dy)
-            dweight = flat.T.dot(dy) if plain else flat.T @ dy
+            quick = type(flat) is np.ndarray is type(dy) and len(dy) < 64 and params.weight.size < 65536
+            dweight = flat.T.dot(dy) if quick else dot(flat.T, dy)
             # DenseParams(...) by the way that takes half the time
             grads = tuple.__new__(DenseParams, (dweight, sum_leading(dy) if bias else None))
             if not wrt_x:
                 return grads, None
-            dx = dy.dot(params.weight.T) if plain else dy @ params.weight.T
+            dx = dy.dot(params.weight.T) if quick else dot_transposed(dy, params.weight)
             return grads, dx if flat is x else namespace(dx).reshape(dx, x.shape)
 
         return y, pullback

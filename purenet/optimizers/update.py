@@ -41,14 +41,18 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
     def walk(p: Any, g: Any) -> Any:
         # what `update` would do, for the usual case and with fewer calls: of a small net they are most of the time
         kind = type(p)
-        if kind is np.ndarray is type(g) and g.dtype is p.dtype is _FLOAT32 and g.shape == p.shape != ():
-            new = g * quick
-            new += p
-            new.setflags(write=False)
-            return new
-        if kind is type(g) and kind is not Buffer and isinstance(p, tuple) and len(p) == len(g):
-            return tuple.__new__(kind, map(walk, p, g)) if p else p
-        return update(step, p, g)
+        if kind is not type(g) or kind is Buffer or not isinstance(p, tuple) or len(p) != len(g):
+            return update(step, p, g)
+        children = []
+        for a, b in zip(p, g):  # noqa: B905 (they are of one length)
+            if type(a) is np.ndarray is type(b) and b.dtype is a.dtype is _FLOAT32 and b.shape == a.shape != ():
+                new = b * quick
+                new += a
+                new.setflags(False)  # write: read-only; by name it takes three times as long
+                children.append(new)
+            else:
+                children.append(a if type(a) is tuple and a == b == () else walk(a, b))
+        return tuple.__new__(kind, children)
 
     if quick is rate:  # traced
         return update(step, params, grads)

@@ -128,7 +128,7 @@ def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: 
             for a, b in zip(new, (p, *kept), strict=True):
                 if type(a) is not np.ndarray or a.dtype is not b.dtype or a.shape != b.shape:
                     return [*map(_keep, new, (p, *kept))]
-                a.setflags(write=False)
+                a.setflags(False)
             return new
         if kind is Buffer:
             return (tree.map(freeze, g), *kept)

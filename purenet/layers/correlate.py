@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -357,6 +358,7 @@ def _band_places(windows: Windows, tile: int) -> list[slice]:
     return [slice(start, start + reach, spacing) for start in starts]
 
 
+@lru_cache(1024)  # it is asked at each step
 def _best_tile(windows: Windows, count: int, ins: int, outs: int, copying: int = 1) -> int:
     """The number of windows in a strip that costs least, of those that divide a row of them.
 

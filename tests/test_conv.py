@@ -72,7 +72,9 @@ def test_patches_and_slices_agree(space, kernel, stride, dilation, block, monkey
 
 @pytest.mark.parametrize("block", [1, 3000, 1 << 20])
 @pytest.mark.parametrize(("space", "kernel", "stride", "dilation"), KINDS)
-def test_patches_added_up_and_correlations_of_each_phase_agree(space, kernel, stride, dilation, block, monkeypatch):
+def test_patches_or_rows_added_up_and_correlations_of_each_phase_agree(
+    space, kernel, stride, dilation, block, monkeypatch
+):
     monkeypatch.setattr(forms, "PATCH_BYTES", block)
     windows = Windows("conv", kernel, stride, dilation, ((0, 0),) * len(kernel))
     counts, _ = windows.place(space)
@@ -82,6 +84,20 @@ def test_patches_added_up_and_correlations_of_each_phase_agree(space, kernel, st
     for tile in [tile for tile in range(1, counts[-1] + 1) if counts[-1] % tile == 0]:
         added_up = forms._patches_added_up(dy, weight, windows, low, space, tile)
         np.testing.assert_allclose(added_up, dx, rtol=1e-12, atol=1e-12)
+    if stride[-1] == 1 and len(space) > 1:
+        rows = forms._rows_added_up(dy, weight, windows, low, space)
+        np.testing.assert_allclose(rows, dx, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1), (1, 2)])
+@pytest.mark.parametrize(("kernel", "padding"), [((3, 2), 0), ((2, 3), ((0, 2), (1, 0))), ((1, 3), 1), ((3, 1), 1)])
+@pytest.mark.parametrize("channels", [1, 24])
+def test_the_gradient_of_x_is_the_adjoint_of_the_convolution(channels, kernel, padding, stride):
+    layer = pn.conv(channels, 3, kernel, stride=stride, padding=padding, bias=False)
+    params, x = pn.tree.cast(layer.init(pn.key(0)), np.float64), normal(2, 6, 7, channels)
+    y, pullback = layer.vjp(params, x)
+    dy, dx = normal(*y.shape, seed=1), normal(*x.shape, seed=2)
+    np.testing.assert_allclose(np.sum(pullback(dy)[1] * dx), np.sum(dy * layer.apply(params, dx)), rtol=1e-11)
 
 
 @pytest.mark.parametrize(("ins", "outs", "groups"), [(2, 6, 2), (4, 6, 2), (6, 6, 6), (3, 6, 3), (6, 4, 2)])

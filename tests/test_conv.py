@@ -9,6 +9,7 @@ import pytest
 
 import purenet as pn
 from purenet.layers import correlate as forms
+from purenet.layers import pool
 from purenet.layers import windows as windows_file
 from purenet.layers.windows import Windows, interleave, interleave_by_stacking
 from purenet.testing import check_vjp
@@ -71,7 +72,9 @@ def test_patches_and_slices_agree(space, kernel, stride, dilation, block, monkey
 
 @pytest.mark.parametrize("block", [1, 3000, 1 << 20])
 @pytest.mark.parametrize(("space", "kernel", "stride", "dilation"), KINDS)
-def test_patches_added_up_and_correlations_of_each_phase_agree(space, kernel, stride, dilation, block, monkeypatch):
+def test_patches_or_rows_added_up_and_correlations_of_each_phase_agree(
+    space, kernel, stride, dilation, block, monkeypatch
+):
     monkeypatch.setattr(forms, "PATCH_BYTES", block)
     windows = Windows("conv", kernel, stride, dilation, ((0, 0),) * len(kernel))
     counts, _ = windows.place(space)
@@ -81,6 +84,20 @@ def test_patches_added_up_and_correlations_of_each_phase_agree(space, kernel, st
     for tile in [tile for tile in range(1, counts[-1] + 1) if counts[-1] % tile == 0]:
         added_up = forms._patches_added_up(dy, weight, windows, low, space, tile)
         np.testing.assert_allclose(added_up, dx, rtol=1e-12, atol=1e-12)
+    if stride[-1] == 1 and len(space) > 1:
+        rows = forms._rows_added_up(dy, weight, windows, low, space)
+        np.testing.assert_allclose(rows, dx, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1), (1, 2)])
+@pytest.mark.parametrize(("kernel", "padding"), [((3, 2), 0), ((2, 3), ((0, 2), (1, 0))), ((1, 3), 1), ((3, 1), 1)])
+@pytest.mark.parametrize("channels", [1, 24])
+def test_the_gradient_of_x_is_the_adjoint_of_the_convolution(channels, kernel, padding, stride):
+    layer = pn.conv(channels, 3, kernel, stride=stride, padding=padding, bias=False)
+    params, x = pn.tree.cast(layer.init(pn.key(0)), np.float64), normal(2, 6, 7, channels)
+    y, pullback = layer.vjp(params, x)
+    dy, dx = normal(*y.shape, seed=1), normal(*x.shape, seed=2)
+    np.testing.assert_allclose(np.sum(pullback(dy)[1] * dx), np.sum(dy * layer.apply(params, dx)), rtol=1e-11)
 
 
 @pytest.mark.parametrize(("ins", "outs", "groups"), [(2, 6, 2), (4, 6, 2), (6, 6, 6), (3, 6, 3), (6, 4, 2)])
@@ -339,9 +356,41 @@ def test_the_two_forms_of_interleave_agree(stride, channels):
         assert np.array_equal(interleave(phases, stride, space), stacked)
 
 
-@pytest.mark.parametrize("layer", [pn.max_pool(3, stride=2, padding=1), pn.avg_pool(2), pn.conv(2, 3, groups=2)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("block", [1, 1 << 20])
+@pytest.mark.parametrize("shape", [(3, 4, 5), (4, 6, 8, 3), (2, 2, 2, 1), (2, 6, 2, 3), (1, 2, 6, 2), (2, 4, 2, 6, 2)])
+def test_windows_of_two_are_pooled_as_all_others_are(shape, block, dtype, monkeypatch):
+    monkeypatch.setattr(windows_file, "BLOCK_BYTES", block)
+    layer, rng = pn.max_pool((2,) * (len(shape) - 2)), np.random.default_rng(len(shape))
+    windows = pool._windows("max_pool", (2,) * (len(shape) - 2), None, "valid")
+    for x in (rng.standard_normal(shape), rng.integers(0, 2, shape), np.where(rng.random(shape) < 0.2, np.nan, 1)):
+        for laid in (x.astype(dtype), np.asfortranarray(x.astype(dtype)), x.astype(dtype)[::-1]):
+            y, pullback = layer.vjp((), laid)
+            dy = rng.standard_normal(y.shape).astype(dtype)
+            np.testing.assert_array_equal(y, pool._over_windows(np.maximum, laid, windows))
+            dx = pullback(dy)[1]
+            np.testing.assert_array_equal(dx, pool._max_rule(np, laid, dy, windows))
+            np.testing.assert_array_equal(pullback(np.asfortranarray(dy))[1], dx)
+            assert y.dtype == dx.dtype == dtype
+
+
+def test_windows_of_two_beside_cells_that_none_covers():
+    x = normal(2, 5, 7, 3)
+    y, pullback = pn.max_pool(2).vjp((), x)
+    even, pullback_of_even = pn.max_pool(2).vjp((), x[:, :4, :6])
+    assert np.array_equal(y, even)
+    dx = pullback(y)[1]
+    assert np.array_equal(dx[:, :4, :6], pullback_of_even(y)[1])
+    assert not dx[:, 4].any()
+    assert not dx[:, :, 6].any()
+
+
+POOLS_AND_CONVS = [pn.max_pool(3, stride=2, padding=1), pn.max_pool(2), pn.avg_pool(2), pn.conv(2, 3, groups=2)]
+
+
+@pytest.mark.parametrize("layer", POOLS_AND_CONVS)
 def test_images_some_at_a_time_are_images_all_at_once(layer, monkeypatch):
-    params, x = pn.tree.cast(layer.init(pn.key(0), (7, 6, 2)), np.float64), normal(5, 7, 6, 2)
+    params, x = pn.tree.cast(layer.init(pn.key(0), (8, 6, 2)), np.float64), normal(5, 8, 6, 2)
     y, pullback = layer.vjp(params, x)
     dy = normal(*y.shape, seed=1)
     monkeypatch.setattr(windows_file, "BLOCK_BYTES", 2 * x[0].nbytes)

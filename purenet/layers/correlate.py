@@ -14,13 +14,14 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from purenet.arrays import Shape, dot, namespace, rows
+from purenet.arrays import Shape, dot, namespace, rows, sum_leading
 from purenet.layers.windows import Pair, Windows, by_images, interleave, pad_space, shifted
 
 PATCH_BYTES = 1 << 20  # patches are made in blocks of about this size, which stay in cache until they are multiplied
@@ -55,9 +56,11 @@ def correlate_weight(x: Any, dy: Any, windows: Windows, groups: int = 1) -> Any:
 def spread(x: Any, weight: Any, windows: Windows, low: Shape, space: Shape, groups: int = 1) -> Any:
     """Y (batch, *space, out) from x (batch, *counts, in) and weight (*kernel, in // groups, out)."""
     ins, outs = weight.shape[-2:]
-    few = outs < 16 and 2 * outs <= ins  # measured: with more channels, adding up costs more than zeros around x
-    if type(x) is np.ndarray and groups == 1 and few and math.prod(windows.size) > 1:
-        return _patches_added_up(x, weight, windows, low, space)
+    if type(x) is np.ndarray and groups == 1 and math.prod(windows.size) > 1:
+        if outs < 16 and 2 * outs <= ins:  # measured: with more channels, adding up costs more than zeros around x
+            return _patches_added_up(x, weight, windows, low, space)
+        if outs >= 24 and windows.stride[-1] == 1 < math.prod(windows.size[:-1]):
+            return _rows_added_up(x, weight, windows, low, space)
     return correlate_phases(x, weight, windows, low, space, groups)
 
 
@@ -127,7 +130,7 @@ def add_channels(y: Any, bias: Any) -> Any:
 def sum_channels(dy: Any) -> Any:
     """Σ dE/dY over all but the channels, for the same reason in two steps."""
     xp, (width, channels) = namespace(dy), dy.shape[-2:]
-    wide = xp.sum(xp.reshape(dy, (math.prod(dy.shape[:-2]), width * channels)), axis=0)
+    wide = sum_leading(xp.reshape(dy, (math.prod(dy.shape[:-2]), width * channels)))
     return xp.sum(xp.reshape(wide, (width, channels)), axis=0)
 
 
@@ -298,6 +301,30 @@ def _patches_added_up(x: Any, weight: Any, windows: Windows, low: Shape, space: 
     return pad_space(y, [(-a, n + a - w) for a, n, w in zip(low, space, wide, strict=True)])
 
 
+def _rows_added_up(x: Any, weight: Any, windows: Windows, low: Shape, space: Shape) -> Any:
+    """`spread` with a last stride of 1: a correlation along the last axis, with results that add up along the others.
+
+    Patches of one row of the kernel take a fraction of the copying, and one product has them meet all rows of it.
+    """
+    (batch, *counts, ins), outs, n, (*_, k) = x.shape, weight.shape[-1], space[-1], windows.size
+    outer = Windows(windows.who, windows.size[:-1], windows.stride[:-1], windows.dilation[:-1], ())
+    ones = (1,) * len(outer.size)
+    inner = Windows(windows.who, (*ones, k), (*ones, 1), (*ones, windows.dilation[-1]), ())
+    before = inner.reach[-1] - 1 - low[-1]
+    x = pad_space(x, (*((0, 0),) * (x.ndim - 3), (before, n + low[-1] - counts[-1])))
+    view = _strips(x, inner, (*counts[:-1], n), 1)
+    matrix = np.moveaxis(np.flip(weight, axis=-3), (-3, -2), (0, 1)).reshape(k * ins, -1)
+    wide = tuple((c - 1) * s + r for c, s, r in zip(counts[:-1], outer.stride, outer.reach, strict=True))
+    y = np.zeros((batch, *wide, n, outs), x.dtype)
+    for (images, some), patches in _blocks(view, x.ndim - 1):
+        part = y[images, some.start * outer.stride[0] :]
+        each = (patches @ matrix).reshape(len(part), -1, *counts[1:-1], n, *outer.size, outs)
+        for cell in _cells(outer):
+            under = shifted(part, cell, outer, each.shape[1 : len(counts)])
+            under += each[(slice(None),) * (x.ndim - 1) + cell]
+    return pad_space(y, (*((-a, m + a - w) for a, m, w in zip(low[:-1], space[:-1], wide, strict=True)), (0, 0)))
+
+
 def _strips(x: Any, windows: Windows, counts: Shape, tile: int) -> Any:
     """A view (batch, *counts, *cells, channels) of the patches of strips; counts and cells along the last axis are
     those of strips."""
@@ -357,6 +384,7 @@ def _band_places(windows: Windows, tile: int) -> list[slice]:
     return [slice(start, start + reach, spacing) for start in starts]
 
 
+@lru_cache(1024)  # it is asked at each step
 def _best_tile(windows: Windows, count: int, ins: int, outs: int, copying: int = 1) -> int:
     """The number of windows in a strip that costs least, of those that divide a row of them.
 

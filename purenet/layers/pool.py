@@ -13,6 +13,8 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+import numpy as np
+
 from purenet.arrays import Shape, astype, namespace
 from purenet.core import Layer, called, preset
 from purenet.layers.windows import (
@@ -20,6 +22,8 @@ from purenet.layers.windows import (
     Padding,
     Windows,
     by_images,
+    cells,
+    image_blocks,
     interleave,
     on_axis,
     opposite,
@@ -63,6 +67,8 @@ def max_pool(
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
         _, ends = windows.place(tuple(x.shape[1:-1]))
+        if xp is np and not any(map(any, ends)) and _in_twos(x, windows):
+            return max_of_twos(x), lambda dy: max_of_twos_rule(x, dy)
 
         def value(x: Any) -> Any:
             return _over_windows(xp.maximum, pad_space(x, ends, -math.inf), windows)
@@ -140,13 +146,13 @@ def global_avg_pool() -> Layer[NoParams]:
     """
 
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        cells = math.prod(x.shape[1:-1])
+        number = math.prod(x.shape[1:-1])
         y = xp.sum(_flat(xp, x), axis=1)
-        y /= cells
+        y /= number
 
         def pull(dy: Any) -> Any:
             xp = namespace(dy)
-            each = xp.reshape(dy / cells, (dy.shape[0], *(1,) * (len(x.shape) - 2), dy.shape[-1]))
+            each = xp.reshape(dy / number, (dy.shape[0], *(1,) * (len(x.shape) - 2), dy.shape[-1]))
             return xp.broadcast_to(each, x.shape) + 0  # + 0: an array of its own
 
         return y, pull
@@ -171,8 +177,8 @@ def global_max_pool() -> Layer[NoParams]:
         flat = _flat(xp, x)
 
         def pull(dy: Any) -> Any:
-            cells = xp.reshape(xp.arange(flat.shape[1]), (1, -1, 1))
-            first = cells == xp.expand_dims(xp.argmax(flat, axis=1), axis=1)
+            places = xp.reshape(xp.arange(flat.shape[1]), (1, -1, 1))
+            first = places == xp.expand_dims(xp.argmax(flat, axis=1), axis=1)
             dx = namespace(dy).expand_dims(dy, axis=1) * astype(first, dy.dtype)
             return namespace(dx).reshape(dx, x.shape)
 
@@ -231,6 +237,60 @@ def _max_rule(xp: Any, x: Any, dy: Any, windows: Windows) -> Any:
             left = left - parts[-1]  # what has gone to one slice cannot go to a later one
         dy = _gather(xp, [*parts, left], windows, axis, length)
     return dy
+
+
+# On NumPy, the maximum over windows of two cells along each axis, side by side, in half the time. Every other cell is a
+# short piece of memory; x as one long row, beside itself moved by a cell or by a row of them, has no pieces. So each
+# cell is compared with its neighbour, also where they are of two windows: that costs less than to leave it out.
+
+
+def _in_twos(x: Any, windows: Windows) -> bool:
+    return {*windows.size, *windows.stride} == {2} and all(n % 2 == 0 for n in x.shape[1:-1]) and x.size > 0
+
+
+def _moves(x: Any) -> list[int]:
+    """How many numbers away the next cell is, along each spatial axis."""
+    return [math.prod(x.shape[axis:]) for axis in range(2, x.ndim)]
+
+
+def max_of_twos(x: Any) -> Any:
+    (batch, *space, channels), moves = x.shape, _moves(x)
+    y = np.empty((batch, *(n // 2 for n in space), channels), x.dtype)
+    strides = [n * x.itemsize for n in (math.prod(x.shape[1:]), *(2 * move for move in moves))]
+    for some in image_blocks(x):
+        most = x[some].reshape(-1)
+        for move in moves:
+            most = np.maximum(most[:-move], most[move:])
+        to = cells(y[some])
+        to[...] = np.ndarray(to.shape, to.dtype, most, strides=strides)
+    return y
+
+
+def max_of_twos_rule(x: Any, dy: Any) -> Any:
+    """dE/dY goes to the first or the second half of its window along one axis, and so on within that along the next."""
+    (_, *space, channels), moves = x.shape, _moves(x)
+    corners = np.zeros((1, *space, channels), bool)
+    corners[:, *(slice(None, None, 2) for _ in space)] = True
+    dx = np.empty(x.shape, dy.dtype)
+    for some in image_blocks(x):
+        most, firsts = x[some].reshape(-1), []
+        for move in reversed(moves):
+            one, other = most[:-move], most[move:]
+            firsts.append(one >= other)
+            if move != moves[0]:
+                most = np.maximum(one, other)
+        goes = np.repeat(corners, len(dy[some]), axis=0)  # as yet, all to the first cell of the window
+        flat = goes.reshape(-1)
+        for move, first in zip(moves, reversed(firsts), strict=True):
+            here, there = flat[: first.size], flat[move : move + first.size]
+            on = here > first
+            here &= first
+            there |= on
+        to = dx[some]
+        to[...] = goes
+        halves = to.reshape(len(to), *(m for n in space[:-1] for m in (n // 2, 2)), -1)
+        halves *= np.repeat(dy[some], 2, axis=-2).reshape(len(to), *(m for n in space[:-1] for m in (n // 2, 1)), -1)
+    return dx
 
 
 def _gather(xp: Any, parts: list[Any], windows: Windows, axis: int, length: int) -> Any:

@@ -6,6 +6,7 @@ What convolution and pooling share. Everything here is shape arithmetic, or arra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import product
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -81,6 +82,7 @@ class Windows(NamedTuple):
         """The cells from the first of a window to its last, both counted."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.size, self.dilation, strict=True))
 
+    @lru_cache(1024)  # noqa: B019  # keeps some tuples, which layers ask for at each step
     def place(self, space: Shape) -> tuple[Shape, tuple[Pair, ...]]:
         """How many windows fit along each axis of an input of this size, and the (low, high) padding there.
 
@@ -203,16 +205,23 @@ def by_images(f: Callable[..., Any], *arrays: Any) -> Any:
 
     NumPy is handed some images at a time, so that what f makes on its way stays in cache.
     """
-    x = arrays[0]
-    images = max(1, BLOCK_BYTES * len(x) // max(1, x.nbytes)) if type(x) is np.ndarray else x.shape[0]
-    if images >= x.shape[0]:
+    blocks = image_blocks(arrays[0])
+    if len(blocks) == 1:
         return f(*arrays)
-    first = f(*(each[:images] for each in arrays))
-    y = np.empty((x.shape[0], *first.shape[1:]), first.dtype)
-    y[:images] = first
-    for i in range(images, x.shape[0], images):
-        y[i : i + images] = f(*(each[i : i + images] for each in arrays))
+    y: Any = None
+    for some in blocks:
+        part = f(*(each[some] for each in arrays))
+        y = np.empty((len(arrays[0]), *part.shape[1:]), part.dtype) if y is None else y
+        y[some] = part
     return y
+
+
+def image_blocks(x: Any) -> list[slice]:
+    """Which images NumPy is handed at a time."""
+    if type(x) is not np.ndarray or x.nbytes <= BLOCK_BYTES:
+        return [slice(None)]
+    images = max(1, BLOCK_BYTES * len(x) // x.nbytes)
+    return [slice(i, i + images) for i in range(0, len(x), images)]
 
 
 def spatial(name: str, rule: Rule, target: Callable[[Shape], Shape], dims: int | None = None) -> Layer[NoParams]:

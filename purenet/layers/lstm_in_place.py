@@ -58,16 +58,16 @@ def lstm_in_place(params: Any, xs: Any, state: Any, keep: bool) -> tuple[Any, An
 
     def back(dys: Any, dstate: Any, wrt_x: bool) -> tuple[Any, Any, Any]:
         dh, dc = (np.array(d, order="C") for d in dstate)
-        dz, slope, dnew = np.empty((4 * n, batch), dtype), np.empty((4 * n, batch), dtype), np.empty_like(dh)
+        slope, dnew = np.empty((4 * n, batch), dtype), np.empty_like(dh)
         recurrent_weight = weight[first:]
         dweight = np.zeros((4 * n, first + n), dtype)  # turned, as the product is faster
         dxs = np.empty((features, time, batch), dtype) if wrt_x else None
         size = max(1, 640 // max(1, batch))  # a block of steps: long enough for a product, and its dzs in the cache
         for start in reversed(range(0, time, size)):
             stop = min(start + size, time)
-            dzs = np.empty((4 * n, stop - start, batch), dtype)
+            dzs = np.empty((stop - start, 4 * n, batch), dtype)
             for t in reversed(range(start, stop)):
-                z, tanh_c = gates[t], squashed[t]
+                z, tanh_c, dz = gates[t], squashed[t], dzs[t - start]
                 if dys is not None:
                     dh += dys[t]
                 np.multiply(inputs[t + 1, first:], tanh_c, out=dnew)  # O ⊙ tanh² C
@@ -82,10 +82,9 @@ def lstm_in_place(params: Any, xs: Any, state: Any, keep: bool) -> tuple[Any, An
                 np.multiply(dh, tanh_c, out=dz[o])
                 np.multiply(dc, z[i], out=dz[g])
                 dz *= slope
-                dzs[:, t - start] = dz
                 np.dot(recurrent_weight, dz, out=dh)
                 dc *= z[f]
-            flat = dzs.reshape(4 * n, (stop - start) * batch)
+            flat = dzs.transpose(1, 0, 2).reshape(4 * n, (stop - start) * batch)
             taken = inputs[start:stop].transpose(1, 0, 2).reshape(first + n, (stop - start) * batch)
             dweight += dot(flat, taken.T)
             if dxs is not None:

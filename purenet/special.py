@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from purenet.arrays import astype, overwrite
 
 # Φ(−a)·exp(a²/2), for a ≥ 0, as a ratio of polynomials. The coefficients, lowest power first, are all positive, so that
@@ -59,7 +61,9 @@ def normal_cdf(xp: Any, x: Any) -> tuple[Any, Any]:
     array([2.75362412e-89, 5.00000000e-01, 8.41344746e-01])
     """
     end, above, below = _TAIL[8 if xp.finfo(x.dtype).bits == 64 else 4]
-    a = xp.minimum(xp.abs(x), end)  # beyond, the density is 0
+    a = xp.abs(x)
+    if not (type(a) is np.ndarray and a.size > 1024 and a.max() <= end):  # to see it takes an eighth of `minimum`
+        a = xp.minimum(a, end)  # beyond, the density is 0
     e = a * a
     e *= -0.5
     e = overwrite(xp.exp, e)

@@ -1,8 +1,9 @@
 """The lstm's steps on NumPy, written into buffers: what recurrence.py's `steps` does, in three quarters of the time.
 
 The plain form is the step in recurrent.py; a test compares the two. What is gained: the product with U takes X, a 1 for
-the bias and H in one, for H is written where the next step's product finds it; all gradients of W, B and U are one
-product; and the arrays of a step stay in the cache. Inside, the gates stand in the order i, f, o, g: one σ for three.
+the bias and H in one, for H is written where the next step's product finds it; the gradients of W, B and U are one
+product for a block of steps; and the arrays of a step stay in the cache. Inside, the gates stand in the order i, f, o,
+g: one σ for three.
 """
 
 from __future__ import annotations
@@ -57,34 +58,40 @@ def lstm_in_place(params: Any, xs: Any, state: Any, keep: bool) -> tuple[Any, An
 
     def back(dys: Any, dstate: Any, wrt_x: bool) -> tuple[Any, Any, Any]:
         dh, dc = (np.array(d, order="C") for d in dstate)
-        dzs = np.empty((4 * n, time, batch), dtype)
-        dz, slope, dnew = np.empty((4 * n, batch), dtype), np.empty((4 * n, batch), dtype), np.empty_like(dh)
+        slope, dnew = np.empty((4 * n, batch), dtype), np.empty_like(dh)
         recurrent_weight = weight[first:]
-        for t in reversed(range(time)):
-            z, tanh_c = gates[t], squashed[t]
-            if dys is not None:
-                dh += dys[t]
-            np.multiply(inputs[t + 1, first:], tanh_c, out=dnew)  # O ⊙ tanh² C
-            np.subtract(z[o], dnew, out=dnew)
-            dnew *= dh
-            dc += dnew
-            np.multiply(z, z, out=slope)
-            np.subtract(z[three], slope[three], out=slope[three])  # σ' = σ − σ²
-            np.subtract(one, slope[g], out=slope[g])
-            np.multiply(dc, z[g], out=dz[i])
-            np.multiply(dc, cs[t], out=dz[f])
-            np.multiply(dh, tanh_c, out=dz[o])
-            np.multiply(dc, z[i], out=dz[g])
-            dz *= slope
-            dzs[:, t] = dz
-            np.dot(recurrent_weight, dz, out=dh)
-            dc *= z[f]
-        dzs = dzs.reshape(4 * n, time * batch)
-        taken = inputs[:time].transpose(1, 0, 2).reshape(first + n, time * batch)
-        dweight = swapped(dot(taken, dzs.T))
+        dweight = np.zeros((4 * n, first + n), dtype)  # turned, as the product is faster
+        dxs = np.empty((features, time, batch), dtype) if wrt_x else None
+        size = max(1, 640 // max(1, batch))  # a block of steps: long enough for a product, and its dzs in the cache
+        for start in reversed(range(0, time, size)):
+            stop = min(start + size, time)
+            dzs = np.empty((stop - start, 4 * n, batch), dtype)
+            for t in reversed(range(start, stop)):
+                z, tanh_c, dz = gates[t], squashed[t], dzs[t - start]
+                if dys is not None:
+                    dh += dys[t]
+                np.multiply(inputs[t + 1, first:], tanh_c, out=dnew)  # O ⊙ tanh² C
+                np.subtract(z[o], dnew, out=dnew)
+                dnew *= dh
+                dc += dnew
+                np.multiply(z, z, out=slope)
+                np.subtract(z[three], slope[three], out=slope[three])  # σ' = σ − σ²
+                np.subtract(one, slope[g], out=slope[g])
+                np.multiply(dc, z[g], out=dz[i])
+                np.multiply(dc, cs[t], out=dz[f])
+                np.multiply(dh, tanh_c, out=dz[o])
+                np.multiply(dc, z[i], out=dz[g])
+                dz *= slope
+                np.dot(recurrent_weight, dz, out=dh)
+                dc *= z[f]
+            flat = dzs.transpose(1, 0, 2).reshape(4 * n, (stop - start) * batch)
+            taken = inputs[start:stop].transpose(1, 0, 2).reshape(first + n, (stop - start) * batch)
+            dweight += dot(flat, taken.T)
+            if dxs is not None:
+                dxs[:, start:stop] = dot(weight[:features], flat).reshape(features, stop - start, batch)
+        dweight = swapped(dweight.T.copy())
         bias = dweight[features] if params.bias is not None else None
         dparams = type(params)(dweight[:features], dweight[first:], bias)
-        dxs = dot(weight[:features], dzs).reshape(features, time, batch) if wrt_x else None
         return dparams, dxs, (dh, dc)
 
     return inputs[1:, first:], (inputs[time, first:].copy(), cs[time].copy()), back

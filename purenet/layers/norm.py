@@ -36,7 +36,8 @@ from purenet.arrays import (
     match,
     meet,
     namespace,
-    rows,
+    sum_last,
+    sum_leading,
     sum_rows,
     whose,
 )
@@ -63,16 +64,19 @@ class BatchNormParams(NamedTuple):
     variance: Buffer
 
 
-def _mean_of_rows(x: Any) -> Any:
-    return sum_rows(x) * (1 / x.shape[-2])
+def _mean_of_rows(x: Any, y: Any = None) -> Any:
+    """⟨X⟩, or ⟨X ⊙ Y⟩, over the axis before the last."""
+    return sum_rows(x if y is None else x * y) * (1 / x.shape[-2])
 
 
-def _mean_of_features(x: Any) -> Any:
-    return namespace(x).mean(x, axis=-1, keepdims=True)
+def _mean_of_features(x: Any, y: Any = None) -> Any:
+    """⟨X⟩, or ⟨X ⊙ Y⟩, over the last axis."""
+    total = sum_last(x) if y is None else namespace(x).vecdot(x, y)[..., None]
+    return total * (1 / x.shape[-1])
 
 
-def _normalized(xp: Any, x: Any, mean_of: Callable[[Any], Any], eps: float) -> tuple[Any, Pull, Any, Any]:
-    """X̂, its rule pull(dE/dX̂) = dE/dX, μ and the (biased) σ², with `mean_of` for ⟨·⟩.
+def _normalized(xp: Any, x: Any, mean_of: Callable[..., Any], eps: float) -> tuple[Any, Pull, Any, Any]:
+    """X̂, its rule pull(dE/dX̂) = dE/dX, μ and the (biased) σ², with `mean_of` for ⟨·⟩ and ⟨· ⊙ ·⟩.
 
     The rounding error of a mean is in proportion to the mean, which may be far larger than the deviations that are
     wanted. So what is left of the mean after taking it off is taken off too; only then come the squares.
@@ -81,12 +85,12 @@ def _normalized(xp: Any, x: Any, mean_of: Callable[[Any], Any], eps: float) -> t
     xhat = x - mean
     rest = mean_of(xhat)
     xhat -= rest
-    variance = mean_of(xhat * xhat)
+    variance = mean_of(xhat, xhat)
     r = 1 / xp.sqrt(variance + eps)
     xhat *= r
 
     def pull(dxhat: Any) -> Any:
-        dx = xhat * -mean_of(dxhat * xhat)
+        dx = xhat * -mean_of(dxhat, xhat)
         dx += dxhat
         dx -= mean_of(dxhat)
         dx *= r
@@ -124,8 +128,7 @@ def _affine_norm(
             match(dy, y_shape, dtype, name)
             dparams = params
             if affine:
-                weight = sum_rows(rows(dy * xhat))[0, ...]
-                dparams = NormParams(weight, sum_rows(rows(dy))[0, ...] if bias else None)
+                dparams = NormParams(sum_leading(dy * xhat), sum_leading(dy) if bias else None)
             if not wrt_x:
                 return dparams, None
             return dparams, pull(dy * params.weight if affine else dy)
@@ -354,9 +357,11 @@ def _normalized_by_group(xp: Any, x: Any, groups: int, eps: float) -> tuple[Any,
     wide = (batch, positions // width, width * channels)
     each = channels // groups
 
-    def mean_of(x: Any) -> Any:
+    def mean_of(x: Any, y: Any = None) -> Any:
         xp = namespace(x)  # that of dE/dY in the pullback, which may be traced though x is not
-        sums = xp.sum(xp.reshape(sum_rows(x), (batch, width, groups, each)), axis=(1, 3), keepdims=True)
+        sums = xp.sum(
+            xp.reshape(sum_rows(x if y is None else x * y), (batch, width, groups, each)), axis=(1, 3), keepdims=True
+        )
         means = sums * (1 / (positions * each))
         return xp.reshape(xp.broadcast_to(means, (batch, width, groups, each)), (batch, 1, width * channels))
 
@@ -443,11 +448,14 @@ def rms_norm(features: int | None = None, *, eps: float | None = None, affine: b
 
     def normalize(xp: Any, x: Any) -> tuple[Any, Pull]:
         tiny = float(xp.finfo(x.dtype).eps) if eps is None else eps
-        r = 1 / xp.sqrt(xp.mean(x * x, axis=-1, keepdims=True) + tiny)
+        r = 1 / xp.sqrt(_mean_of_features(x, x) + tiny)
         xhat = x * r
 
         def pull(dxhat: Any) -> Any:
-            return r * (dxhat - xhat * xp.mean(dxhat * xhat, axis=-1, keepdims=True))
+            dx = xhat * -_mean_of_features(dxhat, xhat)
+            dx += dxhat
+            dx *= r
+            return dx
 
         return xhat, pull
 

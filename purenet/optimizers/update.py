@@ -51,7 +51,7 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
                 new.setflags(False)  # write: read-only; by name it takes three times as long
                 children.append(new)
             else:
-                children.append(a if type(a) is tuple and a == b == () else walk(a, b))
+                children.append(a if type(a) is tuple and a == () == b else walk(a, b))
         return tuple.__new__(kind, children)
 
     if quick is rate:  # traced
@@ -128,7 +128,7 @@ def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: 
             for a, b in zip(new, (p, *kept), strict=True):
                 if type(a) is not np.ndarray or a.dtype is not b.dtype or a.shape != b.shape:
                     return [*map(_keep, new, (p, *kept))]
-                a.setflags(False)
+                a.setflags(write=False)
             return new
         if kind is Buffer:
             return (tree.map(freeze, g), *kept)

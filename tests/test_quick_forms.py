@@ -142,7 +142,7 @@ def test_products_of_any_size_are_those_of_the_operator(sizes, dtype):
 
 
 @each_dtype
-@pytest.mark.parametrize("n", [1, 2, 63, 64, 700])
+@pytest.mark.parametrize("n", [1, 2, 63, 64, 1023, 1024, 1031, 1500])
 @pytest.mark.parametrize("sizes", [(5, 3), (100, 100), (300, 230)])
 def test_dense_by_its_quick_ways_is_the_rule(n, sizes, dtype):
     params = pn.tree.cast(pn.dense(*sizes, bias_init=pn.initializers.normal()).init(pn.key(0)), dtype)

@@ -10,6 +10,7 @@ import numpy as np
 from purenet.arrays import (
     Array,
     Shape,
+    add_to_rows,
     check_in_shape,
     describe,
     dot,
@@ -88,15 +89,17 @@ def dense(
             weight: Any
             weight, b = params  # the usual case, with as few calls as can be: it is the hot path
             if x.dtype is weight.dtype and weight.shape == (x.shape[1], outputs) and (b is None) is not bias:
-                y = x.dot(weight) if len(x) < 64 else dot(x, weight)
-                if bias:
-                    rows_of_y = y[0] if len(y) == 1 else y  # a vector to a vector in half the time
-                    rows_of_y += b
-                return y
+                if len(x) < 64:
+                    y = x.dot(weight)
+                    if bias:
+                        plain = y[0] if len(y) == 1 else y  # a vector to a vector in half the time
+                        plain += b
+                    return y
+                y = dot(x, weight)
+                return add_to_rows(y, b) if bias else y
         weight, b = _checked(name, params, x, outputs, bias)
         y = dot(rows(x), weight)
-        if bias:
-            y += b
+        y = add_to_rows(y, b) if bias else y
         return y if x.ndim == 2 else namespace(y).reshape(y, (*x.shape[:-1], outputs))
 
     def vjp(params: DenseParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[DenseParams]]:

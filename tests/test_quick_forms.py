@@ -159,3 +159,9 @@ def test_dense_by_its_quick_ways_is_the_rule(n, sizes, dtype):
         np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
         assert found.dtype == dtype
     np.testing.assert_array_equal(pn.dense(*sizes).apply(params, x), y)
+
+
+@pytest.mark.parametrize("grads", [(np.ones(2, np.float32), (np.ones(2, np.float32),)), (np.ones(2, np.float32), [])])
+def test_a_step_of_what_has_no_params_takes_no_gradient_there(grads):
+    with pytest.raises(ValueError, match=r"params\[1\]: a tuple of 0 against"):
+        pn.sgd_step((np.ones(2, np.float32), ()), grads, 0.1)

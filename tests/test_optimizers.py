@@ -554,7 +554,7 @@ def test_joined_params_are_of_one_dtype_and_fit_their_gradients():
         ((np.ones((3, 2)), np.ones(3)), r"params\[0\]: \(2, 3\) against \(3, 2\)"),
         ((np.ones((2, 3)),), "params: a tuple of 2 against a tuple of 1"),
         ([np.ones((2, 3)), np.ones(3)], "params: a tuple of 2 against a list of 2"),
-        ((np.ones((2, 3)), [np.ones(3)]), "a parameter: .* against a list of 1"),
+        ((np.ones((2, 3)), [np.ones(3)]), r"params\[1\]: .* against a list of 1"),
     ):
         with pytest.raises(ValueError, match=message):
             joined.step(params, wrong, state)

@@ -35,8 +35,11 @@ Pull = Callable[[Any], Any]
 Rule = Callable[[Any, Any], tuple[Any, Pull]]
 
 
-def without_params(name: str, rule: Rule) -> Layer[NoParams]:
-    """A layer that keeps the shape and has no parameters, of `rule(xp, x) -> (y, pull)`, where pull(dE/dY) is dE/dX."""
+def without_params(name: str, rule: Rule, f: Callable[[Any, Any], Any] | None = None) -> Layer[NoParams]:
+    """A layer that keeps the shape and has no parameters, of `rule(xp, x) -> (y, pull)`, where pull(dE/dY) is dE/dX.
+
+    f(xp, x) is y alone, where that is worth saving the rest of the rule.
+    """
 
     def check(params: NoParams, x: Any) -> Any:
         if params != ():
@@ -45,7 +48,8 @@ def without_params(name: str, rule: Rule) -> Layer[NoParams]:
 
     def apply(params: NoParams, x: Any, key: Key | None = None) -> Any:
         plain = params == () and type(x) is np.ndarray and x.dtype.kind == "f"
-        return rule(np if plain else check(params, x), x)[0]
+        xp = np if plain else check(params, x)
+        return f(xp, x) if f else rule(xp, x)[0]
 
     def vjp(params: NoParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[NoParams]]:
         plain = params == () and type(x) is np.ndarray and x.dtype.kind == "f"
@@ -112,6 +116,9 @@ def tanh() -> Layer[NoParams]:
     array([1.        , 0.41997434])
     """
 
+    def f(xp: Any, x: Any) -> Any:
+        return xp.tanh(x)
+
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
         y = xp.tanh(x)
 
@@ -122,7 +129,7 @@ def tanh() -> Layer[NoParams]:
 
         return y, pull
 
-    return without_params("tanh", rule)
+    return without_params("tanh", rule, f)
 
 
 def _sigmoid(xp: Any, x: Any) -> tuple[Any, Any, Any]:
@@ -195,8 +202,11 @@ def relu() -> Layer[NoParams]:
     array([0., 0., 2.])
     """
 
+    def f(xp: Any, x: Any) -> Any:
+        return positive_part(x) if xp is np and x.size > 1024 else xp.maximum(x, 0)
+
     def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        y = positive_part(x) if xp is np and x.size > 1024 else xp.maximum(x, 0)
+        y = f(xp, x)
 
         def pull(dy: Any) -> Any:
             dx = astype(y > 0, dy.dtype)
@@ -205,7 +215,7 @@ def relu() -> Layer[NoParams]:
 
         return y, pull
 
-    return without_params("relu", rule)
+    return without_params("relu", rule, f)
 
 
 def positive_part(x: Any) -> Any:

@@ -85,18 +85,20 @@ def dense(
         return DenseParams(weight, draw(bias_init, bias_key, (outputs,), name) if bias else None)
 
     def apply(params: DenseParams, x: Any, key: Key | None = None) -> Any:
-        if type(params) is DenseParams and type(x) is np.ndarray is type(params[0]) and x.ndim == 2:
+        if type(params) is DenseParams and type(x) is np.ndarray and x.ndim == 2:
             weight: Any
             weight, b = params  # the usual case, with as few calls as can be: it is the hot path
-            if x.dtype is weight.dtype and weight.shape == (x.shape[1], outputs) and (b is None) is not bias:
-                if len(x) < 64:
+            if type(weight) is np.ndarray and weight.dtype is x.dtype and (b is None) is not bias:
+                n, features = x.shape
+                if weight.shape == (features, outputs):
+                    if n >= 64:
+                        y = dot(x, weight)
+                        return add_to_rows(y, b) if bias else y
                     y = x.dot(weight)
                     if bias:
-                        plain = y[0] if len(y) == 1 else y  # a vector to a vector in half the time
+                        plain = y[0] if n == 1 else y  # a vector to a vector in half the time
                         plain += b
                     return y
-                y = dot(x, weight)
-                return add_to_rows(y, b) if bias else y
         weight, b = _checked(name, params, x, outputs, bias)
         y = dot(rows(x), weight)
         y = add_to_rows(y, b) if bias else y

@@ -11,6 +11,7 @@ from purenet import tree
 from purenet.arrays import freeze, namespace
 from purenet.core import Buffer, Optimizer
 from purenet.optimizers.transforms import Transform, transform
+from purenet.optimizers.update import without_buffers
 
 
 def joined() -> Transform:
@@ -40,12 +41,16 @@ def joined() -> Transform:
             )
 
         def init(params: Any) -> Any:
-            return inner.init(_join(_parameters(params)))
+            return inner.init(_join(tree.leaves(without_buffers(params))))
 
         def step(params: Any, grads: Any, state: Any = None) -> tuple[Any, Any]:
-            ps, gs = _parameters(params), _parameters(grads)
-            if [p.shape for p in ps] != [g.shape for g in gs]:
+            ps: list[Any] = []
+            gs: list[Any] = []
+            try:
+                _collect(params, grads, ps, gs)
+            except (ValueError, TypeError, AttributeError):
                 tree.check_same(params, grads, "params")
+                raise
             vector, state = inner.step(_join(ps), _join(gs), state)
             return _cut(vector, params, grads), state
 
@@ -54,9 +59,25 @@ def joined() -> Transform:
     return transform("joined()", wrap)
 
 
-def _parameters(params: Any) -> list[Any]:
-    """The leaves without the buffers."""
-    return [p for p in tree.leaves(params, leaf_type=Buffer) if type(p) is not Buffer]
+def _collect(params: Any, grads: Any, ps: list[Any], gs: list[Any]) -> None:
+    """Append the parameters to ps, and their gradients to gs; buffers are left out."""
+    kind = type(params)
+    if kind is Buffer:
+        return
+    if isinstance(params, tuple) and kind is type(grads) and len(params) == len(grads):
+        for p, g in zip(params, grads):  # noqa: B905 (they are of one length)
+            if type(p) is np.ndarray is type(g) and p.shape == g.shape:  # as below, without the call
+                ps.append(p)
+                gs.append(g)
+            else:
+                _collect(p, g, ps, gs)
+    elif tree.is_node(params):
+        tree.map(lambda p, g: _collect(p, g, ps, gs), params, grads, leaf_type=Buffer)
+    elif params.shape != grads.shape:
+        raise ValueError("a gradient has another shape than its parameter")
+    else:
+        ps.append(params)
+        gs.append(grads)
 
 
 def _join(leaves: list[Any]) -> Any:
@@ -73,16 +94,15 @@ def _cut(vector: Any, params: Any, grads: Any) -> Any:
     def take(p: Any, g: Any) -> Any:
         nonlocal start
         kind = type(p)
-        if kind is np.ndarray is type(g) and p.dtype is dtype:
+        if kind is np.ndarray and p.dtype is dtype:
             begin, start = start, start + p.size
             return vector[begin:start].reshape(p.shape)
         if kind is Buffer:
             return tree.map(freeze, g)
-        if isinstance(p, tuple) and kind is type(g) and len(p) == len(g):
-            return tuple.__new__(kind, map(take, p, g))
+        if isinstance(p, tuple):
+            return tuple.__new__(kind, [*map(take, p, g)]) if p else p
         if tree.is_node(p):
-            return tree.map(take, p, g, leaf_type=Buffer, name="params")
-        tree.check_same(p, g, "a parameter")
+            return tree.map(take, p, g, leaf_type=Buffer)
         if p.dtype != dtype:
             raise TypeError(f"joined() takes params of one dtype, but these are {p.dtype} and {dtype}: see tree.cast")
         begin, start = start, start + math.prod(p.shape)

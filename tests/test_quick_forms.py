@@ -165,3 +165,20 @@ def test_dense_by_its_quick_ways_is_the_rule(n, sizes, dtype):
 def test_a_step_of_what_has_no_params_takes_no_gradient_there(grads):
     with pytest.raises(ValueError, match=r"params\[1\]: a tuple of 0 against"):
         pn.sgd_step((np.ones(2, np.float32), ()), grads, 0.1)
+
+
+def test_a_gradient_that_would_only_broadcast_is_refused():
+    with pytest.raises(ValueError, match=r"params\[0\]: \(3,\) against \(2, 3\)"):
+        pn.sgd_step((np.ones(3, np.float32),), (np.ones((2, 3), np.float32),), 0.1)
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_sgd_step_keeps_the_shape_and_the_dtype_of_each_parameter(shape):
+    (new,) = pn.sgd_step((np.ones(shape, np.float32),), (np.ones(shape, np.float64),), 0.25)
+    same = pn.sgd_step((np.ones(shape, np.float32),), (np.ones(shape, np.float32),), 0.25)[0]
+    for p in (new, same):
+        assert type(p) is np.ndarray
+        assert p.dtype == np.float32
+        assert p.shape == shape
+        assert not p.flags.writeable
+        np.testing.assert_array_equal(p, np.full(shape, 0.75))

@@ -8,6 +8,7 @@ several times faster on small arrays and that the standard cannot say: `dot` and
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -216,6 +217,11 @@ def overwrite(f: Any, temporary: Any) -> Any:
     return f(temporary, out=temporary) if type(temporary) is np.ndarray else f(temporary)
 
 
+def reuse(temporary: Any, f: Any, *arrays: Any) -> Any:
+    """f(*arrays), of the temporary's shape and dtype, where nobody reads the temporary again: NumPy writes it there."""
+    return f(*arrays, temporary) if type(temporary) is np.ndarray else f(*arrays)
+
+
 def compact(x: Any) -> Any:
     """x as one piece of memory, in the order of its axes: a copy, if it is a turned view.
 
@@ -235,8 +241,8 @@ def sum_leading(x: Any) -> Any:
     n = len(x)
     if n == 1:
         return x[0].copy()
-    if x.dtype is _FLOAT32 and n <= 1024:  # Σ is a product with ones: half the time of a sum, or less, and as precise
-        return _ONES[:n].dot(x)
+    if n <= 1024 and x.dtype is _FLOAT32:  # Σ is a product with ones: half the time of a sum, or less, and as precise
+        return _ones(n).dot(x)
     return sum_rows(x)[0]
 
 
@@ -286,9 +292,19 @@ def sum_all(x: Any) -> Any:
 def sum_of_squares(x: Any) -> Any:
     """The sum of x² over every axis; on NumPy by one call of BLAS."""
     if type(x) is np.ndarray:
-        flat = x.reshape(-1)
+        flat = x.ravel()
         return flat.dot(flat)
     return namespace(x).sum(x * x)
+
+
+def times(x: Any, number: Any) -> Any:
+    """x · number, in x's dtype."""
+    return x * (kept_number(number) if type(x) is np.ndarray and x.dtype is _FLOAT32 else number)
+
+
+def quick_number(number: Any) -> Any:
+    """A number as an array of no axes, by which NumPy multiplies in half the time that it takes for a Python number."""
+    return np.asarray(number, _FLOAT32) if type(number) is float or type(number) is int else number
 
 
 def rows(x: Any) -> Any:
@@ -301,3 +317,5 @@ def rows(x: Any) -> Any:
 _FLOAT32 = np.dtype(np.float32)
 _ONES = np.ones(1024, np.float32)
 _ONES.setflags(write=False)
+_ones = lru_cache(lambda n: _ONES[:n])  # which takes less than to cut them
+kept_number = lru_cache(1024)(quick_number)  # for numbers that come again: a quarter of the time

@@ -136,5 +136,6 @@ def _chain(name: str, layers: tuple[Layer[Any], ...], labels: tuple[Any, ...], r
 
         return x, pullback
 
+    vars(vjp)["chain"] = layers  # for `value_and_grad`: params are a tuple with an entry for each of these
     shape(None)  # sizes that cannot fit are found here
     return Layer(init, apply, vjp, shape, name, layers, remake)

@@ -17,7 +17,6 @@ from purenet.random import Key
 
 P = TypeVar("P")
 Evaluate = Callable[..., tuple[Any, P]]
-DEEPEST = 100  # layers of a chain in one go: each is a call within the one before it, and Python's stack has an end
 
 
 def value_and_grad(
@@ -82,7 +81,7 @@ def _in_one_go(net: Layer[P], loss: Loss, plain: Evaluate[P]) -> Evaluate[P]:
     layers = getattr(net.vjp, "chain", ())
     throughs: Any = [getattr(layer.vjp, "through", None) for layer in layers]
     count, loss_vjp = len(layers), loss.vjp
-    if not 0 < count <= DEEPEST or None in throughs:
+    if not layers or None in throughs:
         return plain
 
     def run(params: Any, y: Any, target: Any, grads: list[Any]) -> Any:
@@ -104,7 +103,7 @@ def _in_one_go(net: Layer[P], loss: Loss, plain: Evaluate[P]) -> Evaluate[P]:
                 E = grads.pop()
                 if len(grads) == count:
                     return E, tuple(grads)
-            except Exception:
+            except Exception:  # of a very deep chain: Python's stack has an end
                 pass
         return plain(params, x, target, key)
 

@@ -237,6 +237,22 @@ def test_what_is_not_a_chain_of_such_layers_goes_the_plain_way():
             np.testing.assert_array_equal(a, b)
 
 
+@each_dtype
+def test_the_gradient_of_a_chain_over_sequences_is_that_of_the_layers(dtype):
+    net, x, target = CHAINS["tanh"], numbers((2, 4, 5), dtype), numbers((2, 4, 3), dtype)
+    params = pn.tree.cast(net.init(pn.key(0)), dtype)
+    plain, found = plainly(net, pn.mse, params, x, target), pn.value_and_grad(net, pn.mse)(params, x, target)
+    pn.tree.check_same(found, plain, "what the layers give")
+    for a, b in zip(pn.tree.leaves(plain), pn.tree.leaves(found), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@each_dtype
+def test_a_number_multiplies_in_the_dtype_of_the_array(dtype):
+    y, target = numbers((3,), dtype), numbers((3,), dtype) * 2
+    np.testing.assert_array_equal(pn.mse.vjp(y, target)[1](), (y - target) * dtype(2 / 3))
+
+
 def test_a_deep_chain_needs_no_deep_stack():
     net = pn.serial(*[pn.dense(2, 2), pn.tanh] * 2000)
     params, x = net.init(pn.key(0)), numbers((3, 2), np.float32)

@@ -239,7 +239,7 @@ def test_what_is_not_a_chain_of_such_layers_goes_the_plain_way():
 
 @each_dtype
 def test_the_gradient_of_a_chain_over_sequences_is_that_of_the_layers(dtype):
-    net, x, target = CHAINS["tanh"], numbers((2, 4, 5), dtype), numbers((2, 4, 3), dtype)
+    net, x, target = CHAINS["tanh"], numbers((4, 4, 5), dtype), numbers((4, 4, 3), dtype)
     params = pn.tree.cast(net.init(pn.key(0)), dtype)
     plain, found = plainly(net, pn.mse, params, x, target), pn.value_and_grad(net, pn.mse)(params, x, target)
     pn.tree.check_same(found, plain, "what the layers give")

@@ -131,9 +131,9 @@ def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: 
         if kind is np.ndarray and g.shape == p.shape:
             new = step(p, g, *kept)
             for a, b in zip(new, (p, *kept)):  # noqa: B905 (a rule gives back what it is given)
-                if type(a) is not np.ndarray or a.dtype is not b.dtype or a.shape != b.shape:
+                if type(a) is not ndarray or a.dtype is not b.dtype or a.shape != b.shape:
                     return [*map(_keep, new, (p, *kept))]
-                a.setflags(write=False)
+                a.setflags(False)  # write
             return new
         if kind is Buffer:
             return (tree.map(freeze, g), *kept)
@@ -212,10 +212,15 @@ def per_leaf(
     def init(params: Any) -> State:
         return State(zero_count(), {slot: without_buffers(params, start) for slot, start in starts.items()})
 
-    def step(params: Any, grads: Any, state: State | None = None) -> tuple[Any, State]:
+    def in_order(state: Any) -> State:
         if type(state) is not State or state.slots.keys() != starts.keys():
             given = f"one with slots {[*state.slots]}" if type(state) is State else state
-            raise wrong_state(name, f"a State with slots {[*starts]}", given)
+            raise wrong_state(name, f"a State with slots {order}", given)
+        return State(state.count, {slot: state.slots[slot] for slot in order})
+
+    def step(params: Any, grads: Any, state: State | None = None) -> tuple[Any, State]:
+        if type(state) is not State or [*state.slots] != order:
+            state = in_order(state)
         now, count = tick(state.count)
         changing = numbers(rate_at(lr, now), now + 1)
         slow, quick = (*constants, *changing), (*quick_constants, *map(quick_number, changing))
@@ -224,8 +229,7 @@ def per_leaf(
             xp = np if type(g) is np.ndarray is type(p) else namespace(p if type(g) is np.ndarray else g, name)
             return rule(xp, p, g, *kept, *(quick if p.dtype is _FLOAT32 else slow))
 
-        slots = state.slots if [*state.slots] == order else {slot: state.slots[slot] for slot in order}
-        new, *kept = advance(leaf, params, grads, slots)
+        new, *kept = advance(leaf, params, grads, state.slots)
         return new, State(count, dict(zip(order, kept)))  # noqa: B905 (a rule gives back what it is given)
 
     return Optimizer(init, step, name, elementwise)
@@ -246,10 +250,10 @@ def zero_count() -> Any:
 
 def tick(count: Any) -> tuple[Any, Any]:
     """The step count to compute with, a Python integer if it is known, and the next one to keep."""
-    if type(count) is np.ndarray:
-        now = int(count)
+    if type(count) is ndarray:
+        now = count.item()
         following = np.array(now + 1, _INT32)
-        following.setflags(write=False)
+        following.setflags(False)
         return now, following
     return count, count + 1
 

@@ -52,7 +52,7 @@ def _descend(params: Any, grads: Any, rate: Any, quick: Any) -> Any:
         if type(p) is ndarray is type(g) and g.dtype is p.dtype is _FLOAT32 and g.shape == p.shape != ():
             new = g * quick
             new += p
-            new.setflags(False)  # write: read-only; by name it takes twice as long
+            _set_writeable(new, False)
             children.append(new)
         else:
             children.append(p if type(p) is tuple and p == () == g else _descend(p, g, rate, quick))
@@ -133,7 +133,7 @@ def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: 
             for a, b in zip(new, (p, *kept)):  # noqa: B905 (a rule gives back what it is given)
                 if type(a) is not ndarray or a.dtype is not b.dtype or a.shape != b.shape:
                     return [*map(_keep, new, (p, *kept))]
-                a.setflags(False)  # write
+                _set_writeable(a, False)
             return new
         if kind is Buffer:
             return (tree.map(freeze, g), *kept)
@@ -253,7 +253,7 @@ def tick(count: Any) -> tuple[Any, Any]:
     if type(count) is ndarray:
         now = count.item()
         following = np.array(now + 1, _INT32)
-        following.setflags(False)
+        _set_writeable(following, False)
         return now, following
     return count, count + 1
 
@@ -330,3 +330,4 @@ def _refill(params: Any, leaves: Sequence[Any]) -> Any:
 
 _FLOAT32, _INT32 = np.dtype(np.float32), np.dtype(np.int32)
 _new = tuple.__new__
+_set_writeable: Any = ndarray.setflags  # by its first argument: by name it takes twice as long

@@ -20,6 +20,7 @@ from purenet.arrays import (
     namespace,
     rows,
     sum_leading,
+    transposed_dot,
     whose,
 )
 from purenet.core import Layer, Pullback
@@ -115,7 +116,7 @@ def dense(
             if x.ndim != 2:
                 flat, dy = rows(x), rows(dy)
             quick = type(flat) is np.ndarray is type(dy) and len(dy) < 64 and params.weight.size < 65536
-            dweight = flat.T.dot(dy) if quick else dot(flat.T, dy)
+            dweight = flat.T.dot(dy) if quick else transposed_dot(flat, dy)
             # DenseParams(...) by the way that takes half the time
             grads = tuple.__new__(DenseParams, (dweight, sum_leading(dy) if bias else None))
             if not wrt_x:

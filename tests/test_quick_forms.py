@@ -38,7 +38,7 @@ def test_relu_of_many_numbers_is_that_of_few(dtype):
 
 @each_dtype
 @pytest.mark.parametrize(
-    "shape", [(1, 3), (4, 3), (1024, 5), (1025, 5), (2048, 256), (1500, 300), (9000, 64), (3, 4, 5)]
+    "shape", [(1, 3), (4, 3), (1024, 5), (1025, 5), (2048, 32), (9000, 33), (99999, 3), (3000, 0), (3, 4, 5)]
 )
 def test_sums_are_those_of_numpy(shape, dtype):
     x = numbers(shape, dtype)

@@ -3,7 +3,8 @@
 The plain form is the step in recurrent.py; a test compares the two. What is gained: the product with U takes X, a 1 for
 the bias and H in one, for H is written where the next step's product finds it; the gradients of W, B and U are one
 product for a block of steps, and what dE/dH and dE/dC are multiplied by, which does not depend on them, is computed for
-such a block at once; and a loop over views of all steps takes half the time of indexing at each.
+such a block at once; a loop over views of all steps takes half the time of indexing at each; and `out` is given by its
+place, which spares some per cent of a short call.
 
 Inside, the gates stand in the order o, i, f, g: one σ for three, and with C after them I ⊙ G and F ⊙ C are one call.
 """
@@ -42,20 +43,21 @@ def lstm_in_place(params: Any, xs: Any, state: Any, keep: bool) -> tuple[Any, An
     kept = np.empty((time + 1 if keep else 1, 5 * n, batch), dtype)  # the gates of each step, and C before it
     kept[0, c] = state[1]
     squashed = np.empty((time if keep else 1, n, batch), dtype)
-    terms = np.empty((2 * n, batch), dtype)
+    product, terms = np.empty((4 * n, batch), dtype), np.empty((2 * n, batch), dtype)
+    new, old = terms[:n], terms[n:]
     each: list[Any] = [kept[:, rows] for rows in (gates, sigmas, o, i_f, g_c)]
     each += [kept[1:, c] if keep else kept[:, c], squashed]
     if not keep:
         each = [repeat(part[0]) for part in each]  # every step writes over the one before
     for given, h, z, z_sigmas, z_o, z_if, z_gc, next_c, tanh_c in zip(inputs, inputs[1:, first:], *each, strict=False):
-        np.dot(ahead, given, out=z)
-        np.tanh(z, out=z)
+        np.dot(ahead, given, product)  # not into z, whose memory is not in the cache yet
+        np.tanh(product, z)
         z_sigmas *= half
         z_sigmas += half
-        np.multiply(z_if, z_gc, out=terms)
-        np.add(terms[:n], terms[n:], out=next_c)
-        np.tanh(next_c, out=tanh_c)
-        np.multiply(z_o, tanh_c, out=h)
+        np.multiply(z_if, z_gc, terms)
+        np.add(new, old, next_c)
+        np.tanh(next_c, tanh_c)
+        np.multiply(z_o, tanh_c, h)
 
     def factors(start: int, stop: int) -> tuple[Any, Any]:
         """Of these steps, what dE/dH (o) and dE/dC (i, f, g) are multiplied by for dE/dZ; and dE/dH for dE/dC."""
@@ -84,13 +86,13 @@ def lstm_in_place(params: Any, xs: Any, state: Any, keep: bool) -> tuple[Any, An
             for dz, dz_o, dz_i, dz_f, dz_g, slope, z_f, dy in zip(*views, dhs, strict=False):
                 if dy is not None:
                     dh += dy
-                np.multiply(dh, slope, out=dnew)
+                np.multiply(dh, slope, dnew)
                 dc += dnew
                 dz_o *= dh
                 dz_i *= dc
                 dz_f *= dc
                 dz_g *= dc
-                np.dot(recurrent_weight, dz, out=dh)
+                np.dot(recurrent_weight, dz, dh)
                 dc *= z_f
             flat = dzs.transpose(1, 0, 2).reshape(4 * n, (stop - start) * batch)
             taken = inputs[start:stop].transpose(1, 0, 2).reshape(first + n, (stop - start) * batch)

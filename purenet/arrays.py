@@ -194,6 +194,21 @@ def dot_transposed(a: Any, b: Any) -> Any:
     return dot(a, b.T)
 
 
+def transposed_dot(a: Any, b: Any) -> Any:
+    """a.T @ b for matrices: over their rows, the sum of products of a row with a row.
+
+    With few columns and very many rows, OpenBLAS runs at a half to a fifth of its speed. Blocks of rows are small
+    products, for which it has kernels of their own; and their sum loses fewer digits.
+    """
+    (n, inputs), outputs = a.shape, b.shape[1]
+    if type(a) is np.ndarray is type(b) and n * inputs * outputs > 1_000_000 and inputs * outputs <= 1024:
+        whole = n - n % 256
+        blocks = a[:whole].reshape(-1, 256, inputs).transpose(0, 2, 1) @ b[:whole].reshape(-1, 256, outputs)
+        total = sum_leading(blocks.reshape(len(blocks), inputs * outputs)).reshape(inputs, outputs)
+        return total + a[whole:].T.dot(b[whole:])
+    return dot(a.T, b)
+
+
 def add_to_rows(y: Any, row: Any) -> Any:
     """y + row, in the matrix y, which nobody else reads.
 
@@ -238,11 +253,16 @@ def sum_leading(x: Any) -> Any:
         x = rows(x)
     if type(x) is not np.ndarray:
         return namespace(x).sum(x, axis=0)
-    n = len(x)
+    n, width = x.shape
     if n == 1:
         return x[0].copy()
     if n <= 1024 and x.dtype is _FLOAT32:  # Σ is a product with ones: half the time of a sum, or less, and as precise
         return _ones(n).dot(x)
+    if n > 1024 and 1 <= width <= 32:  # of many short rows several are one, in half to a quarter of the time
+        several = 512 // width
+        whole = n - n % several
+        sums = sum_leading(x[:whole].reshape(whole // several, several * width))
+        return sum_leading(sums.reshape(several, width)) + sum_leading(x[whole:])
     return sum_rows(x)[0]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.arrays import dot, dot_transposed, max_last, sum_last, sum_leading
+from purenet.arrays import dot, dot_transposed, max_last, sum_last, sum_leading, transposed_dot
 from purenet.layers import attention
 from purenet.layers.activations import positive_part
 from purenet.special import normal_cdf
@@ -37,7 +37,9 @@ def test_relu_of_many_numbers_is_that_of_few(dtype):
 
 
 @each_dtype
-@pytest.mark.parametrize("shape", [(1, 3), (4, 3), (1024, 5), (1025, 5), (3, 4, 5)])
+@pytest.mark.parametrize(
+    "shape", [(1, 3), (4, 3), (1024, 5), (1025, 5), (2048, 32), (9000, 33), (99999, 3), (3000, 0), (3, 4, 5)]
+)
 def test_sums_are_those_of_numpy(shape, dtype):
     x = numbers(shape, dtype)
     atol = 4 * np.finfo(dtype).eps * np.abs(x).sum(dtype=np.float64)
@@ -139,6 +141,19 @@ def test_products_of_any_size_are_those_of_the_operator(sizes, dtype):
     np.testing.assert_allclose(dot(a, b), np.einsum("ij,jk->ik", a, b), rtol=rtol, atol=rtol)
     np.testing.assert_allclose(dot_transposed(c, b), np.einsum("ij,kj->ik", c, b), rtol=rtol, atol=rtol)
     np.testing.assert_allclose(dot(a.T, c), np.einsum("ji,jk->ik", a, c), rtol=rtol, atol=rtol)
+
+
+@each_dtype
+@pytest.mark.parametrize("sizes", [(4000, 4, 32), (10240, 4, 32), (10241, 4, 32), (1500, 32, 32), (9999, 33, 32)])
+def test_products_over_many_rows_are_those_of_the_operator(sizes, dtype):
+    n, inputs, outputs = sizes
+    a, b = numbers((n, 2 * inputs), dtype), numbers((n + 1, outputs), dtype)[1:]
+    atol = 4 * np.finfo(dtype).eps * n
+    for each in (a[:, :inputs], a[:, ::2], np.asfortranarray(a[:, :inputs])):
+        product = transposed_dot(each, b)
+        expected = np.einsum("ni,no->io", each.astype(np.float64), b.astype(np.float64))
+        np.testing.assert_allclose(product, expected, rtol=0, atol=atol)
+        assert product.dtype == dtype
 
 
 @each_dtype

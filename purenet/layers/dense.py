@@ -20,6 +20,7 @@ from purenet.arrays import (
     namespace,
     rows,
     sum_leading,
+    transposed_dot,
     whose,
 )
 from purenet.core import Layer, Pullback, with_through
@@ -116,7 +117,7 @@ def dense(
             if x.ndim != 2:
                 flat, dy = rows(x), rows(dy)
             quick = type(flat) is ndarray is type(dy) and len(dy) < 64 and params.weight.size < 65536
-            dweight = flat.T.dot(dy) if quick else dot(flat.T, dy)
+            dweight = flat.T.dot(dy) if quick else transposed_dot(flat, dy)
             # DenseParams(...) by the way that takes half the time
             grads = tuple.__new__(DenseParams, (dweight, sum_leading(dy) if bias else None))
             if not wrt_x:
@@ -132,7 +133,7 @@ def dense(
             y = apply(p, x)
             dy = rest(params, y, target, grads)
             if len(x) >= 64 or weight.size >= 65536:
-                grads[place] = DenseParams(dot(x.T, dy), sum_leading(dy) if bias else None)
+                grads[place] = DenseParams(transposed_dot(x, dy), sum_leading(dy) if bias else None)
                 return dot_transposed(dy, weight) if wrt_x else None
             # DenseParams(...) by the way that takes half the time
             grads[place] = _new(DenseParams, (x.T.dot(dy), sum_leading(dy) if bias else None))

@@ -281,9 +281,7 @@ def _patches_times_weight(
 ) -> Any:
     counts, channels = _counts(x, windows), weight.shape[-1]
     tile = tile or _best_tile(windows, counts[-1], x.shape[-1], channels)
-    band = _banded(weight, windows, tile)
-    if bias is not None:
-        band = np.concatenate((band, np.tile(bias, tile)[None]))
+    band = _banded(weight, windows, tile, bias)
     y = np.empty((x.shape[0], *counts[:-1], counts[-1] // tile, tile * channels), x.dtype)
     for block, patches in blocks or _blocks(_strips(x, windows, counts, tile), x):
         np.matmul(patches[:, : len(band)], band, out=y[block].reshape(-1, tile * channels))
@@ -393,31 +391,34 @@ def _blocks(strips: Any, x: Any) -> Blocks:
             yield block, patches
 
 
-def _banded(weight: Any, windows: Windows, tile: int) -> Any:
-    """The kernel as a matrix (cells of a patch · in, tile · out)."""
+def _banded(weight: Any, windows: Windows, tile: int, bias: Any = None) -> Any:
+    """The kernel as a matrix (cells of a patch · in, tile · out), and the bias as its last row."""
     *_, wide, ins, outs = weight.shape
-    if tile == 1:
+    if tile == 1 and bias is None:
         return weight.reshape(-1, outs)
-    each = weight.reshape(-1, wide, ins, outs)
-    band = np.zeros((each.shape[0], _strip(windows, tile)[1], ins, tile, outs), weight.dtype)
-    for i, place in enumerate(_band_places(windows, tile)):
-        band[:, place, :, i] = each
-    return band.reshape(-1, tile * outs)
+    height = math.prod(windows.size[:-1]) * _strip(windows, tile)[1] * ins
+    band = np.zeros((height + (bias is not None), tile * outs), weight.dtype)
+    _kernels(band, windows, ins, tile)[...] = weight.reshape(-1, 1, wide, ins, outs)
+    if bias is not None:
+        band[-1].reshape(tile, outs)[...] = bias
+    return band
 
 
 def _unbanded(band: Any, windows: Windows, ins: int, outs: int, tile: int) -> Any:
     """dE/dW from the gradient of its banded matrix: the sum over the places where the kernel stands."""
-    if tile > 1:
-        each = band.reshape(-1, _strip(windows, tile)[1], ins, tile, outs)
-        band = sum(each[:, place, :, i] for i, place in enumerate(_band_places(windows, tile)))
-    return band.reshape(*windows.size, ins, outs)
+    return np.add.reduce(_kernels(band, windows, ins, tile), axis=1).reshape(*windows.size, ins, outs)
 
 
-def _band_places(windows: Windows, tile: int) -> list[slice]:
-    step, _ = _strip(windows, tile)
-    starts = (i * windows.stride[-1] // step for i in range(tile))
-    reach, spacing = (windows.reach[-1] - 1) // step + 1, windows.dilation[-1] // step
-    return [slice(start, start + reach, spacing) for start in starts]
+def _kernels(band: Any, windows: Windows, ins: int, tile: int) -> Any:
+    """A view (rows of the kernel, tile, columns of the kernel, in, out) of a banded matrix: where the kernel stands."""
+    step, span = _strip(windows, tile)
+    row, number = band.strides
+    outs, cell = band.shape[1] // tile, ins * row
+    along = windows.stride[-1] // step * cell + outs * number  # to the kernel of the next window
+    shape = (math.prod(windows.size[:-1]), tile, windows.size[-1], ins, outs)
+    return np.ndarray(
+        shape, band.dtype, band, strides=(span * cell, along, windows.dilation[-1] // step * cell, row, number)
+    )
 
 
 @lru_cache(1024)  # it is asked at each step

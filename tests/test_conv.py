@@ -70,6 +70,27 @@ def test_patches_and_slices_agree(space, kernel, stride, dilation, block, monkey
         np.testing.assert_allclose(forms._patches_times_dy(x, dy, windows, tile), dweight, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(("space", "kernel", "stride", "dilation"), KINDS)
+def test_patches_that_are_kept_are_those_that_are_made_again(space, kernel, stride, dilation, monkeypatch):
+    layer = pn.conv(2, 5, kernel, stride=stride, dilation=dilation, bias_init=pn.initializers.normal())
+    params, x = pn.tree.cast(layer.init(pn.key(0)), np.float64), normal(3, *space, 2)
+    windows = Windows("conv", kernel, stride, dilation, ((0, 0),) * len(kernel))
+    assert len(forms.kept_patches(x, 5, windows)) == 1
+    y, pullback = layer.vjp(params, x)
+    dy = normal(*y.shape, seed=1)
+    turned = np.moveaxis(np.moveaxis(x, -1, 1).copy(), 1, -1)  # the same x, with its channels not side by side
+    for each in (layer.vjp(params, turned)[1], pullback):
+        with monkeypatch.context() as patch:
+            patch.setattr(forms, "_strips", lambda *_: pytest.fail("patches are made again"))
+            kept = each(dy, wrt_x=False)[0].weight
+        np.testing.assert_array_equal(kept, forms._patches_times_dy(x, dy, windows))
+    monkeypatch.setattr(forms, "PATCH_BYTES", 100)
+    assert forms.kept_patches(x, 5, windows) is None
+    z, pullback = layer.vjp(params, x)
+    np.testing.assert_allclose(z, y, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(pullback(dy)[0].weight, kept, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("block", [1, 3000, 1 << 20])
 @pytest.mark.parametrize(("space", "kernel", "stride", "dilation"), KINDS)
 def test_patches_or_rows_added_up_and_correlations_of_each_phase_agree(

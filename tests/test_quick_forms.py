@@ -5,6 +5,7 @@ import pytest
 
 import purenet as pn
 from purenet.arrays import dot, dot_transposed, max_last, sum_last, sum_leading, transposed_dot
+from purenet.combinators.chain import pools_first
 from purenet.layers import attention
 from purenet.layers.activations import positive_part
 from purenet.special import normal_cdf
@@ -311,3 +312,77 @@ def test_a_loss_that_gives_no_number_or_another_shape_is_refused_as_by_the_layer
     narrow = pn.Loss(lambda y, t: y.sum(), lambda y, t: (y.sum(), lambda dE=1.0: y[:, :1]), "narrow")
     with pytest.raises(ValueError, match=r"the pullback of narrow gives a float32 array of shape \(2, 1\)"):
         pn.value_and_grad(net, narrow)(params, x, None)
+
+
+POOLS = [
+    pn.max_pool(2),
+    pn.max_pool(3, stride=2, padding=1),
+    pn.max_pool((3, 2), stride=1, padding="same"),
+    pn.global_max_pool,
+]
+
+
+def one_by_one(layers, x, draw):
+    """The output and dE/dX of layers in the order given, each called by itself, with dE/dY = draw(shape of y)."""
+    pullbacks = []
+    for layer in layers:
+        x, pullback = layer.vjp((), x)
+        pullbacks.append(pullback)
+    dx = draw(x.shape)
+    for pullback in reversed(pullbacks):
+        _, dx = pullback(dx)
+    return x, dx
+
+
+@each_dtype
+@pytest.mark.parametrize("values", ["normal", "ties", "negative", "zeros", "infinite"])
+@pytest.mark.parametrize("pool", POOLS, ids=str)
+def test_relu_and_a_maximum_in_the_quicker_order_are_those_in_the_order_given(pool, values, dtype):
+    layers = pn.relu, pool, pn.tanh, pn.relu, pn.relu
+    net = pn.serial(*layers)
+    assert pools_first(layers) == (1, 0, 2, 3, 4)
+    x = 3 * numbers((5, 8, 6, 3), dtype)
+    if values in ("ties", "zeros"):
+        x = np.round(x / 2) if values == "ties" else x * 0  # of which some are -0.0
+    elif values == "negative":
+        x = -np.abs(x)
+    elif values == "infinite":
+        x[0, :4], x[1, 2, 3], x[2, 4, 5] = -np.inf, np.inf, -np.inf
+    draw = lambda shape: numbers((2, *shape), dtype)[1]  # noqa: E731
+    expected, its_dx = one_by_one(layers, x, draw)
+    y, pullback = net.vjp(((),) * 5, x)
+    params, dx = pullback(draw(y.shape))
+    assert params == ((),) * 5
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(net.apply(((),) * 5, x), y)
+    np.testing.assert_array_equal(dx, its_dx)
+    assert y.dtype == dx.dtype == dtype
+    x[0, 0, 0] = np.nan
+    np.testing.assert_array_equal(net.apply(((),) * 5, x), one_by_one(layers, x, draw)[0])
+
+
+def test_only_relu_itself_changes_places_and_only_with_a_maximum():
+    other = pn.relu._replace(vjp=lambda params, x, key=None: pn.relu.vjp(params, x))
+    its_pool = pn.max_pool(2)._replace(vjp=lambda params, x, key=None: pn.max_pool(2).vjp(params, x))
+    for pair in ((other, pn.max_pool(2)), (pn.relu, its_pool), (pn.relu, pn.avg_pool(2)), (pn.max_pool(2), pn.relu)):
+        assert pools_first(pair) == (0, 1)
+    assert pools_first((pn.relu, pn.relu, pn.max_pool(2), pn.max_pool(2))) == (0, 2, 1, 3)
+    assert pn.serial(pn.relu, pn.max_pool(2)).parts[0] is pn.relu
+
+
+@pytest.mark.parametrize("compose", [pn.serial, lambda a, b: pn.named(a=a, b=b)], ids=["serial", "named"])
+def test_errors_are_those_of_the_order_given(compose):
+    net, x = compose(pn.relu, pn.max_pool(2)), np.ones((2, 4, 4, 1), np.float32)
+    params = net.init(pn.key(0))
+    for run in (net.apply, net.vjp):
+        with pytest.raises(TypeError, match="relu computes in floating point") as error:
+            run(params, x.astype(int))
+        assert [note.split(", ")[-1] for note in error.value.__notes__] == ["relu"]
+        assert error.value.__context__ is None
+        with pytest.raises(ValueError, match="does not fit into an input of") as error:
+            run(params, x[:, :1])
+        assert [note.split(", ")[-1] for note in error.value.__notes__] == ["max_pool(2)"]
+    _, pullback = net.vjp(params, x)
+    with pytest.raises(ValueError, match=r"the pullback of max_pool\(2\): dE/dY has shape") as error:
+        pullback(x)
+    assert [note.split(", ")[-1] for note in error.value.__notes__] == ["max_pool(2)"]

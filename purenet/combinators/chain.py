@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from purenet.arrays import Shape, check_in_shape, describe
 from purenet.combinators.places import check_layers, check_tuple, locate, names_of, placed
 from purenet.core import Layer, Pullback
+from purenet.layers.activations import relu
 from purenet.random import Key, split
 
 
@@ -71,13 +73,17 @@ def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
     return Layer(init, apply, vjp, inner.shape, name, parts, remake)
 
 
-def _chain(name: str, layers: tuple[Layer[Any], ...], labels: tuple[Any, ...], remake: Any) -> Layer[tuple[Any, ...]]:
-    """`serial`, with what to call each layer in an error."""
+def _chain(
+    name: str, layers: tuple[Layer[Any], ...], labels: tuple[Any, ...], remake: Any, quick: bool = True
+) -> Layer[tuple[Any, ...]]:
+    """`serial`, with what to call each layer in an error, and layers in the order given or in a quicker one."""
     count = len(layers)
     no_keys = (None,) * count
     places = tuple(map(placed, labels, layers))
-    applies = tuple((i, layer.apply) for i, layer in enumerate(layers))
-    vjps = tuple((i, layer.vjp) for i, layer in enumerate(layers))
+    order = pools_first(layers) if quick else tuple(range(count))
+    plain: Any = None if order == tuple(range(count)) else _chain(name, layers, labels, remake, quick=False)
+    applies = tuple((i, layers[i].apply) for i in order)
+    vjps = tuple((i, layers[i].vjp) for i in order)
 
     def shape(in_shape: Shape | None) -> Shape | None:
         for layer in places:
@@ -96,31 +102,36 @@ def _chain(name: str, layers: tuple[Layer[Any], ...], labels: tuple[Any, ...], r
         if type(params) is not tuple or len(params) != count:
             check_tuple(params, count, name, "params that are")
         keys = no_keys if key is None else split(key, count)
-        i = 0
+        i, y = 0, x
         try:
             for i, layer_apply in applies:
-                x = layer_apply(params[i], x, keys[i])
+                y = layer_apply(params[i], y, keys[i])
+            return y
         except Exception as error:
-            locate(error, labels[i], layers[i])
-            raise
-        return x
+            if plain is None:
+                locate(error, labels[i], layers[i])
+                raise
+        return plain.apply(params, x, key)  # which raises the error of the order given
 
     def vjp(params: tuple[Any, ...], x: Any, key: Key | None = None) -> tuple[Any, Pullback[tuple[Any, ...]]]:
         if type(params) is not tuple or len(params) != count:
             check_tuple(params, count, name, "params that are")
         keys = no_keys if key is None else split(key, count)
         pullbacks: list[Any] = []
-        i = 0
+        i, y = 0, x
         try:
             for i, layer_vjp in vjps:
-                x, pull = layer_vjp(params[i], x, keys[i])
+                y, pull = layer_vjp(params[i], y, keys[i])
                 pullbacks.append(pull)
         except Exception as error:
-            locate(error, labels[i], layers[i])
-            raise
+            if plain is None:
+                locate(error, labels[i], layers[i])
+                raise
+        if len(pullbacks) < count:
+            return plain.vjp(params, x, key)  # type: ignore[no-any-return]
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[tuple[Any, ...], Any]:
-            grads = list(params)
+            grads, dx = list(params), dy
             first = 0  # without dE/dX, nothing is read of what lies before the first parameters
             while not wrt_x and first < count - 1 and params[first] == ():
                 first += 1
@@ -128,14 +139,31 @@ def _chain(name: str, layers: tuple[Layer[Any], ...], labels: tuple[Any, ...], r
             try:
                 while i > first:
                     i -= 1
-                    grads[i], dy = pullbacks[i](dy, wrt_x or i > first)
+                    grads[i], dx = pullbacks[i](dx, wrt_x or i > first)  # where places were changed, all are ()
+                return tuple(grads), dx if wrt_x else None
             except Exception as error:
-                locate(error, labels[i], layers[i])
-                raise
-            return tuple(grads), dy if wrt_x else None
+                if plain is None:
+                    locate(error, labels[i], layers[i])
+                    raise
+            return plain.vjp(params, x, key)[1](dy, wrt_x)  # type: ignore[no-any-return]
 
-        return x, pullback
+        return y, pullback
 
     vars(vjp)["chain"] = layers  # for `value_and_grad`: params are a tuple with an entry for each of these
     shape(None)  # sizes that cannot fit are found here
     return Layer(init, apply, vjp, shape, name, layers, remake)
+
+
+def pools_first(layers: tuple[Layer[Any], ...]) -> tuple[int, ...]:
+    """The order in which to compute: `max_pool` before the `relu` that it follows, on a fraction of the numbers.
+
+    The two commute. A maximum is one of its numbers, and relu keeps their order: max(relu(a), relu(b)) is
+    relu(max(a, b)). So is the rule: where the largest number of a window is positive, it is also the first largest
+    after relu; where it is not, relu's rule gives 0 to the whole window, in either order. (A window with a NaN is NaN
+    in either order, but the cells that its gradient goes to may be others.)
+    """
+    order = list(range(len(layers)))
+    for i, (layer, following) in enumerate(pairwise(layers)):
+        if layer.vjp is relu.vjp and getattr(following.vjp, "takes_the_largest", False):
+            order[i : i + 2] = i + 1, i
+    return tuple(order)

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 from purenet.arrays import Array, Shape, describe, floating, is_open, match, meet, whose
 from purenet.core import Layer, Pullback, called
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
-from purenet.layers.correlate import add_channels, correlate, correlate_weight, spread, sum_channels, transposed
+from purenet.layers.correlate import (
+    add_channels,
+    correlate,
+    correlate_weight,
+    kept_patches,
+    spread,
+    sum_channels,
+    transposed,
+)
 from purenet.layers.windows import Padding, Windows, axes_of, check_rank, pad_space, pairs, per_axis, window_size
 from purenet.random import Key, split
 
@@ -78,13 +86,14 @@ def conv(
         space = tuple(x.shape[1:-1])
         _, ends = windows.place(space)
         padded = pad_space(x, ends)
+        patches = kept_patches(padded, outputs, windows, groups)
 
         def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-            dweight = correlate_weight(padded, dy, windows, groups)
+            dweight = correlate_weight(padded, dy, windows, groups, patches)
             low = tuple(a for a, _ in ends)
             return dweight, spread(dy, transposed(weight, groups), windows, low, space, groups) if wrt_x else None
 
-        return correlate(padded, weight, windows, groups, bias), pull
+        return correlate(padded, weight, windows, groups, bias, patches), pull
 
     def target(space: Shape) -> Shape:
         return windows.place(space)[0]

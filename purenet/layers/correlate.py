@@ -13,43 +13,51 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from purenet.arrays import Shape, dot, namespace, rows, sum_leading
 from purenet.layers.windows import Pair, Windows, by_images, interleave, pad_space, shifted
 
 PATCH_BYTES = 1 << 20  # patches are made in blocks of about this size, which stay in cache until they are multiplied
 
+Blocks = Iterable[tuple[Any, Any]]
 
-def correlate(x: Any, weight: Any, windows: Windows, groups: int = 1, bias: Any = None) -> Any:
-    """Y from a padded x (batch, *space, in), weight (*kernel, in // groups, out) and bias (out,)."""
+
+def correlate(
+    x: Any, weight: Any, windows: Windows, groups: int = 1, bias: Any = None, patches: Blocks | None = None
+) -> Any:
+    """Y from a padded x (batch, *space, in), weight (*kernel, in // groups, out) and bias (out,).
+
+    patches: those that `kept_patches` has made of x.
+    """
     if jax := _jax(x, weight.shape[-2], weight.shape[-1] // groups, windows):
         return add_channels(_convolved(jax, x, weight, windows, groups), bias)
-    patches = type(x) is np.ndarray and math.prod(windows.size) > 1
-    if patches and groups == 1:
-        return _patches_times_weight(x, weight, windows, bias)
+    by_patches = _by_patches(x, windows)
+    if by_patches and groups == 1:
+        return _patches_times_weight(x, weight, windows, bias, blocks=patches)
     if groups > 1 and weight.shape[-2] == 1:
         y = _depthwise(x, weight, windows)
     else:
-        form = _patches_times_weight if patches else sum_of_slices
+        form = _patches_times_weight if by_patches else sum_of_slices
         y = _by_group(form, x, weight, weight.shape[-2], weight.shape[-1] // groups, groups, windows)
     return add_channels(y, bias)
 
 
-def correlate_weight(x: Any, dy: Any, windows: Windows, groups: int = 1) -> Any:
-    """dE/dW (*kernel, in // groups, out) from a padded x and dE/dY."""
+def correlate_weight(x: Any, dy: Any, windows: Windows, groups: int = 1, patches: Blocks | None = None) -> Any:
+    """dE/dW (*kernel, in // groups, out) from a padded x, or its patches, and dE/dY."""
     if jax := _jax(x, x.shape[-1] // groups, dy.shape[-1] // groups, windows):
         weight = jax.ShapeDtypeStruct((*windows.size, x.shape[-1] // groups, dy.shape[-1]), x.dtype)
         return jax.linear_transpose(lambda weight: _convolved(jax, x, weight, windows, groups), weight)(dy)[0]
     if groups > 1 and x.shape[-1] == groups:
         return _depthwise_weight(x, dy, windows)
-    form = _patches_times_dy if type(x) is np.ndarray and math.prod(windows.size) > 1 else slices_times_dy
+    if patches:
+        return _patches_times_dy(x, dy, windows, blocks=patches)
+    form = _patches_times_dy if _by_patches(x, windows) else slices_times_dy
     return _by_group(form, x, dy, x.shape[-1] // groups, dy.shape[-1] // groups, groups, windows)
 
 
@@ -132,6 +140,22 @@ def sum_channels(dy: Any) -> Any:
     xp, (width, channels) = namespace(dy), dy.shape[-2:]
     wide = sum_leading(xp.reshape(dy, (math.prod(dy.shape[:-2]), width * channels)))
     return xp.sum(xp.reshape(wide, (width, channels)), axis=0)
+
+
+def kept_patches(x: Any, outs: int, windows: Windows, groups: int = 1) -> Blocks | None:
+    """The patches of a padded x, if they are one block: Y and dE/dW are both products of them, so they are made once.
+
+    (To keep more of them was no faster than to copy them again: they are not in cache any more.)
+    """
+    if not _by_patches(x, windows) or groups > 1:
+        return None
+    counts = _counts(x, windows)
+    strips = _strips(x, windows, counts, _best_tile(windows, counts[-1], x.shape[-1], outs))
+    return list(_blocks(strips, x)) if strips.nbytes < 1.5 * PATCH_BYTES else None
+
+
+def _by_patches(x: Any, windows: Windows) -> bool:
+    return type(x) is np.ndarray and math.prod(windows.size) > 1
 
 
 def _by_group(form: Callable[..., Any], a: Any, b: Any, ins: int, outs: int, groups: int, windows: Windows) -> Any:
@@ -252,28 +276,26 @@ def _each_channel(x: Any, outs: int) -> Any:
 # (The zeros also meet what is not finite: one NaN or infinity in x makes all outputs of its strips NaN.)
 
 
-def _patches_times_weight(x: Any, weight: Any, windows: Windows, bias: Any = None, tile: int | None = None) -> Any:
+def _patches_times_weight(
+    x: Any, weight: Any, windows: Windows, bias: Any = None, tile: int | None = None, blocks: Blocks | None = None
+) -> Any:
     counts, channels = _counts(x, windows), weight.shape[-1]
     tile = tile or _best_tile(windows, counts[-1], x.shape[-1], channels)
-    view = _strips(x, windows, counts, tile)
-    band = _banded(weight, windows, tile)
-    y = np.empty((*view.shape[: x.ndim - 1], tile * channels), x.dtype)
-    for block, patches in _blocks(view, x.ndim - 1):
-        some = y[block].reshape(-1, tile * channels)
-        np.matmul(patches, band, out=some)
-        if bias is not None:  # while they are in cache
-            some += np.tile(bias, tile)
+    band = _banded(weight, windows, tile, bias)
+    y = np.empty((x.shape[0], *counts[:-1], counts[-1] // tile, tile * channels), x.dtype)
+    for block, patches in blocks or _blocks(_strips(x, windows, counts, tile), x):
+        np.matmul(patches[:, : len(band)], band, out=y[block].reshape(-1, tile * channels))
     return y.reshape(x.shape[0], *counts, channels)
 
 
-def _patches_times_dy(x: Any, dy: Any, windows: Windows, tile: int | None = None) -> Any:
+def _patches_times_dy(x: Any, dy: Any, windows: Windows, tile: int | None = None, blocks: Blocks | None = None) -> Any:
     counts, channels = _counts(x, windows), dy.shape[-1]
     tile = tile or _best_tile(windows, counts[-1], x.shape[-1], channels)
-    view = _strips(x, windows, counts, tile)
-    dy = np.ascontiguousarray(dy).reshape(*view.shape[: x.ndim - 1], tile * channels)
-    band = np.zeros((math.prod(view.shape[x.ndim - 1 :]), tile * channels), x.dtype)
-    for block, patches in _blocks(view, x.ndim - 1):
-        band += patches.T @ dy[block].reshape(-1, tile * channels)
+    dy = np.ascontiguousarray(dy).reshape(*dy.shape[:-2], counts[-1] // tile, tile * channels)
+    cells_of_a_patch = math.prod(windows.size[:-1]) * _strip(windows, tile)[1]
+    band = np.zeros((cells_of_a_patch * x.shape[-1], tile * channels), x.dtype)
+    for block, patches in blocks or _blocks(_strips(x, windows, counts, tile), x):
+        band += patches[:, :-1].T @ dy[block].reshape(-1, tile * channels)
     return _unbanded(band, windows, x.shape[-1], channels, tile)
 
 
@@ -312,13 +334,12 @@ def _rows_added_up(x: Any, weight: Any, windows: Windows, low: Shape, space: Sha
     inner = Windows(windows.who, (*ones, k), (*ones, 1), (*ones, windows.dilation[-1]), ())
     before = inner.reach[-1] - 1 - low[-1]
     x = pad_space(x, (*((0, 0),) * (x.ndim - 3), (before, n + low[-1] - counts[-1])))
-    view = _strips(x, inner, (*counts[:-1], n), 1)
     matrix = np.moveaxis(np.flip(weight, axis=-3), (-3, -2), (0, 1)).reshape(k * ins, -1)
     wide = tuple((c - 1) * s + r for c, s, r in zip(counts[:-1], outer.stride, outer.reach, strict=True))
     y = np.zeros((batch, *wide, n, outs), x.dtype)
-    for (images, some), patches in _blocks(view, x.ndim - 1):
+    for (images, some), patches in _blocks(_strips(x, inner, (*counts[:-1], n), 1), x):
         part = y[images, some.start * outer.stride[0] :]
-        each = (patches @ matrix).reshape(len(part), -1, *counts[1:-1], n, *outer.size, outs)
+        each = (patches[:, :-1] @ matrix).reshape(len(part), -1, *counts[1:-1], n, *outer.size, outs)
         for cell in _cells(outer):
             under = shifted(part, cell, outer, each.shape[1 : len(counts)])
             under += each[(slice(None),) * (x.ndim - 1) + cell]
@@ -326,15 +347,21 @@ def _rows_added_up(x: Any, weight: Any, windows: Windows, low: Shape, space: Sha
 
 
 def _strips(x: Any, windows: Windows, counts: Shape, tile: int) -> Any:
-    """A view (batch, *counts, *cells, channels) of the patches of strips; counts and cells along the last axis are
-    those of strips."""
+    """A view (batch, *counts, *cells) of the patches; counts and cells along the last axis are those of strips.
+
+    An item is a cell with its channels, or all cells of a row, where they lie side by side: to copy items of many
+    bytes is up to twice as fast.
+    """
+    x = np.ascontiguousarray(x)
     step, span = _strip(windows, tile)
-    batch, *axes, channel = x.strides
+    batch, *axes, _ = x.strides
     moves = [a * s for a, s in zip(axes, windows.stride, strict=True)]
     looks = [a * d for a, d in zip(axes, windows.dilation, strict=True)]
     moves[-1], looks[-1] = moves[-1] * tile, axes[-1] * step
-    shape = (x.shape[0], *counts[:-1], counts[-1] // tile, *windows.size[:-1], span, x.shape[-1])
-    return as_strided(x, shape, (batch, *moves, *looks, channel), writeable=False)
+    run, span = (span, 1) if step == 1 else (1, span)
+    item = np.dtype((np.void, run * x.shape[-1] * x.itemsize))
+    shape = (x.shape[0], *counts[:-1], counts[-1] // tile, *windows.size[:-1], span)
+    return np.ndarray(shape, item, x, strides=(batch, *moves, *looks))
 
 
 def _strip(windows: Windows, tile: int) -> Pair:
@@ -344,44 +371,54 @@ def _strip(windows: Windows, tile: int) -> Pair:
     return step, ((tile - 1) * stride + windows.reach[-1] - 1) // step + 1
 
 
-def _blocks(view: Any, axes: int) -> Iterator[tuple[Any, Any]]:
-    """The patches as matrices, some images at a time, or some rows of one image, with the place of each block."""
-    batch, high, *_ = view.shape
-    per_row = math.prod(view.shape[2:]) * view.itemsize
-    columns = math.prod(view.shape[axes:])
+def _blocks(strips: Any, x: Any) -> Blocks:
+    """The patches of x as matrices, some images at a time, or some rows of one image, with the place of each block.
+
+    Each patch ends with a 1, which meets the bias: to add that afterwards takes longer.
+    """
+    batch, high, *_ = strips.shape
+    per_row = math.prod(strips.shape[2:]) * strips.itemsize
     some_rows = max(1, min(high, PATCH_BYTES // per_row))
-    images = max(1, PATCH_BYTES // (per_row * high))
+    images = max(1, -(-batch // max(1, round(strips.nbytes / PATCH_BYTES))))
+    columns = math.prod(strips.shape[x.ndim - 1 :]) * strips.itemsize // x.itemsize
     for i in range(0, batch, images):
         for j in range(0, high, some_rows):
             block = slice(i, i + images), slice(j, j + some_rows)
-            yield block, view[block].reshape(-1, columns)
+            some = strips[block]
+            patches = np.empty((math.prod(some.shape[: x.ndim - 1]), columns + 1), x.dtype)
+            patches[:, -1] = 1
+            patches[:, :-1].view(strips.dtype).reshape(some.shape)[...] = some
+            yield block, patches
 
 
-def _banded(weight: Any, windows: Windows, tile: int) -> Any:
-    """The kernel as a matrix (cells of a patch · in, tile · out)."""
+def _banded(weight: Any, windows: Windows, tile: int, bias: Any = None) -> Any:
+    """The kernel as a matrix (cells of a patch · in, tile · out), and the bias as its last row."""
     *_, wide, ins, outs = weight.shape
-    if tile == 1:
+    if tile == 1 and bias is None:
         return weight.reshape(-1, outs)
-    each = weight.reshape(-1, wide, ins, outs)
-    band = np.zeros((each.shape[0], _strip(windows, tile)[1], ins, tile, outs), weight.dtype)
-    for i, place in enumerate(_band_places(windows, tile)):
-        band[:, place, :, i] = each
-    return band.reshape(-1, tile * outs)
+    height = math.prod(windows.size[:-1]) * _strip(windows, tile)[1] * ins
+    band = np.zeros((height + (bias is not None), tile * outs), weight.dtype)
+    _kernels(band, windows, ins, tile)[...] = weight.reshape(-1, 1, wide, ins, outs)
+    if bias is not None:
+        band[-1].reshape(tile, outs)[...] = bias
+    return band
 
 
 def _unbanded(band: Any, windows: Windows, ins: int, outs: int, tile: int) -> Any:
     """dE/dW from the gradient of its banded matrix: the sum over the places where the kernel stands."""
-    if tile > 1:
-        each = band.reshape(-1, _strip(windows, tile)[1], ins, tile, outs)
-        band = sum(each[:, place, :, i] for i, place in enumerate(_band_places(windows, tile)))
-    return band.reshape(*windows.size, ins, outs)
+    return np.add.reduce(_kernels(band, windows, ins, tile), axis=1).reshape(*windows.size, ins, outs)
 
 
-def _band_places(windows: Windows, tile: int) -> list[slice]:
-    step, _ = _strip(windows, tile)
-    starts = (i * windows.stride[-1] // step for i in range(tile))
-    reach, spacing = (windows.reach[-1] - 1) // step + 1, windows.dilation[-1] // step
-    return [slice(start, start + reach, spacing) for start in starts]
+def _kernels(band: Any, windows: Windows, ins: int, tile: int) -> Any:
+    """A view (rows of the kernel, tile, columns of the kernel, in, out) of a banded matrix: where the kernel stands."""
+    step, span = _strip(windows, tile)
+    row, number = band.strides
+    outs, cell = band.shape[1] // tile, ins * row
+    along = windows.stride[-1] // step * cell + outs * number  # to the kernel of the next window
+    shape = (math.prod(windows.size[:-1]), tile, windows.size[-1], ins, outs)
+    return np.ndarray(
+        shape, band.dtype, band, strides=(span * cell, along, windows.dilation[-1] // step * cell, row, number)
+    )
 
 
 @lru_cache(1024)  # it is asked at each step

@@ -38,6 +38,15 @@ from purenet.layers.windows import (
 Pull = Callable[[Any], Any]
 
 
+def taking_the_largest(layer: Layer[NoParams]) -> Layer[NoParams]:
+    """The layer, marked for `serial`: each of its outputs is one of its inputs, the largest of a window.
+
+    The mark is on the function, so a copy of the layer with another one does not have it.
+    """
+    layer.vjp.takes_the_largest = True  # type: ignore[attr-defined]
+    return layer
+
+
 def max_pool(
     window: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: Padding = "valid"
 ) -> Layer[NoParams]:
@@ -78,7 +87,7 @@ def max_pool(
 
         return by_images(value, x), lambda dy: by_images(pull, x, dy)
 
-    return _layer(windows, rule)
+    return taking_the_largest(_layer(windows, rule))
 
 
 def avg_pool(
@@ -184,7 +193,7 @@ def global_max_pool() -> Layer[NoParams]:
 
         return xp.max(flat, axis=1), pull
 
-    return spatial("global_max_pool", rule, _global("global_max_pool"))
+    return taking_the_largest(spatial("global_max_pool", rule, _global("global_max_pool")))
 
 
 def _windows(name: str, window: Any, stride: Any, padding: Any) -> Windows:

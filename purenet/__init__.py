@@ -27,6 +27,7 @@ from purenet.combinators import (
 )
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
 from purenet.fitting import fit
+from purenet.gradient import value_and_grad
 from purenet.interop import from_torch_state_dict, to_torch_state_dict
 from purenet.introspection import summary
 from purenet.layers.activations import (
@@ -112,7 +113,7 @@ from purenet.optimizers import (
 from purenet.penalties import l1, l2
 from purenet.random import Key, key, split
 from purenet.runs import Fit, State
-from purenet.training import evaluate, predict, start, train, value_and_grad
+from purenet.training import evaluate, predict, start, train
 
 __version__ = "0.1.0"
 

@@ -88,6 +88,24 @@ class Layer(NamedTuple, Generic[P]):
         raise TypeError(f"{self.name} is a layer, which is a value: to run it, write layer.apply(params, x)")
 
 
+class Through(Protocol):
+    """A layer's part of a gradient in one go, for `value_and_grad` of a chain of layers on NumPy.
+
+    `through(rest, place, wrt_x)` is a function `run(params, x, target, grads) -> dx`. It computes Y from params[place],
+    lets the rest of the chain, which is such a function too, compute dE/dY from Y, and has all that its rule needs at
+    hand: so nothing must be wrapped up and handed on between the way ahead and the way back. It sets grads[place].
+    Where anything is unusual, it raises: then the layers' `vjp` do it, which check and explain.
+    """
+
+    def __call__(self, rest: Callable[..., Any], place: int, wrt_x: bool) -> Callable[..., Any]: ...
+
+
+def with_through(layer: Layer[P], through: Through) -> Layer[P]:
+    """The layer, with its part of a gradient in one go. It hangs on `vjp`, so that a layer with another has none."""
+    vars(layer.vjp)["through"] = through
+    return layer
+
+
 class Loss(NamedTuple):
     """A loss: one number E that says how far the output Y is from its target.
 

@@ -13,8 +13,20 @@ from functools import cache
 from typing import Any, Literal
 
 import numpy as np
+from numpy import ndarray
 
-from purenet.arrays import astype, describe, floating, max_last, namespace, sum_all, sum_last, sum_of_squares, weak
+from purenet.arrays import (
+    astype,
+    describe,
+    floating,
+    max_last,
+    namespace,
+    sum_all,
+    sum_last,
+    sum_of_squares,
+    times,
+    weak,
+)
 from purenet.core import Loss, LossPullback, called, preset
 
 Reduction = Literal["mean", "sum"]
@@ -40,7 +52,7 @@ def _loss(
     def vjp(y: Any, target: Any) -> tuple[Any, LossPullback]:
         xp, target = prepare(y, target, full_name)
         count = 1 if reduction == "sum" else math.prod(y.shape[:-1]) if per_row else y.size
-        if count == 0:
+        if not count:
             raise ValueError(f"{full_name} has no mean over an empty batch: y has shape {tuple(y.shape)}")
         total, pull = rule(xp, y, target)
         return total / count, lambda dE=1.0: pull((dE if type(dE) is float else weak(dE)) / count)
@@ -50,8 +62,8 @@ def _loss(
 
 def _same_shape(y: Any, target: Any, name: str) -> tuple[Any, Any]:
     """For losses that compare element by element: y and target have one shape."""
-    quick = type(y) is np.ndarray and y.dtype.kind == "f" and type(target) is np.ndarray
-    if quick and target.shape == y.shape and target.dtype is y.dtype:
+    plain = type(y) is ndarray is type(target) and y.dtype is target.dtype and y.dtype.kind == "f"
+    if plain and y.shape == target.shape:
         return np, target
     xp = floating(y, f"{name}'s y")
     target_xp = namespace(target, f"{name}'s target")
@@ -138,7 +150,7 @@ def mse(reduction: Reduction = "mean") -> Loss:
 
     def rule(xp: Any, y: Any, target: Any) -> tuple[Any, Any]:
         d = y - target
-        return sum_of_squares(d), lambda scale: d * (2 * scale)
+        return sum_of_squares(d), lambda scale: times(d, 2 * scale)
 
     return _loss("mse", reduction, rule, _same_shape)
 

@@ -21,6 +21,7 @@ from purenet import tree
 from purenet.arrays import describe, namespace
 from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import count, plain
+from purenet.gradient import value_and_grad
 from purenet.introspection import first_not_finite
 from purenet.penalties import Penalty
 from purenet.random import Key, split
@@ -38,58 +39,6 @@ class NotFiniteError(ValueError):
     def __init__(self, message: str, state: State[Any]) -> None:
         super().__init__(message)
         self.state = state
-
-
-def value_and_grad(
-    net: Layer[P], loss: Loss, *penalties: Penalty, check_finite: bool = False
-) -> Callable[..., tuple[Any, P]]:
-    """The function `(params, x, target, key=None) -> (E, grads)`: a loss and its gradient for every parameter.
-
-    Penalties are further terms of E: `value_and_grad(net, mse, l2(1e-4))`. Without a key the layers work as in
-    inference: dropout drops nothing, and batch norm's running statistics stay as they are.
-
-    With `check_finite=True` it raises ValueError when E is NaN or infinite, and names what was so first: the input,
-    the target, a parameter or the output of a layer.
-
-    >>> import numpy as np, purenet as pn
-    >>> net = pn.dense(2, 1)
-    >>> params = net.init(pn.key(0))
-    >>> x, target = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
-    >>> E, grads = pn.value_and_grad(net, pn.mse)(params, x, target)
-    >>> grads.weight.shape
-    (2, 1)
-    """
-    if not isinstance(net, Layer) or not isinstance(loss, Loss):
-        mend = "" if isinstance(loss, Loss) or not callable(loss) else ": make one of it, Loss(apply, vjp, name)"
-        raise TypeError(f"value_and_grad takes a layer and a loss, not {describe(net)} and {describe(loss)}{mend}")
-    for penalty in penalties:
-        if not isinstance(penalty, Penalty):
-            raise TypeError(f"value_and_grad takes penalties after the loss, not {describe(penalty)}: write l2(1e-4)")
-
-    net_vjp, loss_vjp = net.vjp, loss.vjp
-
-    def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
-        y, pullback = net_vjp(params, x, key)
-        E, loss_pullback = loss_vjp(y, target)
-        if not isinstance(E, np.generic) and getattr(E, "shape", ()) != ():
-            raise ValueError(f"{loss.name} gives {describe(E)}, but a loss is one number: take its mean or its sum")
-        if check_finite and not math.isfinite(E):
-            raise ValueError(f"{loss.name} is {E}: {first_not_finite(net, params, x, target, key)}")
-        dy = loss_pullback()
-        try:
-            grads, _ = pullback(dy, False)
-        except (TypeError, ValueError):
-            if hasattr(y, "shape") and getattr(dy, "shape", None) != y.shape:
-                raise ValueError(
-                    f"the pullback of {loss.name} gives {describe(dy)} for a Y of shape {tuple(y.shape)}"
-                ) from None
-            raise
-        for penalty in penalties:
-            more, grads = penalty.add(params, grads)
-            E = E + more
-        return E, grads
-
-    return evaluate
 
 
 def start(optimizer: Optimizer[P, Any], params: P, key: Key | None) -> State[P]:

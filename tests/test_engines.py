@@ -20,7 +20,7 @@ def branches(code):
         return isinstance(node, ast.Attribute) and node.attr in ("ndarray", "generic", "memmap")
 
     def engine(node):
-        return array_type(node) or (isinstance(node, ast.Name) and node.id == "np")
+        return array_type(node) or (isinstance(node, ast.Name) and node.id in ("np", "ndarray"))
 
     count = 0
     for node in ast.walk(ast.parse(code)):
@@ -47,5 +47,5 @@ def test_the_readme_lists_every_place_where_the_code_looks_at_the_engine():
 
 
 def test_the_count_counts():
-    code = "type(x) is np.ndarray\nisinstance(x, np.generic | int)\nxp is np\nx.shape is None\nxp.__name__ == 'numpy'"
-    assert branches(code) == 4
+    code = "type(x) is ndarray\ntype(x) is np.ndarray\nisinstance(x, np.generic | int)\nxp is np\nx.shape is None"
+    assert branches(f"{code}\nxp.__name__ == 'numpy'") == 5

@@ -563,3 +563,11 @@ def test_joined_params_are_of_one_dtype_and_fit_their_gradients():
     with pytest.raises(ValueError, match="no state"):
         joined.step(params, params)
     assert joined.step((), (), joined.init(()))[0] == ()
+
+
+def test_the_slots_of_a_state_may_stand_in_another_order():
+    params = (np.array([1.0, -2.0]),)
+    opt = pn.adam(0.1)
+    state = opt.step(params, params, opt.init(params))[1]
+    turned = state._replace(slots=dict(reversed(state.slots.items())))
+    np.testing.assert_array_equal(opt.step(params, params, state)[0], opt.step(params, params, turned)[0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.arrays import dot, dot_transposed, max_last, sum_last, sum_leading
+from purenet.arrays import dot, dot_transposed, max_last, sum_last, sum_leading, transposed_dot
 from purenet.combinators.chain import pools_first
 from purenet.layers import attention
 from purenet.layers.activations import positive_part
@@ -38,7 +38,9 @@ def test_relu_of_many_numbers_is_that_of_few(dtype):
 
 
 @each_dtype
-@pytest.mark.parametrize("shape", [(1, 3), (4, 3), (1024, 5), (1025, 5), (3, 4, 5)])
+@pytest.mark.parametrize(
+    "shape", [(1, 3), (4, 3), (1024, 5), (1025, 5), (2048, 32), (9000, 33), (99999, 3), (3000, 0), (3, 4, 5)]
+)
 def test_sums_are_those_of_numpy(shape, dtype):
     x = numbers(shape, dtype)
     atol = 4 * np.finfo(dtype).eps * np.abs(x).sum(dtype=np.float64)
@@ -143,6 +145,19 @@ def test_products_of_any_size_are_those_of_the_operator(sizes, dtype):
 
 
 @each_dtype
+@pytest.mark.parametrize("sizes", [(4000, 4, 32), (10240, 4, 32), (10241, 4, 32), (1500, 32, 32), (9999, 33, 32)])
+def test_products_over_many_rows_are_those_of_the_operator(sizes, dtype):
+    n, inputs, outputs = sizes
+    a, b = numbers((n, 2 * inputs), dtype), numbers((n + 1, outputs), dtype)[1:]
+    atol = 4 * np.finfo(dtype).eps * n
+    for each in (a[:, :inputs], a[:, ::2], np.asfortranarray(a[:, :inputs])):
+        product = transposed_dot(each, b)
+        expected = np.einsum("ni,no->io", each.astype(np.float64), b.astype(np.float64))
+        np.testing.assert_allclose(product, expected, rtol=0, atol=atol)
+        assert product.dtype == dtype
+
+
+@each_dtype
 @pytest.mark.parametrize("n", [1, 2, 63, 64, 1023, 1024, 1031, 1500])
 @pytest.mark.parametrize("sizes", [(5, 3), (100, 100), (300, 230)])
 def test_dense_by_its_quick_ways_is_the_rule(n, sizes, dtype):
@@ -183,6 +198,120 @@ def test_sgd_step_keeps_the_shape_and_the_dtype_of_each_parameter(shape):
         assert p.shape == shape
         assert not p.flags.writeable
         np.testing.assert_array_equal(p, np.full(shape, 0.75))
+
+
+def plainly(net, loss, params, x, target):
+    """E and grads by the layers' own rules."""
+    y, pullback = net.vjp(params, x)
+    E, loss_pullback = loss.vjp(y, target)
+    return E, pullback(loss_pullback(), wrt_x=False)[0]
+
+
+CHAINS = {
+    "tanh": pn.serial(pn.dense(5, 7), pn.tanh, pn.dense(7, 3), pn.tanh),
+    "relu": pn.serial(pn.dense(5, 7, bias=False), pn.relu, pn.dense(7, 3)),
+    "first": pn.serial(pn.relu, pn.dense(5, 3), pn.sigmoid),
+    "only": pn.serial(pn.dense(5, 3)),
+    "many": pn.serial(pn.dense(5, 400), pn.elu, pn.dense(400, 200), pn.gelu, pn.dense(200, 3), pn.softplus),
+}
+
+
+@each_dtype
+@pytest.mark.parametrize("loss", [pn.mse, pn.huber(reduction="sum"), pn.softmax_cross_entropy], ids=repr)
+@pytest.mark.parametrize("batch", [1, 2, 63, 64, 1100])
+@pytest.mark.parametrize("chain", CHAINS)
+def test_a_gradient_in_one_go_is_that_of_the_layers(monkeypatch, chain, batch, loss, dtype):
+    net = CHAINS[chain]
+    params = pn.tree.cast(net.init(pn.key(0), (5,)), dtype)
+    x, target = numbers((batch, 5), dtype), numbers((batch, 3), dtype)
+    if loss is pn.softmax_cross_entropy:
+        target = np.arange(batch) % 3
+    evaluate = pn.value_and_grad(net, loss)
+    plain = plainly(net, loss, params, x, target)
+
+    def never(*_):
+        raise AssertionError("the plain way was gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate.__closure__[evaluate.__code__.co_freevars.index("plain")], "cell_contents", never)
+        quick = evaluate(params, x, target)
+    pn.tree.check_same(quick, plain, "what the layers give")
+    for a, b in zip(pn.tree.leaves(quick), pn.tree.leaves(plain), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == dtype
+        assert not any(np.shares_memory(a, each) for each in (x, target, *pn.tree.leaves(params)))
+
+
+def test_what_is_not_a_chain_of_such_layers_goes_the_plain_way():
+    dense = pn.dense(5, 5)
+    doubled = dense._replace(vjp=lambda params, x, key=None: dense.vjp(params, 2 * x))  # a rule of its own is used
+    x, target = numbers((2, 5), np.float32), numbers((2, 5), np.float32)
+    for net in (pn.residual(dense), pn.serial(dense, pn.layer_norm()), pn.serial(doubled, pn.tanh), pn.serial(), dense):
+        params = net.init(pn.key(0), (5,))
+        plain, found = plainly(net, pn.mse, params, x, target), pn.value_and_grad(net, pn.mse)(params, x, target)
+        for a, b in zip(pn.tree.leaves(plain), pn.tree.leaves(found), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@each_dtype
+def test_the_gradient_of_a_chain_over_sequences_is_that_of_the_layers(dtype):
+    net, x, target = CHAINS["tanh"], numbers((4, 4, 5), dtype), numbers((4, 4, 3), dtype)
+    params = pn.tree.cast(net.init(pn.key(0)), dtype)
+    plain, found = plainly(net, pn.mse, params, x, target), pn.value_and_grad(net, pn.mse)(params, x, target)
+    pn.tree.check_same(found, plain, "what the layers give")
+    for a, b in zip(pn.tree.leaves(plain), pn.tree.leaves(found), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@each_dtype
+def test_a_number_multiplies_in_the_dtype_of_the_array(dtype):
+    y, target = numbers((3,), dtype), numbers((3,), dtype) * 2
+    np.testing.assert_array_equal(pn.mse.vjp(y, target)[1](), (y - target) * dtype(2 / 3))
+
+
+def test_a_deep_chain_needs_no_deep_stack():
+    net = pn.serial(*[pn.dense(2, 2), pn.tanh] * 2000)
+    params, x = net.init(pn.key(0)), numbers((3, 2), np.float32)
+    E, grads = pn.value_and_grad(net, pn.mse)(params, x, x)
+    assert np.isfinite(E)
+    assert len(grads) == 4000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda params, x, target: (params[:3], x, target), "tuple of 4"),
+        (lambda params, x, target: ((*params, ()), x, target), "tuple of 4"),
+        (lambda params, x, target: ((*params[:3], 1), x, target), "in layer 3, tanh"),
+        (lambda params, x, target: ((params[0], *params[:3]), x, target), "in layer 1, tanh"),
+        (lambda params, x, target: (params, x[:, :4], target), "in layer 0, dense"),
+        (lambda params, x, target: (params, x.astype(np.float64), target), "in layer 0, dense"),
+        (lambda params, x, target: (params, x.astype(int), target), "in layer 0, dense"),
+        (lambda params, x, target: (params, x, target[:, :2]), "mse compares"),
+    ],
+)
+def test_the_errors_of_a_gradient_in_one_go_are_those_of_the_layers(change, message):
+    net = CHAINS["tanh"]
+    good = net.init(pn.key(0)), numbers((2, 5), np.float32), numbers((2, 3), np.float32)
+    wrong = change(*good)
+    with pytest.raises((TypeError, ValueError)) as plain:
+        plainly(net, pn.mse, *wrong)
+    with pytest.raises(plain.type) as quick:
+        pn.value_and_grad(net, pn.mse)(*wrong)
+    notes = [str(each.value) + "".join(getattr(each.value, "__notes__", ())) for each in (plain, quick)]
+    assert message in notes[0]
+    assert notes[0] == notes[1]
+
+
+def test_a_loss_that_gives_no_number_or_another_shape_is_refused_as_by_the_layers():
+    net = CHAINS["tanh"]
+    params, x = net.init(pn.key(0)), numbers((2, 5), np.float32)
+    rows = pn.Loss(lambda y, t: y.sum(1), lambda y, t: (y.sum(1), lambda dE=1.0: y), "rows")
+    with pytest.raises(ValueError, match="a loss is one number"):
+        pn.value_and_grad(net, rows)(params, x, None)
+    narrow = pn.Loss(lambda y, t: y.sum(), lambda y, t: (y.sum(), lambda dE=1.0: y[:, :1]), "narrow")
+    with pytest.raises(ValueError, match=r"the pullback of narrow gives a float32 array of shape \(2, 1\)"):
+        pn.value_and_grad(net, narrow)(params, x, None)
 
 
 POOLS = [

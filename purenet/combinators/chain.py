@@ -150,6 +150,7 @@ def _chain(
 
         return y, pullback
 
+    vars(vjp)["chain"] = layers  # for `value_and_grad`: params are a tuple with an entry for each of these
     shape(None)  # sizes that cannot fit are found here
     return Layer(init, apply, vjp, shape, name, layers, remake)
 

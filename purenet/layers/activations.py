@@ -25,7 +25,7 @@ from purenet.arrays import (
     sum_last,
     sum_leading,
 )
-from purenet.core import Layer, Pullback, called, preset
+from purenet.core import Layer, Pullback, called, preset, with_through
 from purenet.initializers import Initializer, constant, draw
 from purenet.random import Key
 from purenet.special import normal_cdf
@@ -63,7 +63,38 @@ def without_params(name: str, rule: Rule, f: Callable[[Any, Any], Any] | None = 
 
         return y, pullback
 
-    return Layer(lambda key, in_shape=None: (), apply, vjp, lambda in_shape: in_shape, name)
+    def through(rest: Any, place: int, wrt_x: bool) -> Any:
+        def run(params: Any, x: Any, target: Any, grads: list[Any]) -> Any:
+            if params[place] != ():
+                raise ValueError
+            y, pull = rule(np, x)
+            dy = rest(params, y, target, grads)
+            return pull(dy) if wrt_x else None
+
+        return run
+
+    layer = Layer(lambda key, in_shape=None: (), apply, vjp, lambda in_shape: in_shape, name)
+    return with_through(layer, through)
+
+
+def of_output(name: str, f: Callable[[Any, Any], Any], pull: Callable[[Any, Any], Any]) -> Layer[NoParams]:
+    """`without_params` of y = f(xp, x) and pull(y, dE/dY), for an f' that can be told from y."""
+
+    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+        y = f(xp, x)
+        return y, lambda dy: pull(y, dy)
+
+    def through(rest: Any, place: int, wrt_x: bool) -> Any:
+        def run(params: Any, x: Any, target: Any, grads: list[Any]) -> Any:
+            if params[place] != ():
+                raise ValueError
+            y = f(np, x)
+            dy = rest(params, y, target, grads)
+            return pull(y, dy) if wrt_x else None
+
+        return run
+
+    return with_through(without_params(name, rule, f), through)
 
 
 def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | None = None) -> Layer[NoParams]:
@@ -119,17 +150,12 @@ def tanh() -> Layer[NoParams]:
     def f(xp: Any, x: Any) -> Any:
         return xp.tanh(x)
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        y = xp.tanh(x)
+    def pull(y: Any, dy: Any) -> Any:
+        dx = y * y
+        dx *= dy
+        return dy - dx
 
-        def pull(dy: Any) -> Any:
-            dx = y * y
-            dx *= dy
-            return dy - dx
-
-        return y, pull
-
-    return without_params("tanh", rule, f)
+    return of_output("tanh", f, pull)
 
 
 def _sigmoid(xp: Any, x: Any) -> tuple[Any, Any, Any]:
@@ -205,17 +231,12 @@ def relu() -> Layer[NoParams]:
     def f(xp: Any, x: Any) -> Any:
         return positive_part(x) if xp is np and x.size > 1024 else xp.maximum(x, 0)
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        y = f(xp, x)
+    def pull(y: Any, dy: Any) -> Any:
+        dx = astype(y > 0, dy.dtype)
+        dx *= dy
+        return dx
 
-        def pull(dy: Any) -> Any:
-            dx = astype(y > 0, dy.dtype)
-            dx *= dy
-            return dx
-
-        return y, pull
-
-    return without_params("relu", rule, f)
+    return of_output("relu", f, pull)
 
 
 def positive_part(x: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
+from numpy import ndarray
 
 from purenet.arrays import (
     Array,
@@ -20,9 +20,10 @@ from purenet.arrays import (
     namespace,
     rows,
     sum_leading,
+    transposed_dot,
     whose,
 )
-from purenet.core import Layer, Pullback
+from purenet.core import Layer, Pullback, with_through
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
 from purenet.random import Key, split
 
@@ -85,20 +86,21 @@ def dense(
         return DenseParams(weight, draw(bias_init, bias_key, (outputs,), name) if bias else None)
 
     def apply(params: DenseParams, x: Any, key: Key | None = None) -> Any:
-        if type(params) is DenseParams and type(x) is np.ndarray and x.ndim == 2:
+        if type(params) is DenseParams and type(x) is ndarray and x.ndim == 2:
             weight: Any
             weight, b = params  # the usual case, with as few calls as can be: it is the hot path
-            if type(weight) is np.ndarray and weight.dtype is x.dtype and (b is None) is not bias:
-                n, features = x.shape
-                if weight.shape == (features, outputs):
-                    if n >= 64:
-                        y = dot(x, weight)
-                        return add_to_rows(y, b) if bias else y
-                    y = x.dot(weight)
-                    if bias:
-                        plain = y[0] if n == 1 else y  # a vector to a vector in half the time
-                        plain += b
-                    return y
+            n, features = x.shape
+            if weight.dtype is x.dtype and weight.shape == (features, outputs) and type(weight) is ndarray:
+                if bias is (b is None):
+                    _checked(name, params, x, outputs, bias)
+                if n >= 64:
+                    y = dot(x, weight)
+                    return add_to_rows(y, b) if bias else y
+                y = x.dot(weight)
+                if bias:
+                    plain = y[0] if n == 1 else y  # a vector to a vector in half the time
+                    plain += b
+                return y
         weight, b = _checked(name, params, x, outputs, bias)
         y = dot(rows(x), weight)
         y = add_to_rows(y, b) if bias else y
@@ -109,13 +111,13 @@ def dense(
         y_shape, dtype = y.shape, y.dtype
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[DenseParams, Any]:
-            if type(dy) is not np.ndarray or dy.shape != y_shape or dy.dtype is not dtype:
+            if type(dy) is not ndarray or dy.shape != y_shape or dy.dtype is not dtype:
                 match(dy, y_shape, dtype, name)
             flat = x
             if x.ndim != 2:
                 flat, dy = rows(x), rows(dy)
-            quick = type(flat) is np.ndarray is type(dy) and len(dy) < 64 and params.weight.size < 65536
-            dweight = flat.T.dot(dy) if quick else dot(flat.T, dy)
+            quick = type(flat) is ndarray is type(dy) and len(dy) < 64 and params.weight.size < 65536
+            dweight = flat.T.dot(dy) if quick else transposed_dot(flat, dy)
             # DenseParams(...) by the way that takes half the time
             grads = tuple.__new__(DenseParams, (dweight, sum_leading(dy) if bias else None))
             if not wrt_x:
@@ -125,7 +127,24 @@ def dense(
 
         return y, pullback
 
-    return Layer(init, apply, vjp, shape, name)
+    def through(rest: Any, place: int, wrt_x: bool) -> Any:
+        def run(params: Any, x: Any, target: Any, grads: list[Any]) -> Any:
+            weight, _ = p = params[place]
+            y = apply(p, x)
+            dy = rest(params, y, target, grads)
+            if len(x) >= 64 or weight.size >= 65536:
+                grads[place] = DenseParams(transposed_dot(x, dy), sum_leading(dy) if bias else None)
+                return dot_transposed(dy, weight) if wrt_x else None
+            # DenseParams(...) by the way that takes half the time
+            grads[place] = _new(DenseParams, (x.T.dot(dy), sum_leading(dy) if bias else None))
+            return dy.dot(weight.T) if wrt_x else None
+
+        return run
+
+    return with_through(Layer(init, apply, vjp, shape, name), through)
+
+
+_new = tuple.__new__
 
 
 def _axes(shape: Shape) -> str:

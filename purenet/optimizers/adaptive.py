@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from purenet.arrays import freeze, namespace
+from purenet.arrays import freeze, namespace, reuse
 from purenet.core import Optimizer
 from purenet.optimizers.update import Rate, State, check_between, check_rate, per_leaf, shown, written, zeros
 
@@ -157,22 +157,27 @@ def _adam(
 ) -> Adaptive:
     # Kept are M = m / (1 − β₁) and V = v / (1 − β₂), decaying sums in place of means: M ← β₁·M + g and V ← β₂·V + g²
     # take two products less. With c = 1 − βᵗ and s = √(1 − β₂), m̂ / (√v̂ + ε) is √c₂·(1 − β₁) / (c₁·s) · M / (√V + ε'),
-    # where ε' = ε·√c₂ / s: so each correction is one product of two numbers.
+    # where ε' = ε·√c₂ / s: so each correction is one product of two numbers. The array of g² becomes that of the new θ:
+    # of large parameters, memory that is not in the cache takes as long as the arithmetic.
     def numbers(rate: Any, t: Any) -> Any:
         root = _complement(beta2, t) ** 0.5 / (1 - beta2) ** 0.5
-        return -rate * (1 - beta1) * root / _complement(beta1, t), eps * root, 1 - rate * weight_decay
+        shrink = (1 - rate * weight_decay,) if weight_decay else ()
+        return -rate * (1 - beta1) * root / _complement(beta1, t), eps * root, *shrink
 
     def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
-        *top, keep1, keep2, rate, eps, shrink = rest
-        m = m * keep1
-        m += g
+        *top, keep1, keep2, rate, eps = rest[: 4 + largest]
+        new = g * g
         v = v * keep2
-        v += g * g
+        v += new
         if largest:
             top = [xp.maximum(top[0], v)]
-        new = m / _root(xp, top[0] if largest else v, eps)
+        new = reuse(new, xp.sqrt, top[0] if largest else v)
+        new += eps
+        m = m * keep1
+        m += g
+        new = reuse(new, xp.divide, m, new)
         new *= rate
-        new += p * shrink if weight_decay and which(p) else p
+        new += p * rest[-1] if weight_decay and which(p) else p
         return new, m, v, *top
 
     slots = ("sum", "squares", "largest") if largest else ("sum", "squares")

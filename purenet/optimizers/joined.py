@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from purenet import tree
 from purenet.arrays import freeze, namespace
@@ -52,7 +54,7 @@ def joined() -> Transform:
                 tree.check_same(params, grads, "params")
                 raise
             vector, state = inner.step(_join(ps), _join(gs), state)
-            return _cut(vector, params, grads), state
+            return _refill(params, grads, iter(_cut(vector, ps))), state
 
         return Optimizer(init, step, name)
 
@@ -66,7 +68,7 @@ def _collect(params: Any, grads: Any, ps: list[Any], gs: list[Any]) -> None:
         return
     if isinstance(params, tuple) and kind is type(grads) and len(params) == len(grads):
         for p, g in zip(params, grads):  # noqa: B905 (they are of one length)
-            if type(p) is np.ndarray is type(g) and p.shape == g.shape:  # as below, without the call
+            if type(p) is ndarray is type(g) and p.shape == g.shape:  # as below, without the call
                 ps.append(p)
                 gs.append(g)
             else:
@@ -83,29 +85,37 @@ def _collect(params: Any, grads: Any, ps: list[Any], gs: list[Any]) -> None:
 def _join(leaves: list[Any]) -> Any:
     if not leaves:
         return np.zeros(0, np.float32)
-    xp = np if type(leaves[0]) is np.ndarray else namespace(leaves[0], "joined()")
+    xp = np if type(leaves[0]) is ndarray else namespace(leaves[0], "joined()")
     return xp.concat(leaves, axis=None)
 
 
-def _cut(vector: Any, params: Any, grads: Any) -> Any:
-    """The vector in the shapes of params, as views, which are read-only as it is. Buffers take their next values."""
-    start, dtype = 0, vector.dtype
-
-    def take(p: Any, g: Any) -> Any:
-        nonlocal start
-        kind = type(p)
-        if kind is np.ndarray and p.dtype is dtype:
-            begin, start = start, start + p.size
-            return vector[begin:start].reshape(p.shape)
-        if kind is Buffer:
-            return tree.map(freeze, g)
-        if isinstance(p, tuple):
-            return tuple.__new__(kind, [*map(take, p, g)]) if p else p
-        if tree.is_node(p):
-            return tree.map(take, p, g, leaf_type=Buffer)
+def _cut(vector: Any, ps: list[Any]) -> list[Any]:
+    """The vector in the shapes of the parameters, as views, which are read-only as it is."""
+    begin, pieces, dtype = 0, [], vector.dtype
+    for p in ps:
         if p.dtype != dtype:
             raise TypeError(f"joined() takes params of one dtype, but these are {p.dtype} and {dtype}: see tree.cast")
-        begin, start = start, start + math.prod(p.shape)
-        return namespace(p).reshape(vector[begin:start], p.shape)
+        if type(p) is ndarray:
+            end = begin + p.size
+            pieces.append(vector[begin:end].reshape(p.shape))
+        else:
+            end = begin + math.prod(p.shape)
+            pieces.append(namespace(p).reshape(vector[begin:end], p.shape))
+        begin = end
+    return pieces
 
-    return take(params, grads)
+
+def _refill(params: Any, grads: Any, pieces: Iterator[Any]) -> Any:
+    """The containers of params around the next pieces. Buffers take their next values, which stand in grads."""
+    kind = type(params)
+    if kind is Buffer:
+        return tree.map(freeze, grads)
+    if isinstance(params, tuple):
+        children = []
+        for p, g in zip(params, grads):  # noqa: B905 (they are of one length)
+            empty = type(p) is tuple and not p
+            children.append(next(pieces) if type(p) is ndarray else p if empty else _refill(p, g, pieces))
+        return tuple.__new__(kind, children)
+    if tree.is_node(params):
+        return tree.map(lambda p, g: _refill(p, g, pieces), params, grads, leaf_type=Buffer)
+    return next(pieces)

@@ -7,13 +7,13 @@ needs to know how. An optimizer proper is then a rule for one parameter, which `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy import ndarray
 
 from purenet import tree
-from purenet.arrays import astype, describe, freeze, namespace, weak
+from purenet.arrays import astype, describe, freeze, kept_number, namespace, quick_number, weak
 from purenet.core import Buffer, Optimizer, called
 from purenet.schedules import _first_rate
 
@@ -32,7 +32,7 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
     (array([0.95, 0.95]),)
     """
     rate = -lr if type(lr) is float else -_one_number(lr)
-    quick = _kept(rate) if type(rate) is float else _quick(rate)
+    quick = kept_number(rate) if type(rate) is float else quick_number(rate)
     if quick is rate:  # traced
         return update(_step(rate), params, grads)
     try:
@@ -49,14 +49,14 @@ def _descend(params: Any, grads: Any, rate: Any, quick: Any) -> Any:
         return update(_step(rate), params, grads)
     children = []
     for p, g in zip(params, grads):  # noqa: B905 (they are of one length)
-        if type(p) is np.ndarray is type(g) and g.dtype is p.dtype is _FLOAT32 and g.shape == p.shape != ():
+        if type(p) is ndarray is type(g) and g.dtype is p.dtype is _FLOAT32 and g.shape == p.shape != ():
             new = g * quick
             new += p
-            new.setflags(False)  # write: read-only; by name it takes twice as long
+            _set_writeable(new, False)
             children.append(new)
         else:
             children.append(p if type(p) is tuple and p == () == g else _descend(p, g, rate, quick))
-    return tuple.__new__(kind, children)
+    return _new(kind, children)
 
 
 def _step(rate: Any) -> Callable[[Any, Any], Any]:
@@ -131,9 +131,9 @@ def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: 
         if kind is np.ndarray and g.shape == p.shape:
             new = step(p, g, *kept)
             for a, b in zip(new, (p, *kept)):  # noqa: B905 (a rule gives back what it is given)
-                if type(a) is not np.ndarray or a.dtype is not b.dtype or a.shape != b.shape:
+                if type(a) is not ndarray or a.dtype is not b.dtype or a.shape != b.shape:
                     return [*map(_keep, new, (p, *kept))]
-                a.setflags(write=False)
+                _set_writeable(a, False)
             return new
         if kind is Buffer:
             return (tree.map(freeze, g), *kept)
@@ -207,25 +207,30 @@ def per_leaf(
     """
     check_rate(lr, name)
     starts = dict(slots) if isinstance(slots, Mapping) else dict.fromkeys(slots, zeros)
-    quick_constants = [_quick(c) for c in constants]
+    order, quick_constants = [*starts], [quick_number(c) for c in constants]
 
     def init(params: Any) -> State:
         return State(zero_count(), {slot: without_buffers(params, start) for slot, start in starts.items()})
 
-    def step(params: Any, grads: Any, state: State | None = None) -> tuple[Any, State]:
+    def in_order(state: Any) -> State:
         if type(state) is not State or state.slots.keys() != starts.keys():
             given = f"one with slots {[*state.slots]}" if type(state) is State else state
-            raise wrong_state(name, f"a State with slots {[*starts]}", given)
+            raise wrong_state(name, f"a State with slots {order}", given)
+        return State(state.count, {slot: state.slots[slot] for slot in order})
+
+    def step(params: Any, grads: Any, state: State | None = None) -> tuple[Any, State]:
+        if type(state) is not State or [*state.slots] != order:
+            state = in_order(state)
         now, count = tick(state.count)
         changing = numbers(rate_at(lr, now), now + 1)
-        slow, quick = (*constants, *changing), (*quick_constants, *map(_quick, changing))
+        slow, quick = (*constants, *changing), (*quick_constants, *map(quick_number, changing))
 
         def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Any]:
             xp = np if type(g) is np.ndarray is type(p) else namespace(p if type(g) is np.ndarray else g, name)
             return rule(xp, p, g, *kept, *(quick if p.dtype is _FLOAT32 else slow))
 
-        new, *kept = advance(leaf, params, grads, {slot: state.slots[slot] for slot in starts})
-        return new, State(count, dict(zip(starts, kept, strict=True)))
+        new, *kept = advance(leaf, params, grads, state.slots)
+        return new, State(count, dict(zip(order, kept)))  # noqa: B905 (a rule gives back what it is given)
 
     return Optimizer(init, step, name, elementwise)
 
@@ -245,10 +250,10 @@ def zero_count() -> Any:
 
 def tick(count: Any) -> tuple[Any, Any]:
     """The step count to compute with, a Python integer if it is known, and the next one to keep."""
-    if type(count) is np.ndarray:
-        now = int(count)
+    if type(count) is ndarray:
+        now = count.item()
         following = np.array(now + 1, _INT32)
-        following.setflags(write=False)
+        _set_writeable(following, False)
         return now, following
     return count, count + 1
 
@@ -323,12 +328,6 @@ def _refill(params: Any, leaves: Sequence[Any]) -> Any:
     return tree.map(lambda _: next(supply), params, leaf_type=Buffer)
 
 
-def _quick(number: Any) -> Any:
-    """A number as an array of no axes, by which NumPy multiplies in half the time that it takes for a Python number."""
-    return np.asarray(number, _FLOAT32) if type(number) is float or type(number) is int else number
-
-
-_kept = lru_cache(1024)(_quick)  # for numbers that come again: a quarter of the time
-
-
 _FLOAT32, _INT32 = np.dtype(np.float32), np.dtype(np.int32)
+_new = tuple.__new__
+_set_writeable: Any = ndarray.setflags  # by its first argument: by name it takes twice as long

@@ -129,6 +129,7 @@ def _chain(
                 raise
         if len(pullbacks) < count:
             return plain.vjp(params, x, key)  # type: ignore[no-any-return]
+        given = None if plain is None else x  # kept for an error alone: without need of it, x may go
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[tuple[Any, ...], Any]:
             grads, dx = list(params), dy
@@ -145,7 +146,7 @@ def _chain(
                 if plain is None:
                     locate(error, labels[i], layers[i])
                     raise
-            return plain.vjp(params, x, key)[1](dy, wrt_x)  # type: ignore[no-any-return]
+            return plain.vjp(params, given, key)[1](dy, wrt_x)  # type: ignore[no-any-return]
 
         return y, pullback
 

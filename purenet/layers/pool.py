@@ -43,7 +43,7 @@ def taking_the_largest(layer: Layer[NoParams]) -> Layer[NoParams]:
 
     The mark is on the function, so a copy of the layer with another one does not have it.
     """
-    layer.vjp.takes_the_largest = True  # type: ignore[attr-defined]
+    vars(layer.vjp)["takes_the_largest"] = True
     return layer
 
 

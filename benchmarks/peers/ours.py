@@ -21,7 +21,7 @@ def start(work: Work, params: Any) -> Entry:
             _, grads = value_and_grad(params, x, target)
             params = pn.sgd_step(params, grads, lr)
 
-    optimizer = pn.chain(pn.joined(), pn.adam(lr)) if pn.tree.size(params) < 20_000 else pn.adam(lr)
+    optimizer = pn.chain(pn.joined(), pn.adam(lr)) if pn.tree.size(params) < 50_000 else pn.adam(lr)
     state = optimizer.init(params)
 
     def adam_epoch() -> None:

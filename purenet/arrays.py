@@ -234,7 +234,8 @@ def overwrite(f: Any, temporary: Any) -> Any:
 
 def reuse(temporary: Any, f: Any, *arrays: Any) -> Any:
     """f(*arrays), of the temporary's shape and dtype, where nobody reads the temporary again: NumPy writes it there."""
-    return f(*arrays, temporary) if type(temporary) is np.ndarray else f(*arrays)
+    numpy_alone = type(f) is np.ufunc and type(temporary) is np.ndarray is type(arrays[0])
+    return f(*arrays, temporary) if numpy_alone else f(*arrays)
 
 
 def compact(x: Any) -> Any:

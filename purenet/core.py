@@ -88,22 +88,22 @@ class Layer(NamedTuple, Generic[P]):
         raise TypeError(f"{self.name} is a layer, which is a value: to run it, write layer.apply(params, x)")
 
 
-class Through(Protocol):
-    """A layer's part of a gradient in one go, for `value_and_grad` of a chain of layers on NumPy.
+def mark(layer: Layer[P], **marks: Any) -> Layer[P]:
+    """The layer, with what `serial` and `value_and_grad` may know of it to be quicker.
 
-    `through(rest, place, wrt_x)` is a function `run(params, x, target, grads) -> dx`. It computes Y from params[place],
-    lets the rest of the chain, which is such a function too, compute dE/dY from Y, and has all that its rule needs at
-    hand: so nothing must be wrapped up and handed on between the way ahead and the way back. It sets grads[place].
-    Where anything is unusual, it raises: then the layers' `vjp` do it, which check and explain.
+    Marks hang on `vjp`, so that a layer with another one has none of them:
+        through: its part of a gradient in one go, see `purenet.gradient`.
+        chain: the layers of a `serial`.
+        takes_the_largest: each number of Y is the largest of some of X.
+        keeps_order: y rises with x, or stays 0 with a rule that gives 0: relu.
     """
-
-    def __call__(self, rest: Callable[..., Any], place: int, wrt_x: bool) -> Callable[..., Any]: ...
-
-
-def with_through(layer: Layer[P], through: Through) -> Layer[P]:
-    """The layer, with its part of a gradient in one go. It hangs on `vjp`, so that a layer with another has none."""
-    vars(layer.vjp)["through"] = through
+    vars(layer.vjp).update(marks)
     return layer
+
+
+def marked(layer: Layer[Any], name: str) -> Any:
+    """A mark of a layer, or None."""
+    return getattr(layer.vjp, name, None)
 
 
 class Loss(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray
 
 from purenet.arrays import describe
-from purenet.core import Layer, Loss
+from purenet.core import Layer, Loss, marked
 from purenet.introspection import first_not_finite
 from purenet.penalties import Penalty
 from purenet.random import Key
@@ -74,12 +74,16 @@ def value_and_grad(
 def _in_one_go(net: Layer[P], loss: Loss, plain: Evaluate[P]) -> Evaluate[P]:
     """`plain`, a function `(params, x, target, key=None) -> (E, grads)`, made quicker for matrices of NumPy.
 
-    The net must be a chain whose layers can do it. They call each other, each the next one, and the last one the loss:
-    on the way back from these calls each layer still has its X, Y and params at hand. What is unusual goes the plain
-    way, be it wrong or not: by the layers' own `vjp`, which check and explain, to the same bits.
+    The net must be a chain of layers that have `through(rest, place, wrt_x)`. That gives a function
+    `run(params, x, target, grads) -> dx`, which computes Y by params[place], lets `rest`, such a function too, compute
+    dE/dY from Y, and sets grads[place]. So the layers call each other, each the next one, and the last one the loss: on
+    the way back each layer still has its X, Y and params at hand, and nothing must be wrapped up for it.
+
+    What is unusual goes the plain way, be it wrong or not: `through` raises, whatever it is, and the layers' own `vjp`
+    check and explain it, to the same bits.
     """
-    layers = getattr(net.vjp, "chain", ())
-    throughs: Any = [getattr(layer.vjp, "through", None) for layer in layers]
+    layers = marked(net, "chain") or ()
+    throughs = [marked(layer, "through") for layer in layers]
     count, loss_vjp = len(layers), loss.vjp
     if not layers or None in throughs:
         return plain

@@ -269,6 +269,12 @@ def test_a_number_multiplies_in_the_dtype_of_the_array(dtype):
     np.testing.assert_array_equal(pn.mse.vjp(y, target)[1](), (y - target) * dtype(2 / 3))
 
 
+def test_a_number_is_not_taken_for_an_equal_one_of_another_sign():
+    pullback = pn.mse.vjp(np.ones(2, np.float32), np.zeros(2, np.float32))[1]
+    for dE in (0.0, -0.0, 0.0):
+        np.testing.assert_array_equal(np.signbit(pullback(dE)), np.signbit(dE))
+
+
 def test_a_deep_chain_needs_no_deep_stack():
     net = pn.serial(*[pn.dense(2, 2), pn.tanh] * 2000)
     params, x = net.init(pn.key(0)), numbers((3, 2), np.float32)

@@ -7,8 +7,7 @@ from typing import Any
 
 from purenet.arrays import Shape, check_in_shape, describe
 from purenet.combinators.places import check_layers, check_tuple, locate, names_of, placed
-from purenet.core import Layer, Pullback
-from purenet.layers.activations import relu
+from purenet.core import Layer, Pullback, mark, marked
 from purenet.random import Key, split
 
 
@@ -150,9 +149,8 @@ def _chain(
 
         return y, pullback
 
-    vars(vjp)["chain"] = layers  # for `value_and_grad`: params are a tuple with an entry for each of these
     shape(None)  # sizes that cannot fit are found here
-    return Layer(init, apply, vjp, shape, name, layers, remake)
+    return mark(Layer(init, apply, vjp, shape, name, layers, remake), chain=layers)
 
 
 def pools_first(layers: tuple[Layer[Any], ...]) -> tuple[int, ...]:
@@ -165,6 +163,6 @@ def pools_first(layers: tuple[Layer[Any], ...]) -> tuple[int, ...]:
     """
     order = list(range(len(layers)))
     for i, (layer, following) in enumerate(pairwise(layers)):
-        if layer.vjp is relu.vjp and getattr(following.vjp, "takes_the_largest", False):
+        if marked(layer, "keeps_order") and marked(following, "takes_the_largest"):
             order[i : i + 2] = i + 1, i
     return tuple(order)

@@ -25,7 +25,7 @@ from purenet.arrays import (
     sum_last,
     sum_leading,
 )
-from purenet.core import Layer, Pullback, called, preset, with_through
+from purenet.core import Layer, Pullback, called, mark, preset
 from purenet.initializers import Initializer, constant, draw
 from purenet.random import Key
 from purenet.special import normal_cdf
@@ -74,7 +74,7 @@ def without_params(name: str, rule: Rule, f: Callable[[Any, Any], Any] | None = 
         return run
 
     layer = Layer(lambda key, in_shape=None: (), apply, vjp, lambda in_shape: in_shape, name)
-    return with_through(layer, through)
+    return mark(layer, through=through)
 
 
 def of_output(name: str, f: Callable[[Any, Any], Any], pull: Callable[[Any, Any], Any]) -> Layer[NoParams]:
@@ -94,7 +94,7 @@ def of_output(name: str, f: Callable[[Any, Any], Any], pull: Callable[[Any, Any]
 
         return run
 
-    return with_through(without_params(name, rule, f), through)
+    return mark(without_params(name, rule, f), through=through)
 
 
 def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | None = None) -> Layer[NoParams]:
@@ -236,7 +236,7 @@ def relu() -> Layer[NoParams]:
         dx *= dy
         return dx
 
-    return of_output("relu", f, pull)
+    return mark(of_output("relu", f, pull), keeps_order=True)
 
 
 def positive_part(x: Any) -> Any:

@@ -23,7 +23,7 @@ from purenet.arrays import (
     transposed_dot,
     whose,
 )
-from purenet.core import Layer, Pullback, with_through
+from purenet.core import Layer, Pullback, mark
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
 from purenet.random import Key, split
 
@@ -90,9 +90,8 @@ def dense(
             weight: Any
             weight, b = params  # the usual case, with as few calls as can be: it is the hot path
             n, features = x.shape
-            if weight.dtype is x.dtype and weight.shape == (features, outputs) and type(weight) is ndarray:
-                if bias is (b is None):
-                    _checked(name, params, x, outputs, bias)
+            fits = weight.dtype is x.dtype and weight.shape == (features, outputs) and (b is None) is not bias
+            if fits and type(weight) is ndarray:
                 if n >= 64:
                     y = dot(x, weight)
                     return add_to_rows(y, b) if bias else y
@@ -113,35 +112,33 @@ def dense(
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[DenseParams, Any]:
             if type(dy) is not ndarray or dy.shape != y_shape or dy.dtype is not dtype:
                 match(dy, y_shape, dtype, name)
-            flat = x
-            if x.ndim != 2:
-                flat, dy = rows(x), rows(dy)
-            quick = type(flat) is ndarray is type(dy) and len(dy) < 64 and params.weight.size < 65536
-            dweight = flat.T.dot(dy) if quick else transposed_dot(flat, dy)
-            # DenseParams(...) by the way that takes half the time
-            grads = tuple.__new__(DenseParams, (dweight, sum_leading(dy) if bias else None))
-            if not wrt_x:
-                return grads, None
-            dx = dy.dot(params.weight.T) if quick else dot_transposed(dy, params.weight)
-            return grads, dx if flat is x else namespace(dx).reshape(dx, x.shape)
+            if x.ndim == 2:
+                return rule(x, params.weight, dy, wrt_x)
+            grads, dx = rule(rows(x), params.weight, rows(dy), wrt_x)
+            return grads, namespace(dx).reshape(dx, x.shape) if wrt_x else None
 
         return y, pullback
+
+    def rule(x: Any, weight: Any, dy: Any, wrt_x: bool) -> tuple[DenseParams, Any]:
+        quick = type(x) is ndarray is type(dy) and len(dy) < 64 and weight.size < 65536
+        dweight = x.T.dot(dy) if quick else transposed_dot(x, dy)
+        # DenseParams(...) by the way that takes half the time
+        grads = _new(DenseParams, (dweight, sum_leading(dy) if bias else None))
+        if not wrt_x:
+            return grads, None
+        return grads, dy.dot(weight.T) if quick else dot_transposed(dy, weight)
 
     def through(rest: Any, place: int, wrt_x: bool) -> Any:
         def run(params: Any, x: Any, target: Any, grads: list[Any]) -> Any:
             weight, _ = p = params[place]
-            y = apply(p, x)
-            dy = rest(params, y, target, grads)
-            if len(x) >= 64 or weight.size >= 65536:
-                grads[place] = DenseParams(transposed_dot(x, dy), sum_leading(dy) if bias else None)
-                return dot_transposed(dy, weight) if wrt_x else None
-            # DenseParams(...) by the way that takes half the time
-            grads[place] = _new(DenseParams, (x.T.dot(dy), sum_leading(dy) if bias else None))
-            return dy.dot(weight.T) if wrt_x else None
+            if type(weight) is not ndarray:
+                raise TypeError
+            grads[place], dx = rule(x, weight, rest(params, apply(p, x), target, grads), wrt_x)
+            return dx
 
         return run
 
-    return with_through(Layer(init, apply, vjp, shape, name), through)
+    return mark(Layer(init, apply, vjp, shape, name), through=through)
 
 
 _new = tuple.__new__

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from purenet.arrays import Shape, astype, namespace
-from purenet.core import Layer, called, preset
+from purenet.core import Layer, called, mark, preset
 from purenet.layers.windows import (
     NoParams,
     Padding,
@@ -36,15 +36,6 @@ from purenet.layers.windows import (
 )
 
 Pull = Callable[[Any], Any]
-
-
-def taking_the_largest(layer: Layer[NoParams]) -> Layer[NoParams]:
-    """The layer, marked for `serial`: each of its outputs is one of its inputs, the largest of a window.
-
-    The mark is on the function, so a copy of the layer with another one does not have it.
-    """
-    vars(layer.vjp)["takes_the_largest"] = True
-    return layer
 
 
 def max_pool(
@@ -87,7 +78,7 @@ def max_pool(
 
         return by_images(value, x), lambda dy: by_images(pull, x, dy)
 
-    return taking_the_largest(_layer(windows, rule))
+    return mark(_layer(windows, rule), takes_the_largest=True)
 
 
 def avg_pool(
@@ -193,7 +184,7 @@ def global_max_pool() -> Layer[NoParams]:
 
         return xp.max(flat, axis=1), pull
 
-    return taking_the_largest(spatial("global_max_pool", rule, _global("global_max_pool")))
+    return mark(spatial("global_max_pool", rule, _global("global_max_pool")), takes_the_largest=True)
 
 
 def _windows(name: str, window: Any, stride: Any, padding: Any) -> Windows:

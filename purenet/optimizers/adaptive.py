@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from purenet.arrays import freeze, namespace, reuse
+from purenet.arrays import freeze, namespace, overwrite
 from purenet.core import Optimizer
 from purenet.optimizers.update import Rate, State, check_between, check_rate, per_leaf, shown, written, zeros
 
@@ -171,11 +171,11 @@ def _adam(
         v += new
         if largest:
             top = [xp.maximum(top[0], v)]
-        new = reuse(new, xp.sqrt, top[0] if largest else v)
+        new = overwrite(xp.sqrt, new, top[0] if largest else v)
         new += eps
         m = m * keep1
         m += g
-        new = reuse(new, xp.divide, m, new)
+        new = overwrite(xp.divide, new, m, new)
         new *= rate
         new += p * rest[-1] if weight_decay and which(p) else p
         return new, m, v, *top

@@ -108,3 +108,27 @@ def test_a_step_on_data_that_is_closed_over():
     agree(pn.sgd_step(params, evaluate(params, x, target)[1], lr=0.1), step(params), np.float32, "params")
     only_target = jax.jit(lambda target: evaluate(params, x, target)[0])
     agree(evaluate(params, x, target)[0], only_target(target), np.float32, "E")
+
+
+CHAINS = [
+    pn.serial(pn.dense(5, 4), pn.tanh),
+    pn.serial(pn.dense(5, 4), pn.relu, pn.dense(4, 3), pn.sigmoid),
+    pn.serial(pn.tanh, pn.dense(5, 4)),
+]
+
+
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("net", CHAINS, ids=str)
+def test_the_gradient_of_a_chain_where_params_or_x_are_of_jax(net, traced):
+    """What comes out is JAX's, by the layers' own rules: only where all is NumPy's do they go in one go."""
+    params, x = net.init(pn.key(0)), pn.random.normal(pn.key(1), (6, 5))
+    target = net.apply(params, x) + 1
+    evaluate = pn.value_and_grad(net, pn.mse)
+    expected = evaluate(params, x, target)
+    for given in ((to_jax(params), x), (params, to_jax(x)), (to_jax(params), to_jax(x))):
+        run = (lambda *given: jax.jit(evaluate)(*given, target)) if traced else lambda *given: evaluate(*given, target)
+        found = run(*given)
+        assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(found))
+        agree(found, expected, np.float32, "the gradient of a chain")
+    closed = jax.jit(lambda params: evaluate(params, x, target))(to_jax(params))
+    agree(closed, expected, np.float32, "the gradient of a chain")

@@ -309,6 +309,14 @@ def test_the_errors_of_a_gradient_in_one_go_are_those_of_the_layers(change, mess
     assert notes[0] == notes[1]
 
 
+def test_an_activation_in_a_chain_refuses_params():
+    net = CHAINS["first"]
+    params, x = net.init(pn.key(0), (5,)), numbers((2, 5), np.float32)
+    for wrong in ((1, *params[1:]), (*params[:2], 1)):
+        with pytest.raises(ValueError, match="has no parameters"):
+            pn.value_and_grad(net, pn.mse)(wrong, x, x[:, :3])
+
+
 def test_a_loss_that_gives_no_number_or_another_shape_is_refused_as_by_the_layers():
     net = CHAINS["tanh"]
     params, x = net.init(pn.key(0)), numbers((2, 5), np.float32)

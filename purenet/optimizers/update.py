@@ -230,7 +230,7 @@ def per_leaf(
             return rule(xp, p, g, *kept, *(quick if p.dtype is _FLOAT32 else slow))
 
         new, *kept = advance(leaf, params, grads, state.slots)
-        return new, State(count, dict(zip(order, kept)))  # noqa: B905 (a rule gives back what it is given)
+        return new, State(count, dict(zip(order, kept, strict=True)))
 
     return Optimizer(init, step, name, elementwise)
 

@@ -17,6 +17,8 @@ from purenet.memory import keep_freed
 
 keep_freed()  # for the arrays of every step to come: before all else that makes any
 
+FLOAT32 = np.dtype(np.float32)
+
 
 class Array(Protocol):
     """An array of any engine: NumPy's, JAX's, or another that follows the array API standard."""
@@ -231,8 +233,8 @@ def overwrite(f: Any, temporary: Any, *arrays: Any) -> Any:
     memory that is not in the cache costs more than a quick function such as tanh.
     """
     arrays = arrays or (temporary,)
-    numpy_alone = type(f) is np.ufunc and type(temporary) is np.ndarray is type(arrays[0])
-    return f(*arrays, out=temporary) if numpy_alone else f(*arrays)
+    numpy_alone = type(temporary) is np.ndarray is type(arrays[0]) and type(f) is np.ufunc
+    return f(*arrays, temporary) if numpy_alone else f(*arrays)
 
 
 def compact(x: Any) -> Any:
@@ -254,14 +256,20 @@ def sum_leading(x: Any) -> Any:
     n, width = x.shape
     if n == 1:
         return x[0].copy()
-    if n <= 1024 and x.dtype is _FLOAT32:  # Σ is a product with ones: half the time of a sum, or less, and as precise
-        return _ones(n).dot(x)
+    if n <= 1024 and x.dtype is FLOAT32:  # Σ is a product with ones: half the time of a sum, or less, and as precise
+        return ones(n).dot(x)
     if n > 1024 and 1 <= width <= 32:  # of many short rows several are one, in half to a quarter of the time
         several = 512 // width
         whole = n - n % several
         sums = sum_leading(x[:whole].reshape(whole // several, several * width))
         return sum_leading(sums.reshape(several, width)) + sum_leading(x[whole:])
     return sum_rows(x)[0]
+
+
+@lru_cache
+def ones(n: int) -> Any:
+    """So many 1 in float32, at most 1,024: Σ is a product with them. To find them again is faster than to cut them."""
+    return _ONES[:n]
 
 
 def sum_rows(x: Any) -> Any:
@@ -286,8 +294,8 @@ def sum_last(x: Any) -> Any:
     if type(x) is not np.ndarray:
         return namespace(x).sum(x, axis=-1, keepdims=True)
     n = x.shape[-1]
-    ones = _ONES[:n] if x.dtype is _FLOAT32 and n <= 1024 else np.ones(n, x.dtype)
-    return (x.dot(ones) if x.ndim == 2 else x @ ones)[..., None]  # `dot` would take twice as long for several matrices
+    each = ones(n) if x.dtype is FLOAT32 and n <= 1024 else np.ones(n, x.dtype)
+    return (x.dot(each) if x.ndim == 2 else x @ each)[..., None]  # `dot` would take twice as long for several matrices
 
 
 def max_last(x: Any) -> Any:
@@ -315,15 +323,15 @@ def sum_of_squares(x: Any) -> Any:
     return namespace(x).sum(x * x)
 
 
-def times(x: Any, number: Any) -> Any:
-    """x · number, in x's dtype."""
-    quick = type(number) is float and type(x) is np.ndarray and x.dtype is _FLOAT32
-    return x * (kept_number(number) if quick else number)
+def factor(x: Any, number: Any) -> Any:
+    """The number, in the form by which x is multiplied the fastest."""
+    quick = type(number) is float and type(x) is np.ndarray and x.dtype is FLOAT32
+    return kept_number(number) if quick else number
 
 
 def quick_number(number: Any) -> Any:
     """A number as an array of no axes, by which NumPy multiplies in half the time that it takes for a Python number."""
-    return np.asarray(number, _FLOAT32) if type(number) is float or type(number) is int else number
+    return np.asarray(number, FLOAT32) if type(number) is float or type(number) is int else number
 
 
 def kept_number(number: Any) -> Any:
@@ -341,8 +349,6 @@ def rows(x: Any) -> Any:
     return namespace(x).reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
-_FLOAT32 = np.dtype(np.float32)
 _ONES = np.ones(1024, np.float32)
 _ONES.setflags(write=False)
-_ones = lru_cache(lambda n: _ONES[:n])  # which takes less than to cut them
 _remembered = lru_cache(1024)(quick_number)

@@ -16,15 +16,17 @@ import numpy as np
 from numpy import ndarray
 
 from purenet.arrays import (
+    FLOAT32,
     astype,
     describe,
+    factor,
     floating,
     max_last,
     namespace,
     sum_all,
     sum_last,
+    sum_leading,
     sum_of_squares,
-    times,
     weak,
 )
 from purenet.core import Loss, LossPullback, called, preset
@@ -115,6 +117,9 @@ def _classes(y: Any, target: Any, name: str) -> tuple[Any, Any]:
     return xp, astype(target[..., None] == xp.arange(classes), y.dtype)
 
 
+_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+
+
 @cache
 def _identity(classes: int, dtype: Any) -> Any:
     """The identity, whose rows by label are one-hot targets: to copy them is faster than to compare."""
@@ -123,15 +128,14 @@ def _identity(classes: int, dtype: Any) -> Any:
 
 def _largest(labels: Any) -> Any:
     """The largest label, where a negative one counts as very large."""
-    unsigned = labels.view(f"u{labels.itemsize}")
-    return np.maximum.reduce(unsigned) if labels.size else 0
+    unsigned = labels.view(_UNSIGNED[labels.itemsize])
+    return unsigned[unsigned.argmax()] if labels.size else 0  # in a third of the time of `max`
 
 
 def _expected(xp: Any, target: Any, log_y: Any) -> Any:
     """Σ T·log Y, where 0 · −∞ is 0."""
-    if xp is np:  # one product, without temporaries; it is not a number if a zero meets an infinity
-        with np.errstate(invalid="ignore"):
-            total = target.reshape(-1).dot(log_y.reshape(-1))
+    if xp is np:  # one product, without temporaries, and without a warning if a zero meets an infinity
+        total = np.vdot(target, log_y)
         if math.isfinite(total):
             return total
     return sum_all(target * xp.where(target == 0, 0, log_y))
@@ -150,9 +154,24 @@ def mse(reduction: Reduction = "mean") -> Loss:
 
     def rule(xp: Any, y: Any, target: Any) -> tuple[Any, Any]:
         d = y - target
-        return sum_of_squares(d), lambda scale: times(d, 2 * scale)
+        return sum_of_squares(d), lambda scale: d * factor(d, 2 * scale)
 
-    return _loss("mse", reduction, rule, _same_shape)
+    plain = _loss("mse", reduction, rule, _same_shape)
+
+    def vjp(y: Any, target: Any) -> tuple[Any, LossPullback]:
+        """The same with as few calls as can be: of a tiny net they are most of the time."""
+        usual = type(y) is ndarray is type(target) and y.dtype is FLOAT32 is target.dtype
+        if not usual or y.shape != target.shape or not y.ndim or not y.size:
+            return plain.vjp(y, target)
+        d = y - target
+        flat, count = d.ravel(), y.size if reduction == "mean" else 1
+
+        def pullback(dE: Any = 1.0) -> Any:
+            return d * factor(d, 2 * ((dE if type(dE) is float else weak(dE)) / count))
+
+        return flat.dot(flat) / count, pullback
+
+    return plain._replace(vjp=vjp)
 
 
 @preset
@@ -285,25 +304,34 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"softmax_cross_entropy takes a label_smoothing from 0 to below 1, not {label_smoothing!r}")
 
-    def rule(xp: Any, y: Any, target: Any) -> tuple[Any, Any]:
+    def prepare(y: Any, target: Any, name: str) -> tuple[Any, Any]:
+        xp, goal = _classes(y, target, name)
+        mass = None if target.ndim < y.ndim else sum_last(goal)  # Σ T of each row, which for a label is 1
         if label_smoothing:
-            target = target * (1 - label_smoothing) + label_smoothing / y.shape[-1]
+            goal = goal * (1 - label_smoothing) + label_smoothing / y.shape[-1]
+            mass = None if mass is None else mass + label_smoothing * (1 - mass)
+        return xp, (goal, mass)
+
+    def rule(xp: Any, y: Any, prepared: Any) -> tuple[Any, Any]:
+        target, mass = prepared
         z = y - max_last(y)
         e = xp.exp(z)
         sums = sum_last(e)
-        z -= xp.log(sums)
-        total = -_expected(xp, target, z)
+        logs = xp.log(sums)  # log softmax(Y) = Z − logs
+        total = sum_leading(logs if mass is None else logs * mass)[0] - _expected(xp, target, z)
 
         def pull(scale: Any) -> Any:
-            dy = e * (sum_last(target) / sums)
+            dy = e / sums
+            if mass is not None:
+                dy *= mass
             dy -= target
-            dy *= scale
+            dy *= factor(dy, scale)
             return dy
 
         return total, pull
 
     return _loss(
-        "softmax_cross_entropy", reduction, rule, _classes, per_row=True, label_smoothing=(label_smoothing, 0.0)
+        "softmax_cross_entropy", reduction, rule, prepare, per_row=True, label_smoothing=(label_smoothing, 0.0)
     )
 
 

@@ -524,6 +524,12 @@ def test_joined_gives_the_same_bits(optimizer, dtype):
     assert all(leaf.shape == (pn.tree.size(params) - 5,) for leaf in vectors)  # without the buffer
 
 
+def test_joined_refuses_gradients_of_another_net():
+    params = (np.ones(2), ())
+    with pytest.raises(ValueError, match="params"):
+        pn.chain(pn.joined(), pn.sgd()).step(params, (np.ones(2), (np.ones(3),)), pn.sgd().init(params))
+
+
 def test_which_optimizers_can_be_joined():
     can = {name for name, optimizer in CASES if optimizer.elementwise}
     assert can == {"sgd", "adagrad", "adadelta", "rmsprop", "adam", "amsgrad", "adamax", "nadam", "radam", "lion"}

@@ -269,6 +269,41 @@ def test_a_number_multiplies_in_the_dtype_of_the_array(dtype):
     np.testing.assert_array_equal(pn.mse.vjp(y, target)[1](), (y - target) * dtype(2 / 3))
 
 
+@each_dtype
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_a_target_of_cross_entropy_need_not_be_a_distribution(smoothing, dtype):
+    y, target = numbers((5, 3), dtype), np.abs(numbers((5, 3), dtype))
+    E, pullback = pn.softmax_cross_entropy(smoothing).vjp(y, target)
+    smooth = target * (1 - smoothing) + smoothing / 3
+    log_softmax = y - np.log(np.exp(y).sum(axis=1, keepdims=True))
+    precision = 20 * np.finfo(dtype).eps
+    np.testing.assert_allclose(E, -(smooth * log_softmax).sum() / 5, precision)
+    expected = (np.exp(log_softmax) * smooth.sum(axis=1, keepdims=True) - smooth) / 5
+    np.testing.assert_allclose(pullback(), expected, precision, precision)
+
+
+@each_dtype
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("shape", [(1, 1), (4, 2), (3,), (2, 3, 4)])
+def test_mse_in_few_calls_is_the_plain_one(reduction, shape, dtype):
+    loss = pn.mse(reduction=reduction)
+    y, target = numbers(shape, dtype), numbers(shape, dtype)[..., ::-1] * 2
+    E, pullback = loss.vjp(y, target)
+    assert loss.apply(y, target) == E
+    assert E.dtype == dtype
+    for dE in (1.0, 2, dtype(0.5), np.array(-3, dtype)):
+        found = pullback(dE)
+        np.testing.assert_allclose(found, 2 * (y - target) * float(dE) / (y.size if reduction == "mean" else 1), 1e-6)
+        assert found.dtype == dtype
+
+
+def test_mse_takes_no_number_and_no_empty_batch():
+    with pytest.raises(TypeError, match="takes an array"):
+        pn.mse.vjp(np.array(1, np.float32), np.array(2, np.float32))
+    with pytest.raises(ValueError, match="no mean over an empty batch"):
+        pn.mse.vjp(np.ones((0, 2), np.float32), np.ones((0, 2), np.float32))
+
+
 def test_a_number_is_not_taken_for_an_equal_one_of_another_sign():
     pullback = pn.mse.vjp(np.ones(2, np.float32), np.zeros(2, np.float32))[1]
     for dE in (0.0, -0.0, 0.0):
@@ -294,6 +329,9 @@ def test_a_deep_chain_needs_no_deep_stack():
         (lambda params, x, target: (params, x.astype(np.float64), target), "in layer 0, dense"),
         (lambda params, x, target: (params, x.astype(int), target), "in layer 0, dense"),
         (lambda params, x, target: (params, x, target[:, :2]), "mse compares"),
+        (lambda params, x, target: ((tuple(params[0]), *params[1:]), x, target), "takes DenseParams"),
+        (lambda params, x, target: (pn.tree.cast(params, np.float64), x, target), "has float64 params"),
+        (lambda params, x, target: ((params[0]._replace(bias=None), *params[1:]), x, target), "and bias (7,)"),
     ],
 )
 def test_the_errors_of_a_gradient_in_one_go_are_those_of_the_layers(change, message):
@@ -307,6 +345,23 @@ def test_the_errors_of_a_gradient_in_one_go_are_those_of_the_layers(change, mess
     notes = [str(each.value) + "".join(getattr(each.value, "__notes__", ())) for each in (plain, quick)]
     assert message in notes[0]
     assert notes[0] == notes[1]
+
+
+def test_a_dense_layer_in_a_chain_refuses_the_params_of_another():
+    """Though labels would go with them."""
+    x, labels = numbers((2, 5), np.float32), np.array([0, 1])
+    for layer, other in ((pn.dense(5, 3), pn.dense(5, 4)), (pn.dense(5, 3, bias=False), pn.dense(5, 3))):
+        params = pn.serial(other).init(pn.key(0))
+        with pytest.raises(ValueError, match="Are these of another net"):
+            pn.value_and_grad(pn.serial(layer), pn.softmax_cross_entropy)(params, x, labels)
+
+
+def test_a_gradient_is_not_the_memory_of_the_loss():
+    kept = numbers((1, 3), np.float32)
+    loss = pn.Loss(lambda y, t: np.float32(0), lambda y, t: (np.float32(0), lambda dE=1.0: kept), "loss")
+    net = pn.serial(pn.dense(5, 3))
+    _, grads = pn.value_and_grad(net, loss)(net.init(pn.key(0)), numbers((1, 5), np.float32), None)
+    assert not np.shares_memory(grads[0].bias, kept)
 
 
 def test_an_activation_in_a_chain_refuses_params():

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from numpy import ndarray
 
 from purenet.arrays import (
+    FLOAT32,
     Array,
     Shape,
     add_to_rows,
@@ -18,6 +19,7 @@ from purenet.arrays import (
     floating,
     match,
     namespace,
+    ones,
     rows,
     sum_leading,
     transposed_dot,
@@ -120,28 +122,39 @@ def dense(
         return y, pullback
 
     def rule(x: Any, weight: Any, dy: Any, wrt_x: bool) -> tuple[DenseParams, Any]:
-        quick = type(x) is ndarray is type(dy) and len(dy) < 64 and weight.size < 65536
-        dweight = x.T.dot(dy) if quick else transposed_dot(x, dy)
-        # DenseParams(...) by the way that takes half the time
-        grads = _new(DenseParams, (dweight, sum_leading(dy) if bias else None))
-        if not wrt_x:
-            return grads, None
-        return grads, dy.dot(weight.T) if quick else dot_transposed(dy, weight)
+        grads = DenseParams(transposed_dot(x, dy), sum_leading(dy) if bias else None)
+        return grads, dot_transposed(dy, weight) if wrt_x else None
 
     def through(rest: Any, place: int, wrt_x: bool) -> Any:
         def run(params: Any, x: Any, target: Any, grads: list[Any]) -> Any:
-            weight, _ = p = params[place]
-            if type(weight) is not ndarray:
+            p = params[place]
+            if type(p.weight) is not ndarray:
                 raise TypeError
-            grads[place], dx = rule(x, weight, rest(params, apply(p, x), target, grads), wrt_x)
+            grads[place], dx = rule(x, p.weight, rest(params, apply(p, x), target, grads), wrt_x)
             return dx
 
-        return run
+        def quick(params: Any, x: Any, target: Any, grads: list[Any]) -> Any:
+            """`run` of few and small rows, with as few calls as can be: of a tiny net they are most of the time."""
+            weight, b = p = params[place]
+            n, features = x.shape
+            usual = n < 64 and type(p) is DenseParams and type(weight) is ndarray and weight.dtype is FLOAT32 is x.dtype
+            if not usual or weight.shape != (features, outputs) or weight.size >= 65536 or (b is None) is bias:
+                return run(params, x, target, grads)
+            y = x.dot(weight)
+            if bias:
+                row = y[0] if n == 1 else y
+                row += b
+            dy = rest(params, y, target, grads)
+            dbias = None if not bias else dy[0].copy() if n == 1 else ones(n).dot(dy)
+            grads[place] = _new(DenseParams, (x.T.dot(dy), dbias))
+            return dy.dot(weight.T) if wrt_x else None
+
+        return quick
 
     return mark(Layer(init, apply, vjp, shape, name), through=through)
 
 
-_new = tuple.__new__
+_new = tuple.__new__  # DenseParams(...) by the way that takes half the time
 
 
 def _axes(shape: Shape) -> str:

@@ -159,8 +159,10 @@ def _adam(
     # take two products less. With c = 1 − βᵗ and s = √(1 − β₂), m̂ / (√v̂ + ε) is √c₂·(1 − β₁) / (c₁·s) · M / (√V + ε'),
     # where ε' = ε·√c₂ / s: so each correction is one product of two numbers. The array of g² becomes that of the new θ:
     # of large parameters, memory that is not in the cache takes as long as the arithmetic.
+    to_squares = (1 - beta2) ** -0.5
+
     def numbers(rate: Any, t: Any) -> Any:
-        root = _complement(beta2, t) ** 0.5 / (1 - beta2) ** 0.5
+        root = _complement(beta2, t) ** 0.5 * to_squares
         shrink = (1 - rate * weight_decay,) if weight_decay else ()
         return -rate * (1 - beta1) * root / _complement(beta1, t), eps * root, *shrink
 

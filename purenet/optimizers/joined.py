@@ -71,7 +71,7 @@ def _collect(params: Any, grads: Any, ps: list[Any], gs: list[Any]) -> None:
             if type(p) is ndarray is type(g) and p.shape == g.shape:  # as below, without the call
                 ps.append(p)
                 gs.append(g)
-            else:
+            elif type(p) is not tuple or p or g != ():
                 _collect(p, g, ps, gs)
     elif tree.is_node(params):
         tree.map(lambda p, g: _collect(p, g, ps, gs), params, grads, leaf_type=Buffer)
@@ -93,11 +93,12 @@ def _cut(vector: Any, ps: list[Any]) -> list[Any]:
     """The vector in the shapes of the parameters, as views, which are read-only as it is."""
     begin, pieces, dtype = 0, [], vector.dtype
     for p in ps:
-        if p.dtype != dtype:
+        if p.dtype is not dtype and p.dtype != dtype:
             raise TypeError(f"joined() takes params of one dtype, but these are {p.dtype} and {dtype}: see tree.cast")
         if type(p) is ndarray:
             end = begin + p.size
-            pieces.append(vector[begin:end].reshape(p.shape))
+            piece = vector[begin:end]
+            pieces.append(piece if p.ndim == 1 else piece.reshape(p.shape))
         else:
             end = begin + math.prod(p.shape)
             pieces.append(namespace(p).reshape(vector[begin:end], p.shape))

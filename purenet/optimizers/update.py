@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from purenet import tree
-from purenet.arrays import astype, describe, freeze, kept_number, namespace, quick_number, weak
+from purenet.arrays import FLOAT32, astype, describe, freeze, kept_number, namespace, quick_number, weak
 from purenet.core import Buffer, Optimizer, called
 from purenet.schedules import _first_rate
 
@@ -49,7 +49,7 @@ def _descend(params: Any, grads: Any, rate: Any, quick: Any) -> Any:
         return update(_step(rate), params, grads)
     children = []
     for p, g in zip(params, grads):  # noqa: B905 (they are of one length)
-        if type(p) is ndarray is type(g) and g.dtype is p.dtype is _FLOAT32 and g.shape == p.shape != ():
+        if type(p) is ndarray is type(g) and g.dtype is p.dtype is FLOAT32 and g.shape == p.shape != ():
             new = g * quick
             new += p
             _set_writeable(new, False)
@@ -227,10 +227,10 @@ def per_leaf(
 
         def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Any]:
             xp = np if type(g) is np.ndarray is type(p) else namespace(p if type(g) is np.ndarray else g, name)
-            return rule(xp, p, g, *kept, *(quick if p.dtype is _FLOAT32 else slow))
+            return rule(xp, p, g, *kept, *(quick if p.dtype is FLOAT32 else slow))
 
         new, *kept = advance(leaf, params, grads, state.slots)
-        return new, State(count, dict(zip(order, kept, strict=True)))
+        return new, _new(State, (count, dict(zip(order, kept))))  # noqa: B905 (a rule gives back what it is given)
 
     return Optimizer(init, step, name, elementwise)
 
@@ -328,6 +328,6 @@ def _refill(params: Any, leaves: Sequence[Any]) -> Any:
     return tree.map(lambda _: next(supply), params, leaf_type=Buffer)
 
 
-_FLOAT32, _INT32 = np.dtype(np.float32), np.dtype(np.int32)
+_INT32 = np.dtype(np.int32)
 _new = tuple.__new__
 _set_writeable: Any = ndarray.setflags  # by its first argument: by name it takes twice as long

@@ -190,9 +190,17 @@ def dot(a: Any, b: Any) -> Any:
 
 
 def dot_transposed(a: Any, b: Any) -> Any:
-    """a @ b.T for matrices. OpenBLAS needs the longer for few columns if b is turned, up to twice: it gets a copy."""
-    if type(a) is np.ndarray is type(b) and a.shape[1] <= 16 and a.shape[0] >= 64:
-        return dot(a, b.T.copy())
+    """a @ b.T for matrices.
+
+    OpenBLAS needs the longer for few columns if b is turned, up to twice: it gets a copy. For few rows and a large b it
+    is up to twice as fast at the turned product, b @ a.T.
+    """
+    if type(a) is np.ndarray is type(b):
+        n, inner = a.shape
+        if n >= 64 and inner <= 16:
+            return dot(a, b.T.copy())
+        if 1 < n <= 96 and inner >= 128 and b.size >= 65536:
+            return dot(b, a.T).T.copy()
     return dot(a, b.T)
 
 

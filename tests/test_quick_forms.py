@@ -133,7 +133,9 @@ def test_labels_are_one_hot_targets(loss, labels, dtype):
 
 
 @each_dtype
-@pytest.mark.parametrize("sizes", [(4, 3, 2), (64, 5, 16), (64, 5, 17), (63, 5, 16), (300, 7, 300), (70, 1000, 10)])
+@pytest.mark.parametrize(
+    "sizes", [(4, 3, 2), (64, 5, 16), (64, 5, 17), (63, 5, 16), (300, 7, 300), (70, 1000, 10), (9, 300, 500)]
+)
 def test_products_of_any_size_are_those_of_the_operator(sizes, dtype):
     n, k, m = sizes
     a, b = numbers((n, k), dtype), numbers((k, m), dtype)
@@ -141,6 +143,7 @@ def test_products_of_any_size_are_those_of_the_operator(sizes, dtype):
     rtol = 1e-12 if dtype is np.float64 else 1e-4
     np.testing.assert_allclose(dot(a, b), np.einsum("ij,jk->ik", a, b), rtol=rtol, atol=rtol)
     np.testing.assert_allclose(dot_transposed(c, b), np.einsum("ij,kj->ik", c, b), rtol=rtol, atol=rtol)
+    assert dot_transposed(c, b).flags.c_contiguous
     np.testing.assert_allclose(dot(a.T, c), np.einsum("ji,jk->ik", a, c), rtol=rtol, atol=rtol)
 
 

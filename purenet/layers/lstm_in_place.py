@@ -81,17 +81,16 @@ def lstm_in_place(params: Any, xs: Any, state: Any, keep: bool) -> tuple[Any, An
         for start in reversed(range(0, time, size)):
             stop = min(start + size, time)
             dzs, of_c = factors(start, stop)
-            views = (*(dzs[::-1, rows] for rows in (gates, o, i, f, g)), of_c[::-1], kept[start:stop, f][::-1])
+            by_gate = dzs.reshape(-1, 4, n, batch)
+            views = (each[::-1] for each in (dzs, by_gate[:, 0], by_gate[:, 1:], of_c, kept[start:stop, f]))
             dhs = repeat(None) if dys is None else dys[start:stop][::-1]
-            for dz, dz_o, dz_i, dz_f, dz_g, slope, z_f, dy in zip(*views, dhs, strict=False):
+            for dz, dz_o, dz_ifg, slope, z_f, dy in zip(*views, dhs, strict=False):
                 if dy is not None:
                     dh += dy
                 np.multiply(dh, slope, dnew)
                 dc += dnew
                 dz_o *= dh
-                dz_i *= dc
-                dz_f *= dc
-                dz_g *= dc
+                dz_ifg *= dc
                 np.dot(recurrent_weight, dz, dh)
                 dc *= z_f
             flat = dzs.transpose(1, 0, 2).reshape(4 * n, (stop - start) * batch)

@@ -5,12 +5,13 @@ Each line holds for every row of these sizes, whatever the batch, the optimizer 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 TINY, DIGITS, MEDIUM, WIDE, LARGEST = "2-3-2", "64-128-10", "784-128-10", "784-512-512-10", "1024-2048-2048-1024"
 DENSE = (TINY, DIGITS, MEDIUM, WIDE, LARGEST)
-TORCH, JAX, SCAN = "PyTorch", "JAX, a call a step", "JAX, an epoch in scan"
+TORCH, JAX, SCAN, PRODUCTS = "PyTorch", "JAX, a call a step", "JAX, an epoch in scan", "bare products"
 
 
 class Goal(NamedTuple):
@@ -34,7 +35,7 @@ GOALS = (
     Goal("every other dense row", DENSE[1:], JAX, 1.0),
     Goal("dense", DENSE, "scikit-learn", 2.5),
     Goal("dense", DENSE, "autograd", 5.0),
-    Goal("784-512-512-10", (WIDE,), "bare products", 0.85),
+    Goal("784-512-512-10", (WIDE,), PRODUCTS, 0.85),
     Goal("LeNet-5, at each batch", ("lenet",), TORCH, 1.0),
     Goal("3×3 convolutions", ("conv3x3",), TORCH, 0.8),
     Goal("full batch of 10,000", ("fullbatch",), TORCH, 1.5),
@@ -58,23 +59,36 @@ def goal_of(size: str, peer: str) -> float | None:
 
 
 class Judged(NamedTuple):
-    """What became of a goal in one row."""
+    """What became of a goal in one row.
+
+    Fields:
+        limit: the ratio that purenet would have if its matrix products alone took time; infinite if they were not
+            measured by themselves.
+    """
 
     row: str
     threads: int
     peer: str
     goal: float
     ratio: float
+    limit: float = math.inf
 
     @property
     def met(self) -> bool:
         return self.ratio >= self.goal
 
+    @property
+    def mark(self) -> str:
+        """Whether it is met, missed, or out of reach of all that computes these products."""
+        return "✓" if self.met else "✗" if self.limit >= self.goal else "⊘"
+
 
 def judge(rows: list[Mapping[str, Any]]) -> Iterator[Judged]:
     """Each goal that these rows were measured for."""
     for row in rows:
-        for peer, figures in row["contenders"].items():
+        ratios = {peer: figures["ratio"]["median"] for peer, figures in row["contenders"].items()}
+        for peer, ratio in ratios.items():
             goal = goal_of(row["size"], peer)
             if goal is not None:
-                yield Judged(row["row"], row["threads"], peer, goal, figures["ratio"]["median"])
+                limit = ratio / ratios[PRODUCTS] if PRODUCTS in ratios else math.inf
+                yield Judged(row["row"], row["threads"], peer, goal, ratio, limit)

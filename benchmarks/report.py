@@ -73,10 +73,12 @@ def summary(rows: Sequence[Row]) -> str:
     titles = "".join(f"{f'{n} thread' + 's' * (n > 1):>12}" for n in threads)
     lines = [f"\n  {'goals':<{width}}  {'against':<20}{'goal':>8}{titles}"]
     for (row, peer, goal), judged in found.items():
-        marks = [f"{judged[n].ratio:.2f} {'✓' if judged[n].met else '✗'}" if n in judged else "" for n in threads]
+        marks = [f"{judged[n].ratio:.2f} {judged[n].mark}" if n in judged else "" for n in threads]
         lines.append(f"  {row:<{width}}  {peer:<20}{f'≥ {goal:g}':>8}" + "".join(f"{mark:>12}" for mark in marks))
     every = [each for judged in found.values() for each in judged.values()]
     lines.append(f"{sum(each.met for each in every)} of {len(every)} met")
+    if beyond := sum(each.mark == "⊘" for each in every):
+        lines.append(f"{beyond} are out of reach (⊘): the peer's time over that of the bare products is below the goal")
     return "\n".join(lines)
 
 

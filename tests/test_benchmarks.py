@@ -226,6 +226,19 @@ def test_a_goal_is_met_or_missed():
     assert "1 of 2 met" in shown
 
 
+def test_a_goal_is_out_of_reach_where_the_products_alone_would_miss_it():
+    def row(bare):
+        values = {"purenet": [1.0], "PyTorch": [1.5], "bare products": [bare]}
+        return measured("dense", "784-128-10", f"{bare} for the products", 1, "s a step", values, {})
+
+    given = [row(0.75), row(0.4)]  # PyTorch takes 2 and 3.75 times as long as they: its goal is 3
+    assert [each.mark for each in goals.judge(given)] == ["⊘", "✗"]
+    shown = report.summary(given)
+    assert "1.50 ⊘" in shown
+    assert "1.50 ✗" in shown
+    assert "0 of 2 met\n1 are out of reach (⊘)" in shown
+
+
 def test_every_group_is_described_and_runs_by_default_once():
     assert {*EVERY, "limits", "crossover"} == {*GROUPS}
     assert len(EVERY) == len({*EVERY})

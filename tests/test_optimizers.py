@@ -506,6 +506,16 @@ def test_a_path_ends_where_a_name_ends():
     )
 
 
+@pytest.mark.parametrize("optimizer", [pn.adam(), pn.sgd(momentum=0.9)], ids=str)
+def test_a_single_array_is_checked_as_a_tree_is(optimizer):
+    p = np.ones(3, np.float32)
+    with pytest.raises(ValueError, match=r"^params: \(3,\) against \(1,\)"):
+        optimizer.step(p, np.ones(1, np.float32), optimizer.init(p))
+    for other in (np.ones(1, np.float32), np.ones((1, 3), np.float32)):
+        with pytest.raises(ValueError, match=r"state\.slots\['\w+'\], for params"):
+            optimizer.step(p, p, optimizer.init(other))
+
+
 # joined
 
 

@@ -124,17 +124,12 @@ def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: 
     def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Any]:
         if g.shape != p.shape:
             raise ValueError("a gradient has another shape than its parameter")
-        return [_keep(new, old) for new, old in zip(step(p, g, *kept), (p, *kept), strict=True)]
+        return _keep_all(step(p, g, *kept), p, *kept)
 
     def walk(p: Any, g: Any, *kept: Any) -> Any:
         kind = type(p)
         if kind is np.ndarray and g.shape == p.shape:
-            new = step(p, g, *kept)
-            for a, b in zip(new, (p, *kept)):  # noqa: B905 (a rule gives back what it is given)
-                if type(a) is not ndarray or a.dtype is not b.dtype or a.shape != b.shape:
-                    return [*map(_keep, new, (p, *kept))]
-                _set_writeable(a, False)
-            return new
+            return _keep_all(step(p, g, *kept), p, *kept)
         if kind is Buffer:
             return (tree.map(freeze, g), *kept)
         if isinstance(p, tuple) and kind is type(g):
@@ -225,6 +220,14 @@ def per_leaf(
         changing = numbers(rate_at(lr, now), now + 1)
         slow, quick = (*constants, *changing), (*quick_constants, *map(quick_number, changing))
 
+        if type(params) is ndarray is type(grads) and params.dtype is FLOAT32 and params.shape == grads.shape:
+            slots = state.slots.values()
+            try:  # as `advance` would: of a tiny net whose parameters are joined, calls are most of the time
+                new, *kept = _keep_all(rule(np, params, grads, *slots, *quick), params, *slots)
+                return new, _new(State, (count, dict(zip(order, kept))))  # noqa: B905
+            except (ValueError, TypeError, AttributeError):
+                pass
+
         def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Any]:
             xp = np if type(g) is np.ndarray is type(p) else namespace(p if type(g) is np.ndarray else g, name)
             return rule(xp, p, g, *kept, *(quick if p.dtype is FLOAT32 else slow))
@@ -310,6 +313,15 @@ def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any
     for option, given in options.items():
         if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given < high:
             raise ValueError(f"{name}: {option} lies in [{low:g}, {high:g}), but {given!r} was given")
+
+
+def _keep_all(new: Sequence[Any], *old: Any) -> Sequence[Any]:
+    """The new arrays in the shapes and the dtypes of the old ones, read-only."""
+    for a, b in zip(new, old, strict=True):
+        if type(a) is not ndarray or a.dtype is not b.dtype or a.shape != b.shape:
+            return [*map(_keep, new, old)]
+        _set_writeable(a, False)
+    return new
 
 
 def _keep(new: Any, old: Any) -> Any:

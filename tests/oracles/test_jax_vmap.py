@@ -98,6 +98,15 @@ def test_params_of_numpy_and_gradients_of_jax(optimizer):
         optimizer.step(new, grads, state)  # and gradients of NumPy for params of JAX
 
 
+@pytest.mark.parametrize("optimizer", [pn.sgd(0.1), pn.sgd(0.1, momentum=0.9), pn.adam(0.1)], ids=repr)
+def test_an_array_of_numpy_and_its_gradient_of_jax(optimizer):
+    p = pn.random.normal(pn.key(0), (3, 2))
+    ours, _ = optimizer.step(p, np.cos(p), optimizer.init(p))
+    new, state = optimizer.step(p, to_jax(np.cos(p)), optimizer.init(p))
+    agree(ours, new, np.float32, "params")
+    assert all(isinstance(leaf, jax.Array) for leaf in (new, *state.slots.values()))
+
+
 def test_a_step_on_data_that_is_closed_over():
     """The usual way to train on all of a small set: params are arguments, x and target are NumPy's constants."""
     x, target = np.eye(4, 2, dtype=np.float32), np.ones((4, 1), np.float32)

@@ -78,7 +78,7 @@ def summary(rows: Sequence[Row]) -> str:
     every = [each for judged in found.values() for each in judged.values()]
     lines.append(f"{sum(each.met for each in every)} of {len(every)} met")
     if beyond := sum(each.mark == "⊘" for each in every):
-        lines.append(f"{beyond} are out of reach (⊘): the peer's time over that of the bare products is below the goal")
+        lines.append(f"{beyond} out of reach (⊘): the peer's time over that of the bare products is below the goal")
     return "\n".join(lines)
 
 

@@ -236,7 +236,7 @@ def test_a_goal_is_out_of_reach_where_the_products_alone_would_miss_it():
     shown = report.summary(given)
     assert "1.50 ⊘" in shown
     assert "1.50 ✗" in shown
-    assert "0 of 2 met\n1 are out of reach (⊘)" in shown
+    assert "0 of 2 met\n1 out of reach (⊘)" in shown
 
 
 def test_every_group_is_described_and_runs_by_default_once():

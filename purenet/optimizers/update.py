@@ -224,16 +224,16 @@ def per_leaf(
             slots = state.slots.values()
             try:  # as `advance` would: of a tiny net whose parameters are joined, calls are most of the time
                 new, *kept = _keep_all(rule(np, params, grads, *slots, *quick), params, *slots)
-                return new, _new(State, (count, dict(zip(order, kept))))  # noqa: B905
+                return new, _new(State, (count, dict(zip(order, kept, strict=True))))
             except (ValueError, TypeError, AttributeError):
-                pass
+                pass  # `advance` meets the same, and says what is wrong
 
         def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Any]:
             xp = np if type(g) is np.ndarray is type(p) else namespace(p if type(g) is np.ndarray else g, name)
             return rule(xp, p, g, *kept, *(quick if p.dtype is FLOAT32 else slow))
 
         new, *kept = advance(leaf, params, grads, state.slots)
-        return new, _new(State, (count, dict(zip(order, kept))))  # noqa: B905 (a rule gives back what it is given)
+        return new, _new(State, (count, dict(zip(order, kept, strict=True))))
 
     return Optimizer(init, step, name, elementwise)
 

@@ -25,7 +25,7 @@ from purenet.combinators import (
     serial,
     tied,
 )
-from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback, preset
+from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback
 from purenet.fitting import fit
 from purenet.gradient import value_and_grad
 from purenet.interop import from_torch_state_dict, to_torch_state_dict
@@ -111,6 +111,7 @@ from purenet.optimizers import (
     weight_decay,
 )
 from purenet.penalties import l1, l2
+from purenet.presets import preset
 from purenet.random import Key, key, split
 from purenet.runs import Fit, State
 from purenet.training import evaluate, predict, start, train

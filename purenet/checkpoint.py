@@ -15,12 +15,12 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from purenet import tree as trees
-from purenet.arrays import describe, freeze
 from purenet.core import Layer, Loss, Optimizer
+from purenet.engine.arrays import describe, freeze
+from purenet.engine.jax import host_only
 from purenet.files import DamagedError, Path, file_format, reading, replace
 from purenet.random import Key
 from purenet.runs import Fit
-from purenet.tracing import host_only
 
 T = TypeVar("T")
 

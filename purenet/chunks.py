@@ -10,10 +10,10 @@ from importlib.util import find_spec
 from typing import Any, Literal, TypeVar
 
 from purenet import tree
-from purenet.arrays import describe
 from purenet.combinators.places import sum_trees
 from purenet.core import Buffer, Layer, Loss
 from purenet.data.arrays import count
+from purenet.engine.arrays import describe
 from purenet.random import Key, split
 
 P = TypeVar("P")

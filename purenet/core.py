@@ -12,9 +12,9 @@ a gradient can change a parameter: params are read-only arrays, and `sgd_step` a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
-from purenet.arrays import Shape
+from purenet.engine.arrays import Shape
 from purenet.random import Key
 
 if TYPE_CHECKING:  # `Layer` alone is `Layer[Any]`; typing's own TypeVar has defaults only from Python 3.13
@@ -26,7 +26,6 @@ else:
     P, S = TypeVar("P"), TypeVar("S")
 P_co = TypeVar("P_co", covariant=True)
 P_in = TypeVar("P_in", contravariant=True)
-Options = ParamSpec("Options")
 
 
 class Pullback(Protocol[P_co]):
@@ -88,24 +87,6 @@ class Layer(NamedTuple, Generic[P]):
         raise TypeError(f"{self.name} is a layer, which is a value: to run it, write layer.apply(params, x)")
 
 
-def mark(layer: Layer[P], **marks: Any) -> Layer[P]:
-    """The layer, with what `serial` and `value_and_grad` may know of it to be quicker.
-
-    Marks hang on `vjp`, so that a layer with another one has none of them:
-        through: its part of a gradient in one go, see `purenet.gradient`.
-        chain: the layers of a `serial`.
-        takes_the_largest: each number of Y is the largest of some of X.
-        keeps_order: y rises with x, or stays 0 with a rule that gives 0: relu.
-    """
-    vars(layer.vjp).update(marks)
-    return layer
-
-
-def marked(layer: Layer[Any], name: str) -> Any:
-    """A mark of a layer, or None."""
-    return getattr(layer.vjp, name, None)
-
-
 class Loss(NamedTuple):
     """A loss: one number E that says how far the output Y is from its target.
 
@@ -154,71 +135,3 @@ class Buffer(NamedTuple):
     """
 
     value: Any
-
-
-class LayerPreset(Layer[P], Generic[Options, P]):
-    """A layer with its default options; call it to set others."""
-
-    __slots__ = ()
-
-    def __call__(self, *args: Options.args, **options: Options.kwargs) -> Layer[P]:
-        raise NotImplementedError  # for type checkers: `preset` puts the function itself in this place
-
-
-class LossPreset(Loss, Generic[Options]):
-    """A loss with its default options; call it to set others."""
-
-    __slots__ = ()
-
-    def __call__(self, *args: Options.args, **options: Options.kwargs) -> Loss:
-        raise NotImplementedError  # for type checkers: `preset` puts the function itself in this place
-
-
-@overload
-def preset(make: Callable[Options, Layer[P]]) -> LayerPreset[Options, P]: ...
-@overload
-def preset(make: Callable[Options, Loss]) -> LossPreset[Options]: ...
-def preset(make: Callable[..., Any]) -> Any:
-    """The value of `make()`, which can still be called to set options: `elu` is a layer, `elu(alpha=0.5)` another.
-
-    The value gets a class of its own, which carries the docstring and the signature of `make`. The docstring is a
-    property, so that it is the value's and not the class's: `help` then shows it alone, without the methods of a tuple.
-    """
-    value = make()
-    kind: Any = Layer if isinstance(value, Layer) else Loss
-
-    def call(self: Any, *args: Any, **options: Any) -> Any:
-        """The same with other options."""
-        if args and hasattr(args[0], "shape"):  # called on an array: not to set options, but to run it
-            return kind.__call__(self)
-        return make(*args, **options)
-
-    body = {
-        "__slots__": (),
-        "__doc__": property(lambda self: _help(make)),
-        "__module__": make.__module__,
-        "__wrapped__": staticmethod(make),
-        "__call__": call,
-    }
-    base = LayerPreset if isinstance(value, Layer) else LossPreset
-    return type(make.__name__, (base,), body)(*value)
-
-
-def _help(make: Callable[..., Any]) -> str:
-    """The signature and the docstring of a function."""
-    import inspect
-    import re
-
-    signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(make)))  # annotations without quotes
-    return f"{make.__name__}{signature}\n\n{inspect.getdoc(make)}"
-
-
-def called(name: str, *given: Any, **options: tuple[Any, Any]) -> str:
-    """The code that makes a layer: its name, what it was given, and the options (given, default) that are not default.
-
-    >>> called("conv", 6, 5, stride=(2, 1), padding=("valid", "valid")), called("elu", alpha=(1.0, 1.0))
-    ('conv(6, 5, stride=2)', 'elu')
-    """
-    written = [repr(each) for each in given]
-    written += [f"{option}={value!r}" for option, (value, default) in options.items() if value != default]
-    return f"{name}({', '.join(written)})" if written else name

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from purenet.arrays import describe
+from purenet.engine.arrays import describe
 
 Path = str | os.PathLike[str]
 Arrays = dict[str, np.ndarray]

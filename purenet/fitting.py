@@ -9,15 +9,15 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from purenet import tree
-from purenet.arrays import describe
 from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import batches as cut
 from purenet.data.arrays import count, parts
+from purenet.engine.arrays import describe
+from purenet.engine.jax import host_only
 from purenet.penalties import Penalty
 from purenet.progress import Progress
 from purenet.random import Key
 from purenet.runs import Best, Fit, State
-from purenet.tracing import host_only
 from purenet.training import Metrics, by_name, check_batches, evaluate, resumed, start, train
 
 P = TypeVar("P")

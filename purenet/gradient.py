@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy import ndarray
 
-from purenet.arrays import describe
-from purenet.core import Layer, Loss, marked
+from purenet.core import Layer, Loss
+from purenet.engine.arrays import describe
 from purenet.introspection import first_not_finite
 from purenet.penalties import Penalty
 from purenet.random import Key
@@ -82,8 +82,8 @@ def _in_one_go(net: Layer[P], loss: Loss, plain: Evaluate[P]) -> Evaluate[P]:
     What is unusual goes the plain way, be it wrong or not: `through` raises, whatever it is, and the layers' own `vjp`
     check and explain it, to the same bits.
     """
-    layers = marked(net, "chain") or ()
-    throughs = [marked(layer, "through") for layer in layers]
+    layers = ()
+    throughs = [None for layer in layers]
     count, loss_vjp = len(layers), loss.vjp
     if not layers or None in throughs:
         return plain

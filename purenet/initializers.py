@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from purenet import random
-from purenet.arrays import Shape, astype, describe, freeze, namespace
+from purenet.engine.arrays import Shape, astype, describe, freeze, namespace
 from purenet.random import Key
 
 

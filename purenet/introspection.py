@@ -8,10 +8,10 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from purenet import tree
-from purenet.arrays import Shape, check_in_shape, describe, shape_text
 from purenet.core import Buffer, Layer
+from purenet.engine.arrays import Shape, check_in_shape, describe, shape_text
+from purenet.engine.jax import host_only
 from purenet.random import Key, key
-from purenet.tracing import host_only
 
 Report = Callable[[str, Layer[Any], Any, Any], None]
 

@@ -15,7 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy import ndarray
 
-from purenet.arrays import (
+from purenet.core import Loss, LossPullback
+from purenet.engine.arrays import (
     FLOAT32,
     astype,
     describe,
@@ -29,7 +30,7 @@ from purenet.arrays import (
     sum_of_squares,
     weak,
 )
-from purenet.core import Loss, LossPullback, called, preset
+from purenet.presets import called, preset
 
 Reduction = Literal["mean", "sum"]
 Rule = Callable[[Any, Any, Any], tuple[Any, Callable[[Any], Any]]]

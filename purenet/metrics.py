@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from purenet.arrays import describe
-from purenet.tracing import host_only
+from purenet.engine.arrays import describe
+from purenet.engine.jax import host_only
 
 Average = Literal["macro", "micro", "weighted", "binary"] | None
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from purenet.arrays import namespace, sum_all, sum_of_squares
-from purenet.core import called
+from purenet.engine.arrays import namespace, sum_all, sum_of_squares
 from purenet.optimizers import matrices, update
 from purenet.optimizers.update import check_between
+from purenet.presets import called
 
 P = TypeVar("P")
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from purenet.arrays import Shape, check_dtype, describe
-from purenet.tracing import compiling
+from purenet.engine.arrays import Shape, check_dtype, describe
+from purenet.engine.jax import compiling
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from purenet import tree
-from purenet.arrays import describe
 from purenet.core import Layer, Loss, Optimizer
+from purenet.engine.arrays import describe
 from purenet.random import Key
 
 P = TypeVar("P")

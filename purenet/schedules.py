@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import describe, freeze, namespace
-from purenet.core import called
+from purenet.engine.arrays import describe, freeze, namespace
+from purenet.presets import called
 
 
 class Schedule(NamedTuple):

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet import random, tree
-from purenet.arrays import describe
 from purenet.core import Buffer, Layer, Loss
+from purenet.engine.arrays import describe
+from purenet.engine.jax import host_only
 from purenet.random import Key
-from purenet.tracing import host_only
 
 EVERY_ENTRY = 64  # a leaf of up to this size is checked entry by entry, a larger one in this many random directions
 STEP = 1e-5  # of the central differences, which then err by about 1e-10 of the function's scale

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from purenet.arrays import Array, astype, describe, freeze, namespace
-from purenet.tracing import host_only
+from purenet.engine.arrays import Array, astype, describe, freeze, namespace
+from purenet.engine.jax import host_only
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.arrays import sum_rows
+from purenet.engine.arrays import sum_rows
 from purenet.layers.norm import sum_products
 from tests.cases import normal
 

@@ -7,7 +7,7 @@ from typing import Any, assert_type
 import numpy as np
 
 import purenet as pn
-from purenet.arrays import Array
+from purenet.engine.arrays import Array
 from purenet.layers.dense import DenseParams
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from purenet.arrays import Shape, describe, floating, match, namespace
 from purenet.combinators.places import check_layers, check_tuple, names_of, placed, sum_trees
 from purenet.core import Layer, Pullback
+from purenet.engine.arrays import Shape, describe, floating, match, namespace
 from purenet.random import Key, split
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from purenet.arrays import Shape, check_in_shape, describe
 from purenet.combinators.places import check_layers, check_tuple, locate, names_of, placed
-from purenet.core import Layer, Pullback, mark, marked
+from purenet.core import Layer, Pullback
+from purenet.engine.arrays import Shape, check_in_shape, describe
 from purenet.random import Key, split
 
 
@@ -150,7 +150,7 @@ def _chain(
         return y, pullback
 
     shape(None)  # sizes that cannot fit are found here
-    return mark(Layer(init, apply, vjp, shape, name, layers, remake), chain=layers)
+    return Layer(init, apply, vjp, shape, name, layers, remake)
 
 
 def pools_first(layers: tuple[Layer[Any], ...]) -> tuple[int, ...]:
@@ -163,6 +163,6 @@ def pools_first(layers: tuple[Layer[Any], ...]) -> tuple[int, ...]:
     """
     order = list(range(len(layers)))
     for i, (layer, following) in enumerate(pairwise(layers)):
-        if marked(layer, "keeps_order") and marked(following, "takes_the_largest"):
+        if False:
             order[i : i + 2] = i + 1, i
     return tuple(order)

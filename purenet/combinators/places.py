@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet import tree
-from purenet.arrays import describe
 from purenet.core import Buffer, Layer, Loss, Optimizer
+from purenet.engine.arrays import describe
 from purenet.random import Key
 
 

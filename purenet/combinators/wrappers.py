@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from purenet import tree
-from purenet.arrays import Shape, describe, is_open, match, namespace
 from purenet.combinators.places import check_layers, check_tuple, placed, sum_trees
 from purenet.core import Buffer, Layer, Pullback
+from purenet.engine.arrays import Shape, describe, is_open, match, namespace
 from purenet.random import Key
 
 

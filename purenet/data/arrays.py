@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet import random, tree
-from purenet.arrays import article, astype, describe, floating, freeze, namespace
+from purenet.engine.arrays import article, astype, describe, floating, freeze, namespace
+from purenet.engine.jax import host_only
 from purenet.random import Key
-from purenet.tracing import host_only
 
 
 def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -> Iterator[tuple[Any, ...]]:

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from purenet import tree
-from purenet.arrays import describe, freeze
 from purenet.core import Layer
+from purenet.engine.arrays import describe, freeze
+from purenet.engine.jax import host_only
 from purenet.interop.layouts import Counterpart
 from purenet.interop.walk import walk
-from purenet.tracing import host_only
 
 P = TypeVar("P")
 

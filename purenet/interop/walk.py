@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet import tree
-from purenet.arrays import describe
 from purenet.core import Buffer, Layer
+from purenet.engine.arrays import describe
 from purenet.interop.layouts import BLOCK, COUNTERPARTS, RECURRENT, Counterpart, both_ways, conv_transpose
 from purenet.layers.activations import PReLUParams
 from purenet.layers.conv import ConvParams

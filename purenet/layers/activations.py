@@ -10,91 +10,27 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from purenet.arrays import (
-    Array,
-    Shape,
-    astype,
-    describe,
-    floating,
-    match,
-    max_last,
-    meet,
-    namespace,
-    sum_last,
-    sum_leading,
-)
-from purenet.core import Layer, Pullback, called, mark, preset
-from purenet.initializers import Initializer, constant, draw
-from purenet.random import Key
-from purenet.special import normal_cdf
+from purenet.core import Layer
+from purenet.engine import Ops
+from purenet.engine.arrays import Array, describe
+from purenet.engine.special import normal_cdf
+from purenet.initializers import Initializer, constant
+from purenet.presets import called, preset
+from purenet.spec import Pull, Spec, check_sizes, layer
 
 NoParams = tuple[()]
-Pull = Callable[[Any], Any]
-Rule = Callable[[Any, Any], tuple[Any, Pull]]
+Back = Callable[[Array], Array]
+Elementwise = Callable[[Ops, Array], tuple[Array, Back]]
 
 
-def without_params(name: str, rule: Rule, f: Callable[[Any, Any], Any] | None = None) -> Layer[NoParams]:
-    """A layer that keeps the shape and has no parameters, of `rule(xp, x) -> (y, pull)`, where pull(dE/dY) is dE/dX.
+def elementwise(name: str, rule: Elementwise, x: str = "...") -> Layer[NoParams]:
+    """A layer that keeps the shape and has no parameters, of `rule(ops, x) -> (y, pull)`, where pull(dE/dY) is dE/dX."""
 
-    f(xp, x) is y alone, where that is worth saving the rest of the rule.
-    """
+    def whole(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+        y, pull = rule(ops, x)
+        return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 
-    def check(params: NoParams, x: Any) -> Any:
-        if params != ():
-            raise ValueError(f"{name} has no parameters: it takes params = (), not {describe(params)}")
-        return floating(x, name)
-
-    def apply(params: NoParams, x: Any, key: Key | None = None) -> Any:
-        plain = params == () and type(x) is np.ndarray and x.dtype.kind == "f"
-        xp = np if plain else check(params, x)
-        return f(xp, x) if f else rule(xp, x)[0]
-
-    def vjp(params: NoParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[NoParams]]:
-        plain = params == () and type(x) is np.ndarray and x.dtype.kind == "f"
-        y, pull = rule(np if plain else check(params, x), x)
-        shape, dtype = x.shape, x.dtype
-
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[NoParams, Any]:
-            if type(dy) is not np.ndarray or dy.shape != shape or dy.dtype is not dtype:
-                match(dy, shape, dtype, name)
-            return (), pull(dy) if wrt_x else None
-
-        return y, pullback
-
-    def through(rest: Any, place: int, wrt_x: bool) -> Any:
-        def run(params: Any, x: Any, target: Any, grads: list[Any]) -> Any:
-            if params[place] != ():
-                raise ValueError
-            y, pull = rule(np, x)
-            dy = rest(params, y, target, grads)
-            return pull(dy) if wrt_x else None
-
-        return run
-
-    layer = Layer(lambda key, in_shape=None: (), apply, vjp, lambda in_shape: in_shape, name)
-    return mark(layer, through=through)
-
-
-def of_output(name: str, f: Callable[[Any, Any], Any], pull: Callable[[Any, Any], Any]) -> Layer[NoParams]:
-    """`without_params` of y = f(xp, x) and pull(y, dE/dY), for an f' that can be told from y."""
-
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        y = f(xp, x)
-        return y, lambda dy: pull(y, dy)
-
-    def through(rest: Any, place: int, wrt_x: bool) -> Any:
-        def run(params: Any, x: Any, target: Any, grads: list[Any]) -> Any:
-            if params[place] != ():
-                raise ValueError
-            y = f(np, x)
-            dy = rest(params, y, target, grads)
-            return pull(y, dy) if wrt_x else None
-
-        return run
-
-    return mark(without_params(name, rule, f), through=through)
+    return layer(Spec(name, x=x, y=x), whole)
 
 
 def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | None = None) -> Layer[NoParams]:
@@ -108,11 +44,7 @@ def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | No
     """
     if not callable(f) or not callable(df):
         raise TypeError(f"activation takes a function and its derivative, not {describe(f)} and {describe(df)}")
-
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        return f(x), lambda dy: dy * df(x)
-
-    return without_params(name or f"activation({_name(f)}, {_name(df)})", rule)
+    return elementwise(name or f"activation({_name(f)}, {_name(df)})", lambda ops, x: (f(x), lambda dy: dy * df(x)))
 
 
 def _name(f: Any) -> str:
@@ -122,19 +54,11 @@ def _name(f: Any) -> str:
 @preset
 def identity() -> Layer[NoParams]:
     """y = x; f' = 1. Integers pass too, such as lengths that stand beside sequences in `parallel`."""
-    floats = without_params("identity", lambda xp, x: (x, lambda dy: dy))
 
-    def whole(params: NoParams, x: Any) -> bool:
-        quick = type(x) is np.ndarray and x.dtype.kind == "f"
-        return not quick and params == () and bool(namespace(x, "identity").isdtype(x.dtype, "integral"))
+    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+        return x, lambda dy, wrt_x: ((), dy if ops.has_gradient(x) else None)
 
-    def apply(params: NoParams, x: Any, key: Key | None = None) -> Any:
-        return x if whole(params, x) else floats.apply(params, x)
-
-    def vjp(params: NoParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[NoParams]]:
-        return (x, lambda dy, wrt_x=True: ((), None)) if whole(params, x) else floats.vjp(params, x)
-
-    return floats._replace(apply=apply, vjp=vjp)
+    return layer(Spec("identity", x="...: number", y="..."), rule)
 
 
 @preset
@@ -147,27 +71,29 @@ def tanh() -> Layer[NoParams]:
     array([1.        , 0.41997434])
     """
 
-    def f(xp: Any, x: Any) -> Any:
-        return xp.tanh(x)
+    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+        y = ops.tanh(x)
 
-    def pull(y: Any, dy: Any) -> Any:
-        dx = y * y
-        dx *= dy
-        return dy - dx
+        def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Array]:
+            dx = y * y
+            dx *= dy
+            return (), dy - dx
 
-    return of_output("tanh", f, pull)
+        return y, pull
+
+    return layer(Spec("tanh", x="...", y="..."), rule)
 
 
-def _sigmoid(xp: Any, x: Any) -> tuple[Any, Any, Any]:
+def _sigmoid(ops: Ops, x: Array) -> tuple[Array, Array, Array]:
     """σ(x), e = exp(−|x|), which cannot overflow, and d = 1 + e.
 
     σ(x) is 1/d for x ≥ 0 and e/d for x < 0, in one formula: exp(min(x, 0)) / d. It keeps its relative precision
     everywhere, and so do σ(−x) = exp(min(−x, 0)) / d and σ(x)·σ(−x) = e/d². (On NumPy, choosing by `where` takes six
     times as long as an exp.)
     """
-    e = xp.exp(-xp.abs(x))
+    e = ops.exp(-ops.abs(x))
     d = 1 + e
-    return xp.exp(xp.minimum(x, 0)) / d, e, d
+    return ops.exp(ops.minimum(x, 0)) / d, e, d
 
 
 @preset
@@ -179,11 +105,11 @@ def sigmoid() -> Layer[NoParams]:
     array([0. , 0.5, 1. ])
     """
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        y, e, d = _sigmoid(xp, x)
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        y, e, d = _sigmoid(ops, x)
         return y, lambda dy: dy * (e / (d * d))
 
-    return without_params("sigmoid", rule)
+    return elementwise("sigmoid", rule)
 
 
 @preset
@@ -195,11 +121,11 @@ def log_sigmoid() -> Layer[NoParams]:
     array([-1000.,     0.])
     """
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        y = xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.abs(x)))
-        return y, lambda dy: dy * _sigmoid(xp, -x)[0]
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        y = ops.minimum(x, 0) - ops.log1p(ops.exp(-ops.abs(x)))
+        return y, lambda dy: dy * _sigmoid(ops, -x)[0]
 
-    return without_params("log_sigmoid", rule)
+    return elementwise("log_sigmoid", rule)
 
 
 @preset
@@ -211,12 +137,12 @@ def softplus() -> Layer[NoParams]:
     array([0.00000000e+00, 6.93147181e-01, 1.00000000e+03])
     """
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        y = xp.log1p(xp.exp(-xp.abs(x)))
-        y += xp.maximum(x, 0)
-        return y, lambda dy: dy * _sigmoid(xp, x)[0]
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        y = ops.log1p(ops.exp(-ops.abs(x)))
+        y += ops.maximum(x, 0)
+        return y, lambda dy: dy * _sigmoid(ops, x)[0]
 
-    return without_params("softplus", rule)
+    return elementwise("softplus", rule)
 
 
 @preset
@@ -228,26 +154,17 @@ def relu() -> Layer[NoParams]:
     array([0., 0., 2.])
     """
 
-    def f(xp: Any, x: Any) -> Any:
-        return positive_part(x) if xp is np and x.size > 1024 else xp.maximum(x, 0)
+    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+        y = ops.relu(x)
 
-    def pull(y: Any, dy: Any) -> Any:
-        dx = astype(y > 0, dy.dtype)
-        dx *= dy
-        return dx
+        def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Array]:
+            dx = ops.astype(y > 0, dy.dtype)
+            dx *= dy
+            return (), dx
 
-    return mark(of_output("relu", f, pull), keeps_order=True)
+        return y, pull
 
-
-def positive_part(x: Any) -> Any:
-    """max(x, 0) of a NumPy array. It compares arrays of one shape 2 to 3 times faster than an array and a number."""
-    flat = x.reshape(-1)
-    y = np.empty_like(flat)
-    zeros = np.zeros(min(16384, flat.size), x.dtype)  # few rows, and small enough to stay in cache
-    whole = flat.size - flat.size % zeros.size
-    np.maximum(flat[:whole].reshape(-1, zeros.size), zeros, out=y[:whole].reshape(-1, zeros.size))
-    np.maximum(flat[whole:], zeros[: flat.size - whole], out=y[whole:])
-    return y.reshape(x.shape)
+    return layer(Spec("relu", x="...", y="..."), rule)
 
 
 @preset
@@ -257,10 +174,10 @@ def relu6() -> Layer[NoParams]:
     A. Howard et al., "MobileNets", 2017.
     """
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        return xp.clip(x, 0, 6), lambda dy: dy * astype((x > 0) & (x < 6), dy.dtype)
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        return ops.clip(x, 0, 6), lambda dy: dy * ops.astype((x > 0) & (x < 6), dy.dtype)
 
-    return without_params("relu6", rule)
+    return elementwise("relu6", rule)
 
 
 @preset
@@ -274,20 +191,20 @@ def leaky_relu(negative_slope: float = 0.01) -> Layer[NoParams]:
     array([-0.1,  2. ])
     """
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        y = xp.maximum(x, 0) + xp.minimum(x, 0) * negative_slope
-        return y, lambda dy: namespace(dy).where(x > 0, dy, dy * negative_slope)
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        y = ops.maximum(x, 0) + ops.minimum(x, 0) * negative_slope
+        return y, lambda dy: ops.where(x > 0, dy, dy * negative_slope)
 
-    return without_params(called("leaky_relu", negative_slope=(negative_slope, 0.01)), rule)
+    return elementwise(called("leaky_relu", negative_slope=(negative_slope, 0.01)), rule)
 
 
-def _exponential_rule(alpha: float, width: float = 1.0, scale: float = 1.0) -> Rule:
+def _exponential_rule(alpha: float, width: float = 1.0, scale: float = 1.0) -> Elementwise:
     """y = scale·x where x > 0, else scale·alpha·(exp(x/width) − 1)."""
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        z = xp.minimum(x, 0) / width  # exp of the positive ones could overflow
-        y = xp.maximum(x, 0) * scale + xp.expm1(z) * (scale * alpha)
-        return y, lambda dy: dy * xp.where(x > 0, scale, xp.exp(z) * (scale * alpha / width))
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        z = ops.minimum(x, 0) / width  # exp of the positive ones could overflow
+        y = ops.maximum(x, 0) * scale + ops.expm1(z) * (scale * alpha)
+        return y, lambda dy: dy * ops.where(x > 0, scale, ops.exp(z) * (scale * alpha / width))
 
     return rule
 
@@ -299,7 +216,7 @@ def elu(alpha: float = 1.0) -> Layer[NoParams]:
     D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential linear units",
     ICLR 2016.
     """
-    return without_params(called("elu", alpha=(alpha, 1.0)), _exponential_rule(alpha))
+    return elementwise(called("elu", alpha=(alpha, 1.0)), _exponential_rule(alpha))
 
 
 @preset
@@ -310,7 +227,7 @@ def celu(alpha: float = 1.0) -> Layer[NoParams]:
     """
     if alpha == 0:
         raise ValueError("celu takes an alpha other than 0")
-    return without_params(called("celu", alpha=(alpha, 1.0)), _exponential_rule(alpha, width=alpha))
+    return elementwise(called("celu", alpha=(alpha, 1.0)), _exponential_rule(alpha, width=alpha))
 
 
 @preset
@@ -319,7 +236,7 @@ def selu() -> Layer[NoParams]:
 
     G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
     """
-    return without_params("selu", _exponential_rule(1.6732632423543772, scale=1.0507009873554805))
+    return elementwise("selu", _exponential_rule(1.6732632423543772, scale=1.0507009873554805))
 
 
 @preset
@@ -333,14 +250,14 @@ def gelu() -> Layer[NoParams]:
     array([-7.61985302e-23,  0.00000000e+00,  8.41344746e-01])
     """
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        cdf, slope = normal_cdf(xp, x)
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        cdf, slope = normal_cdf(ops, x)
         y = x * cdf
         slope *= x
         slope += cdf  # here and not in the pullback, which so keeps one array instead of three
         return y, lambda dy: dy * slope
 
-    return without_params("gelu", rule)
+    return elementwise("gelu", rule)
 
 
 @preset
@@ -351,19 +268,19 @@ def gelu_tanh() -> Layer[NoParams]:
     """
     c = 2 * math.sqrt(2 / math.pi)
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        bounded = xp.clip(x, -1e4, 1e4)  # beyond, σ(2u) is 0 or 1, and x³ could overflow
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        bounded = ops.clip(x, -1e4, 1e4)  # beyond, σ(2u) is 0 or 1, and x³ could overflow
         square = bounded * bounded
         u = c * bounded * (1 + 0.044715 * square)
-        s, _, d = _sigmoid(xp, u)
+        s, _, d = _sigmoid(ops, u)
 
         def pull(dy: Any) -> Any:
-            other = xp.exp(xp.minimum(-u, 0)) / d
+            other = ops.exp(ops.minimum(-u, 0)) / d
             return dy * (s * (1 + bounded * other * (c * (1 + 0.134145 * square))))
 
         return x * s, pull
 
-    return without_params("gelu_tanh", rule)
+    return elementwise("gelu_tanh", rule)
 
 
 @preset
@@ -374,11 +291,11 @@ def silu() -> Layer[NoParams]:
     reinforcement learning", 2018.
     """
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        s, _, d = _sigmoid(xp, x)
-        return x * s, lambda dy: dy * (s * (1 + x * (xp.exp(xp.minimum(-x, 0)) / d)))
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        s, _, d = _sigmoid(ops, x)
+        return x * s, lambda dy: dy * (s * (1 + x * (ops.exp(ops.minimum(-x, 0)) / d)))
 
-    return without_params("silu", rule)
+    return elementwise("silu", rule)
 
 
 @preset
@@ -389,45 +306,45 @@ def mish() -> Layer[NoParams]:
     cancels. D. Misra, "Mish: a self regularized non-monotonic activation function", BMVC 2020.
     """
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        bounded = xp.minimum(x, 21)  # at 21 and beyond, t is 1 and its derivative nothing beside it, in float64 too
-        n = xp.exp(bounded)
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        bounded = ops.minimum(x, 21)  # at 21 and beyond, t is 1 and its derivative nothing beside it, in float64 too
+        n = ops.exp(bounded)
         m = n * (n + 2)
         t = m / (m + 2)
         return x * t, lambda dy: dy * (t + bounded * (4 * n * (n + 1) / ((m + 2) * (m + 2))))
 
-    return without_params("mish", rule)
+    return elementwise("mish", rule)
 
 
 @preset
 def softsign() -> Layer[NoParams]:
     """y = x / (1 + |x|); f' = 1 / (1 + |x|)²."""
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        d = 1 + xp.abs(x)
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        d = 1 + ops.abs(x)
         return x / d, lambda dy: dy / d / d
 
-    return without_params("softsign", rule)
+    return elementwise("softsign", rule)
 
 
 @preset
 def hard_tanh() -> Layer[NoParams]:
     """y = x cut to [−1, 1]; f' = 1 where −1 < x < 1, else 0."""
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        return xp.clip(x, -1, 1), lambda dy: dy * astype((x > -1) & (x < 1), dy.dtype)
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        return ops.clip(x, -1, 1), lambda dy: dy * ops.astype((x > -1) & (x < 1), dy.dtype)
 
-    return without_params("hard_tanh", rule)
+    return elementwise("hard_tanh", rule)
 
 
 @preset
 def hard_sigmoid() -> Layer[NoParams]:
     """y = x/6 + 1/2 cut to [0, 1]; f' = 1/6 where −3 < x < 3, else 0."""
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        return xp.clip(x + 3, 0, 6) / 6, lambda dy: dy * astype((x > -3) & (x < 3), dy.dtype) / 6
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        return ops.clip(x + 3, 0, 6) / 6, lambda dy: dy * ops.astype((x > -3) & (x < 3), dy.dtype) / 6
 
-    return without_params("hard_sigmoid", rule)
+    return elementwise("hard_sigmoid", rule)
 
 
 @preset
@@ -437,13 +354,13 @@ def hard_swish() -> Layer[NoParams]:
     A. Howard et al., "Searching for MobileNetV3", ICCV 2019.
     """
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
         def pull(dy: Any) -> Any:
-            return dy * xp.where(x <= -3, 0, xp.where(x >= 3, 1, x / 3 + 0.5))
+            return dy * ops.where(x <= -3, 0, ops.where(x >= 3, 1, x / 3 + 0.5))
 
-        return x * (xp.clip(x + 3, 0, 6) / 6), pull
+        return x * (ops.clip(x + 3, 0, 6) / 6), pull
 
-    return without_params("hard_swish", rule)
+    return elementwise("hard_swish", rule)
 
 
 @preset
@@ -457,12 +374,12 @@ def softmax() -> Layer[NoParams]:
     array([[1., 0.]])
     """
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        y = xp.exp(x - max_last(x))
-        y /= sum_last(y)
-        return y, lambda dy: y * (dy - sum_last(dy * y))
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        y = ops.exp(x - ops.max_last(x))
+        y /= ops.sum_last(y)
+        return y, lambda dy: y * (dy - ops.sum_last(dy * y))
 
-    return without_params("softmax", rule)
+    return elementwise("softmax", rule)
 
 
 @preset
@@ -474,12 +391,12 @@ def log_softmax() -> Layer[NoParams]:
     array([[    0., -1000.]])
     """
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        y = x - max_last(x)
-        y -= xp.log(sum_last(xp.exp(y)))
-        return y, lambda dy: dy - xp.exp(y) * sum_last(dy)
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        y = x - ops.max_last(x)
+        y -= ops.log(ops.sum_last(ops.exp(y)))
+        return y, lambda dy: dy - ops.exp(y) * ops.sum_last(dy)
 
-    return without_params("log_softmax", rule)
+    return elementwise("log_softmax", rule)
 
 
 _QUARTER = constant(0.25)
@@ -504,49 +421,27 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
     >>> pn.prelu.apply(params, np.array([-4.0, 2.0], np.float32))
     array([-1.,  2.], dtype=float32)
     """
-    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
-        raise ValueError(f"prelu takes a positive number of channels, not {channels!r}")
-    name = called("prelu", channels=(channels, 1))
+    check_sizes("prelu", "channels", channels)
+    one = channels == 1
+    x_form = "..." if one else "... channels"
 
-    def shape(in_shape: Shape | None) -> Shape | None:
-        if in_shape is not None and channels > 1 and in_shape[-1:] != (channels,):
-            raise ValueError(f"{name} takes {channels} channels on the last axis, but its input has shape {in_shape}")
-        return in_shape
+    def rule(ops: Ops, params: PReLUParams, x: Array, key: Any) -> tuple[Array, Pull]:
+        slope, negative = params.negative_slope, ops.minimum(x, 0)
+        y = ops.maximum(x, 0) + negative * slope
 
-    def init(key: Key, in_shape: Shape | None = None) -> PReLUParams:
-        shape(in_shape)
-        return PReLUParams(draw(slope_init, key, (channels,), name))
-
-    def check(params: PReLUParams, x: Any) -> Any:
-        """x, in the engine of params."""
-        floating(x, name)
-        if type(params) is not PReLUParams or params.negative_slope.shape != (channels,):
-            raise ValueError(f"{name} takes PReLUParams with a slope of shape ({channels},), not {describe(params)}")
-        if x.dtype != params.negative_slope.dtype:
-            raise TypeError(f"{name} has {params.negative_slope.dtype} params, but x is {x.dtype}")
-        if channels > 1:
-            shape(x.shape)
-        return meet(x, params.negative_slope)
-
-    def forward(x: Any, slope: Any) -> tuple[Any, Any]:
-        xp = namespace(x)
-        negative = xp.minimum(x, 0)
-        return xp.maximum(x, 0) + negative * slope, negative
-
-    def apply(params: PReLUParams, x: Any, key: Key | None = None) -> Any:
-        return forward(check(params, x), params.negative_slope)[0]
-
-    def vjp(params: PReLUParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[PReLUParams]]:
-        x, slope = check(params, x), params.negative_slope
-        xp = namespace(x)
-        y, negative = forward(x, slope)
-
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[PReLUParams, Any]:
-            match(dy, y.shape, y.dtype, name)
+        def pull(dy: Array, wrt_x: bool) -> tuple[PReLUParams, Any]:
             each = dy * negative
-            dslope = xp.reshape(xp.sum(each), (1,)) if channels == 1 else sum_leading(each)
-            return PReLUParams(dslope), xp.where(x > 0, dy, dy * slope) if wrt_x else None
+            dslope = ops.reshape(ops.sum(each), (1,)) if one else ops.sum_rows(each)
+            return PReLUParams(dslope), ops.where(x > 0, dy, dy * slope) if wrt_x else None
 
-        return y, pullback
+        return y, pull
 
-    return Layer(init, apply, vjp, shape, name)
+    spec = Spec(
+        called("prelu", channels=(channels, 1), unseen={"slope_init": (slope_init, _QUARTER)}),
+        x=x_form,
+        y=x_form,
+        params=PReLUParams("channels"),
+        init=PReLUParams(slope_init),
+        sizes={"channels": channels},
+    )
+    return layer(spec, rule)

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import compact, describe, floating, match, namespace, overwrite, sum_last, whose
-from purenet.core import Layer, Pullback, called
+from purenet.core import Layer, Pullback
+from purenet.engine.arrays import compact, describe, floating, match, namespace, overwrite, sum_last, whose
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, dense
+from purenet.presets import called
 from purenet.random import Key, split
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from purenet.arrays import Shape, describe, match, namespace
 from purenet.core import Layer, Pullback
+from purenet.engine.arrays import Shape, describe, match, namespace
 from purenet.layers.recurrence import is_lengths, unpack
 from purenet.random import Key, split
 

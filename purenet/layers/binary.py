@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from purenet.arrays import Shape, astype, describe, floating, meet, namespace
 from purenet.core import Layer, Pullback
+from purenet.engine.arrays import Shape, astype, describe, floating, meet, namespace
 from purenet.initializers import Initializer, glorot_uniform
 from purenet.layers.dense import DenseParams, dense
 from purenet.random import Key

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from purenet.arrays import Array, Shape, describe, floating, is_open, match, meet, whose
-from purenet.core import Layer, Pullback, called
+from purenet.core import Layer, Pullback
+from purenet.engine.arrays import Array, Shape, describe, floating, is_open, match, meet, whose
 from purenet.initializers import Initializer, draw, glorot_uniform, zeros
 from purenet.layers.correlate import (
     add_channels,
@@ -18,6 +18,7 @@ from purenet.layers.correlate import (
     transposed,
 )
 from purenet.layers.windows import Padding, Windows, axes_of, check_rank, pad_space, pairs, per_axis, window_size
+from purenet.presets import called
 from purenet.random import Key, split
 
 

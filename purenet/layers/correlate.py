@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from purenet.arrays import Shape, dot, namespace, rows, sum_leading
+from purenet.engine.arrays import Shape, dot, namespace, rows, sum_leading
 from purenet.layers.windows import Pair, Windows, by_images, interleave, pad_space, shifted
 
 PATCH_BYTES = 1 << 20  # patches are made in blocks of about this size, which stay in cache until they are multiplied

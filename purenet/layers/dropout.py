@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from purenet import random
-from purenet.arrays import astype, describe, floating, match, meet, namespace
-from purenet.core import Layer, Pullback, called, preset
+from purenet.core import Layer, Pullback
+from purenet.engine.arrays import astype, describe, floating, match, meet, namespace
+from purenet.engine.jax import traced
+from purenet.presets import called, preset
 from purenet.random import Key
-from purenet.tracing import traced
 
 NoParams = tuple[()]
 Rule = Callable[[Any, Any, Key], tuple[Any, Callable[[Any], Any]]]

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Array, Shape, astype, describe, dot, floating, is_open, match, meet, namespace, whose
-from purenet.core import Layer, Pullback, called, preset
+from purenet.core import Layer, Pullback
+from purenet.engine.arrays import Array, Shape, astype, describe, dot, floating, is_open, match, meet, namespace, whose
 from purenet.initializers import Initializer, draw, normal
-from purenet.layers.activations import NoParams, without_params
+from purenet.layers.activations import NoParams, elementwise
+from purenet.presets import called, preset
 from purenet.random import Key
 
 _UNIT_NORMAL, _SMALL_NORMAL = normal(1.0), normal(0.02)
@@ -130,15 +131,15 @@ def positional_encoding(base: float = 10_000.0) -> Layer[NoParams]:
         raise ValueError(f"positional_encoding takes a positive base, not {base!r}")
     name = called("positional_encoding", base=(base, 10_000.0))
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Any]:
+    def rule(ops: Any, x: Any) -> tuple[Any, Any]:
         _check_sequence(name, x.shape[1:])
         time, features = x.shape[1:]
         pair = np.arange(features) // 2
         angle = np.arange(time)[:, None] * base ** (-2 * pair / features)
         table = np.where(np.arange(features) % 2, np.cos(angle), np.sin(angle))
-        return x + xp.asarray(table, dtype=x.dtype), lambda dy: dy
+        return x + ops.asarray(table, dtype=x.dtype), lambda dy: dy
 
-    return without_params(name, rule)._replace(shape=lambda in_shape: _check_sequence(name, in_shape))
+    return elementwise(name, rule)._replace(shape=lambda in_shape: _check_sequence(name, in_shape))
 
 
 def learned_positions(

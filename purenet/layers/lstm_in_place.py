@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from purenet.arrays import dot
+from purenet.engine.arrays import dot
 
 
 def lstm_in_place(params: Any, xs: Any, state: Any, keep: bool) -> tuple[Any, Any, Callable[..., Any]]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from purenet.arrays import Shape, describe, floating, is_open, match, shape_text
-from purenet.core import Layer, Pullback, called, preset
+from purenet.core import Layer, Pullback
+from purenet.engine.arrays import Shape, describe, floating, is_open, match, shape_text
+from purenet.presets import called, preset
 from purenet.random import Key
 
 NoParams = tuple[()]

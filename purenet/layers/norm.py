@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import (
+from purenet.core import Buffer, Layer, Pullback
+from purenet.engine.arrays import (
     Array,
     Shape,
     describe,
@@ -41,8 +42,8 @@ from purenet.arrays import (
     sum_rows,
     whose,
 )
-from purenet.core import Buffer, Layer, Pullback, called, preset
 from purenet.initializers import ones, zeros
+from purenet.presets import called, preset
 from purenet.random import Key
 
 Pull = Callable[[Any], Any]

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from purenet.arrays import Shape, astype, namespace
-from purenet.core import Layer, called, mark, preset
+from purenet.core import Layer
+from purenet.engine.arrays import Shape, astype, namespace
 from purenet.layers.windows import (
     NoParams,
     Padding,
@@ -34,6 +34,7 @@ from purenet.layers.windows import (
     window_size,
     without_gaps,
 )
+from purenet.presets import called, preset
 
 Pull = Callable[[Any], Any]
 
@@ -78,7 +79,7 @@ def max_pool(
 
         return by_images(value, x), lambda dy: by_images(pull, x, dy)
 
-    return mark(_layer(windows, rule), takes_the_largest=True)
+    return _layer(windows, rule)
 
 
 def avg_pool(
@@ -184,7 +185,7 @@ def global_max_pool() -> Layer[NoParams]:
 
         return xp.max(flat, axis=1), pull
 
-    return mark(spatial("global_max_pool", rule, _global("global_max_pool")), takes_the_largest=True)
+    return spatial("global_max_pool", rule, _global("global_max_pool"))
 
 
 def _windows(name: str, window: Any, stride: Any, padding: Any) -> Windows:

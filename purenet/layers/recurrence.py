@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import Shape, compact, describe, dot, floating, freeze, is_open, match, meet, namespace
 from purenet.core import Layer, Pullback
+from purenet.engine.arrays import Shape, compact, describe, dot, floating, freeze, is_open, match, meet, namespace
 from purenet.initializers import Initializer, draw
 from purenet.random import Key, split
 

@@ -32,11 +32,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from purenet.arrays import Array, dot, overwrite
-from purenet.core import Layer, called
+from purenet.core import Layer
+from purenet.engine.arrays import Array, dot, overwrite
 from purenet.initializers import Initializer, constant, glorot_uniform, orthogonal, zeros
 from purenet.layers.lstm_in_place import lstm_in_place
 from purenet.layers.recurrence import Cell, Pull, States, Step, recurrent
+from purenet.presets import called
 
 
 class RNNParams(NamedTuple):

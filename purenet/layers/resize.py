@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from purenet.arrays import Shape
-from purenet.core import Layer, called
+from purenet.core import Layer
+from purenet.engine.arrays import Shape
 from purenet.layers.windows import NoParams, Pair, interleave, on_axis, pad_space, pairs, per_axis, spatial
+from purenet.presets import called
 
 Pull = Callable[[Any], Any]
 

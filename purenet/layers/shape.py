@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from purenet.arrays import Shape, describe, is_open, match, namespace
-from purenet.core import Layer, Pullback, preset
+from purenet.core import Layer, Pullback
+from purenet.engine.arrays import Shape, describe, is_open, match, namespace
+from purenet.presets import preset
 from purenet.random import Key
 
 NoParams = tuple[()]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from purenet.combinators import residual, serial
-from purenet.core import Layer, called
+from purenet.core import Layer
 from purenet.layers.activations import gelu
 from purenet.layers.attention import multi_head_attention
 from purenet.layers.dense import dense
 from purenet.layers.dropout import dropout as drop
 from purenet.layers.norm import layer_norm
+from purenet.presets import called
 
 
 def transformer_block(

@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from purenet.arrays import Shape, describe, floating, is_open, match, namespace
 from purenet.core import Layer, Pullback
+from purenet.engine.arrays import Shape, describe, floating, is_open, match, namespace
 from purenet.random import Key
 
 T = TypeVar("T")

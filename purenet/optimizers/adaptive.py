@@ -12,8 +12,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from purenet.arrays import freeze, namespace, overwrite
 from purenet.core import Optimizer
+from purenet.engine.arrays import freeze, namespace, overwrite
 from purenet.optimizers.update import Rate, State, check_between, check_rate, per_leaf, shown, written, zeros
 
 Adaptive = Optimizer[Any, State]

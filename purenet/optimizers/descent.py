@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from purenet.arrays import astype, namespace, rows, sum_of_squares
 from purenet.core import Optimizer
+from purenet.engine.arrays import astype, namespace, rows, sum_of_squares
 from purenet.optimizers.adaptive import _adam_name, _complement, _mix, _root, adamw, matrices
 from purenet.optimizers.routing import route
 from purenet.optimizers.update import Rate, State, check_between, per_leaf, shown, written

@@ -10,8 +10,8 @@ import numpy as np
 from numpy import ndarray
 
 from purenet import tree
-from purenet.arrays import freeze, namespace
 from purenet.core import Buffer, Optimizer
+from purenet.engine.arrays import freeze, namespace
 from purenet.optimizers.transforms import Transform, transform
 from purenet.optimizers.update import without_buffers
 

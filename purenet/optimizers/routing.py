@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet import tree
-from purenet.arrays import describe
 from purenet.core import Buffer, Optimizer
+from purenet.engine.arrays import describe
 from purenet.optimizers.transforms import Transform, transform
 from purenet.optimizers.update import still, wrong_state
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet import random, tree
-from purenet.arrays import describe, namespace, sum_of_squares
-from purenet.core import Buffer, Optimizer, called
+from purenet.core import Buffer, Optimizer
+from purenet.engine.arrays import describe, namespace, sum_of_squares
 from purenet.optimizers.adaptive import matrices
 from purenet.optimizers.update import (
     Rate,
@@ -28,6 +28,7 @@ from purenet.optimizers.update import (
     wrong_state,
     zero_count,
 )
+from purenet.presets import called
 
 Wrap = Callable[[Optimizer[Any, Any], str], Optimizer[Any, Any]]
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy import ndarray
 
 from purenet import tree
-from purenet.arrays import FLOAT32, astype, describe, freeze, kept_number, namespace, quick_number, weak
-from purenet.core import Buffer, Optimizer, called
+from purenet.core import Buffer, Optimizer
+from purenet.engine.arrays import FLOAT32, astype, describe, freeze, kept_number, namespace, quick_number, weak
+from purenet.presets import called
 from purenet.schedules import _first_rate
 
 P = TypeVar("P")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from purenet.arrays import describe
+from purenet.engine.arrays import describe
 from purenet.plotting.boundary import check_samples, colour_bar, draw, furthest, grid
 from purenet.plotting.canvas import figure_of, on_host, one_axes
 

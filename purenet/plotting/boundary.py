@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from purenet.arrays import describe, floating, namespace
+from purenet.engine.arrays import describe, floating, namespace
 from purenet.plotting.canvas import figure_of, new_figure, on_host, one_axes
 from purenet.plotting.curves import error_curve
 

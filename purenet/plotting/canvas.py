@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from purenet.arrays import describe
-from purenet.tracing import host_only
+from purenet.engine.arrays import describe
+from purenet.engine.jax import host_only
 
 Options = ParamSpec("Options")
 Drawn = TypeVar("Drawn")

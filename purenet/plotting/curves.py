@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from purenet.arrays import describe
+from purenet.engine.arrays import describe
 from purenet.plotting.canvas import figure_of, on_host, one_axes, panels
 
 COLOURS = {"training": "C0", "validation": "C1"}

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from purenet import tree
-from purenet.arrays import describe
 from purenet.core import Buffer, Layer
+from purenet.engine.arrays import describe
 from purenet.plotting.canvas import figure_of, on_host, one_axes, panels
 
 MOST_BINS = 41

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from purenet.arrays import describe
+from purenet.engine.arrays import describe
 from purenet.plotting.canvas import figure_of, names_of, on_host, one_axes, panels
 
 

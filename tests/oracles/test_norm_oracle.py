@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 import purenet as pn
-from purenet.arrays import sum_rows
+from purenet.engine.arrays import sum_rows
 from purenet.layers.norm import BatchNormParams, NormParams
 from tests.oracles.agree import DRAWS, agree, jax_vjp, random_array, torch_vjp
 

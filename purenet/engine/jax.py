@@ -1,9 +1,25 @@
-"""What there is to know of JAX without importing it: whether it traces a function now, and what has no place in one."""
+"""JAX, which is imported by whoever hands its arrays in: its own forms of ops, and whether it traces a function now."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
+
+from purenet.engine.arrays import Array, check_dtype
+from purenet.engine.ops import Ops
+
+
+class JaxOps(Ops):
+    """JAX. Its arrays are never written to: what looks so in a rule makes another one."""
+
+    def take_in(self, x: Any) -> Array:
+        if not isinstance(x, self.ndarray):
+            check_dtype(self.namespace, x.dtype)
+        return self.asarray(x)
+
+    def astype(self, x: Any, dtype: Any) -> Array:
+        check_dtype(self.namespace, dtype)
+        return self.namespace.astype(x, dtype)
 
 
 def compiling() -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from purenet.memory import keep_freed
+from purenet.engine.memory import keep_freed
 
 keep_freed()  # for the arrays of every step to come: before all else that makes any
 
@@ -135,6 +135,12 @@ def match(dy: Any, shape: Shape, dtype: Any, who: str) -> None:
         raise ValueError(f"the pullback of {who}: dE/dY has shape {tuple(dy.shape)}, but Y has shape {tuple(shape)}")
     if dy.dtype != dtype:
         raise TypeError(f"the pullback of {who}: dE/dY is {dy.dtype}, but Y is {dtype}: write dy.astype({dtype})")
+
+
+def match_array(dy: Any, y: Any, who: str) -> None:
+    """Check that dE/dY, as handed to a pullback, has the shape and the dtype of Y, if Y can have a gradient."""
+    if namespace(y).isdtype(y.dtype, ("real floating", "complex floating")):
+        match(dy, y.shape, y.dtype, who)
 
 
 def freeze(x: Any) -> Any:

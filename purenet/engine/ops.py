@@ -1,0 +1,123 @@
+"""Every op in its plain form: array API code, which any engine that follows the standard can run.
+
+An engine's own forms stand in its own file, `numpy.py` or `jax.py`, under the same names. tests/test_ops.py holds each
+of them against the plain one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from purenet.engine.arrays import Array, Shape
+
+
+class Ops:
+    """An engine: the functions of its array namespace by their own names (`ops.exp`), and these."""
+
+    def __init__(self, namespace: Any) -> None:
+        self.namespace = namespace
+
+    def __getattr__(self, name: str) -> Any:
+        """A function of the array API standard."""
+        value = getattr(self.namespace, name)
+        setattr(self, name, value)  # found at once from now on
+        return value
+
+    # an array in this engine
+
+    def take_in(self, x: Any) -> Array:
+        """The array in this engine, if it is another's."""
+        return self.asarray(x)
+
+    def astype(self, x: Array, dtype: Any) -> Array:
+        """A copy of x in this dtype."""
+        return self.namespace.astype(x, dtype)
+
+    def has_gradient(self, x: Array) -> bool:
+        """Whether x holds numbers that can be differentiated: not ids, lengths or a mask."""
+        return bool(self.isdtype(x.dtype, ("real floating", "complex floating")))
+
+    def look(self, check: Callable[[Any], None], x: Any) -> None:
+        """Run a check that needs the numbers themselves, where they can be looked at: on NumPy."""
+
+    # products of matrices
+
+    def dot(self, a: Array, b: Array) -> Array:
+        """a · b."""
+        return a @ b
+
+    def dot_transposed(self, a: Array, b: Array) -> Array:
+        """a · bᵀ: dE/dX of a dense layer."""
+        return a @ b.T
+
+    def transposed_dot(self, a: Array, b: Array) -> Array:
+        """aᵀ · b: dE/dW of a dense layer, the sum over the rows of a row's column times a row."""
+        return a.T @ b
+
+    def add_row(self, y: Array, row: Array) -> Array:
+        """y + row for each row of the matrix y, which nobody else reads."""
+        return y + row
+
+    # sums
+
+    def sum_rows(self, x: Array) -> Array:
+        """Σ over every axis but the last: a bias's gradient."""
+        return self.sum(x, axis=tuple(range(x.ndim - 1)))
+
+    def sum_before_last(self, x: Array) -> Array:
+        """Σ over the axis before the last, which stays with size 1."""
+        return self.sum(x, axis=-2, keepdims=True)
+
+    def sum_last(self, x: Array) -> Array:
+        """Σ over the last axis, which stays with size 1."""
+        return self.sum(x, axis=-1, keepdims=True)
+
+    def max_last(self, x: Array) -> Array:
+        """The largest number along the last axis, which stays with size 1."""
+        return self.max(x, axis=-1, keepdims=True)
+
+    def sum_all(self, x: Array) -> Array:
+        """Σ over every axis."""
+        return self.sum(x)
+
+    def sum_of_squares(self, x: Array) -> Array:
+        """Σ x² over every axis."""
+        return self.sum(x * x)
+
+    def sum_products(self, a: Array, b: Array) -> Array:
+        """Σ a ⊙ b over the rows of two matrices."""
+        return self.sum(a * b, axis=0)
+
+    # shapes
+
+    def rows(self, x: Array) -> Array:
+        """x as a matrix: every axis but the last in one."""
+        return x if x.ndim == 2 else self.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+
+    def compact(self, x: Array) -> Array:
+        """x as one piece of memory, in the order of its axes."""
+        return x
+
+    def zeros_of(self, shape: Shape, like: Array) -> Array:
+        """Zeros of this shape, in the dtype of `like`."""
+        return self.zeros(shape, dtype=like.dtype)
+
+    # numbers and memory
+
+    def factor(self, number: Any, like: Array) -> Any:
+        """The number, in the form by which an array like this one is multiplied the fastest."""
+        return number
+
+    def overwrite(self, f: Callable[..., Array], temporary: Array, *arrays: Array) -> Array:
+        """f(temporary), or f(*arrays), where nobody reads the temporary again: it may hold the result."""
+        return f(*(arrays or (temporary,)))
+
+    def at_most(self, x: Array, limit: float) -> Array:
+        """min(x, limit), or x itself."""
+        return self.minimum(x, limit)
+
+    def relu(self, x: Array) -> Array:
+        """max(x, 0)."""
+        return self.maximum(x, 0)

@@ -1,0 +1,55 @@
+"""Which engine computes: asked once a call, of the arrays that are given."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from purenet.engine.arrays import FLOAT32, namespace
+from purenet.engine.jax import JaxOps, traced
+from purenet.engine.numpy import LARGE, NUMPY, SMALL_NUMPY
+from purenet.engine.ops import Ops
+
+
+def engine_of(x: Any, who: str = "this function") -> Ops:
+    """The engine of one array; an error if it is none.
+
+    >>> engine_of(np.zeros(2)) is NUMPY
+    True
+    """
+    return NUMPY if type(x) is ndarray else _engine(namespace(x, who))
+
+
+def ops_for(leaves: list[Any], key: Any = None) -> Ops:
+    """The engine that computes with these arrays: NumPy, unless one of them is another's, or JAX traces the key."""
+    for leaf in leaves:
+        if type(leaf) is not ndarray:
+            ops = engine_of(leaf)
+            if ops is not NUMPY:
+                return ops
+    return engine_of(key) if traced(key) else NUMPY
+
+
+def joined_by(ops: Ops, leaves: list[Any]) -> Ops:
+    """The engine that computes with arrays of these ops and with these arrays."""
+    there = ops_for(leaves)
+    return ops if there is NUMPY else there
+
+
+def quickest(leaves: list[Any], x: Any) -> Ops | None:
+    """NumPy's ops for these parameters and x, if all are NumPy's own arrays; those for small ones, if they are."""
+    if not all(type(leaf) is ndarray for leaf in leaves):
+        return None
+    small = type(x) is ndarray and x.ndim == 2 and len(x) < 64
+    small = small and all(leaf.dtype is FLOAT32 and leaf.size < LARGE for leaf in leaves)
+    return SMALL_NUMPY if small else NUMPY
+
+
+@cache
+def _engine(xp: Any) -> Ops:
+    if xp is np:
+        return NUMPY
+    return JaxOps(xp) if xp.__name__ == "jax.numpy" else Ops(xp)

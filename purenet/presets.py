@@ -1,0 +1,100 @@
+"""Values with options: `elu` is a layer, `elu(alpha=0.5)` another; and the code that makes a value, as its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, ParamSpec, overload
+
+from purenet.core import Layer, Loss, P
+
+Options = ParamSpec("Options")
+
+
+class Call(str):
+    """The code that makes a value, which also tells its parts: nothing has to read the text.
+
+    Fields:
+        maker: the name of the function.
+        args, options: what it was given, options that have their default left out.
+    """
+
+    maker: str
+    args: tuple[Any, ...]
+    options: Mapping[str, Any]
+
+    __slots__ = ("args", "maker", "options")
+
+
+def called(maker: str, *args: Any, unseen: Mapping[str, tuple[Any, Any]] | None = None, **options: Any) -> Call:
+    """The code that makes a value: the function, what it was given, and the options (given, default) that are not
+    default. Those that are `unseen` are kept, but not written.
+
+    >>> called("conv", 6, 5, stride=((2, 1)), padding=("valid", "valid")), called("elu", alpha=(1.0, 1.0))
+    ('conv(6, 5, stride=2)', 'elu')
+    """
+    given = {option: value for option, (value, default) in options.items() if value != default}
+    written = [*map(repr, args), *(f"{option}={value!r}" for option, value in given.items())]
+    call = Call(f"{maker}({', '.join(written)})" if written else maker)
+    call.maker, call.args = maker, args
+    call.options = {
+        **given,
+        **{name: value for name, (value, default) in (unseen or {}).items() if value is not default},
+    }
+    return call
+
+
+class LayerPreset(Layer[P], Generic[Options, P]):
+    """A layer with its default options; call it to set others."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Options.args, **options: Options.kwargs) -> Layer[P]:
+        raise NotImplementedError  # for type checkers: `preset` puts the function itself in this place
+
+
+class LossPreset(Loss, Generic[Options]):
+    """A loss with its default options; call it to set others."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Options.args, **options: Options.kwargs) -> Loss:
+        raise NotImplementedError  # for type checkers: `preset` puts the function itself in this place
+
+
+@overload
+def preset(make: Callable[Options, Layer[P]]) -> LayerPreset[Options, P]: ...
+@overload
+def preset(make: Callable[Options, Loss]) -> LossPreset[Options]: ...
+def preset(make: Callable[..., Any]) -> Any:
+    """The value of `make()`, which can still be called to set options: `elu` is a layer, `elu(alpha=0.5)` another.
+
+    The value gets a class of its own, which carries the docstring and the signature of `make`. The docstring is a
+    property, so that it is the value's and not the class's: `help` then shows it alone, without the methods of a tuple.
+    """
+    value = make()
+    kind: Any = Layer if isinstance(value, Layer) else Loss
+
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        """The same with other options."""
+        if args and hasattr(args[0], "shape"):  # called on an array: not to set options, but to run it
+            return kind.__call__(self)
+        return make(*args, **options)
+
+    body = {
+        "__slots__": (),
+        "__doc__": property(lambda self: _help(make)),
+        "__module__": make.__module__,
+        "__wrapped__": staticmethod(make),
+        "__call__": call,
+    }
+    base = LayerPreset if isinstance(value, Layer) else LossPreset
+    return type(make.__name__, (base,), body)(*value)
+
+
+def _help(make: Callable[..., Any]) -> str:
+    """The signature and the docstring of a function."""
+    import inspect
+    import re
+
+    signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(make)))  # annotations without quotes
+    return f"{make.__name__}{signature}\n\n{inspect.getdoc(make)}"

@@ -74,7 +74,7 @@ def _straight(net: Layer[P], loss: Loss, checked: Evaluate[P], check_finite: boo
     of_net, of_loss = guarded(net), guarded(loss)
     if of_net is None or of_loss is None:
         return checked
-    known = Known()
+    known = Known(of_net.matrices)
 
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
         ops = known.ops(params, x, target)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from purenet.engine.arrays import Array, Shape
 
@@ -18,12 +18,14 @@ class Ops:
 
     def __init__(self, namespace: Any) -> None:
         self.namespace = namespace
+        own = dir(type(self))
+        # not by __getattr__, which would make each op slower to find
+        vars(self).update({name: value for name, value in vars(namespace).items() if name not in own})
 
-    def __getattr__(self, name: str) -> Any:
-        """A function of the array API standard."""
-        value = getattr(self.namespace, name)
-        setattr(self, name, value)  # found at once from now on
-        return value
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A function of the array API standard."""
 
     # an array in this engine
 
@@ -46,22 +48,26 @@ class Ops:
     def look(self, check: Callable[..., None], *arrays: Any) -> None:
         """Run a check that needs the numbers themselves, where they can be looked at: on NumPy."""
 
-    # products of matrices
+    def labels_fit(self, labels: Array, classes: int) -> bool:
+        """Whether all labels are from 0 to classes − 1, as far as they can be looked at."""
+        return True
+
+    # products: the rows of a and y are what stands along their last axis, with any axes before it; b is a matrix
 
     def dot(self, a: Array, b: Array) -> Array:
-        """a · b."""
+        """a · b: each row times b."""
         return a @ b
 
     def dot_transposed(self, a: Array, b: Array) -> Array:
         """a · bᵀ: dE/dX of a dense layer."""
         return a @ b.T
 
-    def transposed_dot(self, a: Array, b: Array) -> Array:
-        """aᵀ · b: dE/dW of a dense layer, the sum over the rows of a row's column times a row."""
-        return a.T @ b
+    def transposed_dot(self, a: Array, c: Array) -> Array:
+        """aᵀ · c: dE/dW of a dense layer, the sum over the rows of a's column times c's row."""
+        return self.rows(a).T @ self.rows(c)
 
     def add_row(self, y: Array, row: Array) -> Array:
-        """y + row for each row of the matrix y, which nobody else reads."""
+        """y + row, in each row of y, which nobody else reads."""
         return y + row
 
     # sums

@@ -11,19 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet.engine.arrays import Array, Shape
+from purenet.engine.convolution import ConvolutionOps
 
 
-class Ops:
+class Ops(ConvolutionOps):
     """An engine: the functions of its array namespace by their own names (`ops.exp`), and these."""
-
-    def __init__(self, namespace: Any) -> None:
-        self.namespace = namespace
-
-    def __getattr__(self, name: str) -> Any:
-        """A function of the array API standard."""
-        value = getattr(self.namespace, name)
-        setattr(self, name, value)  # found at once from now on
-        return value
 
     # an array in this engine
 

@@ -224,14 +224,19 @@ def out_shape(spec: Spec, in_shape: Any) -> Any:
     """The shape of Y, without the batch, from that of x; see `Layer.shape`."""
     sizes = _example_sizes(spec, in_shape)
     if callable(spec.y):
-        return spec.y(in_shape) if _is_known(in_shape) else None
+        return spec.y(in_shape) if _is_known(spec, in_shape) else None
     return _inferred(spec.y[_form_of(spec, in_shape, True)[1]] if isinstance(spec.y, list) else spec.y, sizes)
 
 
-def _is_known(in_shape: Any) -> bool:
-    if in_shape is None or is_open(in_shape):
+def _is_known(spec: Spec, in_shape: Any) -> bool:
+    """Whether a function can tell Y's shape from that of x."""
+    if in_shape is None:
         return False
-    return all(_is_known(n) if isinstance(n, tuple) else n is not None for n in in_shape)
+    if isinstance(spec.x, Each):
+        if not in_shape or not all(each is None or isinstance(each, tuple) for each in in_shape):
+            raise ValueError(f"{spec.name} takes a tuple of arrays, so in_shape is a tuple of shapes, not {in_shape}")
+        return None not in in_shape and len(set(map(is_open, in_shape))) == 1
+    return not is_open(in_shape) and None not in in_shape
 
 
 def _inferred(form: Form, sizes: Sizes) -> Any:
@@ -284,7 +289,7 @@ def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, A
         found = match(form, tuple(array.shape), sizes)
         if found is None:
             raise ValueError(_does_not_fit(spec, form, array, sizes))
-        sizes = {name: size for name, size in found.items() if name != "..."}
+        sizes = found
     _fitting(spec, sizes)
     if callable(spec.y):
         spec.y(tree.map(lambda part: tuple(part.shape[1:]), x))
@@ -401,7 +406,7 @@ def _check_params(spec: Spec, params: Any) -> Sizes:
     """The sizes that the spec and the params tell, after a check that they are such params."""
     pairs: list[tuple[str, str, Any]] = []
     if not _pair_up(spec.params, params, "", pairs):
-        given = describe_all(params)
+        given = _outline(params) if hasattr(params, "_fields") else describe_all(params)
         if spec.params == ():
             raise ValueError(f"{spec.name} has no parameters: it takes params = (), not {given}")
         load = isinstance(params, dict)
@@ -435,8 +440,8 @@ def _pair_up(form: Any, params: Any, path: str, pairs: list[tuple[str, str, Any]
 
 
 def _outline(form: Any) -> str:
-    """The containers of params in words: DenseParams(weight, bias)."""
-    if isinstance(form, str):
+    """Params, or their form, in words: DenseParams(weight, bias)."""
+    if not hasattr(form, "_fields"):
         return "an array"
     left_out = [f"{name}=None" if part is None else name for name, part in zip(form._fields, form, strict=True)]
     return f"{type(form).__name__}({', '.join(left_out)})"

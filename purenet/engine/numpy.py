@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, Array, Shape
-from purenet.engine.numpy_convolution import NumpyConvolutionOps
+from purenet.engine.arrays import FLOAT32, Array, Shape, freeze
 from purenet.engine.ops import Ops
 
 LARGE = 65536  # numbers in a matrix from which it pays to look for another way to multiply it
@@ -29,6 +28,9 @@ class NumpyOps(NumpyConvolutionOps, Ops):
     def astype(self, x: Any, dtype: Any) -> Array:
         """NumPy has the standard's function of this name only from 2.1."""
         return x.astype(dtype)
+
+    def read_only(self, x: Any) -> Array:
+        return freeze(x)
 
     def look(self, check: Callable[[Any], None], x: Any) -> None:
         check(x)
@@ -122,6 +124,15 @@ class NumpyOps(NumpyConvolutionOps, Ops):
         total = np.einsum("ij,ij->j", a[:256], b[:256])
         for i in range(256, len(a), 256):  # sums of sums keep more digits than one long sum
             total += np.einsum("ij,ij->j", a[i : i + 256], b[i : i + 256])
+        return total
+
+    def add_rows(self, ids: Any, rows: Any, count: int) -> Array:
+        """Without a matrix of ids by rows: the rows are sorted by id, and each run of them summed."""
+        total = np.zeros((count, rows.shape[1]), rows.dtype)
+        if ids.size:
+            order = np.argsort(ids, kind="stable")
+            found, starts = np.unique(ids[order], return_index=True)
+            total[found] = np.add.reduceat(rows[order], starts, axis=0)
         return total
 
     def compact(self, x: Any) -> Array:

@@ -27,6 +27,10 @@ class Ops(ConvolutionOps):
         """A copy of x in this dtype."""
         return self.namespace.astype(x, dtype)
 
+    def read_only(self, x: Array) -> Array:
+        """The same array, from now on read-only, as parameters are."""
+        return x
+
     def has_gradient(self, x: Array) -> bool:
         """Whether x holds numbers that can be differentiated: not ids, lengths or a mask."""
         return bool(self.isdtype(x.dtype, ("real floating", "complex floating")))
@@ -81,6 +85,10 @@ class Ops(ConvolutionOps):
     def sum_products(self, a: Array, b: Array) -> Array:
         """Σ a ⊙ b over the rows of two matrices."""
         return self.sum(a * b, axis=0)
+
+    def add_rows(self, ids: Array, rows: Array, count: int) -> Array:
+        """Row i of the result is the sum of the rows whose id is i: Hᵀ · rows, with a 1 in H at each id."""
+        return self.dot(self.astype(self.arange(count)[:, None] == ids[None, :], rows.dtype), rows)
 
     # shapes
 

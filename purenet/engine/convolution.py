@@ -24,7 +24,7 @@ class ConvolutionOps(WindowOps):
     """The ops of a convolution."""
 
     def kept_patches(self, x: Any, outs: int, windows: Windows, groups: int = 1) -> Blocks | None:
-        """What `correlate` and `correlate_weight` both need of the padded x, made once; None where they need nothing."""
+        """What `correlate` and `correlate_weight` both make of the padded x, once; None where they make nothing."""
         return None
 
     def correlate(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from purenet.engine.arrays import FLOAT32, Array, Shape, freeze
+from purenet.engine.numpy_convolution import NumpyConvolutionOps
 from purenet.engine.ops import Ops
 
 LARGE = 65536  # numbers in a matrix from which it pays to look for another way to multiply it

@@ -11,7 +11,7 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Windows
 from purenet.initializers import Initializer, glorot_uniform, zeros
-from purenet.layers.hints import axis_missing, channels_are_last
+from purenet.layers.hints import of_images
 from purenet.layers.windows import Ends, Padding, axes, pairs, per_axis, place, window_size
 from purenet.patterns import Sizes
 from purenet.presets import called
@@ -219,11 +219,11 @@ def _spec(
         name,
         x=axes(dims),
         y=None,
-        params=ConvParams(f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if bias else None),
-        init=ConvParams(weight_init, bias_init),
+        params=ConvParams(f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if bias else None),  # type: ignore[arg-type]
+        init=ConvParams(weight_init, bias_init),  # type: ignore[arg-type]
         sizes={"channels": inputs, "outputs": outputs},
         complete=f"{maker}(channels, {outputs}, {kernel})",
-        hints=(channels_are_last, axis_missing(dims)),
+        hints=(of_images(dims),),
         fits=fits,
     )
     return spec, Windows(kernel, *each), pairs(name, options["padding"][0], dims)

@@ -23,21 +23,21 @@ def examples_are_rows(shape: Shape, sizes: Sizes) -> str:
     return "examples are rows, so write x.T" if len(shape) == 2 and shape[0] == sizes.get("inputs") else ""
 
 
-def channels_are_last(shape: Shape, sizes: Sizes) -> str:
-    first = len(shape) > 2 and shape[1] == sizes.get("channels")
-    return "channels are the last axis, so write np.moveaxis(x, 1, -1)" if first else ""
-
-
-def axis_missing(dims: int | None) -> Callable[[Shape, Sizes], str]:
-    """Of images of so many spatial axes, or at least one: the channels, or the batch."""
+def of_images(dims: int | None) -> Callable[[Shape, Sizes], str]:
+    """For (batch, *space, channels) with so many spatial axes, or at least one."""
 
     def hint(shape: Shape, sizes: Sizes) -> str:
-        if len(shape) != (dims or 1) + 1:
+        channels, missing = sizes.get("channels"), (dims or 1) + 2 - len(shape)
+        if missing == 0 and shape[1] == channels:
+            return "channels are the last axis, so write np.moveaxis(x, 1, -1)"
+        if missing != 1:
             return ""
-        channels = sizes.get("channels")
-        one_channel = "x[..., None] for one channel" if channels in (None, 1) else ""
-        one_example = "x[None] for one example" if channels in (None, shape[-1]) else ""
-        words = ", ".join(filter(None, (one_channel, one_example)))
-        return f"write {words}" if words else ""
+        if shape[-1] == channels:
+            return "write x[None] for one example"
+        if channels == 1:
+            return "write x[..., None] for one channel"
+        if shape[0] == channels:
+            return "examples are the first axis and channels the last, so write np.moveaxis(x, 0, -1)[None]"
+        return "write x[..., None] for one channel, x[None] for one example"
 
     return hint

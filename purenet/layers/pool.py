@@ -10,7 +10,8 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Back, Windows
-from purenet.layers.windows import NoParams, Padding, pairs, per_axis, place, spatial, window_size
+from purenet.layers.activations import NoParams
+from purenet.layers.windows import Padding, pairs, per_axis, place, spatial, window_size
 from purenet.patterns import Sizes
 from purenet.presets import called, preset
 
@@ -84,7 +85,7 @@ def _pool(maker: str, op: Callable[[Ops], Any], window: Any, stride: Any, paddin
 
 def _no_cells(sizes: Sizes) -> str:
     space = sizes.get("space", ())
-    return f"takes at least one cell, but each example has the axes {space} of them" if 0 in space else ""
+    return f"takes at least one cell, but the spatial axes of each example are {space}" if 0 in space else ""
 
 
 def _flat(ops: Ops, x: Array) -> Any:

@@ -9,7 +9,8 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Back, Pair, on_axis, opposite
-from purenet.layers.windows import NoParams, pairs, per_axis, spatial
+from purenet.layers.activations import NoParams
+from purenet.layers.windows import pairs, per_axis, spatial
 from purenet.presets import called
 
 

@@ -13,11 +13,11 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Back, Pair, Windows
-from purenet.layers.hints import axis_missing
+from purenet.layers.activations import NoParams
+from purenet.layers.hints import of_images
 from purenet.patterns import Sizes
 from purenet.spec import Pull, Spec, layer
 
-NoParams = tuple[()]
 Padding = Literal["valid", "same"] | int | Sequence[int | Pair]
 Ends = Literal["same"] | tuple[Pair, ...]
 
@@ -97,7 +97,7 @@ def spatial(
     dims: int | None = None,
     fits: Callable[[Sizes], str] | None = None,
 ) -> Layer[NoParams]:
-    """A layer without parameters over (batch, *space, channels), of `rule(ops, x) -> (y, pull)`; for y, fits see `Spec`.
+    """A layer without parameters over (batch, *space, channels), of `rule(ops, x) -> (y, pull)`; y, fits as in `Spec`.
 
     `dims` is the number of spatial axes, where that is fixed.
     """
@@ -106,4 +106,4 @@ def spatial(
         y, pull = rule(ops, x)
         return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 
-    return layer(Spec(name, x=axes(dims), y=y, hints=(axis_missing(dims),), fits=fits), whole)
+    return layer(Spec(name, x=axes(dims), y=y, hints=(of_images(dims),), fits=fits), whole)

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 from purenet import tree
 from purenet.core import Buffer, Layer
 from purenet.engine import Ops, engine_of, joined_by, ops_for
-from purenet.engine.arrays import Shape, check_in_shape, describe, is_open, match_array, shape_text
+from purenet.engine.arrays import Like, Shape, check_in_shape, describe, is_open, likeness, shape_text
+from purenet.engine.arrays import match as match_gradient
 from purenet.engine.guard import Guarded
 from purenet.initializers import draw
 from purenet.patterns import Sizes, infer, match, match_example, parse, render, size_of
@@ -97,9 +98,10 @@ def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] |
     def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
         given = ops, own_params, own_x, _ = check(spec, params, x, key)
         y, pull = check_pair(run(*given), f"{spec.name}: its rule must return (y, pull)")
+        like = likeness(y)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            check_output_gradient(dy, y, spec.name)
+            check_output_gradient(dy, like, spec.name)
             there = joined_by(ops, tree.leaves(dy))
             if there is ops:
                 found = pull(tree.map(ops.take_in, dy), wrt_x)
@@ -110,7 +112,7 @@ def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] |
 
         return y, pullback
 
-    both = Guarded(apply, vjp, run, run_forward)
+    both = Guarded(apply, vjp, lambda: (run, run_forward), free=spec.params == ())
     return Layer(
         lambda key, in_shape=None: init(spec, key, in_shape),
         both.apply,
@@ -463,15 +465,18 @@ def _check_dtypes(spec: Spec, params: Any, arrays: list[Any]) -> None:
 
 
 def check_output_gradient(dy: Any, y: Any, who: str) -> None:
-    """Check that dE/dY is built like Y, with its shapes and dtypes; None may stand for a part of a tuple but the first."""
-    if type(y) is tuple:
-        if type(dy) is not tuple or len(dy) != len(y):
-            raise ValueError(f"the pullback of {who}: Y is {describe_all(y)}, but dE/dY is {describe_all(dy)}")
-        for i, (part, of_y) in enumerate(zip(dy, y, strict=True)):
-            if part is not None or i == 0:
-                check_output_gradient(part, of_y, who)
+    """Check that dE/dY is built like Y, whose likeness this is, with its shapes and dtypes; None may stand for a part of
+    a tuple but the first."""
+    if isinstance(y, Like):
+        if y.has_gradient:
+            match_gradient(dy, y.shape, y.dtype, who)
         return
-    match_array(dy, y, who)
+    if type(dy) is not tuple or len(dy) != len(y):
+        given = describe_all(dy)
+        raise ValueError(f"the pullback of {who}: Y is a tuple of {len(y)}, but dE/dY is {given}")
+    for i, (part, of_y) in enumerate(zip(dy, y, strict=True)):
+        if part is not None or i == 0:
+            check_output_gradient(part, of_y, who)
 
 
 def _like(form: Any, parts: list[Any]) -> Any:

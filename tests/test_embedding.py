@@ -94,5 +94,7 @@ def test_learned_positions_serve_shorter_sequences_and_refuse_longer_ones():
 
 @pytest.mark.parametrize("layer", [pn.positional_encoding, pn.learned_positions(5)], ids=str)
 def test_positions_say_what_the_axes_mean(layer):
-    with pytest.raises(ValueError, match=r"takes x of shape \(batch, time, features\), but its input has shape \(batch, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"takes x of shape \(batch, time, features\), but its input has shape \(batch, 3\)"
+    ):
         layer.shape((3,))

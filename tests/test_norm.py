@@ -8,6 +8,7 @@ import pytest
 import purenet as pn
 from purenet.engine.arrays import sum_rows
 from purenet.engine.numpy import NUMPY
+
 sum_products = NUMPY.sum_products
 from tests.cases import normal
 
@@ -142,9 +143,15 @@ def test_errors_say_what_was_given():
         ValueError, match=r"takes params = BatchNormParams\(weight, bias, mean, variance\), not a tuple"
     ):
         pn.batch_norm.apply((), normal(2, 3))
-    with pytest.raises(ValueError, match=r"layer_norm takes params = NormParams\(weight, bias\), not NormParams\(weight, bias=None\). Are"):
+    with pytest.raises(
+        ValueError,
+        match=r"layer_norm takes params = NormParams\(weight, bias\), not NormParams\(weight, bias=None\). Are",
+    ):
         pn.layer_norm.apply(pn.rms_norm.init(pn.key(0), (3,)), normal(2, 3))
-    with pytest.raises(ValueError, match=r"BatchNormParams\(weight=None, bias=None, mean, variance\), not BatchNormParams\(weight, bias, mean, v"):
+    with pytest.raises(
+        ValueError,
+        match=r"BatchNormParams\(weight=None, bias=None, mean, variance\), not BatchNormParams\(weight, bias, mean, v",
+    ):
         pn.batch_norm(affine=False).apply(pn.batch_norm.init(pn.key(0), (3,)), normal(2, 3))
     with pytest.raises(TypeError, match="float32 params, but x is float64"):
         pn.layer_norm.apply(pn.layer_norm(3).init(pn.key(0)), normal(2, 3))

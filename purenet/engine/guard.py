@@ -9,14 +9,17 @@ bits.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from numpy import ndarray
 
+from purenet.engine.arrays import likeness
 from purenet.engine.layout import Layout
 from purenet.engine.ops import Ops
 from purenet.engine.select import quickest
 
+Bare = Callable[..., Any]
 MOST = 64  # shapes of x that are remembered
 
 
@@ -43,17 +46,33 @@ class Known:
 
 
 class Guarded:
-    """A layer's `apply` and `vjp`, each by the checked way or the bare one."""
+    """A layer's `apply` and `vjp`, each by the checked way or the bare one.
+
+    `make_bare` gives the bare ones, `rule` and `forward`, when they are first needed. `free` says that the layer has no
+    params.
+    """
 
     def __init__(
         self,
         checked_apply: Callable[..., Any],
         checked_vjp: Callable[..., Any],
-        rule: Callable[..., Any],
-        forward: Callable[..., Any],
+        make_bare: Callable[[], tuple[Bare, Bare]],
+        free: bool = False,
     ) -> None:
-        self.checked_apply, self.checked_vjp, self.rule, self.forward = checked_apply, checked_vjp, rule, forward
+        self.checked_apply, self.checked_vjp, self.make_bare, self.free = checked_apply, checked_vjp, make_bare, free
         self.known = Known()
+
+    @cached_property
+    def rule(self) -> Bare:
+        return self._both[0]
+
+    @cached_property
+    def forward(self) -> Bare:
+        return self._both[1]
+
+    @cached_property
+    def _both(self) -> tuple[Bare, Bare]:
+        return self.make_bare()
 
     def apply(self, params: Any, x: Any, key: Any = None) -> Any:
         ops = self.known.ops(params, x)
@@ -84,8 +103,10 @@ class Guarded:
     def pullback(self, y: Any, pull: Callable[..., Any], params: Any, x: Any, key: Any) -> Callable[..., Any]:
         """The pullback of a rule that was run bare: a dE/dY that is built like Y goes straight to it."""
 
+        like = likeness(y)
+
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            if alike(dy, y):
+            if fits(dy, like):
                 try:
                     dparams, dx = pull(dy, wrt_x)
                     return dparams, dx if wrt_x else None
@@ -97,15 +118,36 @@ class Guarded:
         return pullback
 
 
-def guarded(layer: Any) -> Guarded | None:
-    """The two ways of a layer, if it has them."""
-    owner = getattr(layer.vjp, "__self__", None)
-    both = isinstance(owner, Guarded) and getattr(layer.apply, "__self__", None) is owner
+class GuardedLoss:
+    """The same of a loss, whose bare way is `rule(ops, y, target) -> (E, pull)`, and pull(dE) is dE/dY."""
+
+    def __init__(self, check: Callable[[Any, Any], tuple[Ops, Any, Any]], rule: Bare) -> None:
+        self.check, self.rule = check, rule
+        self.known = Known()
+
+    def apply(self, y: Any, target: Any) -> Any:
+        return self.vjp(y, target)[0]
+
+    def vjp(self, y: Any, target: Any) -> tuple[Any, Callable[..., Any]]:
+        ops = self.known.ops(y, target)
+        if ops is None:
+            found = self.rule(*self.check(y, target))
+            self.known.learn(y, target)
+        else:
+            found = self.rule(ops, y, target)
+        E, pull = found
+        return E, lambda dE=1.0: pull(dE)
+
+
+def guarded(value: Any) -> Any:
+    """The two ways of a layer or a loss, if it has them."""
+    owner = getattr(value.vjp, "__self__", None)
+    both = isinstance(owner, Guarded | GuardedLoss) and getattr(value.apply, "__self__", None) is owner
     return owner if both else None
 
 
-def alike(a: Any, b: Any) -> bool:
-    """Whether two arrays of NumPy have one shape and one dtype, or two tuples of them do."""
-    if type(a) is tuple and type(b) is tuple:
-        return len(a) == len(b) and all(map(alike, a, b))
-    return type(a) is ndarray is type(b) and a.dtype is b.dtype and a.shape == b.shape
+def fits(dy: Any, like: Any) -> bool:
+    """Whether an array of NumPy has this shape and dtype, or those of a tuple have these."""
+    if type(like) is tuple:
+        return type(dy) is tuple and len(dy) == len(like) and all(map(fits, dy, like))
+    return type(dy) is ndarray and dy.dtype is like.dtype and dy.shape == like.shape

@@ -35,7 +35,7 @@ class Ops(ConvolutionOps):
         """Whether x holds numbers that can be differentiated: not ids, lengths or a mask."""
         return bool(self.isdtype(x.dtype, ("real floating", "complex floating")))
 
-    def look(self, check: Callable[[Any], None], x: Any) -> None:
+    def look(self, check: Callable[..., None], *arrays: Any) -> None:
         """Run a check that needs the numbers themselves, where they can be looked at: on NumPy."""
 
     # products of matrices
@@ -89,6 +89,14 @@ class Ops(ConvolutionOps):
     def add_rows(self, ids: Array, rows: Array, count: int) -> Array:
         """Row i of the result is the sum of the rows whose id is i: Hᵀ · rows, with a 1 in H at each id."""
         return self.dot(self.astype(self.arange(count)[:, None] == ids[None, :], rows.dtype), rows)
+
+    def sum_of_logs(self, target: Array, logs: Array) -> Any:
+        """Σ target·logs over every axis, where 0 · −∞ is 0."""
+        return self.sum(target * self.where(target == 0, 0, logs))
+
+    def one_hot(self, labels: Array, classes: int, dtype: Any) -> Array:
+        """1 at each label, 0 at the other classes, which are a new last axis."""
+        return self.astype(labels[..., None] == self.arange(classes), dtype)
 
     # shapes
 

@@ -42,7 +42,7 @@ def add() -> Layer[NoParams]:
     def rule(ops: Ops, params: NoParams, xs: Arrays, key: Any) -> tuple[Array, Pull]:
         return sum(xs[1:], xs[0]), lambda dy, wrt_x: ((), (dy,) * len(xs))
 
-    return layer(Spec("add", x=Each("batch ..."), y=_equal("add")), rule)
+    return layer(Spec(called("add"), x=Each("batch ..."), y=_equal("add")), rule)
 
 
 @preset
@@ -60,7 +60,7 @@ def mul() -> Layer[NoParams]:
 
         return math.prod(xs[1:], start=xs[0]), pull
 
-    return layer(Spec("mul", x=Each("batch ..."), y=_equal("mul")), rule)
+    return layer(Spec(called("mul"), x=Each("batch ..."), y=_equal("mul")), rule)
 
 
 @preset

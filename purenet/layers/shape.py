@@ -36,7 +36,7 @@ def flatten() -> Layer[NoParams]:
     def target(in_shape: Shape) -> Shape:
         return (math.prod(in_shape),)
 
-    return _reshaping("flatten", target, target)
+    return _reshaping(called("flatten"), target, target)
 
 
 def reshape(*shape: int) -> Layer[NoParams]:

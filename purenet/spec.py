@@ -179,6 +179,8 @@ def init(spec: Spec, key: Key, in_shape: Any = None) -> Any:
     """Params of the sizes that the spec and the shape of an input tell."""
     check_in_shape(in_shape, spec.name)
     sizes = _example_sizes(spec, in_shape)
+    if callable(spec.y):
+        out_shape(spec, in_shape)  # which finds a shape that gives no Y
 
     def fill(form: Any, initial: Any, key: Key) -> Any:
         if form is None:
@@ -238,7 +240,8 @@ def _example_sizes(spec: Spec, in_shape: Any) -> Sizes:
             found = None if form is None or not isinstance(shape, tuple) else match_example(form, shape, sizes)
             if found is None and shape is not None:
                 given = ", ".join(("batch", *(shape_text(n) if n is ... else str(n) for n in shape)))
-                raise ValueError(f"{spec.name} takes {_wanted(form, sizes)}, but its input has shape ({given})")
+                mend = ": leave the batch out" if not is_open(shape) and match(form, shape, sizes) else ""
+                raise ValueError(f"{spec.name} takes {_wanted(form, sizes)}, but its input has shape ({given}){mend}")
             sizes = sizes if found is None else found
     return _fitting(spec, sizes)
 

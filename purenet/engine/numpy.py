@@ -14,12 +14,13 @@ import numpy as np
 from numpy import ndarray
 
 from purenet.engine.arrays import FLOAT32, Array, Shape, freeze
+from purenet.engine.numpy_convolution import NumpyConvolutionOps
 from purenet.engine.ops import Ops
 
 LARGE = 65536  # numbers in a matrix from which it pays to look for another way to multiply it
 
 
-class NumpyOps(Ops):
+class NumpyOps(NumpyConvolutionOps, Ops):
     """NumPy on arrays of any size."""
 
     def take_in(self, x: Any) -> Array:

@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from purenet.engine.arrays import Array, Shape
+from purenet.engine.convolution import ConvolutionOps
 
 
-class Ops:
+class Ops(ConvolutionOps):
     """An engine: the functions of its array namespace by their own names (`ops.exp`), and these."""
-
-    def __init__(self, namespace: Any) -> None:
-        self.namespace = namespace
-        own = dir(type(self))
-        # not by __getattr__, which would make each op slower to find
-        vars(self).update({name: value for name, value in vars(namespace).items() if name not in own})
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """A function of the array API standard."""
 
     # an array in this engine
 

@@ -10,9 +10,9 @@ from purenet.core import Layer, Loss
 from purenet.engine.arrays import describe, is_number
 from purenet.engine.guard import Known, guarded
 from purenet.introspection import first_not_finite
-from purenet.penalties import Penalty
 from purenet.random import Key
 from purenet.spec import check_pair
+from purenet.training.penalties import Penalty
 
 P = TypeVar("P")
 Evaluate = Callable[..., tuple[Any, P]]

@@ -10,7 +10,7 @@ it slower, never quicker. here/REV is the median of the ratios of neighbouring t
 Imports (after NumPy's, by the processor's clock) and peaks of memory are measured in fresh processes; of imports the
 difference counts.
 
-✗ marks a bound that is missed. If there is one, the command ends with 1.
+✗ marks a bound that is missed; if there is one, the command ends with 1. – marks a row that REV cannot run.
 """
 
 from __future__ import annotations
@@ -236,6 +236,7 @@ def run(rev: str, options: argparse.Namespace, pace: Pace) -> list[bool]:
                         found.append(row.missed)
                         print(row, flush=True)
                     except (UnableError, DisagreementError) as error:
-                        found.append(True)
-                        print(f"{name}: ✗ {error}", flush=True)
+                        new = isinstance(error, UnableError) and error.version == REV  # a layer that is not there yet
+                        found += [True] * (not new)
+                        print(f"{name}: {'–' if new else '✗'} {error}", flush=True)
     return found

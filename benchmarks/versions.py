@@ -25,7 +25,11 @@ TWO_ADAMS = ("2-3-2", "64-128-10")  # these train with `adam()`, and with `chain
 
 
 class UnableError(Exception):
-    """A version cannot run a row."""
+    """A version cannot run a row; `version` is its name."""
+
+    def __init__(self, version: str, why: str) -> None:
+        super().__init__(f"{version} cannot run it: {why}")
+        self.version = version
 
 
 class Version:
@@ -67,7 +71,7 @@ class Version:
             raise FailedError(f"the process of {self.name} has ended: see above")
         answer = json.loads(line)
         if "error" in answer:
-            raise UnableError(f"{self.name}: {answer['error']}")
+            raise UnableError(self.name, answer["error"])
         return answer["returned"]
 
     def peak(self, size: str, quick: bool) -> float:
@@ -84,7 +88,7 @@ class Version:
     def printed(self, command: list[str]) -> float:
         done = subprocess.run(command, env=self.environment, cwd=ROOT, stdout=subprocess.PIPE, check=False)
         if done.returncode:
-            raise UnableError(f"{self.name} has failed: see above")
+            raise UnableError(self.name, "see above")
         return float(done.stdout)
 
     def end(self) -> None:

@@ -22,9 +22,9 @@ def start(work: Work, params: Any, optimizer: Any = None) -> Entry:
             _, grads = value_and_grad(params, x, target)
             params = pn.sgd_step(params, grads, lr)
 
-    if optimizer is None:
+    if optimizer is None and work.optimizer == "adam":
         optimizer = pn.chain(pn.joined(), pn.adam(lr)) if pn.tree.size(params) < 50_000 else pn.adam(lr)
-    state = optimizer.init(params)
+    state = optimizer and optimizer.init(params)
 
     def adam_epoch() -> None:
         nonlocal params, state

@@ -108,7 +108,7 @@ from purenet.optimizers import (
 )
 from purenet.presets import preset
 from purenet.random import Key, key, split
-from purenet.spec import Each, Spec, layer
+from purenet.spec import Spec, layer
 from purenet.storage import checkpoints, from_dict, load, save, to_dict
 from purenet.training import Fit, State, evaluate, fit, in_chunks, l1, l2, predict, start, train, value_and_grad
 
@@ -123,7 +123,6 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "Buffer",
     "layer",
     "Spec",
-    "Each",
     "Key",
     "key",
     "split",

@@ -28,18 +28,12 @@ Pull = Callable[[Any, bool], tuple[Any, Any]]
 Rule = Callable[[Ops, Any, Any, Any], tuple[Any, Pull]]
 
 
-class Each(NamedTuple):
-    """A tuple of one array or more, each of this form."""
-
-    form: str
-
-
 class Spec(NamedTuple):
     """What a layer is, in words. Patterns are those of `purenet.patterns`.
 
     Fields:
         name: the code that makes the layer, see `called`.
-        x: the pattern of x; a tuple of patterns for a tuple of arrays, `Each(pattern)` for one of any length; a list of
+        x: the pattern of x; a tuple of patterns for a tuple of arrays, `(pattern, ...)` for one of any length; a list of
             such forms where x may come in several.
         y: the pattern of Y, or a list with one for each form of x; or a function from x's shape, without the batch, to
             Y's, which raises ValueError where there is none.
@@ -206,7 +200,7 @@ def _is_known(spec: Spec, in_shape: Any) -> bool:
     """Whether a function can tell Y's shape from that of x."""
     if in_shape is None:
         return False
-    if isinstance(spec.x, Each):
+    if _any_number(spec.x):
         if not in_shape or not all(each is None or isinstance(each, tuple) for each in in_shape):
             raise ValueError(f"{spec.name} takes a tuple of arrays, so in_shape is a tuple of shapes, not {in_shape}")
         return None not in in_shape and len(set(map(is_open, in_shape))) == 1
@@ -235,7 +229,7 @@ def _known_size(spec: Spec, axis: str, sizes: Sizes) -> int:
 def _example_sizes(spec: Spec, in_shape: Any) -> Sizes:
     """The sizes that the spec and the shape of an input tell, after a check that they fit."""
     sizes = spec.known
-    if in_shape is not None and not isinstance(spec.x, Each):
+    if in_shape is not None and not _any_number(spec.x):
         for form, shape in _pairs(_form_of(spec, in_shape, True)[0], in_shape, spec.name):
             found = None if form is None or not isinstance(shape, tuple) else match_example(form, shape, sizes)
             if found is None and shape is not None:
@@ -333,12 +327,17 @@ def _has_form(form: Form, x: Any, shapes: bool) -> bool:
     return any(engine_of(x).isdtype(x.dtype, kind) for kind in _KINDS[pattern.kind])
 
 
+def _any_number(form: Any) -> bool:
+    """Whether x is a tuple of one array or more, all of one pattern."""
+    return isinstance(form, tuple) and form[-1] is ...
+
+
 def _pairs(form: Any, x: Any, who: str) -> list[tuple[Any, Any]]:
     """Each pattern with the array that it is for."""
-    if isinstance(form, Each):
+    if _any_number(form):
         if type(x) is not tuple or not x:
             raise TypeError(f"{who} takes a tuple of arrays, not {describe(x)}: put it after fan_out or parallel")
-        return [(form.form, part) for part in x]
+        return [(form[0], part) for part in x]
     if not isinstance(form, tuple):
         if type(x) is tuple and any(hasattr(part, "shape") for part in x):
             raise TypeError(

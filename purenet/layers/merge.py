@@ -12,7 +12,7 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape, shape_text
 from purenet.layers.activations import NoParams
 from purenet.presets import called, preset
-from purenet.spec import Each, Pull, Spec, layer
+from purenet.spec import Pull, Spec, layer
 
 Arrays = tuple[Array, ...]
 
@@ -42,7 +42,7 @@ def add() -> Layer[NoParams]:
     def rule(ops: Ops, params: NoParams, xs: Arrays, key: Any) -> tuple[Array, Pull]:
         return sum(xs[1:], xs[0]), lambda dy, wrt_x: ((), (dy,) * len(xs))
 
-    return layer(Spec(called("add"), x=Each("batch ..."), y=_equal("add")), rule)
+    return layer(Spec(called("add"), x=("batch ...", ...), y=_equal("add")), rule)
 
 
 @preset
@@ -60,7 +60,7 @@ def mul() -> Layer[NoParams]:
 
         return math.prod(xs[1:], start=xs[0]), pull
 
-    return layer(Spec(called("mul"), x=Each("batch ..."), y=_equal("mul")), rule)
+    return layer(Spec(called("mul"), x=("batch ...", ...), y=_equal("mul")), rule)
 
 
 @preset
@@ -98,4 +98,4 @@ def concat(axis: int = -1) -> Layer[NoParams]:
 
         return ops.concat(xs, axis=at), pull
 
-    return layer(Spec(name, x=Each("batch ..."), y=join), rule)
+    return layer(Spec(name, x=("batch ...", ...), y=join), rule)

@@ -8,7 +8,9 @@ several times faster on small arrays and that the standard cannot say: `dot` and
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Protocol
 
 import numpy as np
@@ -92,6 +94,11 @@ def namespace(x: Any, who: str = "this function") -> Any:
     raise TypeError(f"{who} takes an array, not {describe(x)}: write np.asarray(..., dtype=np.float32)")
 
 
+def joint_namespace(a: Any, b: Any, who: str) -> Any:
+    """The namespace of two arrays, of which one may be NumPy's: then that of the other."""
+    return np if type(a) is np.ndarray is type(b) else namespace(a if type(b) is np.ndarray else b, who)
+
+
 def floating(x: Any, who: str) -> Any:
     """The namespace of x, after a check that it holds floating-point numbers."""
     if type(x) is np.ndarray and x.dtype.kind == "f":
@@ -146,6 +153,18 @@ def freeze(x: Any) -> Any:
     return x
 
 
+def read_only(x: Any) -> Any:
+    """x if it cannot be written to, else a copy that cannot."""
+    return freeze(x.copy()) if type(x) is np.ndarray and x.flags.writeable else x
+
+
+def conform(new: Any, old: Any) -> Any:
+    """The new array in the dtype of the old one, read-only. Another shape is a ValueError."""
+    if new.shape != old.shape:
+        raise ValueError("a step has changed a shape")
+    return freeze(new if new.dtype == old.dtype else astype(new, old.dtype))
+
+
 def astype(x: Any, dtype: Any) -> Any:
     """A copy of x in this dtype. (NumPy has the standard's function of this name only from 2.1.)"""
     if isinstance(x, np.ndarray | np.generic):
@@ -176,6 +195,35 @@ def meet(x: Any, p: Any) -> Any:
 def weak(number: Any) -> Any:
     """A NumPy scalar as a Python number, so that multiplying by it keeps an array's dtype (NEP 50)."""
     return number.item() if isinstance(number, np.generic) else number
+
+
+def pieces(vector: Any, shapes: Sequence[Shape]) -> list[Any]:
+    """A vector cut into arrays of these shapes: views of it, if it is NumPy's.
+
+    >>> pieces(np.arange(5), [(2, 2), (1,)])
+    [array([[0, 1],
+           [2, 3]]), array([4])]
+    """
+    if type(vector) is np.ndarray:
+        return [vector[place].reshape(shape) for place, shape in _places((*shapes,))]
+    xp = namespace(vector)
+    return [xp.reshape(vector[place], shape) for place, shape in _places((*shapes,))]
+
+
+@lru_cache
+def _places(shapes: tuple[Shape, ...]) -> list[tuple[slice, Shape]]:
+    """Where arrays of these shapes stand in a vector."""
+    ends = [*accumulate(map(math.prod, shapes), initial=0)]
+    return [(slice(start, end), shape) for start, end, shape in zip(ends, ends[1:], shapes, strict=False)]
+
+
+def known(x: Any) -> Any:
+    """A NumPy scalar, or array without axes, as a Python number; all else as it is.
+
+    >>> known(np.float32(0.5)), known(np.array(3))
+    (0.5, 3)
+    """
+    return x.item() if isinstance(x, np.generic | np.ndarray) and x.ndim == 0 else x
 
 
 def dot(a: Any, b: Any) -> Any:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.arrays import describe, freeze, namespace
+from purenet.arrays import describe, freeze, known, namespace
 from purenet.core import called
 
 
@@ -36,7 +36,7 @@ class Schedule(NamedTuple):
     name: str
 
     def __call__(self, count: Any) -> Any:
-        return self.at(_known(count) * 1.0)
+        return self.at(known(count) * 1.0)
 
     def __repr__(self) -> str:
         return self.name
@@ -138,7 +138,7 @@ def warmup(after: float | Callable[[Any], Any], steps: int, start: float = 0.0) 
     if not callable(after):
         _rates(name, after=after)
     then: Any = after if callable(after) else constant(after)
-    peak = _first_rate(then, "warmup")
+    peak = first_rate(then, "warmup")
 
     def at(t: Any) -> Any:
         return _where(t < steps, start + (peak - start) * (_min(t, steps) / steps), then(_count(_max(t - steps, 0.0))))
@@ -236,8 +236,8 @@ def reduce_on_plateau(
         return _plateau_state(float(initial), -math.inf if largest else math.inf, 0, 0)
 
     def step(state: PlateauState, value: Any) -> PlateauState:
-        rate, best, waited, cooling = map(_known, state)
-        value = _known(value)
+        rate, best, waited, cooling = map(known, state)
+        value = known(value)
         better = value > best * (1 + threshold) if largest else value < best * (1 - threshold)
         best = _where(better, value, best)
         waited = _where(better, 0, waited + 1)
@@ -254,11 +254,6 @@ def _plateau_state(*numbers: Any) -> PlateauState:
     """The state, of arrays without axes: those that are known, of NumPy."""
     dtypes = (np.float64, np.float64, np.int32, np.int32)
     return PlateauState(*(freeze(np.array(x, d)) if _plain(x) else x for x, d in zip(numbers, dtypes, strict=True)))
-
-
-def _known(x: Any) -> Any:
-    """A NumPy scalar, or array without axes, as a Python number."""
-    return x.item() if isinstance(x, np.generic | np.ndarray) and x.ndim == 0 else x
 
 
 def _cosine(start: Any, end: Any, part: Any) -> Any:
@@ -297,7 +292,7 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
     return namespace(condition).where(condition, a, b)
 
 
-def _first_rate(schedule: Any, name: str, what: str = "learning rate") -> Any:
+def first_rate(schedule: Any, name: str, what: str = "learning rate") -> Any:
     """What a function of the step count gives for step 0, after a check that it is one, and gives a rate.
 
     `name` is what it was handed to.
@@ -306,7 +301,7 @@ def _first_rate(schedule: Any, name: str, what: str = "learning rate") -> Any:
         asks = schedule.__name__
         raise TypeError(f"{name}: schedules.{asks} makes a schedule, and is none yet: write schedules.{asks}(...)")
     try:
-        rate = _known(schedule(0))
+        rate = known(schedule(0))
     except Exception as error:
         raise TypeError(
             f"{name}: a schedule is a function of the step count 0, 1, 2, …, but this one fails for 0: {error}"
@@ -318,7 +313,7 @@ def _first_rate(schedule: Any, name: str, what: str = "learning rate") -> Any:
 def _rates(name: str, **options: Any) -> None:
     """Check numbers that are rates, or parts of them. One that is traced has no value yet."""
     for option, given in options.items():
-        number = _known(given)
+        number = known(given)
         if hasattr(number, "shape") and number.shape == ():
             continue
         if isinstance(number, bool) or not isinstance(number, int | float):

@@ -37,7 +37,7 @@ def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adapti
 
     def rule(xp: Any, p: Any, g: Any, s: Any, eps: Any, rate: Any) -> Any:
         s = s + g * g
-        return _descend(p, g * rate, _root(xp, s, eps)), s
+        return _descend(p, g * rate, root_of(xp, s, eps)), s
 
     def start(p: Any) -> Any:
         return freeze(namespace(p, name).full_like(p, initial))
@@ -55,10 +55,10 @@ def adadelta(lr: Rate = 1.0, decay: float = 0.9, eps: float = 1e-6) -> Adaptive:
     check_between(name, high=_FOREVER, eps=eps)
 
     def rule(xp: Any, p: Any, g: Any, s: Any, u: Any, keep: Any, take: Any, eps: Any, rate: Any) -> Any:
-        s = _mix(s, g * g, keep, take)
+        s = mix(s, g * g, keep, take)
         d = xp.sqrt((u + eps) / (s + eps))
         d *= g
-        u = _mix(u, d * d, keep, take)
+        u = mix(u, d * d, keep, take)
         return p - d * rate, s, u
 
     return per_leaf(name, lr, rule, ("square", "step"), (decay, 1 - decay, eps))
@@ -83,14 +83,14 @@ def rmsprop(
 
     def rule(xp: Any, p: Any, g: Any, s: Any, *rest: Any) -> Any:
         *kept, keep, take, mu, eps, rate = rest
-        s = _mix(s, g * g, keep, take)
+        s = mix(s, g * g, keep, take)
         new = [s]
         spread = s
         if centered:
-            mean = _mix(kept.pop(0), g, keep, take)
+            mean = mix(kept.pop(0), g, keep, take)
             new.append(mean)
             spread = xp.clip(s - mean * mean, 0, None)  # rounding could make it negative
-        root = _root(xp, spread, eps)
+        root = root_of(xp, spread, eps)
         if not momentum:
             return _descend(p, g * rate, root), *new
         b = kept.pop(0) * mu
@@ -116,7 +116,7 @@ def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float =
     >>> params, int(state.count)
     ((array([ 0.9, -1.9]),), 1)
     """
-    name = _adam_name("adam", lr, beta1, beta2, eps)
+    name = adam_name("adam", lr, beta1, beta2, eps)
     return _adam(name, lr, beta1, beta2, eps)
 
 
@@ -132,7 +132,7 @@ def adamw(
 
     I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
-    name = _adam_name("adamw", lr, beta1, beta2, eps, weight_decay=(weight_decay, 1e-2), which=(which, matrices))
+    name = adam_name("adamw", lr, beta1, beta2, eps, weight_decay=(weight_decay, 1e-2), which=(which, matrices))
     check_between(name, high=_FOREVER, weight_decay=weight_decay)
     return _adam(name, lr, beta1, beta2, eps, weight_decay=weight_decay, which=which)
 
@@ -142,7 +142,7 @@ def amsgrad(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: floa
 
     S. J. Reddi, S. Kale, S. Kumar, "On the convergence of Adam and beyond", ICLR 2018.
     """
-    return _adam(_adam_name("amsgrad", lr, beta1, beta2, eps), lr, beta1, beta2, eps, largest=True)
+    return _adam(adam_name("amsgrad", lr, beta1, beta2, eps), lr, beta1, beta2, eps, largest=True)
 
 
 def _adam(
@@ -162,9 +162,9 @@ def _adam(
     to_squares = (1 - beta2) ** -0.5
 
     def numbers(rate: Any, t: Any) -> Any:
-        root = _complement(beta2, t) ** 0.5 * to_squares
+        root = complement(beta2, t) ** 0.5 * to_squares
         shrink = (1 - rate * weight_decay,) if weight_decay else ()
-        return -rate * (1 - beta1) * root / _complement(beta1, t), eps * root, *shrink
+        return -rate * (1 - beta1) * root / complement(beta1, t), eps * root, *shrink
 
     def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
         *top, keep1, keep2, rate, eps = rest[: 4 + largest]
@@ -191,17 +191,17 @@ def adamax(lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float
 
     D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 7.1.
     """
-    name = _adam_name("adamax", lr, beta1, beta2, eps, default_lr=2e-3)
+    name = adam_name("adamax", lr, beta1, beta2, eps, default_lr=2e-3)
 
     def rule(xp: Any, p: Any, g: Any, m: Any, u: Any, keep1: Any, take1: Any, keep2: Any, eps: Any, rate: Any) -> Any:
-        m = _mix(m, g, keep1, take1)
+        m = mix(m, g, keep1, take1)
         size = xp.abs(g)
         size += eps
         u = xp.maximum(u * keep2, size)
         return _descend(p, m * rate, u), m, u
 
     constants = (beta1, 1 - beta1, beta2, eps)
-    return per_leaf(name, lr, rule, ("mean", "largest"), constants, lambda rate, t: (rate / _complement(beta1, t),))
+    return per_leaf(name, lr, rule, ("mean", "largest"), constants, lambda rate, t: (rate / complement(beta1, t),))
 
 
 def nadam(
@@ -213,22 +213,22 @@ def nadam(
 
     T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop.
     """
-    name = _adam_name("nadam", lr, beta1, beta2, eps, default_lr=2e-3, momentum_decay=(momentum_decay, 4e-3))
+    name = adam_name("nadam", lr, beta1, beta2, eps, default_lr=2e-3, momentum_decay=(momentum_decay, 4e-3))
     check_between(name, high=_FOREVER, momentum_decay=momentum_decay)
 
     def numbers(rate: Any, t: Any) -> Any:
         mu, following = (beta1 * (1 - 0.5 * 0.96 ** (momentum_decay * s)) for s in (t, t + 1))
-        root = _complement(beta2, t) ** 0.5
+        root = complement(beta2, t) ** 0.5
         return mu, following, rate * root * following, rate * root * (1 - mu), eps * root
 
     def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, product: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, mu, following, for_mean, for_gradient, eps = rest
-        m = _mix(m, g, keep1, take1)
-        v = _mix(v, g * g, keep2, take2)
+        m = mix(m, g, keep1, take1)
+        v = mix(v, g * g, keep2, take2)
         product = product * mu  # μ₁⋯μₜ
         step = m * (for_mean / (1 - product * following))
         step += g * (for_gradient / (1 - product))
-        return _descend(p, step, _root(xp, v, eps)), m, v, product
+        return _descend(p, step, root_of(xp, v, eps)), m, v, product
 
     def one(p: Any) -> Any:
         return freeze(namespace(p, name).ones((), dtype=p.dtype))
@@ -245,11 +245,11 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
 
     L. Liu et al., "On the variance of the adaptive learning rate and beyond", ICLR 2020.
     """
-    name = _adam_name("radam", lr, beta1, beta2, eps)
+    name = adam_name("radam", lr, beta1, beta2, eps)
     rho = 2 / (1 - beta2) - 1
 
     def numbers(rate: Any, t: Any) -> Any:
-        c1, c2 = _complement(beta1, t), _complement(beta2, t)
+        c1, c2 = complement(beta1, t), complement(beta2, t)
         rho_t = rho - 2 * t * (1 - c2) / c2
         enough = (rho_t > 5) * 1.0
         within = _at_least(rho_t, 5.0)
@@ -258,9 +258,9 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
 
     def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, eps, adaptive, plain = rest
-        m = _mix(m, g, keep1, take1)
-        v = _mix(v, g * g, keep2, take2)
-        step = adaptive / _root(xp, v, eps)
+        m = mix(m, g, keep1, take1)
+        v = mix(v, g * g, keep2, take2)
+        step = adaptive / root_of(xp, v, eps)
         step += plain
         step *= m
         return p - step, m, v
@@ -268,7 +268,7 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
     return per_leaf(name, lr, rule, ("mean", "square"), (beta1, 1 - beta1, beta2, 1 - beta2, eps), numbers)
 
 
-def _adam_name(
+def adam_name(
     name: str,
     lr: Rate,
     beta1: float,
@@ -288,14 +288,14 @@ def _adam_name(
     return name
 
 
-def _mix(old: Any, new: Any, keep: Any, take: Any) -> Any:
+def mix(old: Any, new: Any, keep: Any, take: Any) -> Any:
     """The running average keep·old + take·new."""
     old = old * keep
     old += new * take
     return old
 
 
-def _root(xp: Any, square: Any, eps: Any) -> Any:
+def root_of(xp: Any, square: Any, eps: Any) -> Any:
     root = xp.sqrt(square)
     root += eps
     return root
@@ -307,7 +307,7 @@ def _descend(p: Any, step: Any, size: Any) -> Any:
     return p - step
 
 
-def _complement(beta: float, t: Any) -> Any:
+def complement(beta: float, t: Any) -> Any:
     """1 − βᵗ; where t is traced, to full precision in float32 too."""
     if isinstance(t, int) or beta == 0:
         return 1 - beta**t

@@ -8,7 +8,7 @@ from typing import Any
 
 from purenet.arrays import astype, namespace, rows, sum_of_squares
 from purenet.core import Optimizer
-from purenet.optimizers.adaptive import _adam_name, _complement, _mix, _root, adamw, matrices
+from purenet.optimizers.adaptive import adam_name, complement, mix, root_of, adamw, matrices
 from purenet.optimizers.routing import route
 from purenet.optimizers.update import Rate, State, check_between, per_leaf, shown, written
 
@@ -78,10 +78,10 @@ def lion(
 
     def rule(xp: Any, p: Any, g: Any, m: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, rate, shrink = rest
-        new = xp.sign(_mix(m, g, keep1, take1))
+        new = xp.sign(mix(m, g, keep1, take1))
         new *= rate
         new += p * shrink if weight_decay and which(p) else p
-        return new, _mix(m, g, keep2, take2)
+        return new, mix(m, g, keep2, take2)
 
     def numbers(rate: Any, t: Any) -> Any:
         return -rate, 1 - rate * weight_decay
@@ -104,20 +104,20 @@ def lamb(
 
     Y. You et al., "Large batch optimization for deep learning: training BERT in 76 minutes", ICLR 2020.
     """
-    name = _adam_name(
+    name = adam_name(
         "lamb", lr, beta1, beta2, eps, default_eps=1e-6, weight_decay=(weight_decay, 0.0), which=(which, matrices)
     )
     check_between(name, high=_FOREVER, weight_decay=weight_decay)
 
     def numbers(rate: Any, t: Any) -> Any:
-        root = _complement(beta2, t) ** 0.5
-        return root / _complement(beta1, t), eps * root, -rate
+        root = complement(beta2, t) ** 0.5
+        return root / complement(beta1, t), eps * root, -rate
 
     def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, decay, correction, eps, rate = rest
-        m = _mix(m, g, keep1, take1)
-        v = _mix(v, g * g, keep2, take2)
-        step = m / _root(xp, v, eps)
+        m = mix(m, g, keep1, take1)
+        v = mix(v, g * g, keep2, take2)
+        step = m / root_of(xp, v, eps)
         step *= correction
         if weight_decay and which(p):
             step += p * decay
@@ -164,8 +164,8 @@ def muon(
     def rule(xp: Any, p: Any, g: Any, b: Any, keep: Any, take: Any, rate: Any, shrink: Any) -> Any:
         if p.ndim < 2:
             raise ValueError(f"{name} makes matrices orthogonal, but `which` chose a parameter of shape {p.shape}")
-        b = _mix(b, g, keep, take)
-        new = xp.reshape(orthogonal(_mix(b, g, keep, take) if nesterov else b), p.shape)
+        b = mix(b, g, keep, take)
+        new = xp.reshape(orthogonal(mix(b, g, keep, take) if nesterov else b), p.shape)
         fan_in, fan_out = math.prod(p.shape[:-1]), p.shape[-1]
         new = new * (rate * math.sqrt(max(1.0, fan_out / fan_in)))
         new += p * shrink if weight_decay else p

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from purenet import random, tree
-from purenet.arrays import describe, namespace, sum_of_squares
+from purenet.arrays import describe, known, namespace, sum_of_squares
 from purenet.core import Buffer, Optimizer, called
 from purenet.optimizers.adaptive import matrices
 from purenet.optimizers.update import (
@@ -346,7 +344,8 @@ def _toward(a: Any, b: Any, part: Any) -> Any:
 
 def _shrink(square: Any, limit: float) -> Any:
     """min(1, limit / ‖g‖), as a number that multiplies an array of any dtype."""
-    if isinstance(square, np.generic | float | int):
+    square = known(square)
+    if isinstance(square, float | int):
         return limit / max(float(square) ** 0.5, limit) if square == square else float("nan")
     xp = namespace(square)
     return limit / xp.maximum(xp.sqrt(square), xp.asarray(limit, dtype=square.dtype))

@@ -1,0 +1,294 @@
+"""How a tree is laid out, compiled once: straight lines of code that take such a tree apart and put it together.
+
+A walk asks each node what it is. The code of a layout only looks whether all is where it was in the tree that the
+layout was made from, in a fraction of the time: of a small net, walks cost as much as the arithmetic.
+
+>>> layout = Layout.of((1, {"w": 2}))
+>>> layout.leaves((10, {"w": 20})), layout.leaves((10, 20))
+([10, 20], None)
+>>> layout.fill([3, 4])
+(3, {'w': 4})
+>>> print(layout.source)
+keys0 = ['w']
+types0 = [<class 'str'>]
+<BLANKLINE>
+def leaves(tree):
+    if type(tree) is not tuple or len(tree) != 2: return None
+    leaf0, node1 = tree
+    if type(leaf0) is not ndarray and is_node(leaf0): return None
+    if type(node1) is not dict or [*node1] != keys0 or [*map(type, node1)] != types0: return None
+    leaf1, = node1.values()
+    if type(leaf1) is not ndarray and is_node(leaf1): return None
+    return [leaf0, leaf1]
+<BLANKLINE>
+def fill(leaves):
+    leaf0, leaf1 = leaves
+    node1 = dict(zip(keys0, (leaf1,)))
+    tree = (leaf0, node1)
+    return tree
+<BLANKLINE>
+def renew(new, old):
+    leaf0, leaf1 = new
+    old0, old1 = old
+    if type(leaf0) is ndarray and leaf0.dtype is old0.dtype and leaf0.shape == old0.shape: set_writeable(leaf0, False)
+    else: leaf0 = conform(leaf0, old0)
+    if type(leaf1) is ndarray and leaf1.dtype is old1.dtype and leaf1.shape == old1.shape: set_writeable(leaf1, False)
+    else: leaf1 = conform(leaf1, old1)
+    node1 = dict(zip(keys0, (leaf1,)))
+    tree = (leaf0, node1)
+    return tree
+<BLANKLINE>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
+
+from numpy import ndarray
+
+from purenet import tree
+from purenet.arrays import Array, conform
+
+Tree: TypeAlias = Any
+MOST_NODES, DEEPEST = 1000, 50  # of larger trees no code is made
+
+
+class Layout(NamedTuple):
+    """The functions of one layout.
+
+    Fields:
+        leaves: `leaves(tree)`, the leaves in the order of `tree.leaves`, if the tree is laid out just so, else None. A
+            dict has its keys in the same order too.
+        fill: `fill(leaves) -> tree`.
+        renew: `renew(new, old) -> tree` of the new arrays, each read-only and in the dtype of the old one; another
+            shape is a ValueError. What is of the leaf type is taken as it is.
+        held: whether some leaves are of the leaf type.
+        source: the code, as one may read it.
+    """
+
+    leaves: Callable[[Tree], list[Any] | None]
+    fill: Callable[[Sequence[Any]], Tree]
+    renew: Callable[[Sequence[Array], Sequence[Array]], Tree]
+    held: bool
+    source: str
+
+    @staticmethod
+    def of(example: Tree, leaf_type: type | None = None) -> Layout:
+        """The layout of this tree. Nodes of `leaf_type` count as leaves."""
+        outline = _outline(example, leaf_type)
+        return _compiled(outline) if _is_small(outline) else _walking(outline, example, leaf_type)
+
+
+class Layouts:
+    """Layouts that were met: a tree is mostly laid out as one of the last few."""
+
+    def __init__(self, leaf_type: type | None = None) -> None:
+        self._leaf_type = leaf_type
+        self._recent: tuple[Layout, ...] = ()
+
+    def split(self, whole: Tree) -> tuple[Layout, list[Any]]:
+        """The layout of a tree, and its leaves."""
+        for layout in self._recent:
+            found = layout.leaves(whole)
+            if found is not None:
+                return layout, found
+        layout = Layout.of(whole, self._leaf_type)
+        self._recent = (layout, *self._recent[:7])
+        return layout, tree.leaves(whole, self._leaf_type)
+
+
+def fitting(example: Tree) -> Callable[[Tree], bool]:
+    """Whether a tree is laid out like this one, of arrays of NumPy with the same shapes and dtypes.
+
+    >>> import numpy as np
+    >>> fits = fitting((np.ones(2), ()))
+    >>> fits((np.zeros(2), ())), fits((np.zeros(3), ())), fits((np.zeros(2),))
+    (True, False, False)
+    """
+    arrays, outline = tree.leaves(example), _outline(example)
+    if not all(type(array) is ndarray for array in arrays):
+        return lambda whole: False
+    kinds = tuple((array.shape, array.dtype) for array in arrays)
+    return _compiled_fits(outline, kinds) if _is_small(outline) else _walking_fits(outline, kinds)
+
+
+class _Node(NamedTuple):
+    """A container in an outline: keys and children stand in its own order, and `order` is that of its leaves."""
+
+    kind: type
+    keys: tuple[Hashable, ...] | None
+    key_types: tuple[type, ...] | None
+    children: tuple[Hashable, ...]
+    order: tuple[int, ...]
+
+
+_LEAF = "*"  # in an outline; what is of the leaf type is that type
+
+
+def _outline(node: Tree, leaf_type: type | None = None) -> Hashable:
+    """What is the same in all trees of one layout."""
+    kind = type(node)
+    if kind is leaf_type:
+        return leaf_type
+    children = tree.children_of(node)
+    if children is None:
+        return _LEAF
+    if not isinstance(node, dict):
+        return _Node(kind, None, None, tuple(_outline(c, leaf_type) for c in children), tuple(range(len(children))))
+    keys = (*node,)
+    order = range(len(keys)) if kind is not dict else sorted(range(len(keys)), key=keys.__getitem__)
+    children = tuple(_outline(child, leaf_type) for child in node.values())
+    return _Node(kind, keys, (*map(type, keys),), children, tuple(order))
+
+
+def _is_small(outline: Hashable) -> bool:
+    """Whether code is made of it: a compiler has its limits."""
+    level, count = [outline], 0
+    for _ in range(DEEPEST):
+        count += len(level)
+        level = [child for node in level if isinstance(node, _Node) for child in node.children]
+        if not level or count > MOST_NODES:
+            break
+    return not level and count <= MOST_NODES
+
+
+class _Code:
+    """The lines that look through a tree, and those that build one. Each node and each leaf gets a name.
+
+    What comes from outside, such as keys and classes, is never part of the text: it stands in `constants`.
+    """
+
+    def __init__(self, outline: Hashable, no: str, test: Callable[[_Code, str], str] | None = None) -> None:
+        self.constants: dict[str, Any] = {}
+        self.looking: list[str] = []
+        self.building: list[str] = []
+        self.leaves: list[str] = []
+        self.held: list[str] = []
+        self._no, self._test = no, test or (lambda code, leaf: f"type({leaf}) is not ndarray and is_node({leaf})")
+        self._nodes = 0
+        self.root = self._write(outline)
+
+    def constant(self, prefix: str, value: Any) -> str:
+        """The name of a constant: kind0, kind1, …"""
+        alike = [name for name in self.constants if name.rstrip("0123456789") == prefix]
+        found = next((name for name in alike if self.constants[name] is value), f"{prefix}{len(alike)}")
+        self.constants[found] = value
+        return found
+
+    def _write(self, outline: Hashable) -> str:
+        """Write the lines of a node and of what is in it, or of a leaf. Returns its name."""
+        if not isinstance(outline, _Node):
+            return self._write_leaf(outline)
+        name = f"node{self._nodes}" if self._nodes else "tree"
+        self._nodes += 1
+        here, names = len(self.looking), [""] * len(outline.children)
+        for i in outline.order:
+            names[i] = self._write(outline.children[i])
+        look, build = self._node(outline, name, names)
+        values = f"{name}.values()" if outline.keys is not None else name
+        self.looking[here:here] = [f"if {look}: return {self._no}", *([f"{_row(names)} = {values}"] if names else [])]
+        self.building.append(f"{name} = {build}")
+        return name
+
+    def _node(self, outline: _Node, name: str, names: list[str]) -> tuple[str, str]:
+        """When a node is another one than it was, and what makes one."""
+        if outline.kind is type(None):
+            return f"{name} is not None", "None"
+        kind = outline.kind.__name__ if outline.kind in (tuple, list, dict) else self.constant("kind", outline.kind)
+        if outline.keys is not None:
+            keys, types = self.constant("keys", [*outline.keys]), self.constant("types", [*map(type, outline.keys)])
+            look = f"type({name}) is not {kind} or [*{name}] != {keys} or [*map(type, {name})] != {types}"
+            return look, f"{kind}(zip({keys}, ({_row(names)})))"
+        look = f"type({name}) is not {kind} or len({name}) != {len(names)}"
+        if outline.kind is list:
+            return look, f"[{_row(names)}]"
+        return look, f"({_row(names)})" if outline.kind is tuple else f"make({kind}, ({_row(names)}))"
+
+    def _write_leaf(self, outline: Hashable) -> str:
+        name = f"leaf{len(self.leaves)}"
+        self.leaves.append(name)
+        if outline == _LEAF:
+            self.looking.append(f"if {self._test(self, name)}: return {self._no}")
+        else:
+            self.held.append(name)
+            self.looking.append(f"if type({name}) is not {self.constant('kind', outline)}: return {self._no}")
+        return name
+
+    def functions(self, *functions: tuple[str, Sequence[str]]) -> tuple[dict[str, Any], str]:
+        """What comes of running the code of functions, each a head and its lines; and that code, to be read."""
+        text = "".join(f"\ndef {head}:\n    " + "\n    ".join(lines) + "\n" for head, lines in functions)
+        known = {"ndarray": ndarray, "is_node": tree.is_node, "make": tuple.__new__, "conform": conform}
+        names = {**known, "set_writeable": ndarray.setflags, **self.constants}
+        exec(text, names)  # of words and numbers that are made above
+        return names, "".join(f"{name} = {value!r}\n" for name, value in self.constants.items()) + text
+
+
+def _row(names: Iterable[str]) -> str:
+    """Names as a tuple is written, without its brackets."""
+    listed = [*names]
+    return ", ".join(listed) + "," * (len(listed) == 1)
+
+
+@lru_cache(256)
+def _compiled(outline: Hashable) -> Layout:
+    code = _Code(outline, "None")
+    taken, old = _row(code.leaves) or "()", [leaf.replace("leaf", "old") for leaf in code.leaves]
+    keeping = []
+    for leaf, before in zip(code.leaves, old, strict=True):
+        if leaf not in code.held:
+            same = f"{leaf}.dtype is {before}.dtype and {leaf}.shape == {before}.shape"
+            keeping.append(f"if type({leaf}) is ndarray and {same}: set_writeable({leaf}, False)")
+            keeping.append(f"else: {leaf} = conform({leaf}, {before})")
+    made, source = code.functions(
+        (f"leaves({code.root})", [*code.looking, f"return [{', '.join(code.leaves)}]"]),
+        ("fill(leaves)", [f"{taken} = leaves", *code.building, f"return {code.root}"]),
+        (
+            "renew(new, old)",
+            [f"{taken} = new", f"{_row(old) or '()'} = old", *keeping, *code.building, f"return {code.root}"],
+        ),
+    )
+    return Layout(made["leaves"], made["fill"], made["renew"], bool(code.held), source)
+
+
+@lru_cache(256)
+def _compiled_fits(outline: Hashable, kinds: tuple[tuple[tuple[int, ...], Any], ...]) -> Callable[[Tree], bool]:
+    supply = iter(kinds)
+
+    def test(code: _Code, leaf: str) -> str:
+        shape, dtype = next(supply)
+        known = code.constant("dtype", dtype)
+        return f"type({leaf}) is not ndarray or {leaf}.dtype is not {known} or {leaf}.shape != {shape}"
+
+    code = _Code(outline, "False", test)
+    made, _ = code.functions((f"fits({code.root})", [*code.looking, "return True"]))
+    fits: Callable[[Tree], bool] = made["fits"]
+    return fits
+
+
+def _walking(outline: Hashable, example: Tree, leaf_type: type | None) -> Layout:
+    """The same as of `_compiled`, without code of its own."""
+    structure = tree.Structure(tree.map(lambda leaf: 0, example, leaf_type=leaf_type), 0)
+    structure.size = len(tree.leaves(example, leaf_type))
+
+    def leaves(whole: Tree) -> list[Any] | None:
+        return tree.leaves(whole, leaf_type) if _outline(whole, leaf_type) == outline else None
+
+    def fill(leaves: Sequence[Any]) -> Tree:
+        return tree.unflatten(structure, leaves)
+
+    def renew(new: Sequence[Any], old: Sequence[Any]) -> Tree:
+        return fill([a if type(a) is leaf_type else conform(a, b) for a, b in zip(new, old, strict=True)])
+
+    held = any(type(leaf) is leaf_type for leaf in tree.leaves(example, leaf_type))
+    return Layout(leaves, fill, renew, held, "")
+
+
+def _walking_fits(outline: Hashable, kinds: tuple[tuple[tuple[int, ...], Any], ...]) -> Callable[[Tree], bool]:
+    def fits(whole: Tree) -> bool:
+        return _outline(whole) == outline and kinds == tuple(
+            (leaf.shape, leaf.dtype) if type(leaf) is ndarray else None for leaf in tree.leaves(whole)
+        )
+
+    return fits

@@ -167,20 +167,20 @@ def _adam(
         return -rate * (1 - beta1) * root / complement(beta1, t), eps * root, *shrink
 
     def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
-        *top, keep1, keep2, rate, eps = rest[: 4 + largest]
+        most, rest = (rest[0], rest[1:]) if largest else (None, rest)
+        keep1, keep2, rate, eps = rest[:4]
         new = g * g
         v = v * keep2
         v += new
-        if largest:
-            top = [xp.maximum(top[0], v)]
-        new = overwrite(xp.sqrt, new, top[0] if largest else v)
+        top = xp.maximum(most, v) if largest else v
+        new = overwrite(xp.sqrt, new, top)
         new += eps
         m = m * keep1
         m += g
         new = overwrite(xp.divide, new, m, new)
         new *= rate
         new += p * rest[-1] if weight_decay and which(p) else p
-        return new, m, v, *top
+        return (new, m, v, top) if largest else (new, m, v)
 
     slots = ("sum", "squares", "largest") if largest else ("sum", "squares")
     return per_leaf(name, lr, rule, slots, (beta1, beta2), numbers, elementwise=not weight_decay)

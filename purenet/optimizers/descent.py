@@ -8,7 +8,7 @@ from typing import Any
 
 from purenet.arrays import astype, namespace, rows, sum_of_squares
 from purenet.core import Optimizer
-from purenet.optimizers.adaptive import adam_name, complement, mix, root_of, adamw, matrices
+from purenet.optimizers.adaptive import adam_name, adamw, complement, matrices, mix, root_of
 from purenet.optimizers.routing import route
 from purenet.optimizers.update import Rate, State, check_between, per_leaf, shown, written
 

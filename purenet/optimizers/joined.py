@@ -44,9 +44,12 @@ def joined() -> Transform:
 
         def step(params: Any, grads: Any, state: Any = None) -> tuple[Any, Any]:
             layout, ps, gs = apart(params, grads)
+            shapes = [p.shape for p in ps]
+            if shapes != [g.shape for g in gs]:
+                tree.check_same(params, grads, "params")
             vector, state = inner.step(_join(ps), _join(gs), state)
             _check_dtypes(ps, vector.dtype)
-            return layout.fill(pieces(vector, [p.shape for p in ps])), state
+            return layout.fill(pieces(vector, shapes)), state
 
         return Optimizer(init, step, name)
 

@@ -8,6 +8,7 @@ into an `Optimizer`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -52,7 +53,13 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
         new += p
         return new
 
-    return update(step, params, grads)
+    layout, ps, gs = apart(params, grads)
+    try:  # where g has another shape than p, so has the new p
+        new: P = layout.renew([*map(step, ps, gs)], ps)
+        return new
+    except (ValueError, TypeError, AttributeError):
+        tree.check_same(params, grads, "params")
+        raise
 
 
 def _one_number(lr: Any) -> Any:
@@ -72,6 +79,8 @@ def update(step: Callable[[Any, Any], Array], params: P, grads: P) -> P:
     New params are read-only and keep their dtypes. A buffer takes its next value, which stands in grads.
     """
     layout, ps, gs = apart(params, grads)
+    if [p.shape for p in ps] != [g.shape for g in gs]:
+        tree.check_same(params, grads, "params")
     new: P = layout.renew([*map(step, ps, gs)], ps)
     return new
 
@@ -81,17 +90,19 @@ def advance(
 ) -> list[Params]:
     """New params and new slots, `step(p, g, *slots) -> (p, *slots)` of each parameter; a slot is what is kept for it.
 
-    Each slot is a tree like params, with `()` for a buffer.
+    Each slot is a tree like params, with `()` for a buffer. The step refuses a gradient of another shape than p's.
     """
     layout, ps, gs = apart(params, grads)
     try:
         bare = without_buffers(params) if layout.held else params
         around = _layouts.split(bare)[0] if layout.held else layout
-        columns = [_leaves_beside(bare, around, slot) for slot in slots.values()]
-        rows = [*map(step, ps, gs, *columns)]
-        new, *kept = zip(*rows, strict=True) if rows else [()] * (1 + len(slots))
-        return [layout.renew(new, ps), *map(around.renew, kept, columns)]
+        columns = [*map(around.leaves, slots.values())]
+        if None in columns:
+            columns = [_leaves_beside(bare, slot) for slot in slots.values()]
+        new = zip(*map(step, ps, gs, *columns)) if ps else repeat(())  # noqa: B905 (they are of one length)
+        return [layout.renew(next(new), ps), *map(around.renew, new, columns)]
     except (ValueError, TypeError, AttributeError):
+        tree.check_same(params, grads, "params")
         for name, slot in slots.items():
             tree.check_same(without_buffers(params), slot, f"state.slots[{name!r}], for params")
         raise
@@ -106,24 +117,16 @@ def apart(params: Params, grads: Params) -> tuple[Layout, list[Array], list[Arra
         ValueError: grads are not built like params; the message names where they part.
     """
     layout, ps = _layouts.split(params)
-    try:
-        gs = _leaves_beside(params, layout, grads)
-        if layout.held:
-            layout, ps, gs = _carrying(layout, ps, gs)
-        if [p.shape for p in ps] != [g.shape for g in gs]:
-            raise ValueError("a gradient has another shape than its parameter")
-        return layout, ps, gs
-    except (ValueError, TypeError, AttributeError):
-        tree.check_same(params, grads, "params")
-        raise
+    gs = layout.leaves(grads)
+    if gs is None:
+        gs = _leaves_beside(params, grads)
+    return _carrying(layout, ps, gs) if layout.held else (layout, ps, gs)
 
 
-def _leaves_beside(params: Params, layout: Layout, other: Params) -> list[Any]:
-    """The leaves of another tree that is like params."""
-    found = layout.leaves(other)
-    if found is None:  # perhaps the keys of a dict stand in another order
-        found = []
-        tree.map(lambda _, leaf: found.append(leaf), params, other, leaf_type=Buffer, name="params")
+def _leaves_beside(params: Params, other: Params) -> list[Any]:
+    """The leaves of a tree that should be like params, of which a layout knows only that it is not just like them."""
+    found: list[Any] = []
+    tree.map(lambda _, leaf: found.append(leaf), params, other, leaf_type=Buffer, name="params")
     return found
 
 
@@ -206,10 +209,12 @@ def per_leaf(
         slow, quick = (*constants, *changing), (*quick_constants, *map(quick_number, changing))
 
         def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Array]:
+            if g.shape != p.shape:
+                raise ValueError("a gradient has another shape than its parameter")
             return rule(joint_namespace(p, g, name), p, g, *kept, *(quick if p.dtype is FLOAT32 else slow))
 
         new, *kept = advance(leaf, params, grads, state.slots)
-        return new, State(count, dict(zip(order, kept, strict=True)))
+        return new, State(count, dict(zip(order, kept)))  # noqa: B905 (they are of one length)
 
     return Optimizer(init, step, name, elementwise)
 
@@ -230,7 +235,7 @@ def zero_count() -> Any:
 def tick(count: Any) -> tuple[Any, Any]:
     """The step count to compute with, a Python integer if it is known, and the next one to keep."""
     now = known(count)
-    return now, count + 1 if now is count else freeze(np.array(now + 1, np.int32))
+    return now, count + 1 if now is count else freeze(np.array(now + 1, _INT32))
 
 
 def rate_at(rate: Rate, count: Any) -> Any:
@@ -284,4 +289,5 @@ def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any
             raise ValueError(f"{name}: {option} lies in [{low:g}, {high:g}), but {given!r} was given")
 
 
+_INT32 = np.dtype(np.int32)
 _layouts = Layouts(Buffer)

@@ -21,6 +21,16 @@ def leaves(tree):
     if type(leaf1) is not ndarray and is_node(leaf1): return None
     return [leaf0, leaf1]
 <BLANKLINE>
+def match(tree, like):
+    old0, old1 = like
+    if type(tree) is not tuple or len(tree) != 2: return None
+    leaf0, node1 = tree
+    if type(leaf0) is not ndarray and is_node(leaf0) or leaf0.shape != old0.shape: return None
+    if type(node1) is not dict or [*node1] != keys0 or [*map(type, node1)] != types0: return None
+    leaf1, = node1.values()
+    if type(leaf1) is not ndarray and is_node(leaf1) or leaf1.shape != old1.shape: return None
+    return [leaf0, leaf1]
+<BLANKLINE>
 def fill(leaves):
     leaf0, leaf1 = leaves
     node1 = dict(zip(keys0, (leaf1,)))
@@ -49,7 +59,7 @@ from typing import Any, NamedTuple, TypeAlias
 from numpy import ndarray
 
 from purenet import tree
-from purenet.arrays import Array, conform
+from purenet.arrays import Array, Shape, conform
 
 Tree: TypeAlias = Any
 MOST_NODES, DEEPEST = 1000, 50  # of larger trees no code is made
@@ -61,6 +71,7 @@ class Layout(NamedTuple):
     Fields:
         leaves: `leaves(tree)`, the leaves in the order of `tree.leaves`, if the tree is laid out just so, else None. A
             dict has its keys in the same order too.
+        match: `match(tree, like)`, the same if each has the shape of the one in the list `like` too.
         fill: `fill(leaves) -> tree`.
         renew: `renew(new, old) -> tree` of the new arrays, each read-only and in the dtype of the old one; another
             shape is a ValueError. What is of the leaf type is taken as it is.
@@ -69,6 +80,7 @@ class Layout(NamedTuple):
     """
 
     leaves: Callable[[Tree], list[Any] | None]
+    match: Callable[[Tree, list[Any]], list[Any] | None]
     fill: Callable[[Sequence[Any]], Tree]
     renew: Callable[[Sequence[Array], Sequence[Array]], Tree]
     held: bool
@@ -120,18 +132,19 @@ class _Node(NamedTuple):
     kind: type
     keys: tuple[Hashable, ...] | None
     key_types: tuple[type, ...] | None
-    children: tuple[Hashable, ...]
+    children: tuple[Outline, ...]
     order: tuple[int, ...]
 
 
-_LEAF = "*"  # in an outline; what is of the leaf type is that type
+_LEAF = "*"
+Outline: TypeAlias = _Node | str | type  # of a node; of a leaf; of what is of the leaf type, which is that type
 
 
-def _outline(node: Tree, leaf_type: type | None = None) -> Hashable:
+def _outline(node: Tree, leaf_type: type | None = None) -> Outline:
     """What is the same in all trees of one layout."""
     kind = type(node)
     if kind is leaf_type:
-        return leaf_type
+        return kind
     children = tree.children_of(node)
     if children is None:
         return _LEAF
@@ -143,7 +156,7 @@ def _outline(node: Tree, leaf_type: type | None = None) -> Hashable:
     return _Node(kind, keys, (*map(type, keys),), children, tuple(order))
 
 
-def _is_small(outline: Hashable) -> bool:
+def _is_small(outline: Outline) -> bool:
     """Whether code is made of it: a compiler has its limits."""
     level, count = [outline], 0
     for _ in range(DEEPEST):
@@ -160,15 +173,22 @@ class _Code:
     What comes from outside, such as keys and classes, is never part of the text: it stands in `constants`.
     """
 
-    def __init__(self, outline: Hashable, no: str, test: Callable[[_Code, str], str] | None = None) -> None:
+    def __init__(self, outline: Outline) -> None:
         self.constants: dict[str, Any] = {}
-        self.looking: list[str] = []
         self.building: list[str] = []
         self.leaves: list[str] = []
         self.held: list[str] = []
-        self._no, self._test = no, test or (lambda code, leaf: f"type({leaf}) is not ndarray and is_node({leaf})")
+        self._looking: list[tuple[str, str, str]] = []  # a leaf, or when a node is another, and what it is taken into
         self._nodes = 0
         self.root = self._write(outline)
+
+    def looking(self, no: str, test: Callable[[str], str]) -> list[str]:
+        """The lines that return `no` if a node is another than it was, or if `test(leaf)` holds."""
+        lines = []
+        for leaf, another, taken in self._looking:
+            lines.append(f"if {another or test(leaf)}: return {no}")
+            lines += [taken] if taken else []
+        return lines
 
     def constant(self, prefix: str, value: Any) -> str:
         """The name of a constant: kind0, kind1, …"""
@@ -177,18 +197,18 @@ class _Code:
         self.constants[found] = value
         return found
 
-    def _write(self, outline: Hashable) -> str:
+    def _write(self, outline: Outline) -> str:
         """Write the lines of a node and of what is in it, or of a leaf. Returns its name."""
         if not isinstance(outline, _Node):
             return self._write_leaf(outline)
         name = f"node{self._nodes}" if self._nodes else "tree"
         self._nodes += 1
-        here, names = len(self.looking), [""] * len(outline.children)
+        here, names = len(self._looking), [""] * len(outline.children)
         for i in outline.order:
             names[i] = self._write(outline.children[i])
         look, build = self._node(outline, name, names)
         values = f"{name}.values()" if outline.keys is not None else name
-        self.looking[here:here] = [f"if {look}: return {self._no}", *([f"{_row(names)} = {values}"] if names else [])]
+        self._looking.insert(here, ("", look, f"{_row(names)} = {values}" if names else ""))
         self.building.append(f"{name} = {build}")
         return name
 
@@ -206,14 +226,14 @@ class _Code:
             return look, f"[{_row(names)}]"
         return look, f"({_row(names)})" if outline.kind is tuple else f"make({kind}, ({_row(names)}))"
 
-    def _write_leaf(self, outline: Hashable) -> str:
+    def _write_leaf(self, outline: Outline) -> str:
         name = f"leaf{len(self.leaves)}"
         self.leaves.append(name)
         if outline == _LEAF:
-            self.looking.append(f"if {self._test(self, name)}: return {self._no}")
+            self._looking.append((name, "", ""))
         else:
             self.held.append(name)
-            self.looking.append(f"if type({name}) is not {self.constant('kind', outline)}: return {self._no}")
+            self._looking.append(("", f"type({name}) is not {self.constant('kind', outline)}", ""))
         return name
 
     def functions(self, *functions: tuple[str, Sequence[str]]) -> tuple[dict[str, Any], str]:
@@ -232,48 +252,62 @@ def _row(names: Iterable[str]) -> str:
 
 
 @lru_cache(256)
-def _compiled(outline: Hashable) -> Layout:
-    code = _Code(outline, "None")
-    taken, old = _row(code.leaves) or "()", [leaf.replace("leaf", "old") for leaf in code.leaves]
-    keeping = []
-    for leaf, before in zip(code.leaves, old, strict=True):
-        if leaf not in code.held:
-            same = f"{leaf}.dtype is {before}.dtype and {leaf}.shape == {before}.shape"
-            keeping.append(f"if type({leaf}) is ndarray and {same}: set_writeable({leaf}, False)")
-            keeping.append(f"else: {leaf} = conform({leaf}, {before})")
+def _compiled(outline: Outline) -> Layout:
+    code = _Code(outline)
+    old = {leaf: leaf.replace("leaf", "old") for leaf in code.leaves}
+    new_row, old_row, given = _row(code.leaves) or "()", _row(old.values()) or "()", [f"return {code.root}"]
+
+    def is_node(leaf: str) -> str:
+        return f"type({leaf}) is not ndarray and is_node({leaf})"
+
+    def is_unlike(leaf: str) -> str:
+        return f"{is_node(leaf)} or {leaf}.shape != {old[leaf]}.shape"
+
+    def keep(leaf: str) -> list[str]:
+        same = f"{leaf}.dtype is {old[leaf]}.dtype and {leaf}.shape == {old[leaf]}.shape"
+        return [
+            f"if type({leaf}) is ndarray and {same}: set_writeable({leaf}, False)",
+            f"else: {leaf} = conform({leaf}, {old[leaf]})",
+        ]
+
+    kept = [line for leaf in code.leaves if leaf not in code.held for line in keep(leaf)]
+    found = [f"return [{', '.join(code.leaves)}]"]
     made, source = code.functions(
-        (f"leaves({code.root})", [*code.looking, f"return [{', '.join(code.leaves)}]"]),
-        ("fill(leaves)", [f"{taken} = leaves", *code.building, f"return {code.root}"]),
-        (
-            "renew(new, old)",
-            [f"{taken} = new", f"{_row(old) or '()'} = old", *keeping, *code.building, f"return {code.root}"],
-        ),
+        (f"leaves({code.root})", [*code.looking("None", is_node), *found]),
+        (f"match({code.root}, like)", [f"{old_row} = like", *code.looking("None", is_unlike), *found]),
+        ("fill(leaves)", [f"{new_row} = leaves", *code.building, *given]),
+        ("renew(new, old)", [f"{new_row} = new", f"{old_row} = old", *kept, *code.building, *given]),
     )
-    return Layout(made["leaves"], made["fill"], made["renew"], bool(code.held), source)
+    return Layout(made["leaves"], made["match"], made["fill"], made["renew"], bool(code.held), source)
 
 
 @lru_cache(256)
-def _compiled_fits(outline: Hashable, kinds: tuple[tuple[tuple[int, ...], Any], ...]) -> Callable[[Tree], bool]:
-    supply = iter(kinds)
+def _compiled_fits(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Callable[[Tree], bool]:
+    code = _Code(outline)
+    kind_of = dict(zip(code.leaves, kinds, strict=True))
 
-    def test(code: _Code, leaf: str) -> str:
-        shape, dtype = next(supply)
-        known = code.constant("dtype", dtype)
-        return f"type({leaf}) is not ndarray or {leaf}.dtype is not {known} or {leaf}.shape != {shape}"
+    def is_another(leaf: str) -> str:
+        shape, dtype = kind_of[leaf]
+        its = code.constant("dtype", dtype)
+        return f"type({leaf}) is not ndarray or {leaf}.dtype is not {its} or {leaf}.shape != {shape}"
 
-    code = _Code(outline, "False", test)
-    made, _ = code.functions((f"fits({code.root})", [*code.looking, "return True"]))
+    made, _ = code.functions((f"fits({code.root})", [*code.looking("False", is_another), "return True"]))
     fits: Callable[[Tree], bool] = made["fits"]
     return fits
 
 
-def _walking(outline: Hashable, example: Tree, leaf_type: type | None) -> Layout:
+def _walking(outline: Outline, example: Tree, leaf_type: type | None) -> Layout:
     """The same as of `_compiled`, without code of its own."""
     structure = tree.Structure(tree.map(lambda leaf: 0, example, leaf_type=leaf_type), 0)
     structure.size = len(tree.leaves(example, leaf_type))
 
     def leaves(whole: Tree) -> list[Any] | None:
         return tree.leaves(whole, leaf_type) if _outline(whole, leaf_type) == outline else None
+
+    def match(whole: Tree, like: list[Any]) -> list[Any] | None:
+        found = leaves(whole)
+        pairs = zip(found or (), like, strict=found is not None)
+        return found if all(type(a) is leaf_type or a.shape == b.shape for a, b in pairs) else None
 
     def fill(leaves: Sequence[Any]) -> Tree:
         return tree.unflatten(structure, leaves)
@@ -282,10 +316,10 @@ def _walking(outline: Hashable, example: Tree, leaf_type: type | None) -> Layout
         return fill([a if type(a) is leaf_type else conform(a, b) for a, b in zip(new, old, strict=True)])
 
     held = any(type(leaf) is leaf_type for leaf in tree.leaves(example, leaf_type))
-    return Layout(leaves, fill, renew, held, "")
+    return Layout(leaves, match, fill, renew, held, "")
 
 
-def _walking_fits(outline: Hashable, kinds: tuple[tuple[tuple[int, ...], Any], ...]) -> Callable[[Tree], bool]:
+def _walking_fits(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Callable[[Tree], bool]:
     def fits(whole: Tree) -> bool:
         return _outline(whole) == outline and kinds == tuple(
             (leaf.shape, leaf.dtype) if type(leaf) is ndarray else None for leaf in tree.leaves(whole)

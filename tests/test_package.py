@@ -62,7 +62,7 @@ def test_only_the_agreed_names_stand_at_the_root():
 
 def test_imports_run_downstairs():
     """A layer knows no optimizer, core knows no layer."""
-    floors = {"arrays": 0, "random": 1, "tree": 1, "layout": 1,
+    floors = {"arrays": 0, "random": 1, "tree": 1, "layout": 1, "rates": 2,
               "special": 1, "core": 2, "initializers": 2, "introspection": 3,
               "layers": 3, "losses": 3, "combinators": 3, "optimizers": 3, "schedules": 3, "penalties": 4,
               "data": 3, "plotting": 3, "runs": 3, "training": 4, "chunks": 4, "memory": 0, "tracing": 0,

@@ -14,7 +14,8 @@ from typing import Any
 
 from purenet.arrays import freeze, namespace, overwrite
 from purenet.core import Optimizer
-from purenet.optimizers.update import Rate, State, check_between, check_rate, per_leaf, shown, written, zeros
+from purenet.optimizers.update import State, check_between, per_leaf, shown, written, zeros
+from purenet.rates import Rate, check_rate
 
 Adaptive = Optimizer[Any, State]
 _FOREVER = math.inf

@@ -10,7 +10,8 @@ from purenet.arrays import astype, namespace, rows, sum_of_squares
 from purenet.core import Optimizer
 from purenet.optimizers.adaptive import adam_name, adamw, complement, matrices, mix, root_of
 from purenet.optimizers.routing import route
-from purenet.optimizers.update import Rate, State, check_between, per_leaf, shown, written
+from purenet.optimizers.update import State, check_between, per_leaf, shown, written
+from purenet.rates import Rate
 
 _FOREVER = math.inf
 

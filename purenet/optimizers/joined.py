@@ -10,7 +10,7 @@ from purenet import tree
 from purenet.arrays import namespace, pieces
 from purenet.core import Optimizer
 from purenet.optimizers.transforms import Transform, transform
-from purenet.optimizers.update import apart, without_buffers
+from purenet.optimizers.update import Params, apart, without_buffers
 
 
 def joined() -> Transform:
@@ -39,17 +39,14 @@ def joined() -> Transform:
                 "write other transforms before joined(), as in chain(weight_decay(1e-4), joined(), adam())"
             )
 
-        def init(params: Any) -> Any:
+        def init(params: Params) -> Any:
             return inner.init(_join(tree.leaves(without_buffers(params))))
 
-        def step(params: Any, grads: Any, state: Any = None) -> tuple[Any, Any]:
+        def step(params: Params, grads: Params, state: Any = None) -> tuple[Params, Any]:
             layout, ps, gs = apart(params, grads)
-            shapes = [p.shape for p in ps]
-            if shapes != [g.shape for g in gs]:
-                tree.check_same(params, grads, "params")
             vector, state = inner.step(_join(ps), _join(gs), state)
             _check_dtypes(ps, vector.dtype)
-            return layout.fill(pieces(vector, shapes)), state
+            return layout.fill(pieces(vector, [p.shape for p in ps])), state
 
         return Optimizer(init, step, name)
 

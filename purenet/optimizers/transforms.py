@@ -14,18 +14,8 @@ from purenet import random, tree
 from purenet.arrays import describe, known, namespace, sum_of_squares
 from purenet.core import Buffer, Optimizer, called
 from purenet.optimizers.adaptive import matrices
-from purenet.optimizers.update import (
-    Rate,
-    check_between,
-    check_rate,
-    rate_at,
-    shown,
-    still,
-    tick,
-    update,
-    wrong_state,
-    zero_count,
-)
+from purenet.optimizers.update import Params, check_between, shown, still, tick, update, wrong_state, zero_count
+from purenet.rates import Rate, check_rate, rate_at
 
 Wrap = Callable[[Optimizer[Any, Any], str], Optimizer[Any, Any]]
 
@@ -129,10 +119,10 @@ def weight_decay(rate: Rate, which: Callable[[Any], bool] = matrices) -> Transfo
     check_rate(rate, name, "rate")
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Any) -> DecayState:
+        def init(params: Params) -> DecayState:
             return DecayState(zero_count(), inner.init(params))
 
-        def step(params: Any, grads: Any, state: DecayState | None = None) -> tuple[Any, DecayState]:
+        def step(params: Params, grads: Params, state: DecayState | None = None) -> tuple[Params, DecayState]:
             if type(state) is not DecayState:
                 raise wrong_state(name, "a DecayState", state)
             now, count = tick(state.count)
@@ -163,10 +153,10 @@ def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transfor
     random.split(key)  # is it a key?
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Any) -> NoiseState:
+        def init(params: Params) -> NoiseState:
             return NoiseState(key, zero_count(), inner.init(params))
 
-        def step(params: Any, grads: Any, state: NoiseState | None = None) -> tuple[Any, NoiseState]:
+        def step(params: Params, grads: Params, state: NoiseState | None = None) -> tuple[Params, NoiseState]:
             if type(state) is not NoiseState:
                 raise wrong_state(name, "a NoiseState", state)
             now, count = tick(state.count)
@@ -196,10 +186,10 @@ def accumulate(k: int) -> Transform:
     name = f"accumulate({_whole('accumulate', k)})"
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Any) -> AccumulateState:
+        def init(params: Params) -> AccumulateState:
             return AccumulateState(zero_count(), _nothing(params), inner.init(params))
 
-        def step(params: Any, grads: Any, state: AccumulateState | None = None) -> tuple[Any, AccumulateState]:
+        def step(params: Params, grads: Params, state: AccumulateState | None = None) -> tuple[Params, AccumulateState]:
             if type(state) is not AccumulateState:
                 raise wrong_state(name, "an AccumulateState", state)
             now, count = tick(state.count)
@@ -235,10 +225,10 @@ def lookahead(k: int = 5, alpha: float = 0.5) -> Transform:
     check_between(name, alpha=alpha)
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Any) -> LookaheadState:
+        def init(params: Params) -> LookaheadState:
             return LookaheadState(zero_count(), params, inner.init(params))
 
-        def step(params: Any, grads: Any, state: LookaheadState | None = None) -> tuple[Any, LookaheadState]:
+        def step(params: Params, grads: Params, state: LookaheadState | None = None) -> tuple[Params, LookaheadState]:
             if type(state) is not LookaheadState:
                 raise wrong_state(name, "a LookaheadState", state)
             now, count = tick(state.count)
@@ -293,10 +283,10 @@ def polyak() -> Transform:
 
 def _averaging(name: str, weight: Callable[[Any], Any]) -> Transform:
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Any) -> AverageState:
+        def init(params: Params) -> AverageState:
             return AverageState(zero_count(), params, inner.init(params))
 
-        def step(params: Any, grads: Any, state: AverageState | None = None) -> tuple[Any, AverageState]:
+        def step(params: Params, grads: Params, state: AverageState | None = None) -> tuple[Params, AverageState]:
             if type(state) is not AverageState:
                 raise wrong_state(name, "an AverageState", state)
             now, count = tick(state.count)
@@ -313,7 +303,7 @@ def _on_gradients(name: str, change: Callable[[Any], Any]) -> Transform:
     """The transform that changes gradients and keeps nothing."""
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def step(params: Any, grads: Any, state: Any = None) -> tuple[Any, Any]:
+        def step(params: Params, grads: Params, state: Any = None) -> tuple[Params, Any]:
             return inner.step(params, change(grads), state)
 
         return Optimizer(inner.init, step, name)

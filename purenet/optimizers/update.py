@@ -28,11 +28,10 @@ from purenet.arrays import (
 )
 from purenet.core import Buffer, Optimizer, called
 from purenet.layout import Layout, Layouts
-from purenet.schedules import first_rate
+from purenet.rates import Rate, check_rate, rate_at
 
 P = TypeVar("P")
 Params: TypeAlias = Any  # a tree of arrays, with buffers
-Rate = Any  # a number, a 0-d array, or a schedule: a function of the step count
 
 
 def sgd_step(params: P, grads: P, lr: Any) -> P:
@@ -48,18 +47,12 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
     rate = -lr if type(lr) is float else -_one_number(lr)
     quick = kept_number(rate) if type(rate) is float else quick_number(rate)
 
-    def step(p: Any, g: Any) -> Any:
-        new = g * (quick if g.dtype is FLOAT32 else rate)
+    def step(p: Array, g: Array) -> Array:
+        new: Array = g * (quick if g.dtype is FLOAT32 else rate)
         new += p
         return new
 
-    layout, ps, gs = apart(params, grads)
-    try:  # where g has another shape than p, so has the new p
-        new: P = layout.renew([*map(step, ps, gs)], ps)
-        return new
-    except (ValueError, TypeError, AttributeError):
-        tree.check_same(params, grads, "params")
-        raise
+    return update(step, params, grads)
 
 
 def _one_number(lr: Any) -> Any:
@@ -73,14 +66,12 @@ def _one_number(lr: Any) -> Any:
     return lr
 
 
-def update(step: Callable[[Any, Any], Array], params: P, grads: P) -> P:
+def update(step: Callable[[Array, Array], Array], params: P, grads: P) -> P:
     """New params, `step(p, g)` of each parameter and its gradient, which must keep the shape.
 
     New params are read-only and keep their dtypes. A buffer takes its next value, which stands in grads.
     """
     layout, ps, gs = apart(params, grads)
-    if [p.shape for p in ps] != [g.shape for g in gs]:
-        tree.check_same(params, grads, "params")
     new: P = layout.renew([*map(step, ps, gs)], ps)
     return new
 
@@ -90,19 +81,18 @@ def advance(
 ) -> list[Params]:
     """New params and new slots, `step(p, g, *slots) -> (p, *slots)` of each parameter; a slot is what is kept for it.
 
-    Each slot is a tree like params, with `()` for a buffer. The step refuses a gradient of another shape than p's.
+    Each slot is a tree like params, with `()` for a buffer.
     """
     layout, ps, gs = apart(params, grads)
     try:
         bare = without_buffers(params) if layout.held else params
         around = _layouts.split(bare)[0] if layout.held else layout
-        columns = [*map(around.leaves, slots.values())]
+        columns: Any = [*map(around.leaves, slots.values())]
         if None in columns:
             columns = [_leaves_beside(bare, slot) for slot in slots.values()]
-        new = zip(*map(step, ps, gs, *columns)) if ps else repeat(())  # noqa: B905 (they are of one length)
+        new: Any = zip(*map(step, ps, gs, *columns)) if ps else repeat(())  # noqa: B905 (they are of one length)
         return [layout.renew(next(new), ps), *map(around.renew, new, columns)]
     except (ValueError, TypeError, AttributeError):
-        tree.check_same(params, grads, "params")
         for name, slot in slots.items():
             tree.check_same(without_buffers(params), slot, f"state.slots[{name!r}], for params")
         raise
@@ -114,19 +104,25 @@ def apart(params: Params, grads: Params) -> tuple[Layout, list[Array], list[Arra
     Buffers are left out, and the layout brings their next values, which stand in grads.
 
     Raises:
-        ValueError: grads are not built like params; the message names where they part.
+        ValueError: grads have another structure than params, or other shapes; the message names where they part.
     """
     layout, ps = _layouts.split(params)
-    gs = layout.leaves(grads)
-    if gs is None:
-        gs = _leaves_beside(params, grads)
+    try:
+        gs = layout.match(grads, ps)
+        if gs is None:  # perhaps only the keys of a dict stand in another order
+            gs = _leaves_beside(params, grads)
+            if any(p.shape != g.shape for p, g in zip(ps, gs, strict=True) if type(p) is not Buffer):
+                raise ValueError("a gradient has another shape than its parameter")
+    except (ValueError, TypeError, AttributeError):
+        tree.check_same(params, grads, "params")
+        raise
     return _carrying(layout, ps, gs) if layout.held else (layout, ps, gs)
 
 
 def _leaves_beside(params: Params, other: Params) -> list[Any]:
-    """The leaves of a tree that should be like params, of which a layout knows only that it is not just like them."""
+    """The leaves of a tree like params, found by a walk."""
     found: list[Any] = []
-    tree.map(lambda _, leaf: found.append(leaf), params, other, leaf_type=Buffer, name="params")
+    tree.map(lambda _, leaf: found.append(leaf), params, other, leaf_type=Buffer)
     return found
 
 
@@ -209,8 +205,6 @@ def per_leaf(
         slow, quick = (*constants, *changing), (*quick_constants, *map(quick_number, changing))
 
         def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Array]:
-            if g.shape != p.shape:
-                raise ValueError("a gradient has another shape than its parameter")
             return rule(joint_namespace(p, g, name), p, g, *kept, *(quick if p.dtype is FLOAT32 else slow))
 
         new, *kept = advance(leaf, params, grads, state.slots)
@@ -236,25 +230,6 @@ def tick(count: Any) -> tuple[Any, Any]:
     """The step count to compute with, a Python integer if it is known, and the next one to keep."""
     now = known(count)
     return now, count + 1 if now is count else freeze(np.array(now + 1, _INT32))
-
-
-def rate_at(rate: Rate, count: Any) -> Any:
-    """The learning rate at this step: a Python number, unless it is traced."""
-    if type(rate) is float:
-        return rate
-    return known(rate(count) if callable(rate) else rate)
-
-
-def check_rate(rate: Rate, name: str, what: str = "learning rate") -> None:
-    if hasattr(rate, "shape") and rate.shape == ():
-        return
-    if callable(rate):
-        first_rate(rate, name, what)
-        return
-    if isinstance(rate, bool) or not isinstance(rate, int | float):
-        raise TypeError(f"{name}: the {what} is a number or a schedule, not {describe(rate)}")
-    if not 0 <= rate < float("inf"):
-        raise ValueError(f"{name}: the {what} is a finite number from 0 up, not {rate}")
 
 
 def written(name: str, **options: tuple[Any, Any]) -> str:

@@ -6,7 +6,7 @@ layout was made from, in a fraction of the time: of a small net, walks cost as m
 >>> layout = Layout.of((1, {"w": 2}))
 >>> layout.leaves((10, {"w": 20})), layout.leaves((10, 20))
 ([10, 20], None)
->>> layout.fill([3, 4])
+>>> layout.fill([3, 4], held=[])
 (3, {'w': 4})
 >>> print(layout.source)
 keys0 = ['w']
@@ -22,7 +22,7 @@ def leaves(tree):
     return [leaf0, leaf1]
 <BLANKLINE>
 def match(tree, like):
-    old0, old1 = like
+    (old0, old1) = like
     if type(tree) is not tuple or len(tree) != 2: return None
     leaf0, node1 = tree
     if type(leaf0) is not ndarray and is_node(leaf0) or leaf0.shape != old0.shape: return None
@@ -31,15 +31,15 @@ def match(tree, like):
     if type(leaf1) is not ndarray and is_node(leaf1) or leaf1.shape != old1.shape: return None
     return [leaf0, leaf1]
 <BLANKLINE>
-def fill(leaves):
-    leaf0, leaf1 = leaves
+def fill(leaves, held):
+    (leaf0, leaf1) = leaves
     node1 = dict(zip(keys0, (leaf1,)))
     tree = (leaf0, node1)
     return tree
 <BLANKLINE>
-def renew(new, old):
-    leaf0, leaf1 = new
-    old0, old1 = old
+def renew(new, old, held):
+    (leaf0, leaf1) = new
+    (old0, old1) = old
     if type(leaf0) is ndarray and leaf0.dtype is old0.dtype and leaf0.shape == old0.shape: set_writeable(leaf0, False)
     else: leaf0 = conform(leaf0, old0)
     if type(leaf1) is ndarray and leaf1.dtype is old1.dtype and leaf1.shape == old1.shape: set_writeable(leaf1, False)
@@ -69,21 +69,23 @@ class Layout(NamedTuple):
     """The functions of one layout.
 
     Fields:
-        leaves: `leaves(tree)`, the leaves in the order of `tree.leaves`, if the tree is laid out just so, else None. A
-            dict has its keys in the same order too.
-        match: `match(tree, like)`, the same if each has the shape of the one in the list `like` too.
-        fill: `fill(leaves) -> tree`.
-        renew: `renew(new, old) -> tree` of the new arrays, each read-only and in the dtype of the old one; another
-            shape is a ValueError. What is of the leaf type is taken as it is.
-        held: whether some leaves are of the leaf type.
+        leaves: `leaves(tree)`, a list as `tree.leaves` gives it, if the tree is laid out just so, else None. A dict has
+            its keys in the same order too. What is of the leaf type is left out.
+        match: `match(tree, like)`, the same if each leaf has the shape of the one in the list `like` too.
+        held: `held(tree)`, what is of the leaf type in a tree that is laid out just so; None if there is nothing.
+        fill: `fill(leaves, held) -> tree`.
+        renew: `renew(new, old, held) -> tree` of the new arrays, each read-only and in the dtype of the old one;
+            another shape is a ValueError.
+        bare: the layout of a tree with `()` where there is something of the leaf type.
         source: the code, as one may read it.
     """
 
     leaves: Callable[[Tree], list[Any] | None]
     match: Callable[[Tree, list[Any]], list[Any] | None]
-    fill: Callable[[Sequence[Any]], Tree]
-    renew: Callable[[Sequence[Array], Sequence[Array]], Tree]
-    held: bool
+    held: Callable[[Tree], list[Any]] | None
+    fill: Callable[[Sequence[Any], Sequence[Any]], Tree]
+    renew: Callable[[Sequence[Array], Sequence[Array], Sequence[Any]], Tree]
+    bare: Layout | None
     source: str
 
     @staticmethod
@@ -93,22 +95,27 @@ class Layout(NamedTuple):
         return _compiled(outline) if _is_small(outline) else _walking(outline, example, leaf_type)
 
 
-class Layouts:
-    """Layouts that were met: a tree is mostly laid out as one of the last few."""
+def splitter(leaf_type: type | None = None) -> Callable[[Tree], tuple[Layout, list[Any]]]:
+    """The function that gives the layout of a tree, and its leaves. A tree is mostly laid out as one of the last few.
 
-    def __init__(self, leaf_type: type | None = None) -> None:
-        self._leaf_type = leaf_type
-        self._recent: tuple[Layout, ...] = ()
+    >>> split = splitter()
+    >>> layout, leaves = split((1, [2, 3]))
+    >>> split((4, [5, 6]))[0] is layout, leaves
+    (True, [1, 2, 3])
+    """
+    recent: tuple[Layout, ...] = ()
 
-    def split(self, whole: Tree) -> tuple[Layout, list[Any]]:
-        """The layout of a tree, and its leaves."""
-        for layout in self._recent:
+    def split(whole: Tree) -> tuple[Layout, list[Any]]:
+        nonlocal recent
+        for layout in recent:
             found = layout.leaves(whole)
             if found is not None:
                 return layout, found
-        layout = Layout.of(whole, self._leaf_type)
-        self._recent = (layout, *self._recent[:7])
-        return layout, tree.leaves(whole, self._leaf_type)
+        layout = Layout.of(whole, leaf_type)
+        recent = (layout, *recent[:7])
+        return layout, layout.leaves(whole) or []
+
+    return split
 
 
 def fitting(example: Tree) -> Callable[[Tree], bool]:
@@ -156,6 +163,13 @@ def _outline(node: Tree, leaf_type: type | None = None) -> Outline:
     return _Node(kind, keys, (*map(type, keys),), children, tuple(order))
 
 
+def _bare(outline: Outline) -> Outline:
+    """The outline with an empty tuple for each of the leaf type."""
+    if not isinstance(outline, _Node):
+        return _LEAF if outline == _LEAF else _outline(())
+    return outline._replace(children=tuple(map(_bare, outline.children)))
+
+
 def _is_small(outline: Outline) -> bool:
     """Whether code is made of it: a compiler has its limits."""
     level, count = [outline], 0
@@ -184,11 +198,12 @@ class _Code:
 
     def looking(self, no: str, test: Callable[[str], str]) -> list[str]:
         """The lines that return `no` if a node is another than it was, or if `test(leaf)` holds."""
-        lines = []
-        for leaf, another, taken in self._looking:
-            lines.append(f"if {another or test(leaf)}: return {no}")
-            lines += [taken] if taken else []
-        return lines
+        lines = ([f"if {another or test(leaf)}: return {no}", taken] for leaf, another, taken in self._looking)
+        return [line for pair in lines for line in pair if line]
+
+    def taking(self) -> list[str]:
+        """The lines that only take apart."""
+        return [taken for _, _, taken in self._looking if taken]
 
     def constant(self, prefix: str, value: Any) -> str:
         """The name of a constant: kind0, kind1, …"""
@@ -227,18 +242,19 @@ class _Code:
         return look, f"({_row(names)})" if outline.kind is tuple else f"make({kind}, ({_row(names)}))"
 
     def _write_leaf(self, outline: Outline) -> str:
-        name = f"leaf{len(self.leaves)}"
-        self.leaves.append(name)
         if outline == _LEAF:
-            self._looking.append((name, "", ""))
+            name, another = f"leaf{len(self.leaves)}", ""
+            self.leaves.append(name)
         else:
+            name = f"held{len(self.held)}"
+            another = f"type({name}) is not {self.constant('kind', outline)}"
             self.held.append(name)
-            self._looking.append(("", f"type({name}) is not {self.constant('kind', outline)}", ""))
+        self._looking.append((name, another, ""))
         return name
 
-    def functions(self, *functions: tuple[str, Sequence[str]]) -> tuple[dict[str, Any], str]:
-        """What comes of running the code of functions, each a head and its lines; and that code, to be read."""
-        text = "".join(f"\ndef {head}:\n    " + "\n    ".join(lines) + "\n" for head, lines in functions)
+    def functions(self, functions: dict[str, list[str]]) -> tuple[dict[str, Any], str]:
+        """What comes of running the code of functions, by head and lines; and that code, to be read."""
+        text = "".join(f"\ndef {head}:\n    " + "\n    ".join(lines) + "\n" for head, lines in functions.items())
         known = {"ndarray": ndarray, "is_node": tree.is_node, "make": tuple.__new__, "conform": conform}
         names = {**known, "set_writeable": ndarray.setflags, **self.constants}
         exec(text, names)  # of words and numbers that are made above
@@ -255,7 +271,7 @@ def _row(names: Iterable[str]) -> str:
 def _compiled(outline: Outline) -> Layout:
     code = _Code(outline)
     old = {leaf: leaf.replace("leaf", "old") for leaf in code.leaves}
-    new_row, old_row, given = _row(code.leaves) or "()", _row(old.values()) or "()", [f"return {code.root}"]
+    root, row, old_row, held_row = code.root, _row(code.leaves), _row(old.values()), _row(code.held)
 
     def is_node(leaf: str) -> str:
         return f"type({leaf}) is not ndarray and is_node({leaf})"
@@ -270,15 +286,19 @@ def _compiled(outline: Outline) -> Layout:
             f"else: {leaf} = conform({leaf}, {old[leaf]})",
         ]
 
-    kept = [line for leaf in code.leaves if leaf not in code.held for line in keep(leaf)]
-    found = [f"return [{', '.join(code.leaves)}]"]
-    made, source = code.functions(
-        (f"leaves({code.root})", [*code.looking("None", is_node), *found]),
-        (f"match({code.root}, like)", [f"{old_row} = like", *code.looking("None", is_unlike), *found]),
-        ("fill(leaves)", [f"{new_row} = leaves", *code.building, *given]),
-        ("renew(new, old)", [f"{new_row} = new", f"{old_row} = old", *kept, *code.building, *given]),
-    )
-    return Layout(made["leaves"], made["match"], made["fill"], made["renew"], bool(code.held), source)
+    kept = [line for leaf in code.leaves for line in keep(leaf)]
+    building = [*([f"{held_row} = held"] if held_row else []), *code.building, f"return {root}"]
+    functions = {
+        f"leaves({root})": [*code.looking("None", is_node), f"return [{row}]"],
+        f"match({root}, like)": [f"({old_row}) = like", *code.looking("None", is_unlike), f"return [{row}]"],
+        "fill(leaves, held)": [f"({row}) = leaves", *building],
+        "renew(new, old, held)": [f"({row}) = new", f"({old_row}) = old", *kept, *building],
+    }
+    if code.held:
+        functions[f"held({root})"] = [*code.taking(), f"return [{held_row}]"]
+    made, source = code.functions(functions)
+    bare = _compiled(_bare(outline)) if code.held else None
+    return Layout(made["leaves"], made["match"], made.get("held"), made["fill"], made["renew"], bare, source)
 
 
 @lru_cache(256)
@@ -291,32 +311,39 @@ def _compiled_fits(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Ca
         its = code.constant("dtype", dtype)
         return f"type({leaf}) is not ndarray or {leaf}.dtype is not {its} or {leaf}.shape != {shape}"
 
-    made, _ = code.functions((f"fits({code.root})", [*code.looking("False", is_another), "return True"]))
+    made, _ = code.functions({f"fits({code.root})": [*code.looking("False", is_another), "return True"]})
     fits: Callable[[Tree], bool] = made["fits"]
     return fits
 
 
 def _walking(outline: Outline, example: Tree, leaf_type: type | None) -> Layout:
     """The same as of `_compiled`, without code of its own."""
-    structure = tree.Structure(tree.map(lambda leaf: 0, example, leaf_type=leaf_type), 0)
-    structure.size = len(tree.leaves(example, leaf_type))
+    is_held = [type(leaf) is leaf_type for leaf in tree.leaves(example, leaf_type)]
+    structure = tree.flatten(tree.map(lambda leaf: 0, example, leaf_type=leaf_type))[1]
+
+    def chosen(whole: Tree, kind: bool) -> list[Any]:
+        return [leaf for leaf, held in zip(tree.leaves(whole, leaf_type), is_held, strict=True) if held is kind]
 
     def leaves(whole: Tree) -> list[Any] | None:
-        return tree.leaves(whole, leaf_type) if _outline(whole, leaf_type) == outline else None
+        return chosen(whole, False) if _outline(whole, leaf_type) == outline else None
 
     def match(whole: Tree, like: list[Any]) -> list[Any] | None:
         found = leaves(whole)
-        pairs = zip(found or (), like, strict=found is not None)
-        return found if all(type(a) is leaf_type or a.shape == b.shape for a, b in pairs) else None
+        return found if found is not None and [a.shape for a in found] == [b.shape for b in like] else None
 
-    def fill(leaves: Sequence[Any]) -> Tree:
-        return tree.unflatten(structure, leaves)
+    def fill(leaves: Sequence[Any], held: Sequence[Any]) -> Tree:
+        supplies = iter(leaves), iter(held)
+        return tree.unflatten(structure, [next(supplies[kind]) for kind in is_held])
 
-    def renew(new: Sequence[Any], old: Sequence[Any]) -> Tree:
-        return fill([a if type(a) is leaf_type else conform(a, b) for a, b in zip(new, old, strict=True)])
+    def renew(new: Sequence[Array], old: Sequence[Array], held: Sequence[Any]) -> Tree:
+        return fill([*map(conform, new, old)], held)
 
-    held = any(type(leaf) is leaf_type for leaf in tree.leaves(example, leaf_type))
-    return Layout(leaves, match, fill, renew, held, "")
+    if not any(is_held):
+        return Layout(leaves, match, None, fill, renew, None, "")
+    bare = _walking(
+        _bare(outline), tree.map(lambda x: () if type(x) is leaf_type else x, example, leaf_type=leaf_type), None
+    )
+    return Layout(leaves, match, lambda whole: chosen(whole, True), fill, renew, bare, "")
 
 
 def _walking_fits(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Callable[[Tree], bool]:

@@ -43,10 +43,10 @@ def joined() -> Transform:
             return inner.init(_join(tree.leaves(without_buffers(params))))
 
         def step(params: Params, grads: Params, state: Any = None) -> tuple[Params, Any]:
-            layout, ps, gs = apart(params, grads)
+            layout, ps, gs, held = apart(params, grads)
             vector, state = inner.step(_join(ps), _join(gs), state)
             _check_dtypes(ps, vector.dtype)
-            return layout.fill(pieces(vector, [p.shape for p in ps])), state
+            return layout.fill(pieces(vector, [p.shape for p in ps]), held), state
 
         return Optimizer(init, step, name)
 

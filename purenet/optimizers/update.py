@@ -8,6 +8,7 @@ into an `Optimizer`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import repeat
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -20,14 +21,13 @@ from purenet.arrays import (
     describe,
     freeze,
     joint_namespace,
-    kept_number,
     known,
     namespace,
     quick_number,
     read_only,
 )
 from purenet.core import Buffer, Optimizer, called
-from purenet.layout import Layout, Layouts
+from purenet.layout import Layout, splitter
 from purenet.rates import Rate, check_rate, rate_at
 
 P = TypeVar("P")
@@ -45,14 +45,23 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
     (array([0.95, 0.95]),)
     """
     rate = -lr if type(lr) is float else -_one_number(lr)
-    quick = kept_number(rate) if type(rate) is float else quick_number(rate)
+    # zeros are not kept: 0.0 and −0.0 are equal, so one would be found in the place of the other
+    step = _kept_descent(rate) if type(rate) is float and rate else _descent(rate)
+    return update(step, params, grads)
+
+
+def _descent(rate: Any) -> Callable[[Array, Array], Array]:
+    quick = quick_number(rate)
 
     def step(p: Array, g: Array) -> Array:
         new: Array = g * (quick if g.dtype is FLOAT32 else rate)
         new += p
         return new
 
-    return update(step, params, grads)
+    return step
+
+
+_kept_descent = lru_cache(1024)(_descent)
 
 
 def _one_number(lr: Any) -> Any:
@@ -71,8 +80,8 @@ def update(step: Callable[[Array, Array], Array], params: P, grads: P) -> P:
 
     New params are read-only and keep their dtypes. A buffer takes its next value, which stands in grads.
     """
-    layout, ps, gs = apart(params, grads)
-    new: P = layout.renew([*map(step, ps, gs)], ps)
+    layout, ps, gs, held = apart(params, grads)
+    new: P = layout.renew([*map(step, ps, gs)], ps, held)
     return new
 
 
@@ -83,61 +92,45 @@ def advance(
 
     Each slot is a tree like params, with `()` for a buffer.
     """
-    layout, ps, gs = apart(params, grads)
+    layout, ps, gs, held = apart(params, grads)
+    bare = layout.bare or layout
     try:
-        bare = without_buffers(params) if layout.held else params
-        around = _layouts.split(bare)[0] if layout.held else layout
-        columns: Any = [*map(around.leaves, slots.values())]
-        if None in columns:
-            columns = [_leaves_beside(bare, slot) for slot in slots.values()]
-        new: Any = zip(*map(step, ps, gs, *columns)) if ps else repeat(())  # noqa: B905 (they are of one length)
-        return [layout.renew(next(new), ps), *map(around.renew, new, columns)]
+        columns = [bare.leaves(slot) or _leaves_beside(without_buffers(params), slot)[0] for slot in slots.values()]
+        new = zip(*map(step, ps, gs, *columns)) if ps else repeat(())  # noqa: B905 (they are of one length)
+        return [layout.renew(next(new), ps, held), *map(bare.renew, new, columns, repeat(()))]
     except (ValueError, TypeError, AttributeError):
         for name, slot in slots.items():
             tree.check_same(without_buffers(params), slot, f"state.slots[{name!r}], for params")
         raise
 
 
-def apart(params: Params, grads: Params) -> tuple[Layout, list[Array], list[Array]]:
-    """The parameters and their gradients, in the order of `tree.leaves`, and the layout that puts new ones together.
-
-    Buffers are left out, and the layout brings their next values, which stand in grads.
+def apart(params: Params, grads: Params) -> tuple[Layout, list[Array], list[Array], Sequence[Buffer]]:
+    """The layout of params, the parameters, their gradients, and the next values of buffers, which stand in grads.
 
     Raises:
         ValueError: grads have another structure than params, or other shapes; the message names where they part.
     """
-    layout, ps = _layouts.split(params)
+    layout, ps = _split(params)
+    held: Sequence[Any] = ()
     try:
         gs = layout.match(grads, ps)
         if gs is None:  # perhaps only the keys of a dict stand in another order
-            gs = _leaves_beside(params, grads)
-            if any(p.shape != g.shape for p, g in zip(ps, gs, strict=True) if type(p) is not Buffer):
+            gs, held = _leaves_beside(params, grads)
+            if any(p.shape != g.shape for p, g in zip(ps, gs, strict=True)):
                 raise ValueError("a gradient has another shape than its parameter")
+        elif layout.held:
+            held = layout.held(grads)
     except (ValueError, TypeError, AttributeError):
         tree.check_same(params, grads, "params")
         raise
-    return _carrying(layout, ps, gs) if layout.held else (layout, ps, gs)
+    return layout, ps, gs, [tree.map(freeze, buffer) for buffer in held] if held else ()
 
 
-def _leaves_beside(params: Params, other: Params) -> list[Any]:
-    """The leaves of a tree like params, found by a walk."""
-    found: list[Any] = []
-    tree.map(lambda _, leaf: found.append(leaf), params, other, leaf_type=Buffer)
+def _leaves_beside(params: Params, other: Params) -> tuple[list[Any], list[Any]]:
+    """The leaves of a tree like params, found by a walk: those beside parameters, and those beside buffers."""
+    found: tuple[list[Any], list[Any]] = [], []
+    tree.map(lambda p, leaf: found[type(p) is Buffer].append(leaf), params, other, leaf_type=Buffer)
     return found
-
-
-def _carrying(layout: Layout, ps: list[Any], gs: list[Any]) -> tuple[Layout, list[Array], list[Array]]:
-    """The parameters and gradients without the buffers, and the layout that carries the buffers along."""
-    trained = [i for i, p in enumerate(ps) if type(p) is not Buffer]
-
-    def filled(new: Sequence[Array]) -> list[Any]:
-        after = dict(zip(trained, new, strict=True))
-        return [after[i] if i in after else tree.map(freeze, g) for i, g in enumerate(gs)]
-
-    carrying = layout._replace(
-        fill=lambda new: layout.fill(filled(new)), renew=lambda new, old: layout.renew(filled(new), ps)
-    )
-    return carrying, [ps[i] for i in trained], [gs[i] for i in trained]
 
 
 def _still_step(params: Any, grads: Any, state: Any) -> tuple[Any, Any]:
@@ -265,4 +258,4 @@ def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any
 
 
 _INT32 = np.dtype(np.int32)
-_layouts = Layouts(Buffer)
+_split = splitter(Buffer)

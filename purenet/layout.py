@@ -332,6 +332,8 @@ def _walking(outline: Outline, example: Tree, leaf_type: type | None) -> Layout:
         return found if found is not None and [a.shape for a in found] == [b.shape for b in like] else None
 
     def fill(leaves: Sequence[Any], held: Sequence[Any]) -> Tree:
+        if (len(leaves), len(held)) != (is_held.count(False), is_held.count(True)):
+            raise ValueError("a layout is filled with as many leaves as it has")
         supplies = iter(leaves), iter(held)
         return tree.unflatten(structure, [next(supplies[kind]) for kind in is_held])
 

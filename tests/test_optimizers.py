@@ -427,6 +427,15 @@ def test_gradient_noise_has_its_variance_and_never_repeats():
     assert abs(np.corrcoef(everything) - np.eye(4)).max() < 0.03
 
 
+def test_gradient_noise_draws_once_for_an_array_without_axes():
+    params = (np.zeros(()), np.zeros(3))
+    alone = one_step(pn.chain(pn.gradient_noise(pn.key(0)), pn.sgd(1.0)), params, params)
+    with_one_axis = (np.zeros(1), np.zeros(3))
+    as_vector = one_step(pn.chain(pn.gradient_noise(pn.key(0)), pn.sgd(1.0)), with_one_axis, with_one_axis)
+    np.testing.assert_array_equal(alone[0], as_vector[0][0])
+    np.testing.assert_array_equal(alone[1], as_vector[1])
+
+
 def test_penalties_are_terms_of_the_loss_with_the_right_slope():
     params = pn.tree.cast(NET.init(pn.key(0)), np.float64)
     x, target = X.astype(float), TARGET.astype(float)

@@ -269,6 +269,11 @@ def test_sgd_is_sgd_step():
     assert bits(new) == bits(pn.sgd_step(params, grads, 0.1))
 
 
+def test_rates_of_both_zeros_keep_their_sign():
+    p, g = np.array([-0.0], np.float32), np.ones(1, np.float32)
+    assert [np.signbit(pn.sgd_step(p, g, lr)[0]) for lr in (0.0, -0.0, 0.0)] == [True, False, True]
+
+
 def test_a_schedule_begins_at_0():
     seen = []
     optimizer = pn.sgd(lambda t: seen.append(t) or 0.1)

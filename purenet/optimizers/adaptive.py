@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from purenet.arrays import freeze, namespace, overwrite
+from purenet.arrays import Array, freeze, namespace, overwrite
 from purenet.core import Optimizer
 from purenet.optimizers.update import State, check_between, per_leaf, shown, written, zeros
 from purenet.rates import Rate, check_rate
@@ -21,7 +21,7 @@ Adaptive = Optimizer[Any, State]
 _FOREVER = math.inf
 
 
-def matrices(p: Any) -> bool:
+def matrices(p: Array) -> bool:
     """Whether a parameter has two axes or more: the default of which parameters decay, so that biases, and the scales
     of normalization layers, do not."""
     return bool(p.ndim > 1)
@@ -36,11 +36,11 @@ def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adapti
     name = written("adagrad", lr=(shown(lr), 1e-2), initial=(initial, 0.0), eps=(eps, 1e-10))
     check_between(name, high=_FOREVER, initial=initial, eps=eps)
 
-    def rule(xp: Any, p: Any, g: Any, s: Any, eps: Any, rate: Any) -> Any:
+    def rule(xp: Any, p: Array, g: Array, s: Any, eps: Any, rate: Any) -> Any:
         s = s + g * g
         return _descend(p, g * rate, root_of(xp, s, eps)), s
 
-    def start(p: Any) -> Any:
+    def start(p: Array) -> Any:
         return freeze(namespace(p, name).full_like(p, initial))
 
     return per_leaf(name, lr, rule, {"sum": start}, (eps,))
@@ -55,7 +55,7 @@ def adadelta(lr: Rate = 1.0, decay: float = 0.9, eps: float = 1e-6) -> Adaptive:
     check_between(name, decay=decay)
     check_between(name, high=_FOREVER, eps=eps)
 
-    def rule(xp: Any, p: Any, g: Any, s: Any, u: Any, keep: Any, take: Any, eps: Any, rate: Any) -> Any:
+    def rule(xp: Any, p: Array, g: Array, s: Any, u: Any, keep: Any, take: Any, eps: Any, rate: Any) -> Any:
         s = mix(s, g * g, keep, take)
         d = xp.sqrt((u + eps) / (s + eps))
         d *= g
@@ -82,7 +82,7 @@ def rmsprop(
     check_between(name, decay=decay, momentum=momentum)
     check_between(name, high=_FOREVER, eps=eps)
 
-    def rule(xp: Any, p: Any, g: Any, s: Any, *rest: Any) -> Any:
+    def rule(xp: Any, p: Array, g: Array, s: Any, *rest: Any) -> Any:
         *kept, keep, take, mu, eps, rate = rest
         s = mix(s, g * g, keep, take)
         new = [s]
@@ -127,7 +127,7 @@ def adamw(
     beta2: float = 0.999,
     eps: float = 1e-8,
     weight_decay: float = 1e-2,
-    which: Callable[[Any], bool] = matrices,
+    which: Callable[[Array], bool] = matrices,
 ) -> Adaptive:
     """AdamW: θ ← θ − η·λ·θ, then Adam's step. λ is `weight_decay`; what decays are the parameters p with `which(p)`.
 
@@ -154,7 +154,7 @@ def _adam(
     eps: float,
     largest: bool = False,
     weight_decay: float = 0.0,
-    which: Callable[[Any], bool] = matrices,
+    which: Callable[[Array], bool] = matrices,
 ) -> Adaptive:
     # Kept are M = m / (1 − β₁) and V = v / (1 − β₂), decaying sums in place of means: M ← β₁·M + g and V ← β₂·V + g²
     # take two products less. With c = 1 − βᵗ and s = √(1 − β₂), m̂ / (√v̂ + ε) is √c₂·(1 − β₁) / (c₁·s) · M / (√V + ε'),
@@ -167,7 +167,7 @@ def _adam(
         shrink = (1 - rate * weight_decay,) if weight_decay else ()
         return -rate * (1 - beta1) * root / complement(beta1, t), eps * root, *shrink
 
-    def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
+    def rule(xp: Any, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
         most, rest = (rest[0], rest[1:]) if largest else (None, rest)
         keep1, keep2, rate, eps = rest[:4]
         new = g * g
@@ -194,7 +194,9 @@ def adamax(lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float
     """
     name = adam_name("adamax", lr, beta1, beta2, eps, default_lr=2e-3)
 
-    def rule(xp: Any, p: Any, g: Any, m: Any, u: Any, keep1: Any, take1: Any, keep2: Any, eps: Any, rate: Any) -> Any:
+    def rule(
+        xp: Any, p: Array, g: Array, m: Any, u: Any, keep1: Any, take1: Any, keep2: Any, eps: Any, rate: Any
+    ) -> Any:
         m = mix(m, g, keep1, take1)
         size = xp.abs(g)
         size += eps
@@ -222,7 +224,7 @@ def nadam(
         root = complement(beta2, t) ** 0.5
         return mu, following, rate * root * following, rate * root * (1 - mu), eps * root
 
-    def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, product: Any, *rest: Any) -> Any:
+    def rule(xp: Any, p: Array, g: Array, m: Any, v: Any, product: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, mu, following, for_mean, for_gradient, eps = rest
         m = mix(m, g, keep1, take1)
         v = mix(v, g * g, keep2, take2)
@@ -231,7 +233,7 @@ def nadam(
         step += g * (for_gradient / (1 - product))
         return _descend(p, step, root_of(xp, v, eps)), m, v, product
 
-    def one(p: Any) -> Any:
+    def one(p: Array) -> Any:
         return freeze(namespace(p, name).ones((), dtype=p.dtype))
 
     slots = {"mean": zeros, "square": zeros, "momentum_product": one}
@@ -257,7 +259,7 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
         r = ((within - 4) * (within - 2) * rho / ((rho - 4) * (rho - 2) * within)) ** 0.5 if rho > 5 else 0.0
         return enough * r * c2**0.5 * rate / c1, (1 - enough) * rate / c1
 
-    def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
+    def rule(xp: Any, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, eps, adaptive, plain = rest
         m = mix(m, g, keep1, take1)
         v = mix(v, g * g, keep2, take2)

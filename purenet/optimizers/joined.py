@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from purenet import tree
-from purenet.arrays import namespace, pieces
+from purenet.arrays import Array, namespace, pieces
 from purenet.core import Optimizer
 from purenet.optimizers.transforms import Transform, transform
 from purenet.optimizers.update import Params, apart, without_buffers
@@ -53,11 +53,11 @@ def joined() -> Transform:
     return transform("joined()", wrap)
 
 
-def _join(leaves: list[Any]) -> Any:
+def _join(leaves: list[Array]) -> Any:
     return namespace(leaves[0], "joined()").concat(leaves, axis=None) if leaves else np.zeros(0, np.float32)
 
 
-def _check_dtypes(ps: list[Any], dtype: Any) -> None:
+def _check_dtypes(ps: list[Array], dtype: Any) -> None:
     for p in ps:
         if p.dtype is not dtype and p.dtype != dtype:
             raise TypeError(f"joined() takes params of one dtype, but these are {p.dtype} and {dtype}: see tree.cast")

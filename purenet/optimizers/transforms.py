@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from purenet import random, tree
-from purenet.arrays import describe, known, namespace, sum_of_squares
+from purenet.arrays import Array, describe, known, namespace, sum_of_squares
 from purenet.core import Buffer, Optimizer, called
 from purenet.optimizers.adaptive import matrices
 from purenet.optimizers.update import Params, check_between, shown, still, tick, update, wrong_state, zero_count
@@ -57,12 +57,12 @@ def chain(*links: Any) -> Optimizer[Any, Any]:
         elif found:
             mend = "take one of them"
         raise TypeError(f"chain ends in its only optimizer, after the transforms, but was given {given}: {mend}")
-    *transforms, optimizer = links
-    for link in reversed(transforms):
+    optimizer: Optimizer[Any, Any] = links[-1]
+    for link in reversed(links[:-1]):
         if not callable(link):
             raise TypeError(f"chain takes transforms before its optimizer, not {describe(link)}")
         optimizer = link(optimizer)
-    return optimizer  # type: ignore[no-any-return]
+    return optimizer
 
 
 def transform(name: str, wrap: Wrap) -> Transform:
@@ -107,7 +107,7 @@ class DecayState(NamedTuple):
     inner: Any
 
 
-def weight_decay(rate: Rate, which: Callable[[Any], bool] = matrices) -> Transform:
+def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Transform:
     """Decoupled weight decay: θ ← θ − rate·θ beside the optimizer's step, for the parameters p with `which(p)`.
 
     As in the paper, the rate is not multiplied by the learning rate (in `adamw` it is, as elsewhere): hand in

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
 from purenet.engine.arrays import Array, describe, weak
-from purenet.engine.guard import GuardedLoss
+from purenet.guard import GuardedLoss
 from purenet.presets import Call, called, preset
 
 Reduction = Literal["mean", "sum"]

@@ -25,8 +25,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.engine.arrays import describe, freeze, namespace
+from purenet.engine.arrays import describe, freeze, known, namespace
 from purenet.presets import called
+from purenet.rates import check_rates, first_rate
 
 
 class Schedule(NamedTuple):
@@ -36,7 +37,7 @@ class Schedule(NamedTuple):
     name: str
 
     def __call__(self, count: Any) -> Any:
-        return self.at(_known(count) * 1.0)
+        return self.at(known(count) * 1.0)
 
     def __repr__(self) -> str:
         return self.name
@@ -44,14 +45,14 @@ class Schedule(NamedTuple):
 
 def constant(rate: float) -> Schedule:
     """Always this rate."""
-    _rates(f"constant({rate!r})", rate=rate)
+    check_rates(f"constant({rate!r})", rate=rate)
     return Schedule(lambda t: rate, f"constant({rate!r})")
 
 
 def step(initial: float, every: int, factor: float = 0.1) -> Schedule:
     """initial · factor^⌊t / every⌋: times `factor` once every so many steps."""
     name = called("step", initial, every=(every, None), factor=(factor, 0.1))
-    _rates(name, initial=initial, factor=factor)
+    check_rates(name, initial=initial, factor=factor)
     _steps(name, every=every)
     return Schedule(lambda t: initial * factor ** (t // every), name)
 
@@ -59,7 +60,7 @@ def step(initial: float, every: int, factor: float = 0.1) -> Schedule:
 def exponential(initial: float, factor: float, every: int = 1) -> Schedule:
     """initial · factor^(t / every)."""
     name = called("exponential", initial, factor, every=(every, 1))
-    _rates(name, initial=initial, factor=factor)
+    check_rates(name, initial=initial, factor=factor)
     _steps(name, every=every)
     return Schedule(lambda t: initial * factor ** (t / every), name)
 
@@ -67,7 +68,7 @@ def exponential(initial: float, factor: float, every: int = 1) -> Schedule:
 def polynomial(initial: float, steps: int, power: float = 1.0, end: float = 0.0) -> Schedule:
     """end + (initial − end) · (1 − t / steps)^power, and `end` from there on. The power 1 is a straight line."""
     name = called("polynomial", initial, steps=(steps, None), power=(power, 1.0), end=(end, 0.0))
-    _rates(name, initial=initial, power=power, end=end)
+    check_rates(name, initial=initial, power=power, end=end)
     _steps(name, steps=steps)
     return Schedule(lambda t: end + (initial - end) * (1 - _min(t, steps) / steps) ** power, name)
 
@@ -78,7 +79,7 @@ def cosine(initial: float, steps: int, end: float = 0.0) -> Schedule:
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
     name = called("cosine", initial, steps=(steps, None), end=(end, 0.0))
-    _rates(name, initial=initial, end=end)
+    check_rates(name, initial=initial, end=end)
     _steps(name, steps=steps)
     return Schedule(lambda t: _cosine(initial, end, _min(t, steps) / steps), name)
 
@@ -89,7 +90,7 @@ def cosine_restarts(initial: float, steps: int, growth: int = 1, end: float = 0.
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
     name = called("cosine_restarts", initial, steps=(steps, None), growth=(growth, 1), end=(end, 0.0))
-    _rates(name, initial=initial, end=end)
+    check_rates(name, initial=initial, end=end)
     _steps(name, steps=steps, growth=growth)
 
     def at(t: Any) -> Any:
@@ -115,7 +116,7 @@ def piecewise(initial: float, changes: dict[int, float]) -> Schedule:
         raise TypeError(
             f"{name}: the changes are a dict of rates by step, not {describe(changes)}: write {{100: 0.01}}"
         )
-    _rates(name, initial=initial, **{f"the rate from step {start} on": rate for start, rate in changes.items()})
+    check_rates(name, initial=initial, **{f"the rate from step {start} on": rate for start, rate in changes.items()})
     for start in changes:
         if isinstance(start, bool) or not isinstance(start, int) or start < 0:
             raise ValueError(f"{name}: a step is a whole number from 0 up, not {start!r}")
@@ -134,11 +135,11 @@ def warmup(after: float | Callable[[Any], Any], steps: int, start: float = 0.0) 
     """A straight line from `start` to the first rate of `after`, a number or a schedule, which then begins."""
     name = called("warmup", after, steps=(steps, None), start=(start, 0.0))
     _steps(name, steps=steps)
-    _rates(name, start=start)
+    check_rates(name, start=start)
     if not callable(after):
-        _rates(name, after=after)
+        check_rates(name, after=after)
     then: Any = after if callable(after) else constant(after)
-    peak = _first_rate(then, "warmup")
+    peak = first_rate(then, "warmup")
 
     def at(t: Any) -> Any:
         return _where(t < steps, start + (peak - start) * (_min(t, steps) / steps), then(_count(_max(t - steps, 0.0))))
@@ -159,7 +160,7 @@ def one_cycle(
         "one_cycle", peak, steps=(steps, None), rising=(rising, 0.3), initial=(initial, None), end=(end, None)
     )
     _steps(name, steps=steps)
-    _rates(name, peak=peak, initial=0 if initial is None else initial, end=0 if end is None else end)
+    check_rates(name, peak=peak, initial=0 if initial is None else initial, end=0 if end is None else end)
     low = peak / 25 if initial is None else initial
     last = low / 1e4 if end is None else end
     top, bottom = rising * steps - 1, steps - 1
@@ -228,7 +229,7 @@ def reduce_on_plateau(
         "reduce_on_plateau", initial, factor=(factor, 0.1), patience=(patience, 10), threshold=(threshold, 1e-4),
         cooldown=(cooldown, 0), least=(least, 0.0), largest=(largest, False),
     )  # fmt: skip
-    _rates(name, initial=initial, least=least)
+    check_rates(name, initial=initial, least=least)
     if not 0 < factor < 1:
         raise ValueError(f"{name}: the factor lies between 0 and 1, but {factor!r} was given")
 
@@ -236,8 +237,8 @@ def reduce_on_plateau(
         return _plateau_state(float(initial), -math.inf if largest else math.inf, 0, 0)
 
     def step(state: PlateauState, value: Any) -> PlateauState:
-        rate, best, waited, cooling = map(_known, state)
-        value = _known(value)
+        rate, best, waited, cooling = map(known, state)
+        value = known(value)
         better = value > best * (1 + threshold) if largest else value < best * (1 - threshold)
         best = _where(better, value, best)
         waited = _where(better, 0, waited + 1)
@@ -254,11 +255,6 @@ def _plateau_state(*numbers: Any) -> PlateauState:
     """The state, of arrays without axes: those that are known, of NumPy."""
     dtypes = (np.float64, np.float64, np.int32, np.int32)
     return PlateauState(*(freeze(np.array(x, d)) if _plain(x) else x for x, d in zip(numbers, dtypes, strict=True)))
-
-
-def _known(x: Any) -> Any:
-    """A NumPy scalar, or array without axes, as a Python number."""
-    return x.item() if isinstance(x, np.generic | np.ndarray) and x.ndim == 0 else x
 
 
 def _cosine(start: Any, end: Any, part: Any) -> Any:
@@ -295,36 +291,6 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
     if isinstance(condition, bool):
         return a if condition else b
     return namespace(condition).where(condition, a, b)
-
-
-def _first_rate(schedule: Any, name: str, what: str = "learning rate") -> Any:
-    """What a function of the step count gives for step 0, after a check that it is one, and gives a rate.
-
-    `name` is what it was handed to.
-    """
-    if getattr(schedule, "__module__", "") == __name__ and hasattr(schedule, "__name__"):  # a function of this module
-        asks = schedule.__name__
-        raise TypeError(f"{name}: schedules.{asks} makes a schedule, and is none yet: write schedules.{asks}(...)")
-    try:
-        rate = _known(schedule(0))
-    except Exception as error:
-        raise TypeError(
-            f"{name}: a schedule is a function of the step count 0, 1, 2, …, but this one fails for 0: {error}"
-        ) from error
-    _rates(f"{name}, at step 0", **{what: rate})
-    return rate
-
-
-def _rates(name: str, **options: Any) -> None:
-    """Check numbers that are rates, or parts of them. One that is traced has no value yet."""
-    for option, given in options.items():
-        number = _known(given)
-        if hasattr(number, "shape") and number.shape == ():
-            continue
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise TypeError(f"{name}: {option} is a number, not {describe(number)}")
-        if not 0 <= number < math.inf:
-            raise ValueError(f"{name}: {option} is a finite number from 0 up, not {number!r}")
 
 
 def _steps(name: str, **options: Any) -> None:

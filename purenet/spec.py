@@ -16,7 +16,7 @@ from purenet.core import Buffer, Layer
 from purenet.engine import Ops, engine_of, joined_by, ops_for
 from purenet.engine.arrays import Like, Shape, check_in_shape, describe, is_open, likeness, shape_text
 from purenet.engine.arrays import match as match_gradient
-from purenet.engine.guard import Guarded
+from purenet.guard import Guarded
 from purenet.initializers import draw
 from purenet.patterns import Sizes, infer, match, match_example, parse, render, size_of
 from purenet.random import Key, split

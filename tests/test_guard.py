@@ -7,8 +7,8 @@ import pytest
 
 import purenet as pn
 from purenet.engine.chain import LONGEST, pools_first
-from purenet.engine.guard import MOST, guarded
 from purenet.engine.numpy import NUMPY, SMALL_NUMPY
+from purenet.guard import MOST, guarded
 from tests.catalogue import LAYER_CASES, LOSS_CASES, layer_id, loss_id
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])

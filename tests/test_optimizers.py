@@ -269,6 +269,11 @@ def test_sgd_is_sgd_step():
     assert bits(new) == bits(pn.sgd_step(params, grads, 0.1))
 
 
+def test_rates_of_both_zeros_keep_their_sign():
+    p, g = np.array([-0.0], np.float32), np.ones(1, np.float32)
+    assert [np.signbit(pn.sgd_step(p, g, lr)[0]) for lr in (0.0, -0.0, 0.0)] == [True, False, True]
+
+
 def test_a_schedule_begins_at_0():
     seen = []
     optimizer = pn.sgd(lambda t: seen.append(t) or 0.1)
@@ -425,6 +430,15 @@ def test_gradient_noise_has_its_variance_and_never_repeats():
     assert abs(second[0].std() - 0.25) < 0.005
     everything = np.stack([p.ravel() for p in (*first, *second)])
     assert abs(np.corrcoef(everything) - np.eye(4)).max() < 0.03
+
+
+def test_gradient_noise_draws_once_for_an_array_without_axes():
+    params = (np.zeros(()), np.zeros(3))
+    alone = one_step(pn.chain(pn.gradient_noise(pn.key(0)), pn.sgd(1.0)), params, params)
+    with_one_axis = (np.zeros(1), np.zeros(3))
+    as_vector = one_step(pn.chain(pn.gradient_noise(pn.key(0)), pn.sgd(1.0)), with_one_axis, with_one_axis)
+    np.testing.assert_array_equal(alone[0], as_vector[0][0])
+    np.testing.assert_array_equal(alone[1], as_vector[1])
 
 
 def test_penalties_are_terms_of_the_loss_with_the_right_slope():

@@ -10,7 +10,7 @@ import pytest
 import purenet
 
 SOURCE = Path(purenet.__file__).parent
-MAY_LOOK = ("engine", "tree.py", "data", "storage", "plotting")
+MAY_LOOK = ("engine", "tree", "data", "storage", "plotting")
 ARRAY_TYPES = ("ndarray", "generic", "memmap")
 
 

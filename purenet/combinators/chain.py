@@ -9,7 +9,7 @@ from purenet.combinators.compose import Placed, check_layers, check_tuple, compo
 from purenet.core import Layer
 from purenet.engine.arrays import Shape, check_in_shape, describe
 from purenet.engine.chain import LONGEST, pools_first, straight_forward, straight_rule
-from purenet.engine.guard import Guarded, guarded
+from purenet.guard import Guarded, guarded
 from purenet.presets import call, maker_of
 from purenet.random import Key, split
 

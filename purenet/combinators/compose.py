@@ -9,7 +9,7 @@ from purenet import tree
 from purenet.core import Buffer, Layer, Loss, Optimizer
 from purenet.engine import engine_of_any
 from purenet.engine.arrays import describe
-from purenet.engine.guard import Guarded, guarded
+from purenet.guard import Guarded, guarded
 from purenet.random import Key
 from purenet.spec import check_pair
 

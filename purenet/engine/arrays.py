@@ -8,10 +8,13 @@ several times faster on small arrays and that the standard cannot say: `dot` and
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy import ndarray, ufunc
 
 from purenet.engine.memory import keep_freed
 
@@ -121,6 +124,11 @@ def namespace(x: Any, who: str = "this function") -> Any:
     raise TypeError(f"{who} takes an array, not {describe(x)}: write np.asarray(..., dtype=np.float32)")
 
 
+def joint_namespace(a: Any, b: Any, who: str) -> Any:
+    """The namespace of two arrays, of which one may be NumPy's: then that of the other."""
+    return np if type(a) is np.ndarray is type(b) else namespace(a if type(b) is np.ndarray else b, who)
+
+
 def floating(x: Any, who: str) -> Any:
     """The namespace of x, after a check that it holds floating-point numbers."""
     if type(x) is np.ndarray and x.dtype.kind == "f":
@@ -185,10 +193,22 @@ def likeness(y: Any) -> Any:
 def freeze(x: Any) -> Any:
     """The same array, from now on read-only. (Arrays of other engines cannot be written to in the first place.)"""
     if type(x) is np.ndarray:
-        x.setflags(write=False)
+        _set_writeable(x, False)  # by its first argument: by name it takes twice as long
     elif isinstance(x, np.generic):  # arithmetic on 0-d arrays gives scalars
         x = freeze(np.asarray(x))
     return x
+
+
+def read_only(x: Any) -> Any:
+    """x if it cannot be written to, else a copy that cannot."""
+    return freeze(x.copy()) if type(x) is np.ndarray and x.flags.writeable else x
+
+
+def conform(new: Any, old: Any) -> Any:
+    """The new array in the dtype of the old one, read-only. Another shape is a ValueError."""
+    if new.shape != old.shape:
+        raise ValueError("a step has changed a shape")
+    return freeze(new if new.dtype == old.dtype else astype(new, old.dtype))
 
 
 def astype(x: Any, dtype: Any) -> Any:
@@ -221,6 +241,37 @@ def meet(x: Any, p: Any) -> Any:
 def weak(number: Any) -> Any:
     """A NumPy scalar as a Python number, so that multiplying by it keeps an array's dtype (NEP 50)."""
     return number.item() if isinstance(number, np.generic) else number
+
+
+def pieces(vector: Any, shapes: Sequence[Shape]) -> list[Any]:
+    """A vector cut into arrays of these shapes: views of it, if it is NumPy's.
+
+    >>> pieces(np.arange(5), [(2, 2), (1,)])
+    [array([[0, 1],
+           [2, 3]]), array([4])]
+    """
+    if type(vector) is np.ndarray:
+        return [
+            vector[place] if len(shape) == 1 else vector[place].reshape(shape) for place, shape in _places((*shapes,))
+        ]
+    xp = namespace(vector)
+    return [xp.reshape(vector[place], shape) for place, shape in _places((*shapes,))]
+
+
+@lru_cache
+def _places(shapes: tuple[Shape, ...]) -> list[tuple[slice, Shape]]:
+    """Where arrays of these shapes stand in a vector."""
+    ends = [*accumulate(map(math.prod, shapes), initial=0)]
+    return [(slice(start, end), shape) for start, end, shape in zip(ends, ends[1:], shapes, strict=False)]
+
+
+def known(x: Any) -> Any:
+    """A NumPy scalar, or array without axes, as a Python number; all else as it is.
+
+    >>> known(np.float32(0.5)), known(np.array(3))
+    (0.5, 3)
+    """
+    return x.item() if (type(x) is ndarray or isinstance(x, np.generic | ndarray)) and x.ndim == 0 else x
 
 
 def dot(a: Any, b: Any) -> Any:
@@ -285,9 +336,11 @@ def overwrite(f: Any, temporary: Any, *arrays: Any) -> Any:
     So it does with the result of f(*arrays), if there are any, of the temporary's shape and dtype. For a large array,
     memory that is not in the cache costs more than a quick function such as tanh.
     """
-    arrays = arrays or (temporary,)
-    numpy_alone = type(temporary) is np.ndarray is type(arrays[0]) and type(f) is np.ufunc
-    return f(*arrays, temporary) if numpy_alone else f(*arrays)
+    if type(f) is not ufunc or type(temporary) is not ndarray:
+        return f(*(arrays or (temporary,)))
+    if not arrays:
+        return f(temporary, temporary)
+    return f(*arrays, temporary) if type(arrays[0]) is ndarray else f(*arrays)
 
 
 def compact(x: Any) -> Any:
@@ -402,6 +455,7 @@ def rows(x: Any) -> Any:
     return namespace(x).reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
+_set_writeable: Any = np.ndarray.setflags
 _ONES = np.ones(1024, np.float32)
 _ONES.setflags(write=False)
 _remembered = lru_cache(1024)(quick_number)

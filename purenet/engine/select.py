@@ -42,6 +42,11 @@ def joined_by(ops: Ops, leaves: list[Any]) -> Ops:
     return ops if there is NUMPY else there
 
 
+def is_plain(x: Any) -> bool:
+    """Whether x is an array of NumPy, and of no subclass."""
+    return type(x) is ndarray
+
+
 def quickest(leaves: list[Any], x: Any, matrices: bool) -> Ops | None:
     """NumPy's ops for these parameters and x, if all are NumPy's own arrays; those for small ones, if they are, and all
     that is made of a matrix x are `matrices` of as many rows."""

@@ -13,14 +13,15 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet.core import Optimizer
-from purenet.engine.arrays import freeze, namespace, overwrite
-from purenet.optimizers.update import Rate, State, check_between, check_rate, per_leaf, shown, written, zeros
+from purenet.engine.arrays import Array, freeze, namespace, overwrite
+from purenet.optimizers.update import State, check_between, per_leaf, shown, written, zeros
+from purenet.rates import Rate, check_rate
 
 Adaptive = Optimizer[Any, State]
 _FOREVER = math.inf
 
 
-def matrices(p: Any) -> bool:
+def matrices(p: Array) -> bool:
     """Whether a parameter has two axes or more: the default of which parameters decay, so that biases, and the scales
     of normalization layers, do not."""
     return bool(p.ndim > 1)
@@ -35,11 +36,11 @@ def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adapti
     name = written("adagrad", lr=(shown(lr), 1e-2), initial=(initial, 0.0), eps=(eps, 1e-10))
     check_between(name, high=_FOREVER, initial=initial, eps=eps)
 
-    def rule(xp: Any, p: Any, g: Any, s: Any, eps: Any, rate: Any) -> Any:
+    def rule(xp: Any, p: Array, g: Array, s: Any, eps: Any, rate: Any) -> Any:
         s = s + g * g
-        return _descend(p, g * rate, _root(xp, s, eps)), s
+        return _descend(p, g * rate, root_of(xp, s, eps)), s
 
-    def start(p: Any) -> Any:
+    def start(p: Array) -> Any:
         return freeze(namespace(p, name).full_like(p, initial))
 
     return per_leaf(name, lr, rule, {"sum": start}, (eps,))
@@ -54,11 +55,11 @@ def adadelta(lr: Rate = 1.0, decay: float = 0.9, eps: float = 1e-6) -> Adaptive:
     check_between(name, decay=decay)
     check_between(name, high=_FOREVER, eps=eps)
 
-    def rule(xp: Any, p: Any, g: Any, s: Any, u: Any, keep: Any, take: Any, eps: Any, rate: Any) -> Any:
-        s = _mix(s, g * g, keep, take)
+    def rule(xp: Any, p: Array, g: Array, s: Any, u: Any, keep: Any, take: Any, eps: Any, rate: Any) -> Any:
+        s = mix(s, g * g, keep, take)
         d = xp.sqrt((u + eps) / (s + eps))
         d *= g
-        u = _mix(u, d * d, keep, take)
+        u = mix(u, d * d, keep, take)
         return p - d * rate, s, u
 
     return per_leaf(name, lr, rule, ("square", "step"), (decay, 1 - decay, eps))
@@ -81,16 +82,16 @@ def rmsprop(
     check_between(name, decay=decay, momentum=momentum)
     check_between(name, high=_FOREVER, eps=eps)
 
-    def rule(xp: Any, p: Any, g: Any, s: Any, *rest: Any) -> Any:
+    def rule(xp: Any, p: Array, g: Array, s: Any, *rest: Any) -> Any:
         *kept, keep, take, mu, eps, rate = rest
-        s = _mix(s, g * g, keep, take)
+        s = mix(s, g * g, keep, take)
         new = [s]
         spread = s
         if centered:
-            mean = _mix(kept.pop(0), g, keep, take)
+            mean = mix(kept.pop(0), g, keep, take)
             new.append(mean)
             spread = xp.clip(s - mean * mean, 0, None)  # rounding could make it negative
-        root = _root(xp, spread, eps)
+        root = root_of(xp, spread, eps)
         if not momentum:
             return _descend(p, g * rate, root), *new
         b = kept.pop(0) * mu
@@ -116,7 +117,7 @@ def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float =
     >>> params, int(state.count)
     ((array([ 0.9, -1.9]),), 1)
     """
-    name = _adam_name("adam", lr, beta1, beta2, eps)
+    name = adam_name("adam", lr, beta1, beta2, eps)
     return _adam(name, lr, beta1, beta2, eps)
 
 
@@ -126,13 +127,13 @@ def adamw(
     beta2: float = 0.999,
     eps: float = 1e-8,
     weight_decay: float = 1e-2,
-    which: Callable[[Any], bool] = matrices,
+    which: Callable[[Array], bool] = matrices,
 ) -> Adaptive:
     """AdamW: θ ← θ − η·λ·θ, then Adam's step. λ is `weight_decay`; what decays are the parameters p with `which(p)`.
 
     I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
-    name = _adam_name("adamw", lr, beta1, beta2, eps, weight_decay=(weight_decay, 1e-2), which=(which, matrices))
+    name = adam_name("adamw", lr, beta1, beta2, eps, weight_decay=(weight_decay, 1e-2), which=(which, matrices))
     check_between(name, high=_FOREVER, weight_decay=weight_decay)
     return _adam(name, lr, beta1, beta2, eps, weight_decay=weight_decay, which=which)
 
@@ -142,7 +143,7 @@ def amsgrad(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: floa
 
     S. J. Reddi, S. Kale, S. Kumar, "On the convergence of Adam and beyond", ICLR 2018.
     """
-    return _adam(_adam_name("amsgrad", lr, beta1, beta2, eps), lr, beta1, beta2, eps, largest=True)
+    return _adam(adam_name("amsgrad", lr, beta1, beta2, eps), lr, beta1, beta2, eps, largest=True)
 
 
 def _adam(
@@ -153,7 +154,7 @@ def _adam(
     eps: float,
     largest: bool = False,
     weight_decay: float = 0.0,
-    which: Callable[[Any], bool] = matrices,
+    which: Callable[[Array], bool] = matrices,
 ) -> Adaptive:
     # Kept are M = m / (1 − β₁) and V = v / (1 − β₂), decaying sums in place of means: M ← β₁·M + g and V ← β₂·V + g²
     # take two products less. With c = 1 − βᵗ and s = √(1 − β₂), m̂ / (√v̂ + ε) is √c₂·(1 − β₁) / (c₁·s) · M / (√V + ε'),
@@ -162,25 +163,25 @@ def _adam(
     to_squares = (1 - beta2) ** -0.5
 
     def numbers(rate: Any, t: Any) -> Any:
-        root = _complement(beta2, t) ** 0.5 * to_squares
+        root = complement(beta2, t) ** 0.5 * to_squares
         shrink = (1 - rate * weight_decay,) if weight_decay else ()
-        return -rate * (1 - beta1) * root / _complement(beta1, t), eps * root, *shrink
+        return -rate * (1 - beta1) * root / complement(beta1, t), eps * root, *shrink
 
-    def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
-        *top, keep1, keep2, rate, eps = rest[: 4 + largest]
+    def rule(xp: Any, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
+        most, rest = (rest[0], rest[1:]) if largest else (None, rest)
+        keep1, keep2, rate, eps = rest[:4]
         new = g * g
         v = v * keep2
         v += new
-        if largest:
-            top = [xp.maximum(top[0], v)]
-        new = overwrite(xp.sqrt, new, top[0] if largest else v)
+        top = xp.maximum(most, v) if largest else v
+        new = overwrite(xp.sqrt, new, top)
         new += eps
         m = m * keep1
         m += g
         new = overwrite(xp.divide, new, m, new)
         new *= rate
         new += p * rest[-1] if weight_decay and which(p) else p
-        return new, m, v, *top
+        return (new, m, v, top) if largest else (new, m, v)
 
     slots = ("sum", "squares", "largest") if largest else ("sum", "squares")
     return per_leaf(name, lr, rule, slots, (beta1, beta2), numbers, elementwise=not weight_decay)
@@ -191,17 +192,19 @@ def adamax(lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float
 
     D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 7.1.
     """
-    name = _adam_name("adamax", lr, beta1, beta2, eps, default_lr=2e-3)
+    name = adam_name("adamax", lr, beta1, beta2, eps, default_lr=2e-3)
 
-    def rule(xp: Any, p: Any, g: Any, m: Any, u: Any, keep1: Any, take1: Any, keep2: Any, eps: Any, rate: Any) -> Any:
-        m = _mix(m, g, keep1, take1)
+    def rule(
+        xp: Any, p: Array, g: Array, m: Any, u: Any, keep1: Any, take1: Any, keep2: Any, eps: Any, rate: Any
+    ) -> Any:
+        m = mix(m, g, keep1, take1)
         size = xp.abs(g)
         size += eps
         u = xp.maximum(u * keep2, size)
         return _descend(p, m * rate, u), m, u
 
     constants = (beta1, 1 - beta1, beta2, eps)
-    return per_leaf(name, lr, rule, ("mean", "largest"), constants, lambda rate, t: (rate / _complement(beta1, t),))
+    return per_leaf(name, lr, rule, ("mean", "largest"), constants, lambda rate, t: (rate / complement(beta1, t),))
 
 
 def nadam(
@@ -213,24 +216,24 @@ def nadam(
 
     T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop.
     """
-    name = _adam_name("nadam", lr, beta1, beta2, eps, default_lr=2e-3, momentum_decay=(momentum_decay, 4e-3))
+    name = adam_name("nadam", lr, beta1, beta2, eps, default_lr=2e-3, momentum_decay=(momentum_decay, 4e-3))
     check_between(name, high=_FOREVER, momentum_decay=momentum_decay)
 
     def numbers(rate: Any, t: Any) -> Any:
         mu, following = (beta1 * (1 - 0.5 * 0.96 ** (momentum_decay * s)) for s in (t, t + 1))
-        root = _complement(beta2, t) ** 0.5
+        root = complement(beta2, t) ** 0.5
         return mu, following, rate * root * following, rate * root * (1 - mu), eps * root
 
-    def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, product: Any, *rest: Any) -> Any:
+    def rule(xp: Any, p: Array, g: Array, m: Any, v: Any, product: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, mu, following, for_mean, for_gradient, eps = rest
-        m = _mix(m, g, keep1, take1)
-        v = _mix(v, g * g, keep2, take2)
+        m = mix(m, g, keep1, take1)
+        v = mix(v, g * g, keep2, take2)
         product = product * mu  # μ₁⋯μₜ
         step = m * (for_mean / (1 - product * following))
         step += g * (for_gradient / (1 - product))
-        return _descend(p, step, _root(xp, v, eps)), m, v, product
+        return _descend(p, step, root_of(xp, v, eps)), m, v, product
 
-    def one(p: Any) -> Any:
+    def one(p: Array) -> Any:
         return freeze(namespace(p, name).ones((), dtype=p.dtype))
 
     slots = {"mean": zeros, "square": zeros, "momentum_product": one}
@@ -245,22 +248,22 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
 
     L. Liu et al., "On the variance of the adaptive learning rate and beyond", ICLR 2020.
     """
-    name = _adam_name("radam", lr, beta1, beta2, eps)
+    name = adam_name("radam", lr, beta1, beta2, eps)
     rho = 2 / (1 - beta2) - 1
 
     def numbers(rate: Any, t: Any) -> Any:
-        c1, c2 = _complement(beta1, t), _complement(beta2, t)
+        c1, c2 = complement(beta1, t), complement(beta2, t)
         rho_t = rho - 2 * t * (1 - c2) / c2
         enough = (rho_t > 5) * 1.0
         within = _at_least(rho_t, 5.0)
         r = ((within - 4) * (within - 2) * rho / ((rho - 4) * (rho - 2) * within)) ** 0.5 if rho > 5 else 0.0
         return enough * r * c2**0.5 * rate / c1, (1 - enough) * rate / c1
 
-    def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
+    def rule(xp: Any, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, eps, adaptive, plain = rest
-        m = _mix(m, g, keep1, take1)
-        v = _mix(v, g * g, keep2, take2)
-        step = adaptive / _root(xp, v, eps)
+        m = mix(m, g, keep1, take1)
+        v = mix(v, g * g, keep2, take2)
+        step = adaptive / root_of(xp, v, eps)
         step += plain
         step *= m
         return p - step, m, v
@@ -268,7 +271,7 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
     return per_leaf(name, lr, rule, ("mean", "square"), (beta1, 1 - beta1, beta2, 1 - beta2, eps), numbers)
 
 
-def _adam_name(
+def adam_name(
     name: str,
     lr: Rate,
     beta1: float,
@@ -288,14 +291,14 @@ def _adam_name(
     return name
 
 
-def _mix(old: Any, new: Any, keep: Any, take: Any) -> Any:
+def mix(old: Any, new: Any, keep: Any, take: Any) -> Any:
     """The running average keep·old + take·new."""
     old = old * keep
     old += new * take
     return old
 
 
-def _root(xp: Any, square: Any, eps: Any) -> Any:
+def root_of(xp: Any, square: Any, eps: Any) -> Any:
     root = xp.sqrt(square)
     root += eps
     return root
@@ -307,7 +310,7 @@ def _descend(p: Any, step: Any, size: Any) -> Any:
     return p - step
 
 
-def _complement(beta: float, t: Any) -> Any:
+def complement(beta: float, t: Any) -> Any:
     """1 − βᵗ; where t is traced, to full precision in float32 too."""
     if isinstance(t, int) or beta == 0:
         return 1 - beta**t

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet.core import Optimizer
-from purenet.engine.arrays import astype, namespace, rows, sum_of_squares
-from purenet.optimizers.adaptive import _adam_name, _complement, _mix, _root, adamw, matrices
+from purenet.engine.arrays import Array, astype, namespace, rows, sum_of_squares
+from purenet.optimizers.adaptive import adam_name, adamw, complement, matrices, mix, root_of
 from purenet.optimizers.routing import route
-from purenet.optimizers.update import Rate, State, check_between, per_leaf, shown, written
+from purenet.optimizers.update import State, check_between, per_leaf, shown, written
+from purenet.rates import Rate
 
 _FOREVER = math.inf
 
@@ -35,12 +36,12 @@ def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optim
     if nesterov and not momentum:
         raise ValueError(f"{name}: Nesterov's momentum needs a momentum: write sgd(lr, momentum=0.9, nesterov=True)")
 
-    def plain(xp: Any, p: Any, g: Any, rate: Any) -> Any:
+    def plain(xp: Any, p: Array, g: Array, rate: Any) -> Any:
         new = g * rate
         new += p
         return (new,)
 
-    def with_momentum(xp: Any, p: Any, g: Any, b: Any, mu: Any, rate: Any) -> Any:
+    def with_momentum(xp: Any, p: Array, g: Array, b: Any, mu: Any, rate: Any) -> Any:
         b = b * mu
         b += g
         new = (b * mu + g) if nesterov else b * 1
@@ -61,7 +62,7 @@ def lion(
     beta1: float = 0.9,
     beta2: float = 0.99,
     weight_decay: float = 0.0,
-    which: Callable[[Any], bool] = matrices,
+    which: Callable[[Array], bool] = matrices,
 ) -> Optimizer[Any, State]:
     """Lion: θ ← θ − η·(sign(β₁·m + (1 − β₁)·g) + λ·θ), m ← β₂·m + (1 − β₂)·g. Every number moves by η.
 
@@ -76,12 +77,12 @@ def lion(
     check_between(name, beta1=beta1, beta2=beta2)
     check_between(name, high=_FOREVER, weight_decay=weight_decay)
 
-    def rule(xp: Any, p: Any, g: Any, m: Any, *rest: Any) -> Any:
+    def rule(xp: Any, p: Array, g: Array, m: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, rate, shrink = rest
-        new = xp.sign(_mix(m, g, keep1, take1))
+        new = xp.sign(mix(m, g, keep1, take1))
         new *= rate
         new += p * shrink if weight_decay and which(p) else p
-        return new, _mix(m, g, keep2, take2)
+        return new, mix(m, g, keep2, take2)
 
     def numbers(rate: Any, t: Any) -> Any:
         return -rate, 1 - rate * weight_decay
@@ -96,7 +97,7 @@ def lamb(
     beta2: float = 0.999,
     eps: float = 1e-6,
     weight_decay: float = 0.0,
-    which: Callable[[Any], bool] = matrices,
+    which: Callable[[Array], bool] = matrices,
 ) -> Optimizer[Any, State]:
     """LAMB, for large batches: u = m̂ / (√v̂ + ε) + λ·θ, then θ ← θ − η·‖θ‖ / ‖u‖ · u, with the norms of each array.
 
@@ -104,20 +105,20 @@ def lamb(
 
     Y. You et al., "Large batch optimization for deep learning: training BERT in 76 minutes", ICLR 2020.
     """
-    name = _adam_name(
+    name = adam_name(
         "lamb", lr, beta1, beta2, eps, default_eps=1e-6, weight_decay=(weight_decay, 0.0), which=(which, matrices)
     )
     check_between(name, high=_FOREVER, weight_decay=weight_decay)
 
     def numbers(rate: Any, t: Any) -> Any:
-        root = _complement(beta2, t) ** 0.5
-        return root / _complement(beta1, t), eps * root, -rate
+        root = complement(beta2, t) ** 0.5
+        return root / complement(beta1, t), eps * root, -rate
 
-    def rule(xp: Any, p: Any, g: Any, m: Any, v: Any, *rest: Any) -> Any:
+    def rule(xp: Any, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, decay, correction, eps, rate = rest
-        m = _mix(m, g, keep1, take1)
-        v = _mix(v, g * g, keep2, take2)
-        step = m / _root(xp, v, eps)
+        m = mix(m, g, keep1, take1)
+        v = mix(v, g * g, keep2, take2)
+        step = m / root_of(xp, v, eps)
         step *= correction
         if weight_decay and which(p):
             step += p * decay
@@ -138,7 +139,7 @@ def muon(
     nesterov: bool = True,
     weight_decay: float = 0.0,
     otherwise: Optimizer[Any, Any] | None = None,
-    which: Callable[[Any], bool] = matrices,
+    which: Callable[[Array], bool] = matrices,
 ) -> Optimizer[Any, Any]:
     """Muon: momentum, made orthogonal. For a matrix (in, out), θ ← θ − η·λ·θ − η·√max(1, out/in)·O.
 
@@ -161,11 +162,11 @@ def muon(
     check_between(name, momentum=momentum)
     check_between(name, high=_FOREVER, weight_decay=weight_decay)
 
-    def rule(xp: Any, p: Any, g: Any, b: Any, keep: Any, take: Any, rate: Any, shrink: Any) -> Any:
+    def rule(xp: Any, p: Array, g: Array, b: Any, keep: Any, take: Any, rate: Any, shrink: Any) -> Any:
         if p.ndim < 2:
             raise ValueError(f"{name} makes matrices orthogonal, but `which` chose a parameter of shape {p.shape}")
-        b = _mix(b, g, keep, take)
-        new = xp.reshape(orthogonal(_mix(b, g, keep, take) if nesterov else b), p.shape)
+        b = mix(b, g, keep, take)
+        new = xp.reshape(orthogonal(mix(b, g, keep, take) if nesterov else b), p.shape)
         fan_in, fan_out = math.prod(p.shape[:-1]), p.shape[-1]
         new = new * (rate * math.sqrt(max(1.0, fan_out / fan_in)))
         new += p * shrink if weight_decay else p

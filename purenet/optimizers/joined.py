@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
 from purenet import tree
-from purenet.core import Buffer, Optimizer
-from purenet.engine.arrays import freeze, namespace
+from purenet.core import Optimizer
+from purenet.engine.arrays import Array, namespace, pieces
 from purenet.optimizers.transforms import Transform, transform
-from purenet.optimizers.update import without_buffers
+from purenet.optimizers.update import Params, apart, without_buffers
 
 
 def joined() -> Transform:
@@ -42,81 +39,25 @@ def joined() -> Transform:
                 "write other transforms before joined(), as in chain(weight_decay(1e-4), joined(), adam())"
             )
 
-        def init(params: Any) -> Any:
+        def init(params: Params) -> Any:
             return inner.init(_join(tree.leaves(without_buffers(params))))
 
-        def step(params: Any, grads: Any, state: Any = None) -> tuple[Any, Any]:
-            ps: list[Any] = []
-            gs: list[Any] = []
-            try:
-                _collect(params, grads, ps, gs)
-            except (ValueError, TypeError, AttributeError):
-                tree.check_same(params, grads, "params")
-                raise
+        def step(params: Params, grads: Params, state: Any = None) -> tuple[Params, Any]:
+            layout, ps, gs, held = apart(params, grads)
             vector, state = inner.step(_join(ps), _join(gs), state)
-            return _refill(params, grads, iter(_cut(vector, ps))), state
+            _check_dtypes(ps, vector.dtype)
+            return layout.fill(pieces(vector, [p.shape for p in ps]), held), state
 
         return Optimizer(init, step, name)
 
     return transform("joined()", wrap)
 
 
-def _collect(params: Any, grads: Any, ps: list[Any], gs: list[Any]) -> None:
-    """Append the parameters to ps, and their gradients to gs; buffers are left out."""
-    kind = type(params)
-    if kind is Buffer:
-        return
-    if isinstance(params, tuple) and kind is type(grads) and len(params) == len(grads):
-        for p, g in zip(params, grads):  # noqa: B905 (they are of one length)
-            if type(p) is ndarray is type(g) and p.shape == g.shape:  # as below, without the call
-                ps.append(p)
-                gs.append(g)
-            elif type(p) is not tuple or p or g != ():
-                _collect(p, g, ps, gs)
-    elif tree.is_node(params):
-        tree.map(lambda p, g: _collect(p, g, ps, gs), params, grads, leaf_type=Buffer)
-    elif params.shape != grads.shape:
-        raise ValueError("a gradient has another shape than its parameter")
-    else:
-        ps.append(params)
-        gs.append(grads)
+def _join(leaves: list[Array]) -> Any:
+    return namespace(leaves[0], "joined()").concat(leaves, axis=None) if leaves else np.zeros(0, np.float32)
 
 
-def _join(leaves: list[Any]) -> Any:
-    if not leaves:
-        return np.zeros(0, np.float32)
-    xp = np if type(leaves[0]) is ndarray else namespace(leaves[0], "joined()")
-    return xp.concat(leaves, axis=None)
-
-
-def _cut(vector: Any, ps: list[Any]) -> list[Any]:
-    """The vector in the shapes of the parameters, as views, which are read-only as it is."""
-    begin, pieces, dtype = 0, [], vector.dtype
+def _check_dtypes(ps: list[Array], dtype: Any) -> None:
     for p in ps:
         if p.dtype is not dtype and p.dtype != dtype:
             raise TypeError(f"joined() takes params of one dtype, but these are {p.dtype} and {dtype}: see tree.cast")
-        if type(p) is ndarray:
-            end = begin + p.size
-            piece = vector[begin:end]
-            pieces.append(piece if p.ndim == 1 else piece.reshape(p.shape))
-        else:
-            end = begin + math.prod(p.shape)
-            pieces.append(namespace(p).reshape(vector[begin:end], p.shape))
-        begin = end
-    return pieces
-
-
-def _refill(params: Any, grads: Any, pieces: Iterator[Any]) -> Any:
-    """The containers of params around the next pieces. Buffers take their next values, which stand in grads."""
-    kind = type(params)
-    if kind is Buffer:
-        return tree.map(freeze, grads)
-    if isinstance(params, tuple):
-        children = []
-        for p, g in zip(params, grads):  # noqa: B905 (they are of one length)
-            empty = type(p) is tuple and not p
-            children.append(next(pieces) if type(p) is ndarray else p if empty else _refill(p, g, pieces))
-        return tuple.__new__(kind, children)
-    if tree.is_node(params):
-        return tree.map(lambda p, g: _refill(p, g, pieces), params, grads, leaf_type=Buffer)
-    return next(pieces)

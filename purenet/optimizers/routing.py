@@ -9,7 +9,7 @@ from purenet import tree
 from purenet.core import Buffer, Optimizer
 from purenet.engine.arrays import describe
 from purenet.optimizers.transforms import Transform, transform
-from purenet.optimizers.update import still, wrong_state
+from purenet.optimizers.update import Params, still, wrong_state
 
 
 def route(
@@ -34,11 +34,11 @@ def route(
     def part(whole: Any, labels: Any, i: int) -> Any:
         return tree.map(lambda x, label: x if label == i else (), whole, labels, leaf_type=Buffer)
 
-    def init(params: Any) -> tuple[Any, ...]:
+    def init(params: Params) -> tuple[Any, ...]:
         labels = routes(params)
         return tuple(optimizer.init(part(params, labels, i)) for i, optimizer in enumerate(optimizers))
 
-    def step(params: Any, grads: Any, state: tuple[Any, ...] | None = None) -> tuple[Any, tuple[Any, ...]]:
+    def step(params: Params, grads: Params, state: tuple[Any, ...] | None = None) -> tuple[Params, tuple[Any, ...]]:
         if type(state) is not tuple or len(state) != len(optimizers):
             raise wrong_state(name, f"a tuple of {len(optimizers)} states", state)
         tree.check_same(params, grads, "params")
@@ -74,7 +74,7 @@ def per_path(optimizers: dict[str, Optimizer[Any, Any]], otherwise: Optimizer[An
 
     chosen = route(name, choose, (*(optimizers[path] for path in paths), otherwise))
 
-    def init(params: Any) -> Any:
+    def init(params: Params) -> Any:
         _check_paths(name, params, paths)
         return chosen.init(params)
 
@@ -95,11 +95,11 @@ def freeze(*paths: str) -> Transform:
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
         routed = route(name, lambda path, p: int(not any(_leads_to(prefix, path) for prefix in paths)), (still, inner))
 
-        def init(params: Any) -> Any:
+        def init(params: Params) -> Any:
             _check_paths(name, params, paths)
             return routed.init(params)[1]
 
-        def step(params: Any, grads: Any, state: Any = None) -> tuple[Any, Any]:
+        def step(params: Params, grads: Params, state: Any = None) -> tuple[Params, Any]:
             params, (_, state) = routed.step(params, grads, ((), state))
             return params, state
 

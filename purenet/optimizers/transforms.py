@@ -10,25 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from purenet import random, tree
 from purenet.core import Buffer, Optimizer
-from purenet.engine.arrays import describe, namespace, sum_of_squares
+from purenet.engine.arrays import Array, describe, known, namespace, sum_of_squares
 from purenet.optimizers.adaptive import matrices
-from purenet.optimizers.update import (
-    Rate,
-    check_between,
-    check_rate,
-    rate_at,
-    shown,
-    still,
-    tick,
-    update,
-    wrong_state,
-    zero_count,
-)
+from purenet.optimizers.update import Params, check_between, shown, still, tick, update, wrong_state, zero_count
 from purenet.presets import called
+from purenet.rates import Rate, check_rate, rate_at
 
 Wrap = Callable[[Optimizer[Any, Any], str], Optimizer[Any, Any]]
 
@@ -70,12 +58,12 @@ def chain(*links: Any) -> Optimizer[Any, Any]:
         elif found:
             mend = "take one of them"
         raise TypeError(f"chain ends in its only optimizer, after the transforms, but was given {given}: {mend}")
-    *transforms, optimizer = links
-    for link in reversed(transforms):
+    optimizer: Optimizer[Any, Any] = links[-1]
+    for link in reversed(links[:-1]):
         if not callable(link):
             raise TypeError(f"chain takes transforms before its optimizer, not {describe(link)}")
         optimizer = link(optimizer)
-    return optimizer  # type: ignore[no-any-return]
+    return optimizer
 
 
 def transform(name: str, wrap: Wrap) -> Transform:
@@ -120,7 +108,7 @@ class DecayState(NamedTuple):
     inner: Any
 
 
-def weight_decay(rate: Rate, which: Callable[[Any], bool] = matrices) -> Transform:
+def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Transform:
     """Decoupled weight decay: θ ← θ − rate·θ beside the optimizer's step, for the parameters p with `which(p)`.
 
     As in the paper, the rate is not multiplied by the learning rate (in `adamw` it is, as elsewhere): hand in
@@ -132,10 +120,10 @@ def weight_decay(rate: Rate, which: Callable[[Any], bool] = matrices) -> Transfo
     check_rate(rate, name, "rate")
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Any) -> DecayState:
+        def init(params: Params) -> DecayState:
             return DecayState(zero_count(), inner.init(params))
 
-        def step(params: Any, grads: Any, state: DecayState | None = None) -> tuple[Any, DecayState]:
+        def step(params: Params, grads: Params, state: DecayState | None = None) -> tuple[Params, DecayState]:
             if type(state) is not DecayState:
                 raise wrong_state(name, "a DecayState", state)
             now, count = tick(state.count)
@@ -166,10 +154,10 @@ def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transfor
     random.split(key)  # is it a key?
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Any) -> NoiseState:
+        def init(params: Params) -> NoiseState:
             return NoiseState(key, zero_count(), inner.init(params))
 
-        def step(params: Any, grads: Any, state: NoiseState | None = None) -> tuple[Any, NoiseState]:
+        def step(params: Params, grads: Params, state: NoiseState | None = None) -> tuple[Params, NoiseState]:
             if type(state) is not NoiseState:
                 raise wrong_state(name, "a NoiseState", state)
             now, count = tick(state.count)
@@ -199,10 +187,10 @@ def accumulate(k: int) -> Transform:
     name = f"accumulate({_whole('accumulate', k)})"
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Any) -> AccumulateState:
+        def init(params: Params) -> AccumulateState:
             return AccumulateState(zero_count(), _nothing(params), inner.init(params))
 
-        def step(params: Any, grads: Any, state: AccumulateState | None = None) -> tuple[Any, AccumulateState]:
+        def step(params: Params, grads: Params, state: AccumulateState | None = None) -> tuple[Params, AccumulateState]:
             if type(state) is not AccumulateState:
                 raise wrong_state(name, "an AccumulateState", state)
             now, count = tick(state.count)
@@ -238,10 +226,10 @@ def lookahead(k: int = 5, alpha: float = 0.5) -> Transform:
     check_between(name, alpha=alpha)
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Any) -> LookaheadState:
+        def init(params: Params) -> LookaheadState:
             return LookaheadState(zero_count(), params, inner.init(params))
 
-        def step(params: Any, grads: Any, state: LookaheadState | None = None) -> tuple[Any, LookaheadState]:
+        def step(params: Params, grads: Params, state: LookaheadState | None = None) -> tuple[Params, LookaheadState]:
             if type(state) is not LookaheadState:
                 raise wrong_state(name, "a LookaheadState", state)
             now, count = tick(state.count)
@@ -296,10 +284,10 @@ def polyak() -> Transform:
 
 def _averaging(name: str, weight: Callable[[Any], Any]) -> Transform:
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Any) -> AverageState:
+        def init(params: Params) -> AverageState:
             return AverageState(zero_count(), params, inner.init(params))
 
-        def step(params: Any, grads: Any, state: AverageState | None = None) -> tuple[Any, AverageState]:
+        def step(params: Params, grads: Params, state: AverageState | None = None) -> tuple[Params, AverageState]:
             if type(state) is not AverageState:
                 raise wrong_state(name, "an AverageState", state)
             now, count = tick(state.count)
@@ -316,7 +304,7 @@ def _on_gradients(name: str, change: Callable[[Any], Any]) -> Transform:
     """The transform that changes gradients and keeps nothing."""
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def step(params: Any, grads: Any, state: Any = None) -> tuple[Any, Any]:
+        def step(params: Params, grads: Params, state: Any = None) -> tuple[Params, Any]:
             return inner.step(params, change(grads), state)
 
         return Optimizer(inner.init, step, name)
@@ -347,7 +335,8 @@ def _toward(a: Any, b: Any, part: Any) -> Any:
 
 def _shrink(square: Any, limit: float) -> Any:
     """min(1, limit / ‖g‖), as a number that multiplies an array of any dtype."""
-    if isinstance(square, np.generic | float | int):
+    square = known(square)
+    if isinstance(square, float | int):
         return limit / max(float(square) ** 0.5, limit) if square == square else float("nan")
     xp = namespace(square)
     return limit / xp.maximum(xp.sqrt(square), xp.asarray(limit, dtype=square.dtype))

@@ -1,25 +1,38 @@
 """How new params are made: every optimizer ends in `update`, or in `advance` if it keeps something for each parameter.
 
-Both walk params and gradients together, carry buffers along and give read-only arrays; nothing else in the library
-needs to know how. An optimizer proper is then a rule for one parameter, which `per_leaf` makes into an `Optimizer`.
+Both take params and gradients apart, make the new arrays one by one, and put them together; buffers are carried along.
+Nothing else in the library needs to know how. An optimizer proper is a rule for one parameter, which `per_leaf` makes
+into an `Optimizer`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from functools import lru_cache
+from itertools import repeat
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
-from numpy import ndarray
 
 from purenet import tree
 from purenet.core import Buffer, Optimizer
-from purenet.engine.arrays import FLOAT32, astype, describe, freeze, kept_number, namespace, quick_number, weak
+from purenet.engine.arrays import (
+    FLOAT32,
+    Array,
+    describe,
+    freeze,
+    joint_namespace,
+    known,
+    namespace,
+    quick_number,
+    read_only,
+)
 from purenet.presets import called
-from purenet.schedules import _first_rate
+from purenet.rates import Rate, check_rate, rate_at
+from purenet.tree.layout import Layout, splitter
 
 P = TypeVar("P")
-Rate = Any  # a number, a 0-d array, or a schedule: a function of the step count
+Params: TypeAlias = Any  # a tree of arrays, with buffers
 
 
 def sgd_step(params: P, grads: P, lr: Any) -> P:
@@ -33,132 +46,96 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
     (array([0.95, 0.95]),)
     """
     rate = -lr if type(lr) is float else -_one_number(lr)
-    quick = kept_number(rate) if type(rate) is float else quick_number(rate)
-    if quick is rate:  # traced
-        return update(_step(rate), params, grads)
-    try:
-        return _descend(params, grads, rate, quick)  # type: ignore[no-any-return]
-    except (ValueError, TypeError, AttributeError):
-        tree.check_same(params, grads, "params")
-        raise
+    # zeros are not kept: 0.0 and −0.0 are equal, so one would be found in the place of the other
+    step = _kept_descent(rate) if type(rate) is float and rate else _descent(rate)
+    return update(step, params, grads)
 
 
-def _descend(params: Any, grads: Any, rate: Any, quick: Any) -> Any:
-    # what `update` would do, for the usual case and with fewer calls: of a small net they are most of the time
-    kind = type(params)
-    if kind is not type(grads) or kind is Buffer or not isinstance(params, tuple) or len(params) != len(grads):
-        return update(_step(rate), params, grads)
-    children = []
-    for p, g in zip(params, grads):  # noqa: B905 (they are of one length)
-        if type(p) is ndarray is type(g) and g.dtype is p.dtype is FLOAT32 and g.shape == p.shape != ():
-            new = g * quick
-            new += p
-            _set_writeable(new, False)
-            children.append(new)
-        else:
-            children.append(p if type(p) is tuple and p == () == g else _descend(p, g, rate, quick))
-    return _new(kind, children)
+def _descent(rate: Any) -> Callable[[Array, Array], Array]:
+    quick = quick_number(rate)
 
-
-def _step(rate: Any) -> Callable[[Any, Any], Any]:
-    def step(p: Any, g: Any) -> Any:
-        new = g * rate
+    def step(p: Array, g: Array) -> Array:
+        new: Array = g * (quick if g.dtype is FLOAT32 else rate)
         new += p
         return new
 
     return step
 
 
+_kept_descent = lru_cache(1024)(_descent)
+
+
 def _one_number(lr: Any) -> Any:
     """The learning rate as a number that does not change a dtype: Python's own, unless it is traced."""
-    lr = weak(lr)
+    lr = known(lr)
     if callable(lr) or not hasattr(lr, "__neg__"):
         mend = ": write sgd_step(params, grads, schedule(step)), or let sgd(schedule) count" if callable(lr) else ""
         raise TypeError(f"sgd_step takes lr, a number, not {describe(lr)}{mend}")
     if getattr(lr, "shape", ()) != ():
         raise ValueError(f"sgd_step takes lr, one number, not {describe(lr)}")
-    return lr.item() if type(lr) is np.ndarray else lr
+    return lr
 
 
-def update(step: Callable[[Any, Any], Any], params: P, grads: P) -> P:
+def update(step: Callable[[Array, Array], Array], params: P, grads: P) -> P:
     """New params, `step(p, g)` of each parameter and its gradient, which must keep the shape.
 
     New params are read-only and keep their dtypes. A buffer takes its next value, which stands in grads.
     """
-
-    def leaf(p: Any, g: Any) -> Any:
-        if g.shape != p.shape:
-            raise ValueError("a gradient has another shape than its parameter")
-        return _keep(step(p, g), p)
-
-    def walk(p: Any, g: Any) -> Any:
-        # what `tree.map` would do, for the usual case and faster than the arithmetic of a small net
-        kind = type(p)
-        if kind is np.ndarray:
-            if type(g) is np.ndarray and g.dtype is p.dtype and g.shape == p.shape:
-                new = step(p, g)
-                if type(new) is np.ndarray and new.dtype is p.dtype:
-                    new.setflags(write=False)
-                    return new
-            return leaf(p, g)
-        if kind is Buffer:
-            return tree.map(freeze, g)
-        if isinstance(p, tuple) and kind is type(g) and len(p) == len(g):
-            return tuple.__new__(kind, map(walk, p, g)) if p else p
-        if tree.is_node(p):
-            return tree.map(walk, p, g, leaf_type=Buffer)
-        return leaf(p, g)
-
-    try:
-        return walk(params, grads)  # type: ignore[no-any-return]
-    except (ValueError, TypeError, AttributeError):
-        tree.check_same(params, grads, "params")
-        raise
+    layout, ps, gs, held = apart(params, grads)
+    new: P = layout.renew([*map(step, ps, gs)], ps, held)
+    return new
 
 
-def advance(step: Callable[..., Sequence[Any]], params: Any, grads: Any, slots: dict[str, Any]) -> list[Any]:
+def advance(
+    step: Callable[..., Sequence[Array]], params: Params, grads: Params, slots: dict[str, Params]
+) -> list[Params]:
     """New params and new slots, `step(p, g, *slots) -> (p, *slots)` of each parameter; a slot is what is kept for it.
 
     Each slot is a tree like params, with `()` for a buffer.
     """
-
-    def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Any]:
-        if g.shape != p.shape:
-            raise ValueError("a gradient has another shape than its parameter")
-        return _keep_all(step(p, g, *kept), p, *kept)
-
-    def walk(p: Any, g: Any, *kept: Any) -> Any:
-        kind = type(p)
-        if kind is np.ndarray and g.shape == p.shape:
-            return _keep_all(step(p, g, *kept), p, *kept)
-        if kind is Buffer:
-            return (tree.map(freeze, g), *kept)
-        if isinstance(p, tuple) and kind is type(g):
-            if not p:
-                return (p, *kept)
-            rows = [walk(*group) for group in zip(p, g, *kept, strict=True)]
-            return [tuple.__new__(kind, column) for column in zip(*rows, strict=True)]
-        if tree.is_node(p):
-            rows = []
-            tree.map(lambda *group: rows.append(walk(*group)), p, g, *kept, leaf_type=Buffer)
-            columns = zip(*rows, strict=True) if rows else [()] * (1 + len(kept))
-            return [_refill(p, column) for column in columns]
-        return leaf(p, g, *kept)
-
+    layout, ps, gs, held = apart(params, grads)
+    bare = layout.bare or layout
     try:
-        return list(walk(params, grads, *slots.values()))
+        columns = [bare.leaves(slot) or _leaves_beside(without_buffers(params), slot)[0] for slot in slots.values()]
+        new = zip(*map(step, ps, gs, *columns)) if ps else repeat(())  # noqa: B905 (they are of one length)
+        return [layout.renew(next(new), ps, held), *map(bare.renew, new, columns, repeat(()))]
     except (ValueError, TypeError, AttributeError):
-        tree.check_same(params, grads, "params")
         for name, slot in slots.items():
             tree.check_same(without_buffers(params), slot, f"state.slots[{name!r}], for params")
         raise
 
 
-def _still_step(params: Any, grads: Any, state: Any) -> tuple[Any, Any]:
-    def stay(p: Any, g: Any) -> Any:
-        return p.copy() if type(p) is np.ndarray and p.flags.writeable else p  # what is returned is read-only
+def apart(params: Params, grads: Params) -> tuple[Layout, list[Array], list[Array], Sequence[Buffer]]:
+    """The layout of params, the parameters, their gradients, and the next values of buffers, which stand in grads.
 
-    return update(stay, params, grads), state
+    Raises:
+        ValueError: grads have another structure than params, or other shapes; the message names where they part.
+    """
+    layout, ps = _split(params)
+    held: Sequence[Any] = ()
+    try:
+        gs = layout.match(grads, ps)
+        if gs is None:  # perhaps only the keys of a dict stand in another order
+            gs, held = _leaves_beside(params, grads)
+            if any(p.shape != g.shape for p, g in zip(ps, gs, strict=True)):
+                raise ValueError("a gradient has another shape than its parameter")
+        elif layout.held:
+            held = layout.held(grads)
+    except (ValueError, TypeError, AttributeError):
+        tree.check_same(params, grads, "params")
+        raise
+    return layout, ps, gs, [tree.map(freeze, buffer) for buffer in held] if held else ()
+
+
+def _leaves_beside(params: Params, other: Params) -> tuple[list[Any], list[Any]]:
+    """The leaves of a tree like params, found by a walk: those beside parameters, and those beside buffers."""
+    found: tuple[list[Any], list[Any]] = [], []
+    tree.map(lambda p, leaf: found[type(p) is Buffer].append(leaf), params, other, leaf_type=Buffer)
+    return found
+
+
+def _still_step(params: Any, grads: Any, state: Any) -> tuple[Any, Any]:
+    return update(lambda p, g: read_only(p), params, grads), state
 
 
 still: Optimizer[Any, tuple[()]] = Optimizer(lambda params: (), _still_step, "still")
@@ -221,20 +198,11 @@ def per_leaf(
         changing = numbers(rate_at(lr, now), now + 1)
         slow, quick = (*constants, *changing), (*quick_constants, *map(quick_number, changing))
 
-        if type(params) is ndarray is type(grads) and params.dtype is FLOAT32 and params.shape == grads.shape:
-            slots = state.slots.values()
-            try:  # as `advance` would: of a tiny net whose parameters are joined, calls are most of the time
-                new, *kept = _keep_all(rule(np, params, grads, *slots, *quick), params, *slots)
-                return new, _new(State, (count, dict(zip(order, kept, strict=True))))
-            except (ValueError, TypeError, AttributeError):
-                pass  # `advance` meets the same, and says what is wrong
-
-        def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Any]:
-            xp = np if type(g) is np.ndarray is type(p) else namespace(p if type(g) is np.ndarray else g, name)
-            return rule(xp, p, g, *kept, *(quick if p.dtype is FLOAT32 else slow))
+        def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Array]:
+            return rule(joint_namespace(p, g, name), p, g, *kept, *(quick if p.dtype is FLOAT32 else slow))
 
         new, *kept = advance(leaf, params, grads, state.slots)
-        return new, _new(State, (count, dict(zip(order, kept, strict=True))))
+        return new, State(count, dict(zip(order, kept)))  # noqa: B905 (they are of one length)
 
     return Optimizer(init, step, name, elementwise)
 
@@ -254,32 +222,8 @@ def zero_count() -> Any:
 
 def tick(count: Any) -> tuple[Any, Any]:
     """The step count to compute with, a Python integer if it is known, and the next one to keep."""
-    if type(count) is ndarray:
-        now = count.item()
-        following = np.array(now + 1, _INT32)
-        _set_writeable(following, False)
-        return now, following
-    return count, count + 1
-
-
-def rate_at(rate: Rate, count: Any) -> Any:
-    """The learning rate at this step: a Python number, unless it is traced."""
-    if type(rate) is float:
-        return rate
-    rate = rate(count) if callable(rate) else rate
-    return rate.item() if isinstance(rate, np.ndarray | np.generic) else rate
-
-
-def check_rate(rate: Rate, name: str, what: str = "learning rate") -> None:
-    if hasattr(rate, "shape") and rate.shape == ():
-        return
-    if callable(rate):
-        _first_rate(rate, name, what)
-        return
-    if isinstance(rate, bool) or not isinstance(rate, int | float):
-        raise TypeError(f"{name}: the {what} is a number or a schedule, not {describe(rate)}")
-    if not 0 <= rate < float("inf"):
-        raise ValueError(f"{name}: the {what} is a finite number from 0 up, not {rate}")
+    now = known(count)
+    return now, count + 1 if now is count else freeze(np.array(now + 1, _INT32))
 
 
 def written(name: str, **options: tuple[Any, Any]) -> str:
@@ -301,12 +245,10 @@ class _Shown(NamedTuple):
 
 def shown(rate: Rate) -> Any:
     """The learning rate as it stands in a name: an array in words, since a traced one has no value to show."""
-    rate = weak(rate)
+    rate = known(rate)
     if hasattr(rate, "__name__"):  # a function, without the place in memory that its repr shows
         return _Shown(rate.__name__)
-    if not hasattr(rate, "shape"):
-        return rate
-    return rate.item() if type(rate) is np.ndarray and rate.ndim == 0 else _Shown(f"<{describe(rate)}>")
+    return _Shown(f"<{describe(rate)}>") if hasattr(rate, "shape") else rate
 
 
 def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any) -> None:
@@ -316,31 +258,5 @@ def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any
             raise ValueError(f"{name}: {option} lies in [{low:g}, {high:g}), but {given!r} was given")
 
 
-def _keep_all(new: Sequence[Any], *old: Any) -> Sequence[Any]:
-    """The new arrays in the shapes and the dtypes of the old ones, read-only."""
-    for a, b in zip(new, old, strict=True):
-        if type(a) is not ndarray or a.dtype is not b.dtype or a.shape != b.shape:
-            return [*map(_keep, new, old)]
-        _set_writeable(a, False)
-    return new
-
-
-def _keep(new: Any, old: Any) -> Any:
-    """The new array in the shape and the dtype of the old one, read-only."""
-    if type(new) is np.ndarray and new.dtype is old.dtype and new.shape == old.shape:
-        new.setflags(write=False)
-        return new
-    if new.shape != old.shape:
-        raise ValueError("a step has changed a shape")
-    return freeze(new if new.dtype == old.dtype else astype(new, old.dtype))
-
-
-def _refill(params: Any, leaves: Sequence[Any]) -> Any:
-    """The containers of params around other leaves, one for each parameter or buffer."""
-    supply = iter(leaves)
-    return tree.map(lambda _: next(supply), params, leaf_type=Buffer)
-
-
 _INT32 = np.dtype(np.int32)
-_new = tuple.__new__
-_set_writeable: Any = ndarray.setflags  # by its first argument: by name it takes twice as long
+_split = splitter(Buffer)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from purenet.core import Layer, Loss
 from purenet.engine.arrays import describe, is_number
-from purenet.engine.guard import Known, guarded
+from purenet.guard import Known, guarded
 from purenet.introspection import first_not_finite
 from purenet.random import Key
 from purenet.spec import check_pair

@@ -12,12 +12,11 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from numpy import ndarray
-
+from purenet.engine import Ops
 from purenet.engine.arrays import Like, likeness
-from purenet.engine.layout import Layout
-from purenet.engine.ops import Ops
-from purenet.engine.select import quickest
+from purenet.engine.select import is_plain, quickest
+from purenet.tree import leaves
+from purenet.tree.layout import fitting
 
 Bare = Callable[..., Any]
 MOST = 64  # shapes of x that are remembered
@@ -25,8 +24,8 @@ MOST = 64  # shapes of x that are remembered
 
 class Known:
     """The signatures of arguments that were checked: containers, and of each array that it is NumPy's, its shape, its
-    dtype. The first of the arguments is params, the second x. `matrices` says that of a matrix x only matrices are made,
-    of as many rows."""
+    dtype. The first of the arguments is params, the second x. `matrices` says that of a matrix x only matrices of as many
+    rows are made."""
 
     def __init__(self, matrices: bool = False) -> None:
         self.matrices = matrices
@@ -34,17 +33,16 @@ class Known:
 
     def ops(self, params: Any, x: Any, *rest: Any) -> Ops | None:
         """The ops for arguments that were checked before; None for others."""
-        known = self.seen.get(x.shape if type(x) is ndarray else None)
+        known = self.seen.get(x.shape if hasattr(x, "shape") else None)
         return known[1] if known is not None and known[0]((params, x, *rest)) else None
 
     def learn(self, params: Any, x: Any, *rest: Any) -> None:
         """Remember arguments that were checked now."""
-        layout = Layout((params, x, *rest))
-        ops = quickest(layout.leaves, x, self.matrices)
+        ops = quickest(leaves((params, x, *rest)), x, self.matrices)
         if ops is not None:
             if len(self.seen) >= MOST:
                 self.seen.clear()
-            self.seen[x.shape if type(x) is ndarray else None] = layout.fits, ops
+            self.seen[x.shape if hasattr(x, "shape") else None] = fitting((params, x, *rest)), ops
 
 
 class Guarded:
@@ -113,10 +111,10 @@ class Guarded:
 
     def pullback(self, y: Any, pull: Bare, params: Any, x: Any, key: Any) -> Callable[..., Any]:
         """The pullback of a rule that was run bare: a dE/dY that is built like Y goes straight to it."""
-        like = (y.shape, y.dtype) if type(y) is ndarray else likeness(y)
+        like = (y.shape, y.dtype) if is_plain(y) else likeness(y)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            if (type(dy) is ndarray and (dy.shape, dy.dtype) == like) or fits(dy, like):
+            if (is_plain(dy) and (dy.shape, dy.dtype) == like) or fits(dy, like):
                 try:
                     dparams, dx = pull(dy, wrt_x)
                     return dparams, dx if wrt_x else None
@@ -159,5 +157,5 @@ def guarded(value: Any) -> Any:
 def fits(dy: Any, like: Any) -> bool:
     """Whether a tuple of NumPy's arrays looks like this."""
     if type(like) is Like:
-        return type(dy) is ndarray and dy.dtype == like.dtype and dy.shape == like.shape
+        return is_plain(dy) and dy.dtype == like.dtype and dy.shape == like.shape
     return type(dy) is tuple and len(dy) == len(like) and all(map(fits, dy, like))

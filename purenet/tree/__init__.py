@@ -55,7 +55,8 @@ def map(f: Callable[..., Any], tree: T, *rest: Any, leaf_type: type | None = Non
     ValueError: params[1]: a list of 1 against a list of 2
     """
     try:
-        return _map(f, leaf_type, tree, *rest)  # type: ignore[no-any-return]
+        mapped: T = _map(f, leaf_type, tree, *rest)
+        return mapped
     except _PartError:
         for other in rest:
             check_same(tree, other, name, shapes=False)
@@ -79,7 +80,7 @@ def items(tree: Any, name: str = "", leaf_type: type | None = None) -> list[tupl
     >>> items(({"w": 1}, [2]), "params")
     [("params[0]['w']", 1), ('params[1][0]', 2)]
     """
-    children = None if type(tree) is leaf_type else _children(tree)
+    children = None if type(tree) is leaf_type else children_of(tree)
     if children is None:
         return [(name, tree)]
     steps = zip(_steps(tree), children, strict=True)
@@ -185,7 +186,7 @@ def parting(a: Any, b: Any, name: str, shapes: bool = False) -> str | None:
     >>> parting((1, [2]), (1, (2,)), "params")
     'params[1]: a list of 1 against a tuple of 1'
     """
-    ours, theirs = _children(a), _children(b)
+    ours, theirs = children_of(a), children_of(b)
     if ours is None and theirs is None:
         same = not shapes or np.shape(a) == np.shape(b)
         return None if same else f"{name}: {np.shape(a)} against {np.shape(b)}"
@@ -201,7 +202,22 @@ def parting(a: Any, b: Any, name: str, shapes: bool = False) -> str | None:
 
 def is_node(x: Any) -> bool:
     """Whether x is a container of a pytree, and not a leaf."""
-    return _children(x) is not None
+    return children_of(x) is not None
+
+
+def children_of(node: Any) -> Sequence[Any] | None:
+    """The children of a node, a dict's by its sorted keys; None for a leaf."""
+    kind = type(node)
+    if kind is np.ndarray:
+        return None
+    if kind is tuple or kind is list or (isinstance(node, tuple) and hasattr(kind, "_fields")):
+        children: Sequence[Any] = node
+        return children
+    if node is None:
+        return ()
+    if kind is dict or kind is OrderedDict:
+        return [node[k] for k in _keys(node)]
+    return None
 
 
 class _PartError(ValueError):
@@ -214,20 +230,6 @@ class _Leaf:
 
 
 _LEAF = _Leaf()
-
-
-def _children(node: Any) -> Sequence[Any] | None:
-    """The children of a node; None for a leaf."""
-    kind = type(node)
-    if kind is np.ndarray:
-        return None
-    if kind is tuple or kind is list or (isinstance(node, tuple) and hasattr(kind, "_fields")):
-        return node  # type: ignore[no-any-return]
-    if node is None:
-        return ()
-    if kind is dict or kind is OrderedDict:
-        return [node[k] for k in _keys(node)]
-    return None
 
 
 def _keys(node: Any) -> list[Hashable]:
@@ -261,9 +263,9 @@ def _rebuild(node: Any, children: list[Any]) -> Any:
 def _map(f: Callable[..., Any], leaf_type: type | None, node: Any, *rest: Any) -> Any:
     if type(node) is leaf_type:
         return f(node, *rest)
-    children = _children(node)
+    children = children_of(node)
     if children is None:
-        if any(_children(other) is not None for other in rest):
+        if any(children_of(other) is not None for other in rest):
             raise _PartError
         return f(node, *rest)
     columns = [_children_like(node, other) for other in rest]
@@ -277,12 +279,12 @@ def _children_like(node: Any, other: Any) -> Sequence[Any]:
     if isinstance(node, dict):
         if _keys(node) != _keys(other):
             raise _PartError
-        return _children(other)  # type: ignore[return-value]
+        return children_of(other) or ()
     return other or ()
 
 
 def _collect(node: Any, found: list[Any], leaf_type: type | None) -> None:
-    children = None if type(node) is leaf_type else _children(node)
+    children = None if type(node) is leaf_type else children_of(node)
     if children is None:
         found.append(node)
         return
@@ -294,7 +296,7 @@ def _collect(node: Any, found: list[Any], leaf_type: type | None) -> None:
 
 
 def _fill(node: Any, supply: Any) -> Any:
-    children = _children(node)
+    children = children_of(node)
     return next(supply) if children is None else _rebuild(node, [_fill(child, supply) for child in children])
 
 
@@ -314,7 +316,7 @@ def _cut(vector: Any, like: list[tuple[Any, Any]]) -> list[Any]:
 
 def _outline(node: Any) -> str:
     """One node in a few words: a tuple of 2, DenseParams(weight, bias), a float32 array of shape (3,)."""
-    if node is None or _children(node) is None:
+    if node is None or children_of(node) is None:
         return describe(node)
     if hasattr(node, "_fields"):
         return f"{type(node).__name__}({', '.join(node._fields)})"

@@ -13,6 +13,7 @@ from purenet import data, initializers, metrics, plotting, random, schedules, te
 from purenet.checkpoint import checkpoints, from_dict, load, save, to_dict
 from purenet.chunks import in_chunks
 from purenet.combinators import (
+    bidirectional,
     fan_out,
     frozen,
     keep_rest,
@@ -56,7 +57,6 @@ from purenet.layers.activations import (
     tanh,
 )
 from purenet.layers.attention import multi_head_attention
-from purenet.layers.bidirectional import bidirectional
 from purenet.layers.binary import binary_dense
 from purenet.layers.conv import conv, conv_transpose
 from purenet.layers.dense import dense

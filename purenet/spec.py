@@ -33,6 +33,12 @@ class Each(NamedTuple):
     form: str
 
 
+class Maybe(NamedTuple):
+    """A form, or None. (For one array, write a `?` into its pattern.)"""
+
+    form: Any
+
+
 class Spec(NamedTuple):
     """What a layer is, in words. Patterns are those of `purenet.patterns`.
 
@@ -44,7 +50,8 @@ class Spec(NamedTuple):
             Y's, which raises ValueError where there is none.
         params: the pattern of each parameter, in the containers in which they stand; None for one that is left out.
         init: the initializer of each, in the same containers.
-        sizes: what is known of the axes' names from the start; None for a size that is to be inferred.
+        sizes: what is known of the axes' names from the start; None for a size that is to be inferred; the name of
+            another axis for one that `init` makes as long as that, unless the input says otherwise.
         complete: the code that would make the layer with all its sizes, for the error of a size that is not known.
         hints: what to do about a shape that does not fit, for the usual mistakes: `hint(shape of x, sizes) -> words`.
         fits: what patterns cannot say of the sizes: `fits(sizes) -> what is wrong, in words, or ""`.
@@ -64,7 +71,7 @@ class Spec(NamedTuple):
 
     @property
     def known(self) -> Sizes:
-        return {name: size for name, size in self.sizes.items() if size is not None}
+        return {name: size for name, size in self.sizes.items() if not isinstance(size, str | None)}
 
 
 def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] | None = None) -> Layer[Any]:
@@ -239,7 +246,8 @@ def _inferred(form: Form, sizes: Sizes) -> Any:
 
 
 def _known_size(spec: Spec, axis: str, sizes: Sizes) -> int:
-    size = size_of(axis, sizes)
+    others = {name: sizes.get(other) for name, other in spec.sizes.items() if isinstance(other, str)}
+    size = size_of(axis, {**others, **sizes})
     if size is None:
         unknown = axis.partition("/")[0]
         form = spec.x[0] if isinstance(spec.x, list) else spec.x
@@ -328,18 +336,26 @@ def _form_of(spec: Spec, x: Any, shapes: bool) -> tuple[Any, int]:
     """The form that x has, of those that the spec allows, and its place among them; x is arrays, or their shapes."""
     if not isinstance(spec.x, list):
         return spec.x, 0
-    for place, form in enumerate(spec.x):
-        if _has_form(form, x, shapes):
-            return form, place
+    for kinds in (True, False):  # what holds the wrong numbers, but is else of one form, is told so by its check
+        for place, form in enumerate(spec.x):
+            if _has_form(form, x, shapes, kinds):
+                return form, place
+    several = type(x) is tuple and any(isinstance(part, tuple) for part in x) if shapes else type(x) is tuple
+    if not several and isinstance(spec.x[0], str):
+        return spec.x[0], 0
     forms = "; ".join(_form_text(form, spec.known) for form in spec.x)
     given = shape_text(x) if shapes else describe_each(x)
-    raise ValueError(f"{spec.name} takes x as one of: {forms}. It was given {given}")
+    mend = ": write np.asarray(...) of each list" if " list" in given else ""
+    raise ValueError(f"{spec.name} takes x as one of: {forms}. It was given {given}{mend}")
 
 
-def _has_form(form: Form, x: Any, shapes: bool) -> bool:
+def _has_form(form: Any, x: Any, shapes: bool, kinds: bool) -> bool:
     """Whether x is built like this, and its arrays have such axes and hold such things, whatever their sizes."""
+    if isinstance(form, Maybe):
+        return x is None or _has_form(form.form, x, shapes, kinds)
     if isinstance(form, tuple):
-        return type(x) is tuple and len(x) == len(form) and all(map(_has_form, form, x, [shapes] * len(form)))
+        inside = type(x) is tuple and len(x) == len(form)
+        return inside and all(_has_form(*each, shapes, kinds) for each in zip(form, x, strict=True))
     pattern = parse(form or "")
     if x is None:
         return pattern.optional or shapes
@@ -348,7 +364,7 @@ def _has_form(form: Form, x: Any, shapes: bool) -> bool:
         return plain and (is_open(x) or pattern.takes_rank(len(x) + 1))
     if not hasattr(x, "shape") or not hasattr(x, "dtype") or not pattern.takes_rank(x.ndim):
         return False
-    return any(engine_of(x).isdtype(x.dtype, kind) for kind in _KINDS[pattern.kind])
+    return not kinds or any(engine_of(x).isdtype(x.dtype, kind) for kind in _KINDS[pattern.kind])
 
 
 def _pairs(form: Any, x: Any, who: str) -> list[tuple[Any, Any]]:
@@ -357,6 +373,8 @@ def _pairs(form: Any, x: Any, who: str) -> list[tuple[Any, Any]]:
         if type(x) is not tuple or not x:
             raise TypeError(f"{who} takes a tuple of arrays, not {describe(x)}: put it after fan_out or parallel")
         return [(form.form, part) for part in x]
+    if isinstance(form, Maybe):
+        return [] if x is None else _pairs(form.form, x, who)
     if not isinstance(form, tuple):
         if type(x) is tuple and any(hasattr(part, "shape") for part in x):
             raise TypeError(
@@ -381,7 +399,9 @@ def _wanted(form: Any, sizes: Sizes) -> str:
     return f"x of shape {render(form, sizes)}"
 
 
-def _form_text(form: Form, sizes: Sizes) -> str:
+def _form_text(form: Any, sizes: Sizes) -> str:
+    if isinstance(form, Maybe):
+        return f"{_form_text(form.form, sizes)} or None"
     if isinstance(form, tuple):
         return f"({', '.join(_form_text(part, sizes) for part in form)})"
     pattern = parse(form or "")

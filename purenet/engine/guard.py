@@ -105,7 +105,13 @@ def guarded(layer: Any) -> Guarded | None:
 
 
 def alike(a: Any, b: Any) -> bool:
-    """Whether two arrays of NumPy have one shape and one dtype, or two tuples of them do."""
+    """Whether two arrays of NumPy have one shape and one dtype, or two tuples of them do.
+
+    In `a`, None may stand for a part of a tuple but the first: a gradient that is 0."""
     if type(a) is tuple and type(b) is tuple:
-        return len(a) == len(b) and all(map(alike, a, b))
+        return len(a) == len(b) > 0 and alike(a[0], b[0]) and all(map(_alike_or_none, a[1:], b[1:]))
     return type(a) is ndarray is type(b) and a.dtype is b.dtype and a.shape == b.shape
+
+
+def _alike_or_none(a: Any, b: Any) -> bool:
+    return a is None or alike(a, b)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet.engine.arrays import Array, Shape
+from purenet.engine.attention import attend
 
 
 class Ops:
@@ -103,6 +104,48 @@ class Ops:
     def zeros_of(self, shape: Shape, like: Array) -> Array:
         """Zeros of this shape, in the dtype of `like`."""
         return self.zeros(shape, dtype=like.dtype)
+
+    # over time
+
+    def scan(
+        self,
+        f: Callable[[Any, tuple[Any, ...]], tuple[Any, tuple[Any, ...]]],
+        carry: Any,
+        given: tuple[Any, ...],
+        time: int,
+        reverse: bool = False,
+    ) -> tuple[Any, Any]:
+        """The last carry, and what f gave at each step: `carry, outputs = f(carry, inputs)`, first step first.
+
+        Each part of `given` is an array that has time as its first axis, a part of the outputs of another scan, or
+        None. A part of the outputs is for `stack_steps`; it is None where it was None at each step.
+        """
+        outputs: list[Any] = [None] * time
+        for t in reversed(range(time)) if reverse else range(time):
+            now = tuple(part if part is None else part[t] if type(part) is list else part[t, ...] for part in given)
+            carry, outputs[t] = f(carry, now)
+        return carry, [None if part[0] is None else list(part) for part in zip(*outputs, strict=True)]
+
+    def stack_steps(self, steps: Any, axis: int) -> Array:
+        """One array of a part of what `scan` gave, with time at this axis."""
+        return self.stack(steps, axis=axis)
+
+    def lstm_steps(self, plain: Callable[..., Any], params: Any, xs: Array, mask: Any, state: Any, keep: bool) -> Any:
+        """plain(self, params, xs, mask, state, keep), which runs all steps of an lstm by `scan`: see
+        `purenet.layers.recurrence.steps`."""
+        return plain(self, params, xs, mask, state, keep)
+
+    # attention
+
+    def attend(
+        self, q: Array, k: Array, v: Array, mask: Any, heads: int, causal: bool
+    ) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array]]]:
+        """Attention in each head, of q (batch, t, features), k and v (batch, s, features), and its rule."""
+        return attend(self, q, k, v, mask, heads, causal)
+
+    def exp_takes(self, scores: Array) -> bool:
+        """Whether softmax takes these scores as they are: it takes the largest off only to keep exp from overflowing."""
+        return False
 
     # numbers and memory
 

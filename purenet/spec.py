@@ -312,7 +312,7 @@ def _check_arrays(spec: Spec, x: Any) -> list[tuple[str, Any]]:
         who = f"{spec.name}'s {pattern.label}" if pattern.label else spec.name
         xp = engine_of(array, who)
         if not any(xp.isdtype(array.dtype, kind) for kind in _KINDS[pattern.kind]):
-            raise TypeError(_MISFITS[pattern.kind].format(who=who, given=describe(array)))
+            raise TypeError(_MISFITS[pattern.kind].format(who=who, given=describe(array), it=pattern.label or "x"))
     return [(form, array) for form, array in arrays if array is not None]
 
 
@@ -324,10 +324,10 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "any": ("numeric", "bool"),
 }
 _MISFITS = {
-    "float": "{who} computes in floating point, not on {given}: write x.astype(np.float32)",
-    "int": "{who} takes integers, not {given}: write x.astype(int)",
-    "number": "{who} computes in floating point, not on {given}: write x.astype(np.float32)",
-    "bool": "{who} takes booleans, not {given}: write x.astype(bool)",
+    "float": "{who} computes in floating point, not on {given}: write {it}.astype(np.float32)",
+    "int": "{who} takes integers, not {given}: write {it}.astype(int)",
+    "number": "{who} computes in floating point, not on {given}: write {it}.astype(np.float32)",
+    "bool": "{who} takes booleans, not {given}: write {it}.astype(bool)",
     "any": "{who} takes numbers, not {given}",
 }
 
@@ -343,7 +343,8 @@ def _form_of(spec: Spec, x: Any, shapes: bool) -> tuple[Any, int]:
     several = type(x) is tuple and any(isinstance(part, tuple) for part in x) if shapes else type(x) is tuple
     if not several and isinstance(spec.x[0], str):
         return spec.x[0], 0
-    forms = "; ".join(_form_text(form, spec.known) for form in spec.x)
+    told: set[str] = set()
+    forms = "; ".join(_form_text(form, spec.known, told) for form in spec.x)
     given = shape_text(x) if shapes else describe_each(x)
     mend = ": write np.asarray(...) of each list" if " list" in given else ""
     raise ValueError(f"{spec.name} takes x as one of: {forms}. It was given {given}{mend}")
@@ -399,19 +400,23 @@ def _wanted(form: Any, sizes: Sizes) -> str:
     return f"x of shape {render(form, sizes)}"
 
 
-def _form_text(form: Any, sizes: Sizes) -> str:
+def _form_text(form: Any, sizes: Sizes, told: set[str]) -> str:
+    """The form in words; what was told of an array before is told by its label alone."""
     if isinstance(form, Maybe):
-        return f"{_form_text(form.form, sizes)} or None"
+        return f"{_form_text(form.form, sizes, told)} or None"
     if isinstance(form, tuple):
-        return f"({', '.join(_form_text(part, sizes) for part in form)})"
-    pattern = parse(form or "")
+        return f"({', '.join(_form_text(part, sizes, told) for part in form)})"
+    pattern, label = parse(form), parse(form).label or "x"
+    if form in told:
+        return label
+    told.add(form)
     kind = "" if pattern.kind == "float" else f" of {pattern.kind}"
-    return f"{pattern.label or 'x'} {render(form or '', sizes)}{kind}{' or None' if pattern.optional else ''}"
+    return f"{label} {render(form, sizes)}{kind}{' or None' if pattern.optional else ''}"
 
 
 def describe_each(x: Any) -> str:
     """A few words on each part of x."""
-    return f"({', '.join(map(describe_each, x))})" if type(x) is tuple else describe(x)
+    return f"({', '.join(map(describe_each, x))}{',' * (len(x) == 1)})" if type(x) is tuple else describe(x)
 
 
 def _check_params(spec: Spec, params: Any) -> Sizes:
@@ -475,7 +480,7 @@ def _check_dtypes(spec: Spec, params: Any, arrays: list[Any]) -> None:
 
 
 def check_output_gradient(dy: Any, y: Any, who: str) -> None:
-    """Check that dE/dY is built like Y, with its shapes and dtypes; None may stand for a part of a tuple but the first."""
+    """Check that dE/dY is built like Y. None may stand for a part of a tuple but the first."""
     if type(y) is tuple:
         if type(dy) is not tuple or len(dy) != len(y):
             raise ValueError(f"the pullback of {who}: Y is {describe_all(y)}, but dE/dY is {describe_all(dy)}")

@@ -6,7 +6,6 @@ import pytest
 import purenet as pn
 from purenet.engine.arrays import dot, dot_transposed, max_last, sum_last, sum_leading, transposed_dot
 from purenet.combinators.chain import pools_first
-from purenet.layers import attention
 from purenet.layers.activations import positive_part
 from purenet.engine.special import normal_cdf
 
@@ -58,35 +57,6 @@ def test_the_largest_is_that_of_numpy(shape, dtype):
     x.flat[0] = np.nan
     for each in (x, x[::-1]):
         np.testing.assert_array_equal(max_last(each), np.max(each, axis=-1, keepdims=True))
-
-
-@each_dtype
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("size", [1, 300], ids=["small", "large"])
-def test_attention_without_a_maximum_is_that_with_it(monkeypatch, size, causal, dtype):
-    layer = pn.multi_head_attention(8, 2, causal=causal)
-    params = pn.tree.map(lambda p: (size * p).astype(dtype), layer.init(pn.key(0)))
-    x, mask = numbers((3, 5, 8), dtype), np.arange(5) < np.array([[5], [2], [0]])
-    for each in (x, (x, mask)):
-        y, pullback = layer.vjp(params, each)
-        quick = y, *pullback(numbers(y.shape, dtype))
-        with monkeypatch.context() as patch:
-            patch.setattr(attention, "_small", lambda scores: False)
-            z, pull = layer.vjp(params, each)
-            plain = z, *pull(numbers(y.shape, dtype))
-        for a, b in zip(pn.tree.leaves(quick), pn.tree.leaves(plain), strict=True):
-            assert a.dtype == dtype
-            np.testing.assert_allclose(a, b, rtol=0, atol=200 * np.finfo(dtype).eps * max(1, np.abs(b).max()))
-
-
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_scores_that_exp_takes_as_they_are(dtype):
-    scores = np.zeros((2, 3), dtype)
-    assert attention._small(scores) == (dtype != np.float16)  # of whose range exp(40) is out
-    for limit in (40, -40, np.inf, -np.inf, np.nan):
-        scores[1, 2] = limit
-        assert not attention._small(scores)
-    assert not attention._small(scores[:0])
 
 
 @each_dtype

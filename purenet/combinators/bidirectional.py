@@ -45,7 +45,10 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
             return x, x
         sequence, state, *rest = x
         if type(state) is not tuple or len(state) != 2:
-            raise ValueError(f"{name} takes a state that is a tuple of two, one for each layer, not {describe(state)}")
+            raise ValueError(
+                f"{name} takes (x, lengths), an integer array of shape (batch,), or (x, state), "
+                f"a state that is a tuple of two, one for each layer, not {describe(state)}"
+            )
         return (sequence, state[0], *rest), (sequence, state[1], *rest)
 
     def each_shape(in_shape: Any) -> tuple[Any, Any]:

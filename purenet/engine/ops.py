@@ -144,7 +144,7 @@ class Ops:
         return attend(self, q, k, v, mask, heads, causal)
 
     def exp_takes(self, scores: Array) -> bool:
-        """Whether softmax takes these scores as they are: it takes the largest off only to keep exp from overflowing."""
+        """Whether softmax takes these scores as they are. (It takes off the largest only lest exp overflow.)"""
         return False
 
     # numbers and memory

@@ -71,9 +71,7 @@ def multi_head_attention(
     check_sizes("multi_head_attention", "features and heads", features, heads)
     if features % heads:
         raise ValueError(f"multi_head_attention({features}, {heads}): {heads} heads do not divide {features} features")
-    queries, keys_values, weight = "batch time features", "batch keys attended", "features features"
-    own_bias = "features" if bias else None
-    own_bias_init = bias_init if bias else None
+    queries, keys_values = "batch time features", "keys_values = batch keys attended"
     spec = Spec(
         called(
             "multi_head_attention",
@@ -90,18 +88,8 @@ def multi_head_attention(
             (queries, keys_values, "mask = batch keys: bool"),
         ],
         y=[queries] * 4,
-        params=AttentionParams(
-            DenseParams(weight, own_bias),
-            DenseParams("attended features", None),
-            DenseParams("attended features", own_bias),
-            DenseParams(weight, own_bias),
-        ),
-        init=AttentionParams(
-            DenseParams(weight_init, own_bias_init),
-            DenseParams(weight_init, None),
-            DenseParams(weight_init, own_bias_init),
-            DenseParams(weight_init, own_bias_init),
-        ),
+        params=_each("features features", "attended features", "features" if bias else None),
+        init=_each(weight_init, weight_init, bias_init if bias else None),
         sizes={"features": features, "attended": "features"},
         fits=_fits,
     )
@@ -138,6 +126,12 @@ def multi_head_attention(
         return ops.reshape(y, queries.shape), pull
 
     return layer(spec, rule)
+
+
+def _each(weight: Any, other_weight: Any, bias: Any) -> AttentionParams:
+    """What is said of each parameter; the other weights are those of keys and values."""
+    said: Any = DenseParams
+    return AttentionParams(said(weight, bias), said(other_weight, None), said(other_weight, bias), said(weight, bias))
 
 
 def _unpack(x: Any) -> tuple[Any, Any, Any]:

@@ -35,7 +35,7 @@ Ran = tuple[Any, States, Callable[..., Any]]
 
 
 class Cell(NamedTuple):
-    """What tells one recurrent layer from another; `start(ops, params, ahead, back)` gives its step and the step's rule.
+    """What tells one recurrent layer from another; `start(ops, params, ahead, back)` gives its step and its rule.
 
     `ahead` is Uᵀ, scaled for the way ahead, and `back` is U, scaled for the way back. Both are plain functions of
     arrays, so that `scan` can run them: `step(z, state) -> (state, saved)` and

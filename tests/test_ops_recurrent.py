@@ -1,4 +1,4 @@
-"""The ops of recurrent layers and of attention: NumPy's own forms against the plain ones, by the rules that use them."""
+"""The ops of recurrent layers and attention: NumPy's own forms against the plain ones, by the rules that use them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ CASES = [
 
 
 @each_dtype
-@pytest.mark.parametrize(("layer", "x", "size"), CASES, ids=str)
+@pytest.mark.parametrize(("layer", "x", "size"), CASES, ids=[str(layer) for layer, *_ in CASES])
 def test_an_op_of_numpy_is_the_plain_one(layer, x, size, dtype):
     params = pn.tree.map(lambda p: size * (p + 0.2 * normal(*p.shape, seed=p.size)), layer.init(pn.key(0)))
     params, x = pn.tree.cast((params, x), dtype)

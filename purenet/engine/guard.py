@@ -29,7 +29,7 @@ class Known:
 
     def ops(self, params: Any, x: Any, *rest: Any) -> Ops | None:
         """The ops for arguments that were checked before; None for others."""
-        known = self.seen.get(x.shape if type(x) is ndarray else None)
+        known = self.seen.get(place(x))
         return known[1] if known is not None and known[0]((params, x, *rest)) else None
 
     def learn(self, params: Any, x: Any, *rest: Any) -> None:
@@ -39,7 +39,15 @@ class Known:
         if ops is not None:
             if len(self.seen) >= MOST:
                 self.seen.clear()
-            self.seen[x.shape if type(x) is ndarray else None] = layout.fits, ops
+            self.seen[place(x)] = layout.fits, ops
+
+
+def place(x: Any) -> Any:
+    """What is remembered of x to find its signature again: its shape, or that of the first part of a tuple."""
+    if type(x) is ndarray:
+        return x.shape
+    first = x[0] if type(x) is tuple and x else None
+    return (len(x), first.shape) if type(first) is ndarray else None
 
 
 class Guarded:

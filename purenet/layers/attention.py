@@ -9,7 +9,7 @@ from purenet.engine import Ops
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, linear
 from purenet.presets import called
-from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.spec import Pull, Rule, Spec, check_sizes, layer
 
 
 class AttentionParams(NamedTuple):
@@ -94,6 +94,10 @@ def multi_head_attention(
         fits=_fits,
     )
 
+    return layer(spec, _rule(features, heads, causal))
+
+
+def _rule(features: int, heads: int, causal: bool) -> Rule:
     def rule(ops: Ops, params: AttentionParams, x: Any, key: Any) -> tuple[Any, Pull]:
         queries, keys_values, mask = _unpack(x)
         alone = keys_values is None  # X, or (X, mask)
@@ -125,7 +129,7 @@ def multi_head_attention(
 
         return ops.reshape(y, queries.shape), pull
 
-    return layer(spec, rule)
+    return rule
 
 
 def _each(weight: Any, other_weight: Any, bias: Any) -> AttentionParams:

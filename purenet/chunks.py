@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any, Literal, TypeVar
 
 from purenet import tree
-from purenet.combinators.places import sum_trees
+from purenet.combinators.compose import sum_trees
 from purenet.core import Buffer, Layer, Loss
 from purenet.data.arrays import count
 from purenet.engine.arrays import describe

@@ -80,7 +80,7 @@ class Layer(NamedTuple, Generic[P]):
     remake: Callable[[tuple[Layer[Any], ...]], Layer[Any]] | None = None
 
     def __repr__(self) -> str:
-        return self.name
+        return str(self.name)
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """An error that says how to run a layer."""
@@ -101,7 +101,7 @@ class Loss(NamedTuple):
     name: str
 
     def __repr__(self) -> str:
-        return self.name
+        return str(self.name)
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """An error that says how to run a loss."""
@@ -124,7 +124,7 @@ class Optimizer(NamedTuple, Generic[P, S]):
     elementwise: bool = False
 
     def __repr__(self) -> str:
-        return self.name
+        return str(self.name)
 
 
 class Buffer(NamedTuple):

@@ -11,6 +11,7 @@ from purenet import tree
 from purenet.core import Buffer, Layer
 from purenet.engine.arrays import Shape, check_in_shape, describe, shape_text
 from purenet.engine.jax import host_only
+from purenet.presets import maker_of
 from purenet.random import Key, key
 
 Report = Callable[[str, Layer[Any], Any, Any], None]
@@ -107,7 +108,7 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
     inside: list[tuple[int, Iterator[str]]] = [(1, repeat(""))]  # at each depth: how often it runs, its label
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         layer, times, labels = row.layer, *inside[row.depth]
-        title = layer.name.partition("(")[0] if layer.parts else layer.name
+        title = (maker_of(layer.name) or layer.name) if layer.parts else layer.name
         shape = "?" if row.out_shape is None else shape_text(row.out_shape)
         lines.append(("  " * row.depth + next(labels) + title, shape, f"{tree.size(row.params):,}"))
         if not layer.parts:

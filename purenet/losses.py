@@ -9,137 +9,99 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Literal
 
-import numpy as np
-from numpy import ndarray
-
-from purenet.core import Loss, LossPullback
-from purenet.engine.arrays import (
-    FLOAT32,
-    astype,
-    describe,
-    factor,
-    floating,
-    max_last,
-    namespace,
-    sum_all,
-    sum_last,
-    sum_leading,
-    sum_of_squares,
-    weak,
-)
-from purenet.presets import called, preset
+from purenet.core import Loss
+from purenet.engine import Ops, engine_of, ops_for
+from purenet.engine.arrays import Array, describe, weak
+from purenet.engine.guard import GuardedLoss
+from purenet.presets import Call, called, preset
 
 Reduction = Literal["mean", "sum"]
-Rule = Callable[[Any, Any, Any], tuple[Any, Callable[[Any], Any]]]
-Prepare = Callable[[Any, Any, str], tuple[Any, Any]]
+Rule = Callable[[Ops, Array, Any], tuple[Any, Callable[[Any], Array]]]
+Values = Callable[[Any, Any], None]
 
 
 def _loss(
-    name: str, reduction: Reduction, rule: Rule, prepare: Prepare, per_row: bool = False, **options: tuple[Any, Any]
+    name: Call,
+    reduction: Reduction,
+    rule: Rule,
+    classes: bool = False,
+    rows: bool = False,
+    values: Values | None = None,
 ) -> Loss:
-    """The loss that a rule(xp, y, target) -> (total, pull) gives, where pull(scale) is the derivative of scale·total.
+    """The loss of `rule(ops, y, target) -> (total, pull)`, where pull(scale) is the derivative of scale·total.
 
-    prepare(y, target, name) checks the two and gives (xp, target). The mean is total over the number of elements, or of
-    rows. Options are pairs of what was given and the default.
+    The mean is total over the number of elements, or of rows. A target has the shape of y and its dtype; of a loss over
+    classes it may be integer labels without the last axis. `values(y, target)` checks the numbers themselves, where
+    they can be looked at.
     """
     if reduction not in ("mean", "sum"):
-        raise ValueError(f"{name} takes reduction 'mean' or 'sum', not {reduction!r}")
-    full_name = called(name, **options, reduction=(reduction, "mean"))
+        raise ValueError(f"{name.maker} takes reduction 'mean' or 'sum', not {reduction!r}")
 
-    def apply(y: Any, target: Any) -> Any:
-        return vjp(y, target)[0]
+    def check(y: Any, target: Any) -> tuple[Ops, Any, Any]:
+        _check_target(name, y, target, classes)
+        if reduction == "mean" and not (math.prod(y.shape[:-1]) if rows else math.prod(y.shape)):
+            raise ValueError(f"{name} has no mean over an empty batch: y has shape {tuple(y.shape)}")
+        ops = ops_for([y, target])
+        ops_for([target]).look(look, y, target)
+        return ops, ops.take_in(y), ops.take_in(target)
 
-    def vjp(y: Any, target: Any) -> tuple[Any, LossPullback]:
-        xp, target = prepare(y, target, full_name)
-        count = 1 if reduction == "sum" else math.prod(y.shape[:-1]) if per_row else y.size
-        if not count:
-            raise ValueError(f"{full_name} has no mean over an empty batch: y has shape {tuple(y.shape)}")
-        total, pull = rule(xp, y, target)
-        return total / count, lambda dE=1.0: pull((dE if type(dE) is float else weak(dE)) / count)
+    def look(y: Any, target: Any) -> None:
+        if target.ndim < y.ndim:
+            _check_labels(name, y, target)
+        elif values is not None:
+            values(y, target)
 
-    return Loss(apply, vjp, full_name)
+    def bare(ops: Ops, y: Any, target: Any) -> tuple[Any, Callable[..., Any]]:
+        if classes or values is not None:
+            ops.look(look, y, target)
+        if target.dtype != y.dtype and target.ndim == y.ndim:
+            target = ops.astype(target, y.dtype)
+        count = 1 if reduction == "sum" else math.prod(y.shape[:-1]) if rows else math.prod(y.shape)
+        total, pull = rule(ops, y, target)
+        return total / count, lambda dE: pull((dE if type(dE) is float else weak(dE)) / count)
+
+    both = GuardedLoss(check, bare)
+    return Loss(both.apply, both.vjp, name)
 
 
-def _same_shape(y: Any, target: Any, name: str) -> tuple[Any, Any]:
-    """For losses that compare element by element: y and target have one shape."""
-    plain = type(y) is ndarray is type(target) and y.dtype is target.dtype and y.dtype.kind == "f"
-    if plain and y.shape == target.shape:
-        return np, target
-    xp = floating(y, f"{name}'s y")
-    target_xp = namespace(target, f"{name}'s target")
-    if target.shape != y.shape:
-        raise ValueError(
-            f"{name} compares each element of y with one of target, but y has shape {tuple(y.shape)} "
-            f"and target {tuple(target.shape)}: "
-            + (
-                f"write target[{':, ' * target.ndim}None]"
-                if y.shape == (*target.shape, 1)
-                else f"reshape one, as in target.reshape({tuple(y.shape)})"
-            )
-            if math.prod(target.shape) == math.prod(y.shape)
-            else f"{name} compares each element of y with one of target, but y has shape {tuple(y.shape)} "
-            f"and target {tuple(target.shape)}"
-        )
-    if target_xp.isdtype(target.dtype, "complex floating"):
+def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
+    """Check that y and target are arrays that can be compared."""
+    if not engine_of(y, f"{name}'s y").isdtype(y.dtype, "real floating"):
+        raise TypeError(f"{name}'s y computes in floating point, not on {describe(y)}: write y.astype(np.float32)")
+    ops = engine_of(target, f"{name}'s target")
+    if ops.isdtype(target.dtype, "complex floating"):
         raise TypeError(f"{name} takes a real target, not {describe(target)}")
-    return target_xp if xp is np else xp, astype(target, y.dtype)
+    if target.shape == y.shape:
+        return
+    given = f"y has shape {tuple(y.shape)} and target {tuple(target.shape)}"
+    if classes and y.ndim:
+        if target.shape != y.shape[:-1]:
+            raise ValueError(
+                f"{name} takes y of shape (batch, classes) with labels (batch,) or targets (batch, classes), but {given}"
+            )
+        if not ops.isdtype(target.dtype, "integral"):
+            raise TypeError(f"{name} takes labels that are integers, not {describe(target)}: write target.astype(int)")
+        return
+    mend = ""
+    if y.shape == (*target.shape, 1):
+        mend = f": write target[{':, ' * target.ndim}None]"
+    elif math.prod(target.shape) == math.prod(y.shape):
+        mend = f": reshape one, as in target.reshape({tuple(y.shape)})"
+    raise ValueError(f"{name} compares each element of y with one of target, but {given}{mend}")
 
 
-def _classes(y: Any, target: Any, name: str) -> tuple[Any, Any]:
-    """For losses over classes (the last axis of y): target is of y's shape, or integer labels without that axis.
-
-    Labels become one-hot targets.
-    """
-    if type(y) is np.ndarray is type(target) and target.dtype.kind in "iu" and y.dtype.kind == "f" and y.ndim == 2:
-        classes = y.shape[1]  # the usual case, with few calls
-        if target.shape == y.shape[:1] and classes <= 256 and _largest(target) < classes:
-            return np, _identity(classes, y.dtype).take(target, axis=0)
-    xp = floating(y, f"{name}'s y")
-    target_xp = namespace(target, f"{name}'s target")
-    if y.ndim < 1 or target.shape == y.shape:
-        return _same_shape(y, target, name)
-    if target.shape != y.shape[:-1]:
-        raise ValueError(
-            f"{name} takes y of shape (batch, classes) with labels (batch,) or targets (batch, classes), "
-            f"but y has shape {tuple(y.shape)} and target {tuple(target.shape)}"
-        )
-    if not target_xp.isdtype(target.dtype, "integral"):
-        raise TypeError(f"{name} takes labels that are integers, not {describe(target)}: write target.astype(int)")
+def _check_labels(name: Call, y: Any, labels: Any) -> None:
     classes = y.shape[-1]
-    if type(target) is np.ndarray:
-        if target.size and (target.min() < 0 or target.max() >= classes):
-            wrong = target[(target < 0) | (target >= classes)].flat[0]
-            raise ValueError(f"{name} takes labels from 0 to {classes - 1}, one for each class of y, but found {wrong}")
-        if classes <= 256 and xp is np:
-            return xp, _identity(classes, y.dtype).take(target, axis=0)
-    return xp, astype(target[..., None] == xp.arange(classes), y.dtype)
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        wrong = labels[(labels < 0) | (labels >= classes)].flat[0]
+        raise ValueError(f"{name} takes labels from 0 to {classes - 1}, one for each class of y, but found {wrong}")
 
 
-_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
-
-
-@cache
-def _identity(classes: int, dtype: Any) -> Any:
-    """The identity, whose rows by label are one-hot targets: to copy them is faster than to compare."""
-    return np.eye(classes, dtype=dtype)
-
-
-def _largest(labels: Any) -> Any:
-    """The largest label, where a negative one counts as very large."""
-    unsigned = labels.view(_UNSIGNED[labels.itemsize])
-    return unsigned[unsigned.argmax()] if labels.size else 0  # in a third of the time of `max`
-
-
-def _expected(xp: Any, target: Any, log_y: Any) -> Any:
-    """Σ T·log Y, where 0 · −∞ is 0."""
-    if xp is np:  # one product, without temporaries, and without a warning if a zero meets an infinity
-        total = np.vdot(target, log_y)
-        if math.isfinite(total):
-            return total
-    return sum_all(target * xp.where(target == 0, 0, log_y))
+def _goal(ops: Ops, y: Array, target: Any) -> Array:
+    """The target as a share of each class: labels become one-hot."""
+    return ops.one_hot(target, y.shape[-1], y.dtype) if target.ndim < y.ndim else target
 
 
 @preset
@@ -153,26 +115,11 @@ def mse(reduction: Reduction = "mean") -> Loss:
            [2.]]))
     """
 
-    def rule(xp: Any, y: Any, target: Any) -> tuple[Any, Any]:
+    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
         d = y - target
-        return sum_of_squares(d), lambda scale: d * factor(d, 2 * scale)
+        return ops.sum_of_squares(d), lambda scale: d * ops.factor(2 * scale, d)
 
-    plain = _loss("mse", reduction, rule, _same_shape)
-
-    def vjp(y: Any, target: Any) -> tuple[Any, LossPullback]:
-        """The same with as few calls as can be: of a tiny net they are most of the time."""
-        usual = type(y) is ndarray is type(target) and y.dtype is FLOAT32 is target.dtype
-        if not usual or y.shape != target.shape or not y.ndim or not y.size:
-            return plain.vjp(y, target)
-        d = y - target
-        flat, count = d.ravel(), y.size if reduction == "mean" else 1
-
-        def pullback(dE: Any = 1.0) -> Any:
-            return d * factor(d, 2 * ((dE if type(dE) is float else weak(dE)) / count))
-
-        return flat.dot(flat) / count, pullback
-
-    return plain._replace(vjp=vjp)
+    return _loss(called("mse", reduction=(reduction, "mean")), reduction, rule)
 
 
 @preset
@@ -183,7 +130,7 @@ def sse() -> Loss:
     >>> float(pn.sse.apply(np.array([1.0, 3.0]), np.array([0.0, 1.0])))
     5.0
     """
-    return mse(reduction="sum")._replace(name="sse")
+    return mse(reduction="sum")._replace(name=called("sse"))
 
 
 @preset
@@ -195,11 +142,11 @@ def mae(reduction: Reduction = "mean") -> Loss:
     1.5
     """
 
-    def rule(xp: Any, y: Any, target: Any) -> tuple[Any, Any]:
+    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
         d = y - target
-        return sum_all(xp.abs(d)), lambda scale: xp.sign(d) * scale
+        return ops.sum_all(ops.abs(d)), lambda scale: ops.sign(d) * scale
 
-    return _loss("mae", reduction, rule, _same_shape)
+    return _loss(called("mae", reduction=(reduction, "mean")), reduction, rule)
 
 
 @preset
@@ -216,12 +163,12 @@ def huber(delta: float = 1.0, reduction: Reduction = "mean") -> Loss:
     if not delta > 0:
         raise ValueError(f"huber takes a positive delta, not {delta!r}")
 
-    def rule(xp: Any, y: Any, target: Any) -> tuple[Any, Any]:
+    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
         d = y - target
-        cut = xp.clip(d, -delta, delta)
-        return sum_all(cut * (d - 0.5 * cut)), lambda scale: cut * scale
+        cut = ops.clip(d, -delta, delta)
+        return ops.sum_all(cut * (d - 0.5 * cut)), lambda scale: cut * scale
 
-    return _loss("huber", reduction, rule, _same_shape, delta=(delta, 1.0))
+    return _loss(called("huber", delta=(delta, 1.0), reduction=(reduction, "mean")), reduction, rule)
 
 
 @preset
@@ -239,23 +186,23 @@ def binary_cross_entropy(reduction: Reduction = "mean") -> Loss:
     50.0
     """
 
-    def prepare(y: Any, target: Any, name: str) -> tuple[Any, Any]:
-        xp, target = _same_shape(y, target, name)
+    name = called("binary_cross_entropy", reduction=(reduction, "mean"))
+
+    def values(y: Any, target: Any) -> None:
         for what, p in (("y", y), ("target", target)):
-            if type(p) is np.ndarray and p.size and not (p.min() >= 0 and p.max() <= 1) and not np.isnan(p).any():
+            if p.size and (p.min() < 0 or p.max() > 1):
                 raise ValueError(
                     f"{name} takes probabilities, from 0 to 1, but {what} goes from {p.min():g} to {p.max():g}"
                     + (": for logits there is binary_cross_entropy_with_logits" if what == "y" else "")
                 )
-        return xp, target
 
-    def rule(xp: Any, y: Any, target: Any) -> tuple[Any, Any]:
-        log_y = xp.maximum(xp.where(y == 0, -100, xp.log(xp.where(y == 0, 1, y))), -100)
-        log_other = xp.maximum(xp.where(y == 1, -100, xp.log1p(-xp.where(y == 1, 0, y))), -100)
-        total = -sum_all(target * log_y + (1 - target) * log_other)
-        return total, lambda scale: (y - target) * scale / xp.maximum(y * (1 - y), 1e-12)
+    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
+        log_y = ops.maximum(ops.where(y == 0, -100, ops.log(ops.where(y == 0, 1, y))), -100)
+        log_other = ops.maximum(ops.where(y == 1, -100, ops.log1p(-ops.where(y == 1, 0, y))), -100)
+        total = -ops.sum_all(target * log_y + (1 - target) * log_other)
+        return total, lambda scale: (y - target) * scale / ops.maximum(y * (1 - y), 1e-12)
 
-    return _loss("binary_cross_entropy", reduction, rule, prepare)
+    return _loss(name, reduction, rule, values=values)
 
 
 @preset
@@ -268,19 +215,20 @@ def binary_cross_entropy_with_logits(reduction: Reduction = "mean") -> Loss:
     1000.0
     """
 
-    def rule(xp: Any, y: Any, target: Any) -> tuple[Any, Any]:
-        e = xp.exp(-xp.abs(y))
-        total = sum_all(xp.maximum(y, 0) - target * y + xp.log1p(e))
+    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
+        e = ops.exp(-ops.abs(y))
+        total = ops.sum_all(ops.maximum(y, 0) - target * y + ops.log1p(e))
 
         def pull(scale: Any) -> Any:
             large = 1 / (1 + e)
             small = e * large
             # σ(Y) − T from the side on which nothing cancels: σ(Y) = 1 − σ(−Y)
-            return xp.where(y >= 0, (1 - target) - small, small - target) * scale
+            return ops.where(y >= 0, (1 - target) - small, small - target) * scale
 
         return total, pull
 
-    return _loss("binary_cross_entropy_with_logits", reduction, rule, _same_shape)
+    name = called("binary_cross_entropy_with_logits", reduction=(reduction, "mean"))
+    return _loss(name, reduction, rule)
 
 
 @preset
@@ -305,35 +253,30 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"softmax_cross_entropy takes a label_smoothing from 0 to below 1, not {label_smoothing!r}")
 
-    def prepare(y: Any, target: Any, name: str) -> tuple[Any, Any]:
-        xp, goal = _classes(y, target, name)
-        mass = None if target.ndim < y.ndim else sum_last(goal)  # Σ T of each row, which for a label is 1
+    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
+        goal = _goal(ops, y, target)
+        mass = None if target.ndim < y.ndim else ops.sum_last(goal)  # Σ T of each row, which for a label is 1
         if label_smoothing:
             goal = goal * (1 - label_smoothing) + label_smoothing / y.shape[-1]
             mass = None if mass is None else mass + label_smoothing * (1 - mass)
-        return xp, (goal, mass)
+        z = y - ops.max_last(y)
+        e = ops.exp(z)
+        sums = ops.sum_last(e)
+        logs = ops.log(sums)  # log softmax(Y) = Z − logs
+        total = ops.sum_rows(logs if mass is None else logs * mass)[0] - ops.sum_of_logs(goal, z)
 
-    def rule(xp: Any, y: Any, prepared: Any) -> tuple[Any, Any]:
-        target, mass = prepared
-        z = y - max_last(y)
-        e = xp.exp(z)
-        sums = sum_last(e)
-        logs = xp.log(sums)  # log softmax(Y) = Z − logs
-        total = sum_leading(logs if mass is None else logs * mass)[0] - _expected(xp, target, z)
-
-        def pull(scale: Any) -> Any:
+        def pull(scale: Any) -> Array:
             dy = e / sums
             if mass is not None:
                 dy *= mass
-            dy -= target
-            dy *= factor(dy, scale)
+            dy -= goal
+            dy *= ops.factor(scale, dy)
             return dy
 
         return total, pull
 
-    return _loss(
-        "softmax_cross_entropy", reduction, rule, prepare, per_row=True, label_smoothing=(label_smoothing, 0.0)
-    )
+    options = {"label_smoothing": (label_smoothing, 0.0), "reduction": (reduction, "mean")}
+    return _loss(called("softmax_cross_entropy", **options), reduction, rule, classes=True, rows=True)
 
 
 @preset
@@ -346,10 +289,11 @@ def nll(reduction: Reduction = "mean") -> Loss:
     0.6931471805599453
     """
 
-    def rule(xp: Any, y: Any, target: Any) -> tuple[Any, Any]:
-        return -_expected(xp, target, y), lambda scale: target * -scale
+    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
+        goal = _goal(ops, y, target)
+        return -ops.sum_of_logs(goal, y), lambda scale: goal * -scale
 
-    return _loss("nll", reduction, rule, _classes, per_row=True)
+    return _loss(called("nll", reduction=(reduction, "mean")), reduction, rule, classes=True, rows=True)
 
 
 @preset
@@ -363,17 +307,17 @@ def hinge(reduction: Reduction = "mean") -> Loss:
     0.75
     """
 
-    def prepare(y: Any, target: Any, name: str) -> tuple[Any, Any]:
-        xp, target = _same_shape(y, target, name)
-        if type(target) is np.ndarray and (np.abs(target) != 1).any():
-            raise ValueError(f"{name} takes targets of -1 and 1, but found {target[np.abs(target) != 1].flat[0]:g}")
-        return xp, target
+    name = called("hinge", reduction=(reduction, "mean"))
 
-    def rule(xp: Any, y: Any, target: Any) -> tuple[Any, Any]:
+    def values(y: Any, target: Any) -> None:
+        if (abs(target) != 1).any():
+            raise ValueError(f"{name} takes targets of -1 and 1, but found {target[abs(target) != 1].flat[0]:g}")
+
+    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
         margin = 1 - target * y
-        return sum_all(xp.maximum(margin, 0)), lambda scale: xp.where(margin > 0, target * -scale, 0)
+        return ops.sum_all(ops.maximum(margin, 0)), lambda scale: ops.where(margin > 0, target * -scale, 0)
 
-    return _loss("hinge", reduction, rule, prepare)
+    return _loss(name, reduction, rule, values=values)
 
 
 @preset
@@ -390,10 +334,10 @@ def kl_divergence(reduction: Reduction = "mean") -> Loss:
     0.6931471805599453
     """
 
-    def rule(xp: Any, y: Any, target: Any) -> tuple[Any, Any]:
+    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
         positive = target > 0
-        ratio = xp.log(xp.where(positive, target, 1)) - xp.where(positive, y, 0)  # 0 · −∞ is 0 here
-        total = sum_all(xp.where(positive, target * ratio, 0))
+        ratio = ops.log(ops.where(positive, target, 1)) - ops.where(positive, y, 0)  # 0 · −∞ is 0 here
+        total = ops.sum_all(ops.where(positive, target * ratio, 0))
         return total, lambda scale: target * -scale
 
-    return _loss("kl_divergence", reduction, rule, _same_shape, per_row=True)
+    return _loss(called("kl_divergence", reduction=(reduction, "mean")), reduction, rule, rows=True)

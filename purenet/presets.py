@@ -25,22 +25,38 @@ class Call(str):
     __slots__ = ("args", "maker", "options")
 
 
+def maker_of(name: str) -> str:
+    """The function that a value was made by; "" for a name that somebody wrote."""
+    return name.maker if isinstance(name, Call) else ""
+
+
+def call(maker: str, *args: Any, **options: Any) -> Call:
+    """The code of a call with these arguments.
+
+    >>> call("serial"), call("named", a=1)
+    ('serial()', 'named(a=1)')
+    """
+    written = [*map(repr, args), *(f"{option}={value!r}" for option, value in options.items())]
+    code = Call(f"{maker}({', '.join(written)})")
+    code.maker, code.args, code.options = maker, args, options
+    return code
+
+
 def called(maker: str, *args: Any, unseen: Mapping[str, tuple[Any, Any]] | None = None, **options: Any) -> Call:
-    """The code that makes a value: the function, what it was given, and the options (given, default) that are not
-    default. Those that are `unseen` are kept, but not written.
+    """The code that makes a value from what was given and the options (given, default) that are not default; without
+    any, the name of a preset. Options that are `unseen` are kept, but not written.
 
     >>> called("conv", 6, 5, stride=((2, 1)), padding=("valid", "valid")), called("elu", alpha=(1.0, 1.0))
     ('conv(6, 5, stride=2)', 'elu')
     """
     given = {option: value for option, (value, default) in options.items() if value != default}
-    written = [*map(repr, args), *(f"{option}={value!r}" for option, value in given.items())]
-    call = Call(f"{maker}({', '.join(written)})" if written else maker)
-    call.maker, call.args = maker, args
-    call.options = {
-        **given,
-        **{name: value for name, (value, default) in (unseen or {}).items() if value is not default},
-    }
-    return call
+    code = call(maker, *args, **given)
+    if not args and not given:
+        code = Call(maker)
+        code.maker, code.args = maker, ()
+    hidden = {option: value for option, (value, default) in (unseen or {}).items() if value is not default}
+    code.options = {**given, **hidden}
+    return code
 
 
 class LayerPreset(Layer[P], Generic[Options, P]):

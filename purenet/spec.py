@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 from purenet import tree
 from purenet.core import Buffer, Layer
 from purenet.engine import Ops, engine_of, joined_by, ops_for
-from purenet.engine.arrays import Shape, check_in_shape, describe, is_open, match_array, shape_text
+from purenet.engine.arrays import Like, Shape, check_in_shape, describe, is_open, likeness, shape_text
+from purenet.engine.arrays import match as match_gradient
 from purenet.engine.guard import Guarded
 from purenet.initializers import draw
 from purenet.patterns import Sizes, infer, match, match_example, parse, render, size_of
@@ -104,9 +105,10 @@ def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] |
     def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
         given = ops, own_params, own_x, _ = check(spec, params, x, key)
         y, pull = check_pair(run(*given), f"{spec.name}: its rule must return (y, pull)")
+        like = likeness(y)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            check_output_gradient(dy, y, spec.name)
+            check_output_gradient(dy, like, spec.name)
             there = joined_by(ops, tree.leaves(dy))
             if there is ops:
                 found = pull(tree.map(ops.take_in, dy), wrt_x)
@@ -117,7 +119,7 @@ def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] |
 
         return y, pullback
 
-    both = Guarded(apply, vjp, run, run_forward)
+    both = Guarded(apply, vjp, lambda: (run, run_forward), free=spec.params == ())
     return Layer(
         lambda key, in_shape=None: init(spec, key, in_shape),
         both.apply,
@@ -229,14 +231,19 @@ def out_shape(spec: Spec, in_shape: Any) -> Any:
     """The shape of Y, without the batch, from that of x; see `Layer.shape`."""
     sizes = _example_sizes(spec, in_shape)
     if callable(spec.y):
-        return spec.y(in_shape) if _is_known(in_shape) else None
+        return spec.y(in_shape) if _is_known(spec, in_shape) else None
     return _inferred(spec.y[_form_of(spec, in_shape, True)[1]] if isinstance(spec.y, list) else spec.y, sizes)
 
 
-def _is_known(in_shape: Any) -> bool:
-    if in_shape is None or is_open(in_shape):
+def _is_known(spec: Spec, in_shape: Any) -> bool:
+    """Whether a function can tell Y's shape from that of x."""
+    if in_shape is None:
         return False
-    return all(_is_known(n) if isinstance(n, tuple) else n is not None for n in in_shape)
+    if isinstance(spec.x, Each):
+        if not in_shape or not all(each is None or isinstance(each, tuple) for each in in_shape):
+            raise ValueError(f"{spec.name} takes a tuple of arrays, so in_shape is a tuple of shapes, not {in_shape}")
+        return None not in in_shape and len(set(map(is_open, in_shape))) == 1
+    return not is_open(in_shape) and None not in in_shape
 
 
 def _inferred(form: Form, sizes: Sizes) -> Any:
@@ -289,7 +296,7 @@ def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, A
         found = match(form, tuple(array.shape), sizes)
         if found is None:
             raise ValueError(_does_not_fit(spec, form, array, sizes))
-        sizes = {name: size for name, size in found.items() if name != "..."}
+        sizes = found
     _fitting(spec, sizes)
     if callable(spec.y):
         spec.y(tree.map(lambda part: tuple(part.shape[1:]), x))
@@ -423,7 +430,7 @@ def _check_params(spec: Spec, params: Any) -> Sizes:
     """The sizes that the spec and the params tell, after a check that they are such params."""
     pairs: list[tuple[str, str, Any]] = []
     if not _pair_up(spec.params, params, "", pairs):
-        given = describe_all(params)
+        given = _outline(params) if hasattr(params, "_fields") else describe_all(params)
         if spec.params == ():
             raise ValueError(f"{spec.name} has no parameters: it takes params = (), not {given}")
         load = isinstance(params, dict)
@@ -457,8 +464,8 @@ def _pair_up(form: Any, params: Any, path: str, pairs: list[tuple[str, str, Any]
 
 
 def _outline(form: Any) -> str:
-    """The containers of params in words: DenseParams(weight, bias)."""
-    if isinstance(form, str):
+    """Params, or their form, in words: DenseParams(weight, bias)."""
+    if not hasattr(form, "_fields"):
         return "an array"
     left_out = [f"{name}=None" if part is None else name for name, part in zip(form._fields, form, strict=True)]
     return f"{type(form).__name__}({', '.join(left_out)})"
@@ -480,15 +487,17 @@ def _check_dtypes(spec: Spec, params: Any, arrays: list[Any]) -> None:
 
 
 def check_output_gradient(dy: Any, y: Any, who: str) -> None:
-    """Check that dE/dY is built like Y. None may stand for a part of a tuple but the first."""
-    if type(y) is tuple:
-        if type(dy) is not tuple or len(dy) != len(y):
-            raise ValueError(f"the pullback of {who}: Y is {describe_all(y)}, but dE/dY is {describe_all(dy)}")
-        for i, (part, of_y) in enumerate(zip(dy, y, strict=True)):
-            if part is not None or i == 0:
-                check_output_gradient(part, of_y, who)
+    """Check that dE/dY is built like Y, whose likeness this is; None may stand for a part of a tuple but the first."""
+    if isinstance(y, Like):
+        if y.has_gradient:
+            match_gradient(dy, y.shape, y.dtype, who)
         return
-    match_array(dy, y, who)
+    if type(dy) is not tuple or len(dy) != len(y):
+        given = describe_all(dy)
+        raise ValueError(f"the pullback of {who}: Y is a tuple of {len(y)}, but dE/dY is {given}")
+    for i, (part, of_y) in enumerate(zip(dy, y, strict=True)):
+        if part is not None or i == 0:
+            check_output_gradient(part, of_y, who)
 
 
 def _like(form: Any, parts: list[Any]) -> Any:

@@ -67,7 +67,7 @@ def test_it_learns_a_function_of_signs():
 
 
 def test_errors():
-    with pytest.raises(ValueError, match=r"takes DenseParams\(weight, bias\), not a tuple"):
+    with pytest.raises(ValueError, match=r"takes params = DenseParams\(weight, bias\), not a tuple"):
         LAYER.apply((), normal(2, 5))
     with pytest.raises(TypeError, match="floating point"):
         LAYER.apply(LAYER.init(pn.key(0)), np.ones((2, 5), int))

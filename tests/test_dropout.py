@@ -34,7 +34,7 @@ def test_channelwise_decides_once_for_each_channel_of_each_example():
     decisions = y[:, 0, 0]
     assert len(np.unique(decisions, axis=0)) > 1
     assert len(np.unique(decisions, axis=1)[0]) > 1
-    with pytest.raises(ValueError, match=r"\(batch, ..., channels\), not \(5,\)"):
+    with pytest.raises(ValueError, match=r"\(batch, ..., channels\), but x has shape \(5,\)"):
         pn.dropout(channelwise=True).apply((), np.ones(5), KEY)
 
 

@@ -7,7 +7,9 @@ import pytest
 
 import purenet as pn
 from purenet.engine.arrays import sum_rows
-from purenet.layers.norm import sum_products
+from purenet.engine.numpy import NUMPY
+
+sum_products = NUMPY.sum_products
 from tests.cases import normal
 
 KEY = pn.key(1)
@@ -63,7 +65,7 @@ def test_batch_norm_in_training_refuses_one_value_for_each_channel(shape):
 
 
 def test_instance_norm_refuses_a_single_position():
-    with pytest.raises(ValueError, match=r"more than one position.*\(batch, 1, 4\)"):
+    with pytest.raises(ValueError, match=r"more than one position.*shape \(1, 4\)"):
         pn.instance_norm.init(pn.key(0), (1, 4))
     with pytest.raises(ValueError, match="more than one position"):
         pn.instance_norm.apply((), normal(2, 4))
@@ -113,7 +115,7 @@ def test_features_are_inferred_or_said(layer):
     with pytest.raises(ValueError, match="does not know how many features"):
         layer.init(pn.key(0))
     assert layer.init(pn.key(0), (3, 6)).weight.shape == (6,)
-    with pytest.raises(ValueError, match=r"6 features, but x has shape \(2, 3, 4\)"):
+    with pytest.raises(ValueError, match=r"x of shape \(batch, \.\.\., 6\), but x has shape \(2, 3, 4\)"):
         layer.apply(layer.init(pn.key(0), (3, 6)), np.zeros((2, 3, 4), np.float32))
 
 
@@ -129,9 +131,9 @@ def test_errors_say_what_was_given():
         pn.group_norm(4, 6)
     with pytest.raises(ValueError, match="divide 6 channels into 4 groups"):
         pn.serial(pn.dense(2, 6), pn.group_norm(4))
-    with pytest.raises(ValueError, match="positive number of groups"):
+    with pytest.raises(ValueError, match="groups that are positive integers"):
         pn.group_norm(0)
-    with pytest.raises(ValueError, match="positive number of features"):
+    with pytest.raises(ValueError, match="features that are positive integers"):
         pn.batch_norm(0)
     with pytest.raises(ValueError, match="momentum from 0 to 1"):
         pn.batch_norm(momentum=-0.1)
@@ -141,9 +143,15 @@ def test_errors_say_what_was_given():
         ValueError, match=r"takes params = BatchNormParams\(weight, bias, mean, variance\), not a tuple"
     ):
         pn.batch_norm.apply((), normal(2, 3))
-    with pytest.raises(ValueError, match=r"layer_norm takes params = NormParams\(weight, bias\), not a NormParams"):
+    with pytest.raises(
+        ValueError,
+        match=r"layer_norm takes params = NormParams\(weight, bias\), not NormParams\(weight, bias=None\). Are",
+    ):
         pn.layer_norm.apply(pn.rms_norm.init(pn.key(0), (3,)), normal(2, 3))
-    with pytest.raises(ValueError, match=r"mean, variance\) without bias, not a BatchNormParams"):
+    with pytest.raises(
+        ValueError,
+        match=r"BatchNormParams\(weight=None, bias=None, mean, variance\), not BatchNormParams\(weight, bias, mean, v",
+    ):
         pn.batch_norm(affine=False).apply(pn.batch_norm.init(pn.key(0), (3,)), normal(2, 3))
     with pytest.raises(TypeError, match="float32 params, but x is float64"):
         pn.layer_norm.apply(pn.layer_norm(3).init(pn.key(0)), normal(2, 3))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.engine.arrays import dot, dot_transposed, max_last, sum_last, sum_leading, transposed_dot
 from purenet.combinators.chain import pools_first
-from purenet.layers.activations import positive_part
+from purenet.engine.arrays import dot, dot_transposed, max_last, sum_last, sum_leading, transposed_dot
 from purenet.engine.special import normal_cdf
+from purenet.layers.activations import positive_part
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 

@@ -266,7 +266,7 @@ X = np.ones((2, 3, 4), np.float32)
         (
             lambda: pn.rnn(4, 5).apply(pn.gru(4, 5).init(pn.key(0)), X),
             ValueError,
-            "params = RNNParams(weight, recurrent_weight, bias), not a GRUParams",
+            "params = RNNParams(weight, recurrent_weight, bias), not GRUParams(weight",
         ),
         (lambda: pn.rnn(4, 5).apply(pn.rnn(4, 6).init(pn.key(0)), X), ValueError, "Are these of another net?"),
         (lambda: pull(pn.rnn(4, 5), (X, None), X), ValueError, "Y is a tuple of 2, but dE/dY is a float32 array"),

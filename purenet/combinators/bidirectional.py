@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from purenet.combinators.places import check_tuple, sum_trees
-from purenet.core import Layer, Pullback
-from purenet.engine import engine_of
-from purenet.engine.arrays import Shape, describe
-from purenet.presets import called
+from purenet.combinators.compose import Placed, check_tuple, composed, sum_trees
+from purenet.core import Layer
+from purenet.engine.arrays import Shape, describe, likeness
+from purenet.presets import call
 from purenet.random import Key, split
 from purenet.spec import check_output_gradient
 
@@ -31,13 +31,11 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
     (4, 5, 6)
     """
     layers = (forward, backward)
-    for layer in layers:
-        if not isinstance(layer, Layer):
-            raise TypeError(
-                f"bidirectional takes two layers, as in bidirectional(lstm(2, 3), lstm(2, 3, reverse=True)), "
-                f"not {describe(layer)}"
-            )
-    name = called("bidirectional", *layers)
+    if wrong := [each for each in layers if not isinstance(each, Layer)]:
+        mend = "as in bidirectional(lstm(2, 3), lstm(2, 3, reverse=True))"
+        raise TypeError(f"bidirectional takes two layers, {mend}, not {describe(wrong[0])}")
+    name = call("bidirectional", *layers)
+    places = [Placed(i, layer) for i, layer in enumerate(layers)]
 
     def halves(x: Any, several: bool, lengths: bool) -> tuple[Any, Any]:
         """The x of each layer, or its shape: all of it but for the state, which is a tuple of theirs."""
@@ -61,7 +59,7 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
         return (*one[:-1], one[-1] + two[-1])
 
     def shape(in_shape: Any) -> Any:
-        one, two = (layer.shape(part) for layer, part in zip(layers, each_shape(in_shape), strict=True))
+        one, two = (layer.shape(part) for layer, part in zip(places, each_shape(in_shape), strict=True))
         if one is None or two is None:
             return None
         if type(one[0]) is tuple:
@@ -70,31 +68,44 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
 
     def init(key: Key, in_shape: Any = None) -> tuple[Any, Any]:
         shape(in_shape)
-        one, two = (f.init(k, part) for f, k, part in zip(layers, split(key), each_shape(in_shape), strict=True))
+        one, two = (f.init(k, part) for f, k, part in zip(places, split(key), each_shape(in_shape), strict=True))
         return one, two
 
-    def calls(params: Any, x: Any, key: Key | None) -> Any:
-        """Each layer's function, and what it is called with."""
+    def each_x(x: Any) -> tuple[Any, Any]:
+        several = type(x) is tuple and len(x) > 1
+        return halves(x, several, several and len(x) == 2 and getattr(x[1], "ndim", None) == 1)
+
+    def check(params: Any, x: Any) -> None:
         check_tuple(params, 2, name, "params that are")
-        keys = (None, None) if key is None else split(key)
-        lengths = type(x) is tuple and len(x) == 2 and getattr(x[1], "ndim", None) == 1
-        return zip(layers, params, halves(x, type(x) is tuple and len(x) > 1, lengths), keys, strict=True)
+        each_x(x)
 
-    def join(one: Any, two: Any) -> Any:
-        if type(one) is tuple:
-            return join(one[0], two[0]), (one[1], two[1])
-        return engine_of(one, name).concat([one, two], axis=-1)
+    return composed(
+        name,
+        layers,
+        lambda rules, _: _rule(name, rules, each_x),
+        check,
+        init,
+        shape,
+        lambda parts: bidirectional(*parts),
+    )
 
-    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
-        return join(*(layer.apply(p, part, k) for layer, p, part, k in calls(params, x, key)))
 
-    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[tuple[Any, Any]]]:
-        (one, pull_one), (two, pull_two) = (layer.vjp(p, part, k) for layer, p, part, k in calls(params, x, key))
-        y, stateful = join(one, two), type(one) is tuple
-        middle = (one[0] if stateful else one).shape[-1]
+def _rule(name: str, rules: Sequence[Any], each_x: Callable[[Any], tuple[Any, Any]]) -> Callable[..., Any]:
+    """The rule of two rules, each with its own x."""
 
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[tuple[Any, Any], Any]:
-            check_output_gradient(dy, y, name)
+    def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+        def side_by_side(one: Any, two: Any) -> Any:
+            if type(one) is tuple:
+                return side_by_side(one[0], two[0]), (one[1], two[1])
+            return ops.concat([one, two], axis=-1)
+
+        calls = zip(rules, params, each_x(x), (None, None) if key is None else split(key), strict=True)
+        (one, pull_one), (two, pull_two) = (part(ops, p, each, k) for part, p, each, k in calls)
+        y, stateful = side_by_side(one, two), type(one) is tuple
+        like, middle = likeness(y), (one[0] if stateful else one).shape[-1]
+
+        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+            check_output_gradient(dy, like, name)
             outputs, states = (dy[0], dy[1] or (None, None)) if stateful else (dy, None)
             dy_one, dy_two = outputs[..., :middle], outputs[..., middle:]
             if states is not None:
@@ -107,6 +118,6 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
                 return (done, dtwo), sum_trees((dx_one, dx_two))
             return (done, dtwo), (dx_one[0] + dx_two[0], (dx_one[1], dx_two[1]), None)[: len(x)]
 
-        return y, pullback
+        return y, pull
 
-    return Layer(init, apply, vjp, shape, name, layers, lambda parts: bidirectional(*parts))
+    return rule

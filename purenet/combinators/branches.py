@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from purenet.combinators.places import check_layers, check_tuple, names_of, placed, sum_trees
-from purenet.core import Layer, Pullback
-from purenet.engine.arrays import Shape, describe, floating, match, namespace
+from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
+from purenet.core import Layer
+from purenet.engine.arrays import Shape, describe, floating, match
+from purenet.presets import call
 from purenet.random import Key, split
 
 
@@ -43,8 +45,8 @@ def _side_by_side(kind: str, layers: tuple[Layer[Any], ...], same_x: bool) -> La
     check_layers(kind, layers)
     if not layers:
         raise ValueError(f"{kind} takes at least one layer")
-    name, count = f"{kind}({names_of(layers)})", len(layers)
-    places = tuple(map(placed, range(count), layers))
+    name, count = call(kind, *layers), len(layers)
+    places = [Placed(i, layer) for i, layer in enumerate(layers)]
 
     def each_shape(in_shape: Any) -> Any:
         if same_x or in_shape is None:
@@ -59,31 +61,30 @@ def _side_by_side(kind: str, layers: tuple[Layer[Any], ...], same_x: bool) -> La
         calls = zip(places, split(key, count), each_shape(in_shape), strict=True)
         return tuple(layer.init(layer_key, each) for layer, layer_key, each in calls)
 
-    def calls(params: Any, x: Any, key: Key | None) -> Any:
-        """Each layer, and what it is called with."""
+    def check(params: Any, x: Any) -> None:
         check_tuple(params, count, name, "params that are")
-        xs = (x,) * count if same_x else check_tuple(x, count, name, "an x that is")
-        keys = (None,) * count if key is None else split(key, count)
-        return zip(places, params, xs, keys, strict=True)
+        if not same_x:
+            check_tuple(x, count, name, "an x that is")
 
-    def apply(params: tuple[Any, ...], x: Any, key: Key | None = None) -> Any:
-        return tuple(layer.apply(p, each, k) for layer, p, each, k in calls(params, x, key))
+    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
+        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+            xs = (x,) * count if same_x else x
+            keys = (None,) * count if key is None else split(key, count)
+            calls = zip(rules, params, xs, keys, strict=True)
+            y, pulls = zip(*(each(ops, p, x, k) for each, p, x, k in calls), strict=True)
 
-    def vjp(params: tuple[Any, ...], x: Any, key: Key | None = None) -> tuple[Any, Pullback[tuple[Any, ...]]]:
-        y, pulls = zip(*(layer.vjp(p, each, k) for layer, p, each, k in calls(params, x, key)), strict=True)
+            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+                check_tuple(dy, count, f"the pullback of {name}", "a dE/dY that is")
+                dparams, dxs = zip(*(pull(each, wrt_x) for pull, each in zip(pulls, dy, strict=True)), strict=True)
+                return dparams, None if not wrt_x else sum_trees(dxs) if same_x else dxs
 
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[tuple[Any, ...], Any]:
-            check_tuple(dy, count, f"the pullback of {name}", "a dE/dY that is")
-            dparams, dxs = zip(*(pull(each, wrt_x) for pull, each in zip(pulls, dy, strict=True)), strict=True)
-            if not wrt_x:
-                return dparams, None
-            return dparams, sum_trees(dxs) if same_x else dxs
+            return y, pull
 
-        return y, pullback
+        return rule
 
     shape(None)  # sizes that cannot fit are found here
-    make = fan_out if same_x else parallel
-    return Layer(init, apply, vjp, shape, name, layers, lambda parts: make(*parts))
+    combine = fan_out if same_x else parallel
+    return composed(name, layers, make, check, init, shape, lambda parts: combine(*parts))
 
 
 def residual(layer: Layer[Any]) -> Layer[Any]:
@@ -99,11 +100,11 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
     array([[  0., 101.]])
     """
     check_layers("residual", (layer,))
-    name = f"residual({layer.name})"
-    inner = placed(0, layer)
+    name = call("residual", layer)
+    inner = Placed(0, layer)
 
-    def check(in_shape: Shape, out_shape: Shape) -> None:
-        if in_shape != out_shape:
+    def check_shapes(in_shape: Shape, out_shape: Shape) -> None:
+        if tuple(in_shape) != tuple(out_shape):
             raise ValueError(
                 f"{name} adds its input to the output of its layer, so their shapes must be equal: "
                 f"the input has {tuple(in_shape)}, the output {tuple(out_shape)}"
@@ -112,32 +113,30 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
     def shape(in_shape: Shape | None) -> Shape | None:
         out_shape = inner.shape(in_shape)
         if in_shape is not None and out_shape is not None:
-            check(tuple(in_shape), out_shape)
+            check_shapes(in_shape, out_shape)
         return out_shape
 
     def init(key: Key, in_shape: Shape | None = None) -> Any:
         shape(in_shape)
         return inner.init(key, in_shape)
 
-    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
-        floating(x, name)
-        y = inner.apply(params, x, key)
-        check(x.shape, y.shape)
-        return x + y
+    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
+        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+            y, pull_inner = rules[0](ops, params, x, key)
+            check_shapes(x.shape, y.shape)
 
-    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Any]]:
-        floating(x, name)
-        y, pull = inner.vjp(params, x, key)
-        check(x.shape, y.shape)
+            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+                dparams, dx = pull_inner(dy, wrt_x)
+                return dparams, dx + dy if wrt_x else None
 
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            dparams, dx = pull(dy, wrt_x)
-            return dparams, dx + dy if wrt_x else None
+            return x + y, pull
 
-        return x + y, pullback
+        return rule
 
     shape(None)
-    return Layer(init, apply, vjp, shape, name, (layer,), lambda parts: residual(*parts))
+    return composed(
+        name, (layer,), make, lambda params, x: floating(x, name), init, shape, lambda parts: residual(*parts)
+    )
 
 
 def on_first(layer: Layer[Any]) -> Layer[Any]:
@@ -178,9 +177,9 @@ def keep_rest(layer: Layer[Any]) -> Layer[Any]:
 
 def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
     check_layers(kind, (layer,))
-    name, inner = f"{kind}({layer.name})", placed(0, layer)
+    name, inner = call(kind, layer), Placed(0, layer)
 
-    def check(x: Any, takes: str, count: int | None = None) -> tuple[Any, Any]:
+    def parted(x: Any, takes: str, count: int | None = None) -> tuple[Any, Any]:
         """What the layer takes of x, and the rest."""
         if type(x) is not tuple or len(x) < 2 or count not in (None, len(x)):
             given = f"a tuple of {len(x)}" if type(x) is tuple else describe(x)
@@ -191,36 +190,35 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
         if in_shape is None:
             inner.shape(None)  # sizes that cannot fit are found here
             return None
-        given, rest = check(in_shape, "several inputs, so in_shape is")
+        given, rest = parted(in_shape, "several inputs, so in_shape is")
         out_shape = inner.shape(given)
         return None if out_shape is None else (out_shape, *rest)
 
     def init(key: Key, in_shape: Any = None) -> Any:
-        return inner.init(key, None if in_shape is None else check(in_shape, "several inputs, so in_shape is")[0])
+        return inner.init(key, None if in_shape is None else parted(in_shape, "several inputs, so in_shape is")[0])
 
-    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
-        given, rest = check(x, "an x that is")
-        return (inner.apply(params, given, key), *rest)
+    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
+        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+            given, rest = parted(x, "an x that is")
+            y, pull_inner = rules[0](ops, params, given, key)
 
-    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Any]]:
-        given, rest = check(x, "an x that is")
-        y, pull = inner.vjp(params, given, key)
+            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+                _, drest = parted(dy, f"in its pullback a dE/dY that is, as Y is, (dE/d{layer.name}, …),", len(x))
+                dparams, dgiven = pull_inner(dy[0], wrt_x)
+                if not wrt_x:
+                    return dparams, None
+                drest = tuple(of_rest(ops, *each) for each in zip(rest, drest, strict=True))
+                if not sees_rest:
+                    return dparams, (dgiven, *drest)
+                first, *others = dgiven
+                return dparams, (first, *map(total, others, drest))
 
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            _, drest = check(dy, f"in its pullback a dE/dY that is, as Y is, (dE/d{layer.name}, …),", len(x))
-            dparams, dgiven = pull(dy[0], wrt_x)
-            if not wrt_x:
-                return dparams, None
-            drest = tuple(map(of_rest, rest, drest))
-            if not sees_rest:
-                return dparams, (dgiven, *drest)
-            first, *others = dgiven
-            return dparams, (first, *map(total, others, drest))
+            return (y, *rest), pull
 
-        return (y, *rest), pullback
+        return rule
 
-    def of_rest(part: Any, dpart: Any) -> Any:
-        if part is None or not namespace(part, name).isdtype(part.dtype, "real floating"):
+    def of_rest(ops: Any, part: Any, dpart: Any) -> Any:
+        if part is None or not ops.has_gradient(part):
             return None
         match(dpart, part.shape, part.dtype, name)
         return dpart
@@ -228,6 +226,9 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
     def total(a: Any, b: Any) -> Any:
         return b if a is None else a if b is None else a + b
 
+    def check(params: Any, x: Any) -> None:
+        parted(x, "an x that is")
+
     shape(None)
-    make = keep_rest if sees_rest else on_first
-    return Layer(init, apply, vjp, shape, name, (layer,), lambda parts: make(*parts))
+    combine = keep_rest if sees_rest else on_first
+    return composed(name, (layer,), make, check, init, shape, lambda parts: combine(*parts))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from purenet.combinators.places import check_layers, check_tuple, locate, names_of, placed
-from purenet.core import Layer, Pullback
+from purenet.combinators.compose import Placed, check_layers, check_tuple, composed
+from purenet.core import Layer
 from purenet.engine.arrays import Shape, check_in_shape, describe
+from purenet.engine.chain import LONGEST, pools_first, straight_forward, straight_rule
+from purenet.engine.guard import Guarded, guarded
+from purenet.presets import call, maker_of
 from purenet.random import Key, split
 
 
@@ -29,7 +32,14 @@ def serial(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
     (3, 1)
     """
     check_layers("serial", layers)
-    return _chain(f"serial({names_of(layers)})", layers, tuple(range(len(layers))), lambda parts: serial(*parts))
+    chain = _Chain(layers, range(len(layers)))
+    name = call("serial", *layers)
+
+    def check(params: Any, x: Any) -> None:
+        check_tuple(params, len(layers), name, "params that are")
+
+    return composed(name, layers, chain.make, check, chain.init, chain.shape, lambda parts: serial(*parts),
+                    straight=chain.straight)  # fmt: skip
 
 
 def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
@@ -42,127 +52,116 @@ def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
     """
     names, parts = tuple(layers), tuple(layers.values())
     check_layers("named", parts)
-    name = f"named({', '.join(f'{name}={layer.name}' for name, layer in layers.items())})"
-    inner = _chain(name, parts, names, None)
+    chain = _Chain(parts, names)
+    name = call("named", **layers)
 
-    def ordered(params: Any) -> tuple[Any, ...]:
+    def check(params: Any, x: Any) -> None:
         if type(params) is not dict or params.keys() != layers.keys():
             given = f"a dict with {sorted(params)}" if type(params) is dict else describe(params)
             raise ValueError(f"{name} takes params that are a dict with {sorted(names)}, not {given}")
-        return tuple(params[name] for name in names)
 
     def init(key: Key, in_shape: Shape | None = None) -> dict[str, Any]:
-        return dict(zip(names, inner.init(key, in_shape), strict=True))
+        return dict(zip(names, chain.init(key, in_shape), strict=True))
 
-    def apply(params: dict[str, Any], x: Any, key: Key | None = None) -> Any:
-        return inner.apply(ordered(params), x, key)
+    def of_dicts(inner: Any) -> Any:
+        """The rule of a chain whose params are a dict."""
 
-    def vjp(params: dict[str, Any], x: Any, key: Key | None = None) -> tuple[Any, Pullback[dict[str, Any]]]:
-        y, pull = inner.vjp(ordered(params), x, key)
+        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+            y, pull_inner = inner(ops, tuple([params[name] for name in names]), x, key)
 
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[dict[str, Any], Any]:
-            grads, dx = pull(dy, wrt_x)
-            return dict(zip(names, grads, strict=True)), dx
+            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+                grads, dx = pull_inner(dy, wrt_x)
+                return dict(zip(names, grads, strict=True)), dx
 
-        return y, pullback
+            return y, pull
+
+        return rule
+
+    def straight(parts: Sequence[Guarded]) -> tuple[Any, Any]:
+        rule, forward = chain.straight(parts)
+        return of_dicts(rule), lambda ops, params, x, key: forward(ops, tuple([params[n] for n in names]), x, key)
 
     def remake(parts: tuple[Layer[Any], ...]) -> Layer[Any]:
         return named(**dict(zip(names, parts, strict=True)))
 
-    return Layer(init, apply, vjp, inner.shape, name, parts, remake)
+    return composed(name, parts, lambda *rules: of_dicts(chain.make(*rules)), check, init, chain.shape, remake,
+                    names, straight)  # fmt: skip
 
 
-def _chain(
-    name: str, layers: tuple[Layer[Any], ...], labels: tuple[Any, ...], remake: Any, quick: bool = True
-) -> Layer[tuple[Any, ...]]:
-    """`serial`, with what to call each layer in an error, and layers in the order given or in a quicker one."""
-    count = len(layers)
-    no_keys = (None,) * count
-    places = tuple(map(placed, labels, layers))
-    order = pools_first(layers) if quick else tuple(range(count))
-    plain: Any = None if order == tuple(range(count)) else _chain(name, layers, labels, remake, quick=False)
-    applies = tuple((i, layers[i].apply) for i in order)
-    vjps = tuple((i, layers[i].vjp) for i in order)
+class _Chain:
+    """One layer after another: what `serial` and `named` share."""
 
-    def shape(in_shape: Shape | None) -> Shape | None:
-        for layer in places:
+    def __init__(self, layers: tuple[Layer[Any], ...], labels: Sequence[Any]) -> None:
+        self.layers, self.count = layers, len(layers)
+        self.places = [Placed(label, layer) for label, layer in zip(labels, layers, strict=True)]
+        makers = [maker_of(layer.name) if guarded(layer) else "" for layer in layers]
+        self.order = pools_first(makers)
+        self.shape(None)  # sizes that cannot fit are found here
+
+    def shape(self, in_shape: Shape | None) -> Shape | None:
+        for layer in self.places:
             in_shape = layer.shape(in_shape)
         return in_shape
 
-    def init(key: Key, in_shape: Shape | None = None) -> tuple[Any, ...]:
+    def init(self, key: Key, in_shape: Shape | None = None) -> tuple[Any, ...]:
         check_in_shape(in_shape, "init")
         params = []
-        for layer, layer_key in zip(places, split(key, count), strict=True):
+        for layer, layer_key in zip(self.places, split(key, self.count), strict=True):
             params.append(layer.init(layer_key, in_shape))
             in_shape = layer.shape(in_shape)
         return tuple(params)
 
-    def apply(params: tuple[Any, ...], x: Any, key: Key | None = None) -> Any:
-        if type(params) is not tuple or len(params) != count:
-            check_tuple(params, count, name, "params that are")
-        keys = no_keys if key is None else split(key, count)
-        i, y = 0, x
-        try:
-            for i, layer_apply in applies:
-                y = layer_apply(params[i], y, keys[i])
-            return y
-        except Exception as error:
-            if plain is None:
-                locate(error, labels[i], layers[i])
-                raise
-        return plain.apply(params, x, key)  # which raises the error of the order given
+    def make(self, rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
+        """The rule of the chain, in the quicker order; what fails there is told in the order given."""
+        given = tuple(range(self.count))
+        quick, plain = self._in_order(self.order, rules), self._in_order(given, rules)
+        if self.order == given:
+            return plain
 
-    def vjp(params: tuple[Any, ...], x: Any, key: Key | None = None) -> tuple[Any, Pullback[tuple[Any, ...]]]:
-        if type(params) is not tuple or len(params) != count:
-            check_tuple(params, count, name, "params that are")
-        keys = no_keys if key is None else split(key, count)
-        pullbacks: list[Any] = []
-        i, y = 0, x
-        try:
-            for i, layer_vjp in vjps:
-                y, pull = layer_vjp(params[i], y, keys[i])
-                pullbacks.append(pull)
-        except Exception as error:
-            if plain is None:
-                locate(error, labels[i], layers[i])
-                raise
-        if len(pullbacks) < count:
-            return plain.vjp(params, x, key)  # type: ignore[no-any-return]
-        given = None if plain is None else x  # kept for an error alone: without need of it, x may go
-
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[tuple[Any, ...], Any]:
-            grads, dx = list(params), dy
-            first = 0  # without dE/dX, nothing is read of what lies before the first parameters
-            while not wrt_x and first < count - 1 and params[first] == ():
-                first += 1
-            i = count
+        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
             try:
-                while i > first:
-                    i -= 1
-                    grads[i], dx = pullbacks[i](dx, wrt_x or i > first)  # where places were changed, all are ()
-                return tuple(grads), dx if wrt_x else None
-            except Exception as error:
-                if plain is None:
-                    locate(error, labels[i], layers[i])
-                    raise
-            return plain.vjp(params, given, key)[1](dy, wrt_x)  # type: ignore[no-any-return]
+                y, quick_pull = quick(ops, params, x, key)
+            except Exception:
+                return plain(ops, params, x, key)
 
-        return y, pullback
+            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+                try:
+                    return quick_pull(dy, wrt_x)
+                except Exception:
+                    return plain(ops, params, x, key)[1](dy, wrt_x)
 
-    shape(None)  # sizes that cannot fit are found here
-    return Layer(init, apply, vjp, shape, name, layers, remake)
+            return y, pull
 
+        return rule
 
-def pools_first(layers: tuple[Layer[Any], ...]) -> tuple[int, ...]:
-    """The order in which to compute: `max_pool` before the `relu` that it follows, on a fraction of the numbers.
+    def _in_order(self, order: Sequence[int], rules: Sequence[Any]) -> Callable[..., tuple[Any, Any]]:
+        count = self.count
 
-    The two commute. A maximum is one of its numbers, and relu keeps their order: max(relu(a), relu(b)) is
-    relu(max(a, b)). So is the rule: where the largest number of a window is positive, it is also the first largest
-    after relu; where it is not, relu's rule gives 0 to the whole window, in either order. (A window with a NaN is NaN
-    in either order, but the cells that its gradient goes to may be others.)
-    """
-    order = list(range(len(layers)))
-    for i, (layer, following) in enumerate(pairwise(layers)):
-        if False:
-            order[i : i + 2] = i + 1, i
-    return tuple(order)
+        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+            keys = (None,) * count if key is None else split(key, count)
+            pulls = []
+            for i in order:
+                x, pull = rules[i](ops, params[i], x, keys[i])
+                pulls.append((i, pull))
+
+            def pull_all(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+                grads, first = list(params), 0  # without dE/dX, nothing is read of what lies before the first params
+                while not wrt_x and first < count - 1 and params[order[first]] == ():
+                    first += 1
+                for n in range(count - 1, first - 1, -1):
+                    i, pull = pulls[n]
+                    grads[i], dy = pull(dy, wrt_x or n > first)
+                return tuple(grads), dy
+
+            return x, pull_all
+
+        return rule
+
+    def straight(self, parts: Sequence[Guarded]) -> tuple[Any, Any]:
+        """The bare rule and forward, as straight-line code."""
+        rules, forwards = [part.rule for part in parts], [part.forward for part in parts]
+        if self.count > LONGEST:
+            rule = self._in_order(self.order, rules)
+            return rule, lambda *given: rule(*given)[0]
+        free = [part.free for part in parts]
+        return straight_rule(rules, self.order, free, split), straight_forward(forwards, self.order, split)

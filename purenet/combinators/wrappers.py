@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from purenet import tree
-from purenet.combinators.places import check_layers, check_tuple, placed, sum_trees
-from purenet.core import Buffer, Layer, Pullback
-from purenet.engine.arrays import Shape, describe, is_open, match, namespace
+from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
+from purenet.core import Buffer, Layer
+from purenet.engine import engine_of
+from purenet.engine.arrays import Shape, describe, is_open, match
+from purenet.presets import call
 from purenet.random import Key
 
 
@@ -24,28 +27,23 @@ def frozen(layer: Layer[Any]) -> Layer[Buffer]:
     ('Buffer', (2, 3))
     """
     check_layers("frozen", (layer,))
-    name, inner = f"frozen({layer.name})", placed(0, layer)
+    name, inner = call("frozen", layer), Placed(0, layer)
 
     def init(key: Key, in_shape: Shape | None = None) -> Buffer:
         return Buffer(inner.init(key, in_shape))
 
-    def inside(params: Buffer) -> Any:
+    def check(params: Any, x: Any) -> None:
         if type(params) is not Buffer:
             raise ValueError(f"{name} takes params that are a Buffer, not {describe(params)}: write Buffer(params)")
-        return params.value
 
-    def apply(params: Buffer, x: Any, key: Key | None = None) -> Any:
-        return inner.apply(inside(params), x)
+    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
+        def rule(ops: Any, params: Buffer, x: Any, key: Any) -> tuple[Any, Any]:
+            y, pull = rules[0](ops, params.value, x, None)
+            return y, lambda dy, wrt_x: (params, pull(dy, True)[1] if wrt_x else None)
 
-    def vjp(params: Buffer, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Buffer]]:
-        y, pull = inner.vjp(inside(params), x)
+        return rule
 
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Buffer, Any]:
-            return params, pull(dy)[1] if wrt_x else None
-
-        return y, pullback
-
-    return Layer(init, apply, vjp, inner.shape, name, (layer,), lambda parts: frozen(*parts))
+    return composed(name, (layer,), make, check, init, inner.shape, lambda parts: frozen(*parts))
 
 
 def remat(layer: Layer[Any]) -> Layer[Any]:
@@ -60,21 +58,17 @@ def remat(layer: Layer[Any]) -> Layer[Any]:
     array([[1.        , 0.41997434]])
     """
     check_layers("remat", (layer,))
-    name, inner = f"remat({layer.name})", placed(0, layer)
+    inner = Placed(0, layer)
 
-    def init(key: Key, in_shape: Shape | None = None) -> Any:
-        return inner.init(key, in_shape)
+    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
+        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+            y, _ = forwards[0](ops, params, x, key)
+            return y, lambda dy, wrt_x: rules[0](ops, params, x, key)[1](dy, wrt_x)
 
-    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
-        return inner.apply(params, x, key)
+        return rule
 
-    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Any]]:
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            return inner.vjp(params, x, key)[1](dy, wrt_x)
-
-        return apply(params, x, key), pullback
-
-    return Layer(init, apply, vjp, inner.shape, name, (layer,), lambda parts: remat(*parts))
+    return composed(call("remat", layer), (layer,), make, no_check, inner.init, inner.shape,
+                    lambda parts: remat(*parts))  # fmt: skip
 
 
 def tied(net: Layer[Any]) -> Layer[Any]:
@@ -93,7 +87,7 @@ def tied(net: Layer[Any]) -> Layer[Any]:
     (array([[9.]]), array([[6.]]))
     """
     check_layers("tied", (net,))
-    name, count, inner = f"tied({net.name})", len(net.parts), placed(0, net)
+    name, count, inner = call("tied", net), len(net.parts), Placed(0, net)
     if not count:
         raise ValueError(
             f"tied takes a serial, parallel or fan_out of layers, as in tied(serial(f, f)), not {net.name}"
@@ -106,19 +100,19 @@ def tied(net: Layer[Any]) -> Layer[Any]:
             tree.check_same(first, other, f"{name}: its layers cannot share params, for they differ at params")
         return first
 
-    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
-        return inner.apply((params,) * count, x, key)
+    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
+        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+            y, pull_all = rules[0](ops, (params,) * count, x, key)
 
-    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Any]]:
-        y, pull = inner.vjp((params,) * count, x, key)
+            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+                each, dx = pull_all(dy, wrt_x)
+                return sum_trees(each), dx
 
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            each, dx = pull(dy, wrt_x)
-            return sum_trees(each), dx
+            return y, pull
 
-        return y, pullback
+        return rule
 
-    return Layer(init, apply, vjp, inner.shape, name, (net,), lambda parts: tied(*parts))
+    return composed(name, (net,), make, no_check, init, inner.shape, lambda parts: tied(*parts))
 
 
 def map_time(layer: Layer[Any]) -> Layer[Any]:
@@ -133,7 +127,7 @@ def map_time(layer: Layer[Any]) -> Layer[Any]:
     (4, 5, 3)
     """
     check_layers("map_time", (layer,))
-    name, inner = f"map_time({layer.name})", placed(0, layer)
+    name, inner = call("map_time", layer), Placed(0, layer)
 
     def step(in_shape: Shape | None) -> Shape | None:
         if in_shape is not None and len(in_shape) < 1:
@@ -149,27 +143,32 @@ def map_time(layer: Layer[Any]) -> Layer[Any]:
     def init(key: Key, in_shape: Shape | None = None) -> Any:
         return inner.init(key, step(in_shape))
 
-    def folded(x: Any) -> Any:
-        xp = namespace(x, name)
+    def check(params: Any, x: Any) -> None:
+        engine_of(x, name)
         step(tuple(x.shape[1:]))
-        return xp.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
 
-    def unfolded(y: Any, like: Any) -> Any:
-        return namespace(y, name).reshape(y, (*like.shape[:2], *y.shape[1:]))
+    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
+        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+            def folded(a: Any) -> Any:
+                return ops.reshape(a, (a.shape[0] * a.shape[1], *a.shape[2:]))
 
-    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
-        return unfolded(inner.apply(params, folded(x), key), x)
+            def unfolded(a: Any) -> Any:
+                return ops.reshape(a, (*x.shape[:2], *a.shape[1:]))
 
-    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Pullback[Any]]:
-        flat, pull = inner.vjp(params, folded(x), key)
-        y = unfolded(flat, x)
-        y_shape, dtype = y.shape, y.dtype
+            flat, pull_flat = rules[0](ops, params, folded(x), key)
+            y = unfolded(flat)
 
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            match(dy, y_shape, dtype, name)
-            dparams, dx = pull(folded(dy), wrt_x)
-            return dparams, None if dx is None else unfolded(dx, x)
+            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+                match(dy, y.shape, y.dtype, name)
+                dparams, dx = pull_flat(folded(dy), wrt_x)
+                return dparams, None if dx is None else unfolded(dx)
 
-        return y, pullback
+            return y, pull
 
-    return Layer(init, apply, vjp, shape, name, (layer,), lambda parts: map_time(*parts))
+        return rule
+
+    return composed(name, (layer,), make, check, init, shape, lambda parts: map_time(*parts))
+
+
+def no_check(params: Any, x: Any) -> None:
+    """The layer inside checks what it is given."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -83,6 +83,16 @@ def check_in_shape(in_shape: Any, who: str) -> None:
             raise TypeError(f"{who} takes in_shape, integers without the batch axis, not {describe(n)}{mend}")
 
 
+def is_array(x: Any) -> bool:
+    """Whether x is an array of an engine that follows the array API standard."""
+    return hasattr(x, "__array_namespace__")
+
+
+def is_number(x: Any) -> bool:
+    """Whether x is one number: Python's, NumPy's, or an array of no axes."""
+    return getattr(x, "shape", ()) == ()
+
+
 def namespace(x: Any, who: str = "this function") -> Any:
     """The array namespace of x: numpy for a NumPy array, jax.numpy for a JAX array or tracer."""
     if type(x) is np.ndarray:
@@ -137,10 +147,20 @@ def match(dy: Any, shape: Shape, dtype: Any, who: str) -> None:
         raise TypeError(f"the pullback of {who}: dE/dY is {dy.dtype}, but Y is {dtype}: write dy.astype({dtype})")
 
 
-def match_array(dy: Any, y: Any, who: str) -> None:
-    """Check that dE/dY, as handed to a pullback, has the shape and the dtype of Y, if Y can have a gradient."""
-    if namespace(y).isdtype(y.dtype, ("real floating", "complex floating")):
-        match(dy, y.shape, y.dtype, who)
+class Like(NamedTuple):
+    """What an array looks like: enough to check a gradient by, without keeping the array."""
+
+    shape: Shape
+    dtype: Any
+    has_gradient: bool
+
+
+def likeness(y: Any) -> Any:
+    """What an output looks like: of an array a `Like`, of a tuple a tuple of them."""
+    if type(y) is tuple:
+        return tuple(map(likeness, y))
+    floats = type(y) is np.ndarray and y.dtype.kind == "f"
+    return Like(y.shape, y.dtype, floats or namespace(y).isdtype(y.dtype, ("real floating", "complex floating")))
 
 
 def freeze(x: Any) -> Any:

@@ -9,14 +9,17 @@ bits.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from numpy import ndarray
 
+from purenet.engine.arrays import likeness
 from purenet.engine.layout import Layout
 from purenet.engine.ops import Ops
 from purenet.engine.select import quickest
 
+Bare = Callable[..., Any]
 MOST = 64  # shapes of x that are remembered
 
 
@@ -51,17 +54,33 @@ def place(x: Any) -> Any:
 
 
 class Guarded:
-    """A layer's `apply` and `vjp`, each by the checked way or the bare one."""
+    """A layer's `apply` and `vjp`, each by the checked way or the bare one.
+
+    `make_bare` gives the bare ones, `rule` and `forward`, when they are first needed. `free` says that the layer has no
+    params.
+    """
 
     def __init__(
         self,
         checked_apply: Callable[..., Any],
         checked_vjp: Callable[..., Any],
-        rule: Callable[..., Any],
-        forward: Callable[..., Any],
+        make_bare: Callable[[], tuple[Bare, Bare]],
+        free: bool = False,
     ) -> None:
-        self.checked_apply, self.checked_vjp, self.rule, self.forward = checked_apply, checked_vjp, rule, forward
+        self.checked_apply, self.checked_vjp, self.make_bare, self.free = checked_apply, checked_vjp, make_bare, free
         self.known = Known()
+
+    @cached_property
+    def rule(self) -> Bare:
+        return self._both[0]
+
+    @cached_property
+    def forward(self) -> Bare:
+        return self._both[1]
+
+    @cached_property
+    def _both(self) -> tuple[Bare, Bare]:
+        return self.make_bare()
 
     def apply(self, params: Any, x: Any, key: Any = None) -> Any:
         ops = self.known.ops(params, x)
@@ -92,8 +111,10 @@ class Guarded:
     def pullback(self, y: Any, pull: Callable[..., Any], params: Any, x: Any, key: Any) -> Callable[..., Any]:
         """The pullback of a rule that was run bare: a dE/dY that is built like Y goes straight to it."""
 
+        like = likeness(y)
+
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            if alike(dy, y):
+            if fits(dy, like):
                 try:
                     dparams, dx = pull(dy, wrt_x)
                     return dparams, dx if wrt_x else None
@@ -105,21 +126,42 @@ class Guarded:
         return pullback
 
 
-def guarded(layer: Any) -> Guarded | None:
-    """The two ways of a layer, if it has them."""
-    owner = getattr(layer.vjp, "__self__", None)
-    both = isinstance(owner, Guarded) and getattr(layer.apply, "__self__", None) is owner
+class GuardedLoss:
+    """The same of a loss, whose bare way is `rule(ops, y, target) -> (E, pull)`, and pull(dE) is dE/dY."""
+
+    def __init__(self, check: Callable[[Any, Any], tuple[Ops, Any, Any]], rule: Bare) -> None:
+        self.check, self.rule = check, rule
+        self.known = Known()
+
+    def apply(self, y: Any, target: Any) -> Any:
+        return self.vjp(y, target)[0]
+
+    def vjp(self, y: Any, target: Any) -> tuple[Any, Callable[..., Any]]:
+        ops = self.known.ops(y, target)
+        if ops is None:
+            found = self.rule(*self.check(y, target))
+            self.known.learn(y, target)
+        else:
+            found = self.rule(ops, y, target)
+        E, pull = found
+        return E, lambda dE=1.0: pull(dE)
+
+
+def guarded(value: Any) -> Any:
+    """The two ways of a layer or a loss, if it has them."""
+    owner = getattr(value.vjp, "__self__", None)
+    both = isinstance(owner, Guarded | GuardedLoss) and getattr(value.apply, "__self__", None) is owner
     return owner if both else None
 
 
-def alike(a: Any, b: Any) -> bool:
-    """Whether two arrays of NumPy have one shape and one dtype, or two tuples of them do.
+def fits(dy: Any, like: Any) -> bool:
+    """Whether an array of NumPy has this shape and dtype, or those of a tuple have these.
 
-    In `a`, None may stand for a part of a tuple but the first: a gradient that is 0."""
-    if type(a) is tuple and type(b) is tuple:
-        return len(a) == len(b) > 0 and alike(a[0], b[0]) and all(map(_alike_or_none, a[1:], b[1:]))
-    return type(a) is ndarray is type(b) and a.dtype is b.dtype and a.shape == b.shape
-
-
-def _alike_or_none(a: Any, b: Any) -> bool:
-    return a is None or alike(a, b)
+    None may stand for a part of a tuple but the first: a gradient that is 0."""
+    if type(like) is tuple:
+        if type(dy) is not tuple or not 0 < len(dy) == len(like):
+            return False
+        return fits(dy[0], like[0]) and all(
+            d is None or fits(d, part) for d, part in zip(dy[1:], like[1:], strict=True)
+        )
+    return type(dy) is ndarray and dy.dtype is like.dtype and dy.shape == like.shape

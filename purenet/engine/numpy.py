@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, Array, Shape
+from purenet.engine.arrays import FLOAT32, Array, Shape, freeze
 from purenet.engine.lstm_in_place import lstm_in_place
 from purenet.engine.ops import Ops
 
@@ -30,8 +30,11 @@ class NumpyOps(Ops):
         """NumPy has the standard's function of this name only from 2.1."""
         return x.astype(dtype)
 
-    def look(self, check: Callable[[Any], None], x: Any) -> None:
-        check(x)
+    def read_only(self, x: Any) -> Array:
+        return freeze(x)
+
+    def look(self, check: Callable[..., None], *arrays: Any) -> None:
+        check(*arrays)
 
     def dot(self, a: Any, b: Any) -> Array:
         """The method takes a third of the operator's time on small arrays. It writes zeros into its result first, which
@@ -124,6 +127,26 @@ class NumpyOps(Ops):
             total += np.einsum("ij,ij->j", a[i : i + 256], b[i : i + 256])
         return total
 
+    def add_rows(self, ids: Any, rows: Any, count: int) -> Array:
+        """Without a matrix of ids by rows: the rows are sorted by id, and each run of them summed."""
+        total = np.zeros((count, rows.shape[1]), rows.dtype)
+        if ids.size:
+            order = np.argsort(ids, kind="stable")
+            found, starts = np.unique(ids[order], return_index=True)
+            total[found] = np.add.reduceat(rows[order], starts, axis=0)
+        return total
+
+    def sum_of_logs(self, target: Any, logs: Any) -> Any:
+        """One product, without temporaries, and without a warning if a zero meets an infinity."""
+        total = np.vdot(target, logs)
+        return total if math.isfinite(total) else super().sum_of_logs(target, logs)
+
+    def one_hot(self, labels: Any, classes: int, dtype: Any) -> Array:
+        """To copy rows of the identity is faster than to compare."""
+        if classes > 256:
+            return super().one_hot(labels, classes, dtype)
+        return identity(classes, dtype).take(labels, axis=0)
+
     def compact(self, x: Any) -> Array:
         return x.reshape(-1).reshape(x.shape)
 
@@ -198,6 +221,12 @@ NUMPY, SMALL_NUMPY = NumpyOps(np), SmallNumpyOps(np)
 def ones(n: int) -> Any:
     """So many 1 in float32, at most 1,024: Σ is a product with them. To find them again is faster than to cut them."""
     return _ONES[:n]
+
+
+@cache
+def identity(classes: int, dtype: Any) -> Any:
+    """The identity, whose rows by label are one-hot targets."""
+    return np.eye(classes, dtype=dtype)
 
 
 def quick_number(number: Any) -> Any:

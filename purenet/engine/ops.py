@@ -36,11 +36,15 @@ class Ops:
         """A copy of x in this dtype."""
         return self.namespace.astype(x, dtype)
 
+    def read_only(self, x: Array) -> Array:
+        """The same array, from now on read-only, as parameters are."""
+        return x
+
     def has_gradient(self, x: Array) -> bool:
         """Whether x holds numbers that can be differentiated: not ids, lengths or a mask."""
         return bool(self.isdtype(x.dtype, ("real floating", "complex floating")))
 
-    def look(self, check: Callable[[Any], None], x: Any) -> None:
+    def look(self, check: Callable[..., None], *arrays: Any) -> None:
         """Run a check that needs the numbers themselves, where they can be looked at: on NumPy."""
 
     # products of matrices
@@ -90,6 +94,18 @@ class Ops:
     def sum_products(self, a: Array, b: Array) -> Array:
         """Σ a ⊙ b over the rows of two matrices."""
         return self.sum(a * b, axis=0)
+
+    def add_rows(self, ids: Array, rows: Array, count: int) -> Array:
+        """Row i of the result is the sum of the rows whose id is i: Hᵀ · rows, with a 1 in H at each id."""
+        return self.dot(self.astype(self.arange(count)[:, None] == ids[None, :], rows.dtype), rows)
+
+    def sum_of_logs(self, target: Array, logs: Array) -> Any:
+        """Σ target·logs over every axis, where 0 · −∞ is 0."""
+        return self.sum(target * self.where(target == 0, 0, logs))
+
+    def one_hot(self, labels: Array, classes: int, dtype: Any) -> Array:
+        """1 at each label, 0 at the other classes, which are a new last axis."""
+        return self.astype(labels[..., None] == self.arange(classes), dtype)
 
     # shapes
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, namespace
+from purenet.engine.arrays import FLOAT32, is_array, namespace
 from purenet.engine.jax import JaxOps, traced
 from purenet.engine.numpy import LARGE, NUMPY, SMALL_NUMPY
 from purenet.engine.ops import Ops
@@ -26,10 +26,8 @@ def engine_of(x: Any, who: str = "this function") -> Ops:
 def ops_for(leaves: list[Any], key: Any = None) -> Ops:
     """The engine that computes with these arrays: NumPy, unless one of them is another's, or JAX traces the key."""
     for leaf in leaves:
-        if type(leaf) is not ndarray:
-            ops = engine_of(leaf)
-            if ops is not NUMPY:
-                return ops
+        if type(leaf) is not ndarray and not isinstance(leaf, np.ndarray | np.generic) and is_array(leaf):
+            return engine_of(leaf)
     return engine_of(key) if traced(key) else NUMPY
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+
 from purenet.engine.arrays import Array
 from purenet.engine.ops import Ops
 

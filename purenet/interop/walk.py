@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from purenet.layers.activations import PReLUParams
 from purenet.layers.conv import ConvParams
 from purenet.layers.dense import DenseParams
 from purenet.layers.norm import BatchNormParams, NormParams
+from purenet.presets import Call, maker_of
 
 
 class _Flat(NamedTuple):
@@ -35,7 +35,7 @@ def walk(f: Visit, params: Any, net: Layer[Any] | None, name: str = "", channels
     `channels` is None where PyTorch's axes have the order of ours, before a convolution or after a dense layer; a
     number where they are the first there and the last here, a tuple of such behind a `fan_out`, or a `_Flat`.
     """
-    maker, parts = ("", ()) if net is None else (net.name.partition("(")[0], net.parts)
+    maker, parts = ("", ()) if net is None else (maker_of(net.name), net.parts)
     if type(params) is Buffer:
         inside, channels = walk(f, params.value, parts[0] if parts else None, name, channels)
         return Buffer(inside), channels
@@ -73,12 +73,8 @@ def _steps(net: Layer[Any] | None, params: Any) -> list[tuple[Any, Layer[Any] | 
     """The place of each layer in the params of a net, and the layer."""
     if net is None:
         return [(step, None) for step in (params if isinstance(params, dict) else range(len(params)))]
-    steps: list[Any] = list(range(len(net.parts)))
-    if net.name.startswith("named("):
-        rest = net.name.removeprefix("named(")
-        for i, part in enumerate(net.parts):  # "encoder=dense(2), decoder=…"
-            steps[i] = rest.partition("=")[0]
-            rest = rest[len(f"{steps[i]}={part.name}, ") :]
+    named = isinstance(net.name, Call) and net.name.maker == "named"
+    steps: list[Any] = list(net.name.options) if named else list(range(len(net.parts)))
     if params is not None and sorted(steps) != sorted(params if isinstance(params, dict) else range(len(params))):
         raise ValueError(f"the params are not of this net: {net.name} has layers {steps}, but not {describe(params)}")
     return list(zip(steps, net.parts, strict=True))
@@ -86,7 +82,7 @@ def _steps(net: Layer[Any] | None, params: Any) -> list[tuple[Any, Layer[Any] | 
 
 def _counterpart(params: Any, net: Layer[Any] | None, name: str) -> Counterpart | None:
     """The counterpart of a layer; None of one without params, and of one made of layers."""
-    maker = "" if net is None else net.name.partition("(")[0]
+    maker = "" if net is None else maker_of(net.name)
     where = f"{name or 'params'} is {describe(params)}"
     if maker == "binary_dense":
         raise TypeError(f"{where} of a binary_dense, which has no counterpart in PyTorch")
@@ -97,7 +93,12 @@ def _counterpart(params: Any, net: Layer[Any] | None, name: str) -> Counterpart 
     two = type(params) is tuple and len(params) == 2 and type(params[0]) in RECURRENT
     if maker == "bidirectional":
         one, other = (part.name for part in net.parts) if net else ("", "")
-        if not two or type(params[0]) is not type(params[1]) or "reverse=" in one or "reverse=True" not in other:
+        if (
+            not two
+            or type(params[0]) is not type(params[1])
+            or _option(one, "reverse")
+            or not _option(other, "reverse")
+        ):
             raise TypeError(f"{name or 'params'}: {one} and {other}, the second with reverse=True, are none of PyTorch")
         return both_ways(COUNTERPARTS[type(params[0])])
     if type(params) is ConvParams and maker not in ("conv", "conv_transpose"):
@@ -105,9 +106,13 @@ def _counterpart(params: Any, net: Layer[Any] | None, name: str) -> Counterpart 
     if two and net is None:
         raise TypeError(f"{where}, of a serial or a bidirectional, which only the net can tell: hand it in, net=net")
     if maker == "conv_transpose":
-        groups = re.search(r"groups=(\d+)", net.name) if net else None
-        return conv_transpose(int(groups[1]) if groups else 1)
+        return conv_transpose(_option(net.name, "groups") or 1 if net else 1)
     return COUNTERPARTS.get(type(params))
+
+
+def _option(name: str, option: str) -> Any:
+    """What an option of a layer was set to; None if it was not."""
+    return name.options.get(option) if isinstance(name, Call) else None
 
 
 def _channels_after(params: Any, channels: Any) -> Any:
@@ -119,9 +124,9 @@ def _channels_after(params: Any, channels: Any) -> Any:
 
 def _channels_without_params(net: Layer[Any] | None, channels: Any) -> Any:
     """The channels of what a layer without params gives."""
-    maker = "" if net is None else net.name.partition("(")[0]
+    maker = "" if net is None else maker_of(net.name)
     if type(channels) is tuple and maker in ("add", "mul", "concat"):
-        return _merged(channels, str(net))
+        return _merged(channels, maker)
     if maker == "flatten" and channels is not None and type(channels) is not _Flat:
         return _Flat(channels if type(channels) is int else 0)
     return None if maker in ("global_avg_pool", "global_max_pool", "reshape") else channels
@@ -142,7 +147,9 @@ def _after_flatten(
     counterpart: Counterpart, params: Any, net: Layer[Any] | None, name: str, channels: int
 ) -> Counterpart:
     """The counterpart with its inputs in PyTorch's order, (channels, positions)."""
-    if type(params) not in (DenseParams, BatchNormParams, NormParams, PReLUParams) or "group_norm" in str(net):
+    if type(params) not in (DenseParams, BatchNormParams, NormParams, PReLUParams) or (
+        net is not None and maker_of(net.name) == "group_norm"
+    ):
         raise TypeError(f"{name or 'params'} is of {net} after flatten, whose numbers have another order in PyTorch")
     if not channels:
         raise TypeError(f"{name or 'params'} comes after flatten, whose order in PyTorch depends on channels: of what?")

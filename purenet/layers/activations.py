@@ -58,7 +58,7 @@ def identity() -> Layer[NoParams]:
     def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
         return x, lambda dy, wrt_x: ((), dy if ops.has_gradient(x) else None)
 
-    return layer(Spec("identity", x="...: number", y="..."), rule)
+    return layer(Spec(called("identity"), x="...: number", y="..."), rule)
 
 
 @preset
@@ -81,7 +81,7 @@ def tanh() -> Layer[NoParams]:
 
         return y, pull
 
-    return layer(Spec("tanh", x="...", y="..."), rule)
+    return layer(Spec(called("tanh"), x="...", y="..."), rule)
 
 
 def _sigmoid(ops: Ops, x: Array) -> tuple[Array, Array, Array]:
@@ -109,7 +109,7 @@ def sigmoid() -> Layer[NoParams]:
         y, e, d = _sigmoid(ops, x)
         return y, lambda dy: dy * (e / (d * d))
 
-    return elementwise("sigmoid", rule)
+    return elementwise(called("sigmoid"), rule)
 
 
 @preset
@@ -125,7 +125,7 @@ def log_sigmoid() -> Layer[NoParams]:
         y = ops.minimum(x, 0) - ops.log1p(ops.exp(-ops.abs(x)))
         return y, lambda dy: dy * _sigmoid(ops, -x)[0]
 
-    return elementwise("log_sigmoid", rule)
+    return elementwise(called("log_sigmoid"), rule)
 
 
 @preset
@@ -142,7 +142,7 @@ def softplus() -> Layer[NoParams]:
         y += ops.maximum(x, 0)
         return y, lambda dy: dy * _sigmoid(ops, x)[0]
 
-    return elementwise("softplus", rule)
+    return elementwise(called("softplus"), rule)
 
 
 @preset
@@ -164,7 +164,7 @@ def relu() -> Layer[NoParams]:
 
         return y, pull
 
-    return layer(Spec("relu", x="...", y="..."), rule)
+    return layer(Spec(called("relu"), x="...", y="..."), rule)
 
 
 @preset
@@ -177,7 +177,7 @@ def relu6() -> Layer[NoParams]:
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
         return ops.clip(x, 0, 6), lambda dy: dy * ops.astype((x > 0) & (x < 6), dy.dtype)
 
-    return elementwise("relu6", rule)
+    return elementwise(called("relu6"), rule)
 
 
 @preset
@@ -236,7 +236,7 @@ def selu() -> Layer[NoParams]:
 
     G. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
     """
-    return elementwise("selu", _exponential_rule(1.6732632423543772, scale=1.0507009873554805))
+    return elementwise(called("selu"), _exponential_rule(1.6732632423543772, scale=1.0507009873554805))
 
 
 @preset
@@ -257,7 +257,7 @@ def gelu() -> Layer[NoParams]:
         slope += cdf  # here and not in the pullback, which so keeps one array instead of three
         return y, lambda dy: dy * slope
 
-    return elementwise("gelu", rule)
+    return elementwise(called("gelu"), rule)
 
 
 @preset
@@ -280,7 +280,7 @@ def gelu_tanh() -> Layer[NoParams]:
 
         return x * s, pull
 
-    return elementwise("gelu_tanh", rule)
+    return elementwise(called("gelu_tanh"), rule)
 
 
 @preset
@@ -295,7 +295,7 @@ def silu() -> Layer[NoParams]:
         s, _, d = _sigmoid(ops, x)
         return x * s, lambda dy: dy * (s * (1 + x * (ops.exp(ops.minimum(-x, 0)) / d)))
 
-    return elementwise("silu", rule)
+    return elementwise(called("silu"), rule)
 
 
 @preset
@@ -313,7 +313,7 @@ def mish() -> Layer[NoParams]:
         t = m / (m + 2)
         return x * t, lambda dy: dy * (t + bounded * (4 * n * (n + 1) / ((m + 2) * (m + 2))))
 
-    return elementwise("mish", rule)
+    return elementwise(called("mish"), rule)
 
 
 @preset
@@ -324,7 +324,7 @@ def softsign() -> Layer[NoParams]:
         d = 1 + ops.abs(x)
         return x / d, lambda dy: dy / d / d
 
-    return elementwise("softsign", rule)
+    return elementwise(called("softsign"), rule)
 
 
 @preset
@@ -334,7 +334,7 @@ def hard_tanh() -> Layer[NoParams]:
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
         return ops.clip(x, -1, 1), lambda dy: dy * ops.astype((x > -1) & (x < 1), dy.dtype)
 
-    return elementwise("hard_tanh", rule)
+    return elementwise(called("hard_tanh"), rule)
 
 
 @preset
@@ -344,7 +344,7 @@ def hard_sigmoid() -> Layer[NoParams]:
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
         return ops.clip(x + 3, 0, 6) / 6, lambda dy: dy * ops.astype((x > -3) & (x < 3), dy.dtype) / 6
 
-    return elementwise("hard_sigmoid", rule)
+    return elementwise(called("hard_sigmoid"), rule)
 
 
 @preset
@@ -360,7 +360,7 @@ def hard_swish() -> Layer[NoParams]:
 
         return x * (ops.clip(x + 3, 0, 6) / 6), pull
 
-    return elementwise("hard_swish", rule)
+    return elementwise(called("hard_swish"), rule)
 
 
 @preset
@@ -379,7 +379,7 @@ def softmax() -> Layer[NoParams]:
         y /= ops.sum_last(y)
         return y, lambda dy: y * (dy - ops.sum_last(dy * y))
 
-    return elementwise("softmax", rule)
+    return elementwise(called("softmax"), rule)
 
 
 @preset
@@ -396,7 +396,7 @@ def log_softmax() -> Layer[NoParams]:
         y -= ops.log(ops.sum_last(ops.exp(y)))
         return y, lambda dy: dy - ops.exp(y) * ops.sum_last(dy)
 
-    return elementwise("log_softmax", rule)
+    return elementwise(called("log_softmax"), rule)
 
 
 _QUARTER = constant(0.25)

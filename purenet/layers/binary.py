@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from purenet.core import Layer, Pullback
-from purenet.engine.arrays import Shape, astype, describe, floating, meet, namespace
-from purenet.initializers import Initializer, glorot_uniform
-from purenet.layers.dense import DenseParams, dense
-from purenet.random import Key
+from purenet.core import Layer
+from purenet.engine import Ops
+from purenet.engine.arrays import Array
+from purenet.initializers import Initializer, glorot_uniform, zeros
+from purenet.layers.dense import DenseParams, dense_spec
+from purenet.presets import called
+from purenet.spec import Pull, layer
 
 
 def binary_dense(
@@ -39,42 +41,30 @@ def binary_dense(
     (array([[2.]]), array([[1.],
            [0.]]), array([[1., 0.]]))
     """
-    inner = dense(*sizes, bias=bias, weight_init=weight_init)
-    options = "".join(f", {option}=False" for option, on in [("bias", bias), ("binary_input", binary_input)] if not on)
-    name = f"binary_dense({', '.join(map(str, sizes))}{options})"
+    options = {"bias": (bias, True), "binary_input": (binary_input, True)}
+    name = called("binary_dense", *sizes, **options, unseen={"weight_init": (weight_init, glorot_uniform)})
 
-    def shape(in_shape: Shape | None) -> Shape | None:
-        return inner.shape(in_shape)
+    def sign(ops: Ops, x: Array) -> Array:
+        return ops.astype(x >= 0, x.dtype) * 2 - 1
 
-    def init(key: Key, in_shape: Shape | None = None) -> DenseParams:
-        return inner.init(key, in_shape)
+    def within(ops: Ops, x: Array, gradient: Array) -> Array:
+        """The gradient where x is in [−1, 1], else 0."""
+        return ops.where(ops.abs(x) <= 1, gradient, 0)
 
-    def signs(params: DenseParams, x: Any) -> tuple[Any, DenseParams, Any]:
-        """x, and the params and x with signs in their places."""
-        floating(x, name)
-        if type(params) is not DenseParams:
-            raise ValueError(f"{name} takes DenseParams(weight, bias), not {describe(params)}")
-        x = meet(x, params.weight)
-        return x, params._replace(weight=_sign(params.weight)), _sign(x) if binary_input else x
+    def rule(ops: Ops, params: DenseParams, x: Array, key: Any) -> tuple[Array, Pull]:
+        weight, b = params
+        weight_sign, x_sign = sign(ops, weight), sign(ops, x) if binary_input else x
+        y = ops.dot(x_sign, weight_sign)
+        y = ops.add_row(y, b) if bias else y
 
-    def apply(params: DenseParams, x: Any, key: Key | None = None) -> Any:
-        return inner.apply(*signs(params, x)[1:])
+        def pull(dy: Array, wrt_x: bool) -> tuple[DenseParams, Any]:
+            dweight = within(ops, weight, ops.transposed_dot(x_sign, dy))
+            grads = DenseParams(dweight, ops.sum_rows(dy) if bias else None)
+            if not wrt_x:
+                return grads, None
+            dx = ops.dot_transposed(dy, weight_sign)
+            return grads, within(ops, x, dx) if binary_input else dx
 
-    def vjp(params: DenseParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[DenseParams]]:
-        x, binary, x_sign = signs(params, x)
-        xp = namespace(x)
-        y, pull = inner.vjp(binary, x_sign)
+        return y, pull
 
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[DenseParams, Any]:
-            dparams, dx = pull(dy, wrt_x)
-            if wrt_x and binary_input:
-                dx = xp.where(xp.abs(x) <= 1, dx, 0)
-            return dparams._replace(weight=xp.where(xp.abs(params.weight) <= 1, dparams.weight, 0)), dx
-
-        return y, pullback
-
-    return Layer(init, apply, vjp, shape, name)
-
-
-def _sign(x: Any) -> Any:
-    return astype(x >= 0, x.dtype) * 2 - 1
+    return layer(dense_spec(name, weight_init, zeros if bias else None), rule)

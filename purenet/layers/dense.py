@@ -9,7 +9,7 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.hints import examples_are_rows, flatten_first, one_feature
-from purenet.presets import called
+from purenet.presets import Call, called
 from purenet.spec import Pull, Spec, in_and_out, layer
 
 
@@ -42,21 +42,9 @@ def dense(
     >>> y.shape, dparams.weight.shape, dparams.bias, dx.shape
     ((4, 3), (2, 3), array([4., 4., 4.], dtype=float32), (4, 2))
     """
-    inputs, outputs = in_and_out("dense", sizes)
-    spec = Spec(
-        called(
-            "dense",
-            *sizes,
-            bias=(bias, True),
-            unseen={"weight_init": (weight_init, glorot_uniform), "bias_init": (bias_init, zeros)},
-        ),
-        x="... inputs",
-        y="... outputs",
-        params=DenseParams("inputs outputs", "outputs" if bias else None),
-        init=DenseParams(weight_init, bias_init),
-        sizes={"inputs": inputs, "outputs": outputs},
-        complete=f"dense(inputs, {outputs})",
-        hints=(one_feature, flatten_first, examples_are_rows),
+    unseen = {"weight_init": (weight_init, glorot_uniform), "bias_init": (bias_init, zeros)}
+    spec = dense_spec(
+        called("dense", *sizes, bias=(bias, True), unseen=unseen), weight_init, bias_init if bias else None
     )
 
     return layer(spec, linear)
@@ -73,3 +61,18 @@ def linear(ops: Ops, params: DenseParams, x: Array, key: Any) -> tuple[Array, Pu
         return grads, ops.dot_transposed(dy, weight) if wrt_x else None
 
     return y, pull
+
+
+def dense_spec(name: Call, weight_init: Initializer, bias_init: Initializer | None) -> Spec:
+    """The spec of a layer whose params are those of a dense one."""
+    inputs, outputs = in_and_out(name.maker, name.args)
+    return Spec(
+        name,
+        x="... inputs",
+        y="... outputs",
+        params=DenseParams("inputs outputs", "outputs" if bias_init else None),  # type: ignore[arg-type]  # patterns
+        init=DenseParams(weight_init, bias_init),  # type: ignore[arg-type]  # initializers
+        sizes={"inputs": inputs, "outputs": outputs},
+        complete=f"{name.maker}(inputs, {outputs})",
+        hints=(one_feature, flatten_first, examples_are_rows),
+    )

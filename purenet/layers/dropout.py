@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from purenet import random
-from purenet.core import Layer, Pullback
-from purenet.engine.arrays import astype, describe, floating, match, meet, namespace
-from purenet.engine.jax import traced
+from purenet.core import Layer
+from purenet.engine import Ops
+from purenet.engine.arrays import Array
+from purenet.layers.activations import NoParams
 from purenet.presets import called, preset
-from purenet.random import Key
-
-NoParams = tuple[()]
-Rule = Callable[[Any, Any, Key], tuple[Any, Callable[[Any], Any]]]
-
-
-def _only_in_training(name: str, rule: Rule) -> Layer[NoParams]:
-    """The layer of `rule(xp, x, key) -> (y, pull)`, where pull(dE/dY) is dE/dX; without a key, the identity."""
-
-    def forward(params: NoParams, x: Any, key: Key | None) -> tuple[Any, Callable[[Any], Any]]:
-        xp = floating(x, name)
-        if params != ():
-            raise ValueError(f"{name} has no parameters: it takes params = (), not {describe(params)}")
-        return (x, lambda dy: dy) if key is None else rule(xp, x, key)
-
-    def apply(params: NoParams, x: Any, key: Key | None = None) -> Any:
-        return forward(params, x, key)[0]
-
-    def vjp(params: NoParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[NoParams]]:
-        y, pull = forward(params, x, key)
-        shape, dtype = x.shape, x.dtype
-
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[NoParams, Any]:
-            match(dy, shape, dtype, name)
-            return (), pull(dy) if wrt_x else None
-
-        return y, pullback
-
-    return Layer(lambda key, in_shape=None: (), apply, vjp, lambda in_shape: in_shape, name)
-
-
-def _together(x: Any, drawn: Any) -> tuple[Any, Any]:
-    """x and what was drawn for it, in one engine: that of x, unless JAX traces the key."""
-    if type(drawn) is not np.ndarray and traced(drawn):
-        x = meet(x, drawn)
-    return x, namespace(x).asarray(drawn)
+from purenet.spec import Pull, Spec, layer
 
 
 @preset
@@ -74,18 +37,17 @@ def dropout(rate: float = 0.5, channelwise: bool = False) -> Layer[NoParams]:
     keep = 1 - rate
     scale = 1 / keep if keep else 0.0
 
-    def rule(xp: Any, x: Any, key: Key) -> tuple[Any, Callable[[Any], Any]]:
-        shape = x.shape
-        if channelwise:
-            if x.ndim < 2:
-                raise ValueError(f"{name} takes x of shape (batch, ..., channels), not {tuple(shape)}")
-            shape = (shape[0], *(1 for _ in shape[1:-1]), shape[-1])
-        x, drawn = _together(x, random.bernoulli(key, keep, shape))
-        mask = astype(drawn, x.dtype) * scale
-        return x * mask, lambda dy: dy * mask
+    x_form = "batch ... channels" if channelwise else "..."
+
+    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+        if key is None:
+            return x, lambda dy, wrt_x: ((), dy)
+        shape = (x.shape[0], *(1 for _ in x.shape[1:-1]), x.shape[-1]) if channelwise else x.shape
+        mask = ops.astype(ops.take_in(random.bernoulli(key, keep, shape)), x.dtype) * scale
+        return x * mask, lambda dy, wrt_x: ((), dy * mask if wrt_x else None)
 
     name = called("dropout", rate=(rate, 0.5), channelwise=(channelwise, False))
-    return _only_in_training(name, rule)
+    return layer(Spec(name, x=x_form, y=x_form), rule)
 
 
 def gaussian_noise(std: float) -> Layer[NoParams]:
@@ -100,9 +62,11 @@ def gaussian_noise(std: float) -> Layer[NoParams]:
     if isinstance(std, bool) or not isinstance(std, int | float) or not std >= 0:
         raise ValueError(f"gaussian_noise takes a standard deviation of 0 or more, not {std!r}")
 
-    def rule(xp: Any, x: Any, key: Key) -> tuple[Any, Callable[[Any], Any]]:
-        drawn = random.normal(key, x.shape, np.float64 if xp.finfo(x.dtype).bits == 64 else np.float32)
-        x, drawn = _together(x, drawn)
-        return x + astype(drawn, x.dtype) * std, lambda dy: dy
+    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+        if key is None:
+            return x, lambda dy, wrt_x: ((), dy)
+        double = ops.finfo(x.dtype).bits == 64
+        drawn = ops.take_in(random.normal(key, x.shape, ops.float64 if double else ops.float32))
+        return x + ops.astype(drawn, x.dtype) * std, lambda dy, wrt_x: ((), dy)
 
-    return _only_in_training(f"gaussian_noise({std!r})", rule)
+    return layer(Spec(called("gaussian_noise", std), x="...", y="..."), rule)

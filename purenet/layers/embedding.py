@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.core import Layer, Pullback
-from purenet.engine.arrays import Array, Shape, astype, describe, dot, floating, is_open, match, meet, namespace, whose
-from purenet.initializers import Initializer, draw, normal
-from purenet.layers.activations import NoParams, elementwise
+from purenet.core import Layer
+from purenet.engine import Ops
+from purenet.engine.arrays import Array
+from purenet.initializers import Initializer, normal
+from purenet.layers.activations import NoParams
 from purenet.presets import called, preset
-from purenet.random import Key
+from purenet.spec import Pull, Spec, check_sizes, layer
 
 _UNIT_NORMAL, _SMALL_NORMAL = normal(1.0), normal(0.02)
 
@@ -45,72 +46,32 @@ def embedding(count: int, features: int, weight_init: Initializer = _UNIT_NORMAL
     >>> y.shape, dparams.weight[:, 0], dx
     ((1, 3, 3), array([0., 0., 1., 0., 0., 0., 0., 2., 0., 0.], dtype=float32), None)
     """
-    for size in (count, features):
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"embedding takes a count and features that are positive integers, not {size!r}")
-    name = f"embedding({count}, {features})"
+    check_sizes("embedding", "a count and features", count, features)
+    name = called("embedding", count, features, unseen={"weight_init": (weight_init, _UNIT_NORMAL)})
 
-    def shape(in_shape: Shape | None) -> Shape | None:
-        return None if in_shape is None else (*in_shape, features)
+    def within(ids: Any) -> None:
+        if ids.size and not (ids.min() >= 0 and ids.max() < count):
+            raise ValueError(f"{name} takes ids from 0 to {count - 1}, but x holds ids from {ids.min()} to {ids.max()}")
 
-    def init(key: Key, in_shape: Shape | None = None) -> EmbeddingParams:
-        return EmbeddingParams(draw(weight_init, key, (count, features), name))
+    def rule(ops: Ops, params: EmbeddingParams, x: Array, key: Any) -> tuple[Array, Pull]:
+        ids = ops.reshape(x, (math.prod(x.shape),))
 
-    def apply(params: EmbeddingParams, x: Any, key: Key | None = None) -> Any:
-        weight = _weight(name, params, (count, features))
-        _check_ids(name, x, count)
-        weight = meet(weight, x)
-        xp = namespace(weight)
-        return xp.reshape(xp.take(weight, xp.reshape(xp.asarray(x), (-1,)), axis=0), (*x.shape, features))
+        def pull(dy: Array, wrt_x: bool) -> tuple[EmbeddingParams, None]:
+            return EmbeddingParams(ops.add_rows(ids, ops.reshape(dy, (math.prod(x.shape), features)), count)), None
 
-    def vjp(params: EmbeddingParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[EmbeddingParams]]:
-        y = apply(params, x)
-        y_shape, dtype = y.shape, y.dtype
+        return ops.reshape(ops.take(params.weight, ids, axis=0), (*x.shape, features)), pull
 
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[EmbeddingParams, None]:
-            match(dy, y_shape, dtype, name)
-            xp = namespace(dy)
-            ids, rows = xp.reshape(xp.asarray(x), (-1,)), xp.reshape(dy, (math.prod(x.shape), features))
-            add = _add_rows_sorted if type(dy) is np.ndarray else _add_rows
-            return EmbeddingParams(add(ids, rows, count)), None
-
-        return y, pullback
-
-    return Layer(init, apply, vjp, shape, name)
-
-
-def _add_rows(ids: Any, rows: Any, count: int) -> Any:
-    """Row i of the result is the sum of the rows whose id is i: Hᵀ · rows."""
-    xp = namespace(rows)
-    return dot(astype(xp.arange(count)[:, None] == ids[None, :], rows.dtype), rows)
-
-
-def _add_rows_sorted(ids: Any, rows: Any, count: int) -> Any:
-    """The same on NumPy, without a matrix of ids by rows: the rows are sorted by id, and each run of them summed."""
-    total = np.zeros((count, rows.shape[1]), rows.dtype)
-    if ids.size:
-        order = np.argsort(ids, kind="stable")
-        found, starts = np.unique(ids[order], return_index=True)
-        total[found] = np.add.reduceat(rows[order], starts, axis=0)
-    return total
-
-
-def _check_ids(name: str, x: Any, count: int) -> None:
-    xp = namespace(x, name)
-    if not xp.isdtype(x.dtype, "integral"):
-        raise TypeError(f"{name} takes integer ids, not {describe(x)}: write x.astype(int)")
-    if x.ndim < 1:
-        raise ValueError(f"{name} takes ids of shape (batch, ...), not a single one: write x.reshape(1)")
-    if type(x) is np.ndarray and x.size and not (x.min() >= 0 and x.max() < count):
-        raise ValueError(f"{name} takes ids from 0 to {count - 1}, but x holds ids from {x.min()} to {x.max()}")
-
-
-def _weight(name: str, params: Any, shape: Shape) -> Any:
-    if type(params) is not EmbeddingParams:
-        raise ValueError(f"{name} takes EmbeddingParams(weight), not {describe(params)}. {whose(params)}")
-    if params.weight.shape != shape:
-        raise ValueError(f"{name} takes a weight of shape {shape}, not {tuple(params.weight.shape)}")
-    return params.weight
+    spec = Spec(
+        name,
+        x="ids = batch ...: int",
+        y="batch ... features",
+        params=EmbeddingParams("count features"),  # type: ignore[arg-type]  # a pattern
+        init=EmbeddingParams(weight_init),  # type: ignore[arg-type]  # an initializer
+        sizes={"count": count, "features": features},
+        hints=(lambda shape, sizes: "write x.reshape(1)" if shape == () else "",),
+        values=within,
+    )
+    return layer(spec, rule)
 
 
 @preset
@@ -129,17 +90,16 @@ def positional_encoding(base: float = 10_000.0) -> Layer[NoParams]:
     """
     if not base > 0:
         raise ValueError(f"positional_encoding takes a positive base, not {base!r}")
-    name = called("positional_encoding", base=(base, 10_000.0))
 
-    def rule(ops: Any, x: Any) -> tuple[Any, Any]:
-        _check_sequence(name, x.shape[1:])
+    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
         time, features = x.shape[1:]
         pair = np.arange(features) // 2
         angle = np.arange(time)[:, None] * base ** (-2 * pair / features)
         table = np.where(np.arange(features) % 2, np.cos(angle), np.sin(angle))
-        return x + ops.asarray(table, dtype=x.dtype), lambda dy: dy
+        return x + ops.asarray(table, dtype=x.dtype), lambda dy, wrt_x: ((), dy)
 
-    return elementwise(name, rule)._replace(shape=lambda in_shape: _check_sequence(name, in_shape))
+    x = "batch time features"
+    return layer(Spec(called("positional_encoding", base=(base, 10_000.0)), x=x, y=x), rule)
 
 
 def learned_positions(
@@ -159,59 +119,30 @@ def learned_positions(
     >>> params.weight.shape, layer.apply(params, np.zeros((4, 5, 2), np.float32)).shape
     ((8, 2), (4, 5, 2))
     """
-    for size in (length, features or 1):
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"learned_positions takes a length and features that are positive integers, not {size!r}")
-    name = f"learned_positions({length}{'' if features is None else f', {features}'})"
+    sizes = (length,) if features is None else (length, features)
+    check_sizes("learned_positions", "a length and features", *sizes)
 
-    def shape(in_shape: Shape | None) -> Shape | None:
-        return _check_sequence(name, in_shape, length, features)
+    def long_enough(sizes: Any) -> str:
+        time = sizes.get("time") or 0
+        return f"has {length} positions, but the sequence has {time} steps" if time > length else ""
 
-    def init(key: Key, in_shape: Shape | None = None) -> EmbeddingParams:
-        shape(in_shape)
-        size = features if in_shape is None else in_shape[-1]
-        if size is None:
-            raise ValueError(
-                f"{name} does not know how many features it has: "
-                f"write learned_positions({length}, features), or init(key, in_shape=(time, features))"
-            )
-        return EmbeddingParams(draw(weight_init, key, (length, size), name))
+    def rule(ops: Ops, params: EmbeddingParams, x: Array, key: Any) -> tuple[Array, Pull]:
+        _, time, size = x.shape
 
-    def apply(params: EmbeddingParams, x: Any, key: Key | None = None) -> Any:
-        floating(x, name)
-        shape(x.shape[1:])
-        weight = _weight(name, params, (length, x.shape[-1]))
-        if weight.dtype != x.dtype:
-            raise TypeError(f"{name} has {weight.dtype} params, but x is {x.dtype}: write x.astype(np.{weight.dtype})")
-        return x + weight[: x.shape[1], :]
+        def pull(dy: Array, wrt_x: bool) -> tuple[EmbeddingParams, Array]:
+            beyond = ops.zeros((length - time, size), dtype=dy.dtype)
+            return EmbeddingParams(ops.concat([ops.sum(dy, axis=0), beyond])), dy
 
-    def vjp(params: EmbeddingParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[EmbeddingParams]]:
-        y = apply(params, x)
-        y_shape, dtype = y.shape, y.dtype
+        return x + params.weight[:time, :], pull
 
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[EmbeddingParams, Any]:
-            match(dy, y_shape, dtype, name)
-            xp, (_, time, size) = namespace(dy), y_shape
-            beyond = xp.zeros((length - time, size), dtype=dtype)
-            dweight = xp.concat([xp.sum(dy, axis=0), beyond])
-            return EmbeddingParams(dweight), dy if wrt_x else None
-
-        return y, pullback
-
-    return Layer(init, apply, vjp, shape, name)
-
-
-def _check_sequence(
-    name: str, in_shape: Shape | None, length: int | None = None, features: int | None = None
-) -> Shape | None:
-    """The shape of one sequence, if it is (time, features) with at most `length` steps."""
-    if in_shape is None:
-        return None
-    if in_shape == (..., features) or (is_open(in_shape) and features is None):
-        return in_shape
-    if len(in_shape) != 2 or features not in (None, in_shape[1]):
-        given = ", ".join(("batch", *map(str, in_shape)))
-        raise ValueError(f"{name} takes (batch, time, {features or 'features'}), but its input has shape ({given})")
-    if length is not None and in_shape[0] > length:
-        raise ValueError(f"{name} has {length} positions, but the sequence has {in_shape[0]} steps")
-    return in_shape
+    spec = Spec(
+        called("learned_positions", *sizes, unseen={"weight_init": (weight_init, _SMALL_NORMAL)}),
+        x="batch time features",
+        y="batch time features",
+        params=EmbeddingParams("length features"),  # type: ignore[arg-type]  # a pattern
+        init=EmbeddingParams(weight_init),  # type: ignore[arg-type]  # an initializer
+        sizes={"length": length, "features": features},
+        complete=f"learned_positions({length}, features)",
+        fits=long_enough,
+    )
+    return layer(spec, rule)

@@ -7,52 +7,14 @@ from collections.abc import Callable
 from itertools import accumulate, pairwise
 from typing import Any
 
-import numpy as np
-
-from purenet.core import Layer, Pullback
-from purenet.engine.arrays import Shape, describe, floating, is_open, match, shape_text
+from purenet.core import Layer
+from purenet.engine import Ops
+from purenet.engine.arrays import Array, Shape, shape_text
+from purenet.layers.activations import NoParams
 from purenet.presets import called, preset
-from purenet.random import Key
+from purenet.spec import Each, Pull, Spec, layer
 
-NoParams = tuple[()]
-Rule = Callable[[Any, tuple[Any, ...]], tuple[Any, Callable[[Any], tuple[Any, ...]]]]
-
-
-def _merging(name: str, rule: Rule, join: Callable[[tuple[Shape, ...]], Shape]) -> Layer[NoParams]:
-    """The layer of `rule(xp, xs) -> (y, pull)`, where pull(dE/dY) is the tuple dE/dX; `join(shapes)` is Y's shape."""
-
-    def shape(in_shape: Any) -> Shape | None:
-        if in_shape is None or None in in_shape:
-            return None
-        if not in_shape or not all(isinstance(each, tuple) for each in in_shape):
-            raise ValueError(f"{name} takes a tuple of arrays, so in_shape is a tuple of shapes, not {in_shape}")
-        return None if len(set(map(is_open, in_shape))) > 1 else join(in_shape)
-
-    def forward(params: NoParams, x: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-        if params != ():
-            raise ValueError(f"{name} has no parameters: it takes params = (), not {describe(params)}")
-        if type(x) is not tuple or not x:
-            raise TypeError(f"{name} takes a tuple of arrays, not {describe(x)}: put it after fan_out or parallel")
-        xps = [floating(each, name) for each in x]
-        if any(each.dtype != x[0].dtype for each in x):
-            raise TypeError(f"{name} takes arrays of one dtype, not {', '.join(str(each.dtype) for each in x)}")
-        join(tuple(each.shape[1:] for each in x))
-        return rule(next((xp for xp in xps if xp is not np), np), x)
-
-    def apply(params: NoParams, x: Any, key: Key | None = None) -> Any:
-        return forward(params, x)[0]
-
-    def vjp(params: NoParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[NoParams]]:
-        y, pull = forward(params, x)
-        y_shape, dtype = y.shape, y.dtype
-
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[NoParams, Any]:
-            match(dy, y_shape, dtype, name)
-            return (), pull(dy) if wrt_x else None
-
-        return y, pullback
-
-    return Layer(lambda key, in_shape=None: (), apply, vjp, shape, name)
+Arrays = tuple[Array, ...]
 
 
 def _equal(name: str) -> Callable[[tuple[Shape, ...]], Shape]:
@@ -77,10 +39,10 @@ def add() -> Layer[NoParams]:
     array([11., 22.])
     """
 
-    def rule(xp: Any, xs: tuple[Any, ...]) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-        return sum(xs[1:], xs[0]), lambda dy: (dy,) * len(xs)
+    def rule(ops: Ops, params: NoParams, xs: Arrays, key: Any) -> tuple[Array, Pull]:
+        return sum(xs[1:], xs[0]), lambda dy, wrt_x: ((), (dy,) * len(xs))
 
-    return _merging("add", rule, _equal("add"))
+    return layer(Spec(called("add"), x=Each("batch ..."), y=_equal("add")), rule)
 
 
 @preset
@@ -92,13 +54,13 @@ def mul() -> Layer[NoParams]:
     array([10., 40.])
     """
 
-    def rule(xp: Any, xs: tuple[Any, ...]) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-        def pull(dy: Any) -> tuple[Any, ...]:  # multiplied, not Y / Xᵢ, which fails where Xᵢ is 0
-            return tuple(math.prod(xs[:i] + xs[i + 1 :], start=dy) for i in range(len(xs)))
+    def rule(ops: Ops, params: NoParams, xs: Arrays, key: Any) -> tuple[Array, Pull]:
+        def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Any]:  # multiplied, not Y / Xᵢ, which fails where Xᵢ is 0
+            return (), tuple(math.prod(xs[:i] + xs[i + 1 :], start=dy) for i in range(len(xs)))
 
         return math.prod(xs[1:], start=xs[0]), pull
 
-    return _merging("mul", rule, _equal("mul"))
+    return layer(Spec(called("mul"), x=Each("batch ..."), y=_equal("mul")), rule)
 
 
 @preset
@@ -126,14 +88,14 @@ def concat(axis: int = -1) -> Layer[NoParams]:
             raise ValueError(f"{name} takes arrays that differ along that axis only, not {given} (batch left out)")
         return (*first[:at], sum(shape[at] for shape in shapes), *first[at + 1 :])
 
-    def rule(xp: Any, xs: tuple[Any, ...]) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    def rule(ops: Ops, params: NoParams, xs: Arrays, key: Any) -> tuple[Array, Pull]:
         at = axis % xs[0].ndim
         ends = list(accumulate(x.shape[at] for x in xs))
 
-        def pull(dy: Any) -> tuple[Any, ...]:
+        def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Any]:
             before = (slice(None),) * at
-            return tuple(dy[*before, start:end, ...] for start, end in pairwise([0, *ends]))
+            return (), tuple(dy[*before, start:end, ...] for start, end in pairwise([0, *ends]))
 
-        return xp.concat(xs, axis=at), pull
+        return ops.concat(xs, axis=at), pull
 
-    return _merging(name, rule, join)
+    return layer(Spec(name, x=Each("batch ..."), y=join), rule)

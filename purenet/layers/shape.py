@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from purenet.core import Layer, Pullback
-from purenet.engine.arrays import Shape, describe, is_open, match, namespace
-from purenet.presets import preset
-from purenet.random import Key
+from purenet.core import Layer
+from purenet.engine import Ops
+from purenet.engine.arrays import Array, Shape
+from purenet.layers.activations import NoParams
+from purenet.presets import called, preset
+from purenet.spec import Pull, Spec, layer
 
-NoParams = tuple[()]
 
+def _reshaping(name: str, target: Callable[[Shape], Shape], y: Any, fits: Any = None) -> Layer[NoParams]:
+    """The layer that gives each example the shape `target(in_shape)`."""
 
-def _reshaping(name: str, target: Any, known: Shape | None = None) -> Layer[NoParams]:
-    """The layer that gives each example the shape `target(in_shape)`; `known` is what that is for any input, if so."""
+    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+        y = ops.reshape(x, (x.shape[0], *target(x.shape[1:])))
+        return y, lambda dy, wrt_x: ((), ops.reshape(dy, x.shape) if wrt_x else None)
 
-    def check(params: NoParams, x: Any) -> Any:
-        xp = namespace(x, name)
-        if params != ():
-            raise ValueError(f"{name} has no parameters: it takes params = (), not {describe(params)}")
-        if x.ndim < 1:
-            raise ValueError(f"{name} takes an array with a batch axis, not {describe(x)}")
-        return xp
-
-    def apply(params: NoParams, x: Any, key: Key | None = None) -> Any:
-        return check(params, x).reshape(x, (x.shape[0], *target(x.shape[1:])))
-
-    def vjp(params: NoParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[NoParams]]:
-        y = apply(params, x)
-        xp, in_shape, out_shape, dtype = namespace(x), x.shape, y.shape, y.dtype
-
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[NoParams, Any]:
-            match(dy, out_shape, dtype, name)
-            return (), xp.reshape(dy, in_shape) if wrt_x else None
-
-        return y, pullback
-
-    def shape(in_shape: Shape | None) -> Shape | None:
-        return known if in_shape is None or is_open(in_shape) else target(tuple(in_shape))
-
-    return Layer(lambda key, in_shape=None: (), apply, vjp, shape, name)
+    return layer(Spec(name, x="batch ...: any", y=y, fits=fits), rule)
 
 
 @preset
@@ -51,7 +32,11 @@ def flatten() -> Layer[NoParams]:
     >>> pn.flatten.apply((), np.zeros((2, 3, 4))).shape
     (2, 12)
     """
-    return _reshaping("flatten", lambda in_shape: (math.prod(in_shape),))
+
+    def target(in_shape: Shape) -> Shape:
+        return (math.prod(in_shape),)
+
+    return _reshaping(called("flatten"), target, target)
 
 
 def reshape(*shape: int) -> Layer[NoParams]:
@@ -61,7 +46,7 @@ def reshape(*shape: int) -> Layer[NoParams]:
     >>> pn.reshape(8, 8, 1).apply((), np.zeros((2, 64))).shape
     (2, 8, 8, 1)
     """
-    name = f"reshape({', '.join(map(str, shape))})"
+    name = called("reshape", *shape)
     if not all(isinstance(n, int) and not isinstance(n, bool) and (n > 0 or n == -1) for n in shape):
         raise ValueError(f"reshape takes positive sizes, and at most one -1, as in reshape(8, 8, 1), not {shape!r}")
     if shape.count(-1) > 1:
@@ -73,4 +58,12 @@ def reshape(*shape: int) -> Layer[NoParams]:
             raise ValueError(f"{name} cannot hold an example of shape {in_shape}, which has {size} numbers")
         return tuple(size // known if n == -1 else n for n in shape)
 
-    return _reshaping(name, target, None if -1 in shape else shape)
+    def fits(sizes: Any) -> str:
+        in_shape = sizes.get("...")
+        if in_shape is not None and ... not in in_shape:
+            target(in_shape)
+        return ""
+
+    if -1 in shape:
+        return _reshaping(name, target, target)
+    return _reshaping(name, target, f"batch {' '.join(map(str, shape))}", fits)

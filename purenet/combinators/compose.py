@@ -1,0 +1,175 @@
+"""What the combinators share: a rule made of rules, checks, and a layer's place in its net, for errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from purenet import tree
+from purenet.core import Buffer, Layer, Loss, Optimizer
+from purenet.engine import joined_by, ops_for
+from purenet.engine.arrays import describe
+from purenet.engine.guard import Guarded, guarded
+from purenet.random import Key
+from purenet.spec import check_pair
+
+Make = Callable[[Sequence[Any], Sequence[Any]], Callable[..., tuple[Any, Any]]]
+
+
+def composed(
+    name: str,
+    layers: Sequence[Layer[Any]],
+    make: Make,
+    check: Callable[[Any, Any], Any],
+    init: Callable[..., Any],
+    shape: Callable[[Any], Any],
+    remake: Callable[[tuple[Layer[Any], ...]], Layer[Any]],
+    labels: Sequence[Any] | None = None,
+    straight: Callable[[Sequence[Guarded]], tuple[Any, Any]] | None = None,
+) -> Layer[Any]:
+    """The layer made of layers whose rule is `make(rules, forwards)`, of the rules of its parts.
+
+    It is made twice: for the checked way of the parts' own `vjp` and `apply`, with errors that tell a part's place by
+    its label, after `check(params, x)`; and, if all of them have one, for the bare way. A forward is a rule that gives
+    (y, None). `straight(parts)` gives the bare (rule, forward), where there is a quicker form of it.
+    """
+    labels = range(len(layers)) if labels is None else labels
+    forwards = [_checked(label, layer, layer.apply, forward=True) for label, layer in zip(labels, layers, strict=True)]
+    rules = [_checked(label, layer, layer.vjp) for label, layer in zip(labels, layers, strict=True)]
+    whole, whole_forward = make(rules, forwards), make(forwards, forwards)
+
+    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+        check(params, x)
+        return whole_forward(ops_for(tree.leaves((params, x))), params, x, key)[0]
+
+    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
+        check(params, x)
+        ops = ops_for(tree.leaves((params, x)))
+        y, pull = whole(ops, params, x, key)
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            there = joined_by(ops, tree.leaves(dy))
+            back = pull if there is ops else whole(there, params, x, key)[1]
+            dparams, dx = back(dy, wrt_x)
+            return dparams, dx if wrt_x else None
+
+        return y, pullback
+
+    parts = [part for part in map(guarded, layers) if part is not None]
+
+    def bare() -> tuple[Any, Any]:
+        if straight is not None:
+            return straight(parts)
+        bare_forwards = [_paired(part.forward) for part in parts]
+        forward = make(bare_forwards, bare_forwards)
+        return make([part.rule for part in parts], bare_forwards), lambda *given: forward(*given)[0]
+
+    if len(parts) < len(layers):
+        return Layer(init, apply, vjp, shape, name, tuple(layers), remake)
+    both = Guarded(apply, vjp, bare)
+    return Layer(init, both.apply, both.vjp, shape, name, tuple(layers), remake)
+
+
+def _paired(forward: Any) -> Any:
+    return lambda *given: (forward(*given), None)
+
+
+def _checked(label: Any, layer: Layer[Any], f: Callable[..., Any], forward: bool = False) -> Any:
+    """A layer's `vjp`, or its `apply`, as a rule; an error that comes out of it tells the layer's place."""
+
+    def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+        try:
+            found = f(params, x, key)
+            if forward:
+                return found, None
+            y, pullback = check_pair(found, f"{layer.name}: its vjp must return (y, pullback)")
+            if not callable(pullback):
+                raise TypeError(f"{layer.name}: its vjp must return (y, pullback), not (y, {describe(pullback)})")
+        except Exception as error:
+            locate(error, label, layer)
+            raise
+
+        def pull(dy: Any, wrt_x: bool) -> Any:
+            try:
+                return check_pair(pullback(dy, wrt_x), f"{layer.name}: its pullback must return (dparams, dx)")
+            except Exception as error:
+                locate(error, label, layer)
+                raise
+
+        return y, pull
+
+    return rule
+
+
+class Placed:
+    """The `init` and the `shape` of a layer; any error that comes out of them tells its place in the net."""
+
+    def __init__(self, label: Any, layer: Layer[Any]) -> None:
+        self.label, self.layer = label, layer
+
+    def init(self, key: Key, in_shape: Any = None) -> Any:
+        try:
+            return self.layer.init(key, in_shape)
+        except Exception as error:
+            locate(error, self.label, self.layer)
+            raise
+
+    def shape(self, in_shape: Any) -> Any:
+        try:
+            return self.layer.shape(in_shape)
+        except Exception as error:
+            locate(error, self.label, self.layer)
+            if in_shape is None and isinstance(error, TypeError | AttributeError | IndexError):
+                error.add_note(
+                    "  shape(None) must give what is known of the output without knowing the input: (..., 3) if its "
+                    "last axis is, else None"
+                )
+            raise
+
+
+def locate(error: BaseException, label: Any, layer: Layer[Any]) -> None:
+    error.add_note(f"  in layer {label}, {layer.name}")
+
+
+def check_layers(who: str, layers: tuple[Any, ...]) -> None:
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise TypeError(f"{who}: argument {i} is {describe(layer)}, not a layer{_mend(who, layer)}")
+
+
+def check_tuple(given: Any, count: int, name: str, takes: str) -> Any:
+    """The tuple that was given, if it has an entry for each layer."""
+    if type(given) is tuple and len(given) == count:
+        return given
+    shown = f"a tuple of {len(given)}" if type(given) is tuple else describe(given)
+    mend = f": write {type(given).__name__.lower()}.params" if hasattr(given, "params") else ""
+    raise ValueError(f"{name} takes {takes} a tuple of {count}, one for each layer, not {shown}{mend}")
+
+
+def names_of(layers: tuple[Layer[Any], ...]) -> str:
+    return ", ".join(layer.name for layer in layers)
+
+
+def sum_trees(trees: Any) -> Any:
+    """The sum of trees, leaf by leaf; of buffers, the last."""
+
+    def total(a: Any, b: Any) -> Any:
+        return b if type(a) is Buffer else a + b
+
+    trees = iter(trees)
+    so_far = next(trees)
+    for each in trees:
+        so_far = tree.map(total, so_far, each, leaf_type=Buffer)
+    return so_far
+
+
+def _mend(who: str, given: Any) -> str:
+    """What to write instead, for the usual mistakes."""
+    if type(given) in (tuple, list):
+        return f": write {who}(*layers)"
+    if isinstance(given, Loss | Optimizer) or not callable(given):
+        return ""
+    name = getattr(given, "__name__", "it")
+    if str(getattr(given, "__module__", "")).startswith("purenet."):
+        return f": write {name}(...)"
+    return f": make one of it, with activation({name}, its derivative), or call it if it makes a layer"

@@ -10,8 +10,6 @@ params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old
 """
 
 from purenet import data, initializers, metrics, plotting, random, schedules, testing, tree
-from purenet.checkpoint import checkpoints, from_dict, load, save, to_dict
-from purenet.chunks import in_chunks
 from purenet.combinators import (
     bidirectional,
     fan_out,
@@ -27,8 +25,6 @@ from purenet.combinators import (
     tied,
 )
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback
-from purenet.fitting import fit
-from purenet.gradient import value_and_grad
 from purenet.interop import from_torch_state_dict, to_torch_state_dict
 from purenet.introspection import summary
 from purenet.layers.activations import (
@@ -110,11 +106,11 @@ from purenet.optimizers import (
     sgd_step,
     weight_decay,
 )
-from purenet.penalties import l1, l2
 from purenet.presets import preset
 from purenet.random import Key, key, split
-from purenet.runs import Fit, State
-from purenet.training import evaluate, predict, start, train
+from purenet.spec import Each, Spec, layer
+from purenet.storage import checkpoints, from_dict, load, save, to_dict
+from purenet.training import Fit, State, evaluate, fit, in_chunks, l1, l2, predict, start, train, value_and_grad
 
 __version__ = "0.1.0"
 
@@ -125,6 +121,9 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "Optimizer",
     "Pullback",
     "Buffer",
+    "layer",
+    "Spec",
+    "Each",
     "Key",
     "key",
     "split",

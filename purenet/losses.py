@@ -43,22 +43,23 @@ def _loss(
         _check_target(name, y, target, classes)
         if reduction == "mean" and not (math.prod(y.shape[:-1]) if rows else math.prod(y.shape)):
             raise ValueError(f"{name} has no mean over an empty batch: y has shape {tuple(y.shape)}")
+        look(ops_for([target]), y, target)
         ops = ops_for([y, target])
-        ops_for([target]).look(look, y, target)
         return ops, ops.take_in(y), ops.take_in(target)
 
-    def look(y: Any, target: Any) -> None:
+    def look(ops: Ops, y: Any, target: Any) -> None:
         if target.ndim < y.ndim:
-            _check_labels(name, y, target)
+            if not ops.labels_fit(target, y.shape[-1]):
+                raise ValueError(_wrong_label(name, y.shape[-1], target))
         elif values is not None:
-            values(y, target)
+            ops.look(values, y, target)
 
     def bare(ops: Ops, y: Any, target: Any) -> tuple[Any, Callable[..., Any]]:
         if classes or values is not None:
-            ops.look(look, y, target)
-        if target.dtype != y.dtype and target.ndim == y.ndim:
+            look(ops, y, target)
+        if target.dtype is not y.dtype and target.ndim == y.ndim:
             target = ops.astype(target, y.dtype)
-        count = 1 if reduction == "sum" else math.prod(y.shape[:-1]) if rows else math.prod(y.shape)
+        count = 1 if reduction == "sum" else math.prod(y.shape[:-1]) if rows else y.size
         total, pull = rule(ops, y, target)
         return total / count, lambda dE: pull((dE if type(dE) is float else weak(dE)) / count)
 
@@ -92,11 +93,9 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
     raise ValueError(f"{name} compares each element of y with one of target, but {given}{mend}")
 
 
-def _check_labels(name: Call, y: Any, labels: Any) -> None:
-    classes = y.shape[-1]
-    if labels.size and (labels.min() < 0 or labels.max() >= classes):
-        wrong = labels[(labels < 0) | (labels >= classes)].flat[0]
-        raise ValueError(f"{name} takes labels from 0 to {classes - 1}, one for each class of y, but found {wrong}")
+def _wrong_label(name: Call, classes: int, labels: Any) -> str:
+    wrong = labels[(labels < 0) | (labels >= classes)].flat[0]
+    return f"{name} takes labels from 0 to {classes - 1}, one for each class of y, but found {wrong}"
 
 
 def _goal(ops: Ops, y: Array, target: Any) -> Array:

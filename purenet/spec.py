@@ -80,8 +80,7 @@ def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] |
 
     The rule is called with arrays that fit the spec, all of one engine, and may call that engine's `ops`: the functions
     of the array API standard by their names, and those of `purenet.engine.ops.Ops`. It must not write to what it is
-    given. With wrt_x=False nobody reads dx, and it may be None. Leading axes that the spec calls `...` in front of a
-    named axis are one axis for the rule: it is handed matrices.
+    given. With wrt_x=False nobody reads dx, and it may be None.
 
     `forward(ops, params, x, key) -> y` is y alone, to the same bits, where that is worth saving the rest of the rule.
 
@@ -97,10 +96,12 @@ def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] |
     Traceback (most recent call last):
     ValueError: scale(2) takes x of shape (..., 2), but x has shape (1, 3)
     """
-    run, run_forward = _whole(spec, rule), _whole_forward(spec, forward or (lambda *given: rule(*given)[0]))
+    run = _looking_first(spec, rule)
+    run_forward = _looking_first(spec, forward) if forward else None
 
     def apply(params: Any, x: Any, key: Key | None = None) -> Any:
-        return run_forward(*check(spec, params, x, key))
+        given = check(spec, params, x, key)
+        return run_forward(*given) if run_forward else run(*given)[0]
 
     def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
         given = ops, own_params, own_x, _ = check(spec, params, x, key)
@@ -119,7 +120,7 @@ def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] |
 
         return y, pullback
 
-    both = Guarded(apply, vjp, lambda: (run, run_forward), free=spec.params == ())
+    both = Guarded(apply, vjp, lambda: (run, run_forward), free=spec.params == (), matrices=_keeps_matrices(spec))
     return Layer(
         lambda key, in_shape=None: init(spec, key, in_shape),
         both.apply,
@@ -127,6 +128,15 @@ def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] |
         lambda in_shape: out_shape(spec, in_shape),
         spec.name,
     )
+
+
+def _keeps_matrices(spec: Spec) -> bool:
+    """Whether of a matrix x the layer makes a matrix Y of as many rows: as dense, activations and norms do."""
+    forms = spec.x, spec.y
+    if not all(isinstance(form, str) for form in forms):
+        return False
+    x, y = (parse(form).axes for form in forms)
+    return x == y or (x[0] == y[0] == "..." and len(x) == len(y) == 2)
 
 
 def in_and_out(maker: str, sizes: tuple[Any, ...]) -> tuple[int | None, int]:
@@ -156,55 +166,17 @@ def describe_all(x: Any) -> str:
     return f"{describe(x)} of {len(x)}" if type(x) is tuple else describe(x)
 
 
-# --- the rule, with what the spec says has to be done around it
-
-
-def _whole(spec: Spec, rule: Rule) -> Rule:
-    """The rule on x as it comes: numbers looked at first, leading axes folded."""
-    rule = _folded(rule) if _folds(spec.x) else rule
+def _looking_first(spec: Spec, rule: Callable[..., Any]) -> Callable[..., Any]:
+    """The rule, or a forward, with a look at the numbers first, if the spec asks for one."""
     look = spec.values
     if look is None:
         return rule
 
-    def looking_first(ops: Ops, params: Any, x: Any, key: Any) -> tuple[Any, Pull]:
+    def looking_first(ops: Ops, params: Any, x: Any, key: Any) -> Any:
         ops.look(look, x)
         return rule(ops, params, x, key)
 
     return looking_first
-
-
-def _whole_forward(spec: Spec, forward: Callable[..., Any]) -> Callable[..., Any]:
-    """`_whole` of y alone."""
-
-    def as_rule(ops: Ops, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
-        return forward(ops, params, x, key), None
-
-    whole = _whole(spec, as_rule)
-    return forward if whole is as_rule else lambda ops, params, x, key: whole(ops, params, x, key)[0]
-
-
-def _folds(form: Any) -> bool:
-    """Whether x is any number of leading axes and a last one, which the rule sees as a matrix."""
-    axes = parse(form).axes if isinstance(form, str) else ()
-    return len(axes) == 2 and axes[0] == "..."
-
-
-def _folded(rule: Rule) -> Rule:
-    """The rule of matrices, for x with any leading axes."""
-
-    def of_any_rank(ops: Ops, params: Any, x: Any, key: Any) -> tuple[Any, Pull]:
-        if x.ndim == 2:
-            return rule(ops, params, x, key)
-        y, pull = rule(ops, params, ops.rows(x), key)
-        shape = (*x.shape[:-1], y.shape[-1])
-
-        def unfolded(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-            dparams, dx = pull(ops.reshape(dy, y.shape), wrt_x)
-            return dparams, ops.reshape(dx, x.shape) if wrt_x else None
-
-        return ops.reshape(y, shape), unfolded
-
-    return of_any_rank
 
 
 # --- init and shape
@@ -214,6 +186,8 @@ def init(spec: Spec, key: Key, in_shape: Any = None) -> Any:
     """Params of the sizes that the spec and the shape of an input tell."""
     check_in_shape(in_shape, spec.name)
     sizes = _example_sizes(spec, in_shape)
+    if callable(spec.y):
+        out_shape(spec, in_shape)  # which finds a shape that gives no Y
 
     def fill(form: Any, initial: Any, key: Key) -> Any:
         if form is None:
@@ -274,7 +248,8 @@ def _example_sizes(spec: Spec, in_shape: Any) -> Sizes:
             found = None if form is None or not isinstance(shape, tuple) else match_example(form, shape, sizes)
             if found is None and shape is not None:
                 given = ", ".join(("batch", *(shape_text(n) if n is ... else str(n) for n in shape)))
-                raise ValueError(f"{spec.name} takes {_wanted(form, sizes)}, but its input has shape ({given})")
+                mend = ": leave the batch out" if not is_open(shape) and match(form, shape, sizes) else ""
+                raise ValueError(f"{spec.name} takes {_wanted(form, sizes)}, but its input has shape ({given}){mend}")
             sizes = sizes if found is None else found
     return _fitting(spec, sizes)
 

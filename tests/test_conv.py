@@ -1,4 +1,4 @@
-"""Convolution, pooling and resizing: shapes, errors, ties, PyTorch's results as recorded, and the two forms of each."""
+"""Convolution, pooling and resizing: shapes, errors, ties, PyTorch's results as recorded."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.layers import correlate as forms
-from purenet.layers import pool
-from purenet.layers import windows as windows_file
-from purenet.layers.windows import Windows, interleave, interleave_by_stacking
 from purenet.testing import check_vjp
 
 RECORDED = np.load(Path(__file__).parent / "data" / "windows.npz")
@@ -37,77 +33,6 @@ def test_results_are_pytorchs_as_recorded(name):
         np.testing.assert_allclose(dparams.weight, recorded["dweight"], rtol=1e-10, atol=1e-12)
     if "dbias" in recorded:
         np.testing.assert_allclose(dparams.bias, recorded["dbias"], rtol=1e-10, atol=1e-12)
-
-
-# The two forms: one matrix product over patches (NumPy), and a sum over shifted slices (any engine).
-
-KINDS = [  # space, kernel, stride, dilation
-    ((8,), (3,), (1,), (1,)),
-    ((6, 14), (3, 2), (1, 1), (1, 1)),
-    ((7, 13), (3, 2), (2, 1), (1, 3)),
-    ((7, 13), (2, 3), (1, 2), (1, 1)),
-    ((7, 13), (2, 2), (1, 2), (1, 2)),
-    ((7, 21), (2, 2), (1, 4), (1, 2)),
-    ((9, 17), (1, 2), (3, 3), (2, 2)),
-    ((3, 4, 7), (2, 3, 2), (1, 1, 1), (1, 1, 1)),
-]
-
-
-@pytest.mark.parametrize("block", [1, 3000, 1 << 20])
-@pytest.mark.parametrize(("space", "kernel", "stride", "dilation"), KINDS)
-def test_patches_and_slices_agree(space, kernel, stride, dilation, block, monkeypatch):
-    monkeypatch.setattr(forms, "PATCH_BYTES", block)
-    windows = Windows("conv", kernel, stride, dilation, ((0, 0),) * len(kernel))
-    x, weight, bias = normal(3, *space, 2), normal(*kernel, 2, 5), normal(5, seed=2)
-    y = forms.sum_of_slices(x, weight, windows)
-    dy = normal(*y.shape, seed=1)
-    dweight = forms.slices_times_dy(x, dy, windows)
-    tiles = [tile for tile in range(1, y.shape[-2] + 1) if y.shape[-2] % tile == 0]
-    assert len(tiles) > 1
-    for tile in tiles:
-        patches = forms._patches_times_weight(x, weight, windows, bias, tile)
-        np.testing.assert_allclose(patches, y + bias, rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(forms._patches_times_dy(x, dy, windows, tile), dweight, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize(("space", "kernel", "stride", "dilation"), KINDS)
-def test_patches_that_are_kept_are_those_that_are_made_again(space, kernel, stride, dilation, monkeypatch):
-    layer = pn.conv(2, 5, kernel, stride=stride, dilation=dilation, bias_init=pn.initializers.normal())
-    params, x = pn.tree.cast(layer.init(pn.key(0)), np.float64), normal(3, *space, 2)
-    windows = Windows("conv", kernel, stride, dilation, ((0, 0),) * len(kernel))
-    assert len(forms.kept_patches(x, 5, windows)) == 1
-    y, pullback = layer.vjp(params, x)
-    dy = normal(*y.shape, seed=1)
-    turned = np.moveaxis(np.moveaxis(x, -1, 1).copy(), 1, -1)  # the same x, with its channels not side by side
-    for each in (layer.vjp(params, turned)[1], pullback):
-        with monkeypatch.context() as patch:
-            patch.setattr(forms, "_strips", lambda *_: pytest.fail("patches are made again"))
-            kept = each(dy, wrt_x=False)[0].weight
-        np.testing.assert_array_equal(kept, forms._patches_times_dy(x, dy, windows))
-    monkeypatch.setattr(forms, "PATCH_BYTES", 100)
-    assert forms.kept_patches(x, 5, windows) is None
-    z, pullback = layer.vjp(params, x)
-    np.testing.assert_allclose(z, y, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(pullback(dy)[0].weight, kept, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("block", [1, 3000, 1 << 20])
-@pytest.mark.parametrize(("space", "kernel", "stride", "dilation"), KINDS)
-def test_patches_or_rows_added_up_and_correlations_of_each_phase_agree(
-    space, kernel, stride, dilation, block, monkeypatch
-):
-    monkeypatch.setattr(forms, "PATCH_BYTES", block)
-    windows = Windows("conv", kernel, stride, dilation, ((0, 0),) * len(kernel))
-    counts, _ = windows.place(space)
-    dy, weight = normal(3, *counts, 4), normal(*kernel, 4, 2)
-    low = tuple(range(len(space)))
-    dx = forms.correlate_phases(dy, weight, windows, low, space)
-    for tile in [tile for tile in range(1, counts[-1] + 1) if counts[-1] % tile == 0]:
-        added_up = forms._patches_added_up(dy, weight, windows, low, space, tile)
-        np.testing.assert_allclose(added_up, dx, rtol=1e-12, atol=1e-12)
-    if stride[-1] == 1 and len(space) > 1:
-        rows = forms._rows_added_up(dy, weight, windows, low, space)
-        np.testing.assert_allclose(rows, dx, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("stride", [(1, 1), (2, 1), (1, 2)])
@@ -304,16 +229,20 @@ SHAPED = [
         (4, 9, 1),
         r"\(7, 7\) with its dilation, .* is \(6, 11\) with its padding",
     ),
-    (pn.conv(3, 2, 2), (4, 4, 1), "takes 3 channels .* in_shape is"),
-    (pn.conv(2, 2, groups=2), (4, 4, 3), "a multiple of 2 channels"),
-    (pn.conv(3, 2, 2), (4, 3), r"\(batch, height, width, channels\), so an in_shape of 3 sizes, but got \(4, 3\)"),
+    (
+        pn.conv(3, 2, 2),
+        (4, 4, 1),
+        r"x of shape \(batch, height, width, 3\), but its input has shape \(batch, 4, 4, 1\)",
+    ),
+    (pn.conv(2, 2, groups=2), (4, 4, 3), "a multiple of 2 channels, not 3"),
+    (pn.conv(3, 2, 2), (4, 3), r"\(batch, height, width, 3\), but its input has shape \(batch, 4, 3\)$"),
     (pn.conv(3, 2, 2), (8, 4, 4, 3), "leave the batch out"),
-    (pn.conv(3, 2, (2,)), (4, 4, 3), r"\(batch, length, channels\)"),
+    (pn.conv(3, 2, (2,)), (5, 4, 4, 3), r"\(batch, length, 3\)"),
     (pn.conv_transpose(1, 2, 2, padding=2), (2, 3, 1), r"an output of \(-1, 0\) from an input of \(2, 3\)"),
     (pn.max_pool(3), (2, 4, 1), r"\(3, 3\) does not fit into an input of \(2, 4\)"),
     (pn.max_pool(2), (4, 1), r"\(batch, height, width, channels\)"),
     (pn.global_avg_pool, (4,), r"\(batch, \*space, channels\)"),
-    (pn.global_max_pool, (0, 4), "at least one cell"),
+    (pn.global_max_pool, (0, 4), r"at least one cell, but the spatial axes of each example are \(0,\)"),
     (pn.upsample((2, 2)), (4, 1), r"\(batch, height, width, channels\)"),
     (pn.pad((1,)), (4, 4, 1), r"\(batch, length, channels\)"),
 ]
@@ -326,6 +255,15 @@ def test_errors_of_sizes(layer, in_shape, message):
             call(in_shape)
 
 
+IMAGES = [
+    ((3, 3, 2), r"\(3, 3, 2\): write x\[None\] for one example"),
+    ((2, 3, 3), r"\(2, 3, 3\): examples are the first axis and channels the last, .* np.moveaxis\(x, 0, -1\)\[None\]"),
+    ((2, 3, 3, 1), r"\(2, 3, 3, 1\)"),
+    ((5, 2, 3, 3), r"\(5, 2, 3, 3\): channels are the last axis, so write np.moveaxis\(x, 1, -1\)"),
+    ((5, 2), r"\(5, 2\)"),
+]
+
+
 def test_errors_of_arguments():
     layer = pn.conv(2, 3, 2)
     params, x = layer.init(pn.key(0)), np.ones((2, 3, 3, 2), np.float32)
@@ -335,17 +273,15 @@ def test_errors_of_arguments():
         layer.apply(params, x.astype(float))
     with pytest.raises(TypeError, match="floating point"):
         layer.apply(params, x.astype(int))
-    with pytest.raises(
-        ValueError, match=r"x of shape \(batch, height, width, channels\), not a float32 array of shape"
-    ):
-        layer.apply(params, x[0])
-    with pytest.raises(
-        ValueError, match=r"2 channels, as its weight \(2, 2, 2, 3\) has, but x has shape \(2, 3, 3, 1\)$"
-    ):
-        layer.apply(params, x[..., :1])
+    for wrong, message in IMAGES:
+        with pytest.raises(ValueError, match=rf"x of shape \(batch, height, width, 2\), but x has shape {message}$"):
+            layer.apply(params, np.ones(wrong, np.float32))
+    one = pn.conv(1, 4, 3)
+    with pytest.raises(ValueError, match=r"write x\[\.\.\., None\] for one channel$"):
+        one.apply(one.init(pn.key(0)), np.ones((4, 5, 5), np.float32))
     with pytest.raises(ValueError, match="Are these of another net"):
         layer.apply((), x)
-    with pytest.raises(ValueError, match="a bias of shape"):
+    with pytest.raises(ValueError, match=r"\(weight, bias\), not ConvParams\(weight, bias=None\)"):
         layer.apply(params._replace(bias=None), x)
     with pytest.raises(ValueError, match=r"does not fit into an input of \(1, 3\)"):
         layer.apply(params, x[:, :1])
@@ -353,46 +289,15 @@ def test_errors_of_arguments():
         layer.vjp(params, x)[1](np.ones((2, 2, 2, 2), np.float32))
     with pytest.raises(ValueError, match="no parameters"):
         pn.max_pool(2).apply(params, x)
-    with pytest.raises(ValueError, match=r"x of shape \(batch, \*space, channels\)"):
+    mend = r"write x\[\.\.\., None\] for one channel, x\[None\] for one example$"
+    with pytest.raises(ValueError, match=rf"x of shape \(batch, \*space, channels\), .*: {mend}"):
         pn.upsample(2).apply((), x[0, 0])
-
-
-@pytest.mark.parametrize(("space", "kernel", "stride", "dilation"), KINDS)
-def test_the_two_forms_of_a_depthwise_gradient_agree(space, kernel, stride, dilation):
-    windows = Windows("conv", kernel, stride, dilation, ((0, 0),) * len(kernel))
-    x = normal(70, *space, 3)  # more than a block of images
-    dy = normal(70, *windows.place(space)[0], 3, seed=1)
-    each = forms.products_summed(x, dy, windows)
-    np.testing.assert_allclose(forms._products_summed(x, dy, windows), each, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("stride", [(2,), (3, 2), (1, 2), (2, 1, 3)])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_two_forms_of_interleave_agree(stride, channels):
-    counts = (3, 4, 2)[: len(stride)]
-    phases = [normal(2, *counts, channels, seed=seed) for seed in range(int(np.prod(stride)))]
-    for missing in (0, 1):
-        space = tuple(n * s - min(missing, s - 1) for n, s in zip(counts, stride, strict=True))
-        stacked = interleave_by_stacking(np, phases, stride, space)
-        assert np.array_equal(interleave(phases, stride, space), stacked)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("block", [1, 1 << 20])
-@pytest.mark.parametrize("shape", [(3, 4, 5), (4, 6, 8, 3), (2, 2, 2, 1), (2, 6, 2, 3), (1, 2, 6, 2), (2, 4, 2, 6, 2)])
-def test_windows_of_two_are_pooled_as_all_others_are(shape, block, dtype, monkeypatch):
-    monkeypatch.setattr(windows_file, "BLOCK_BYTES", block)
-    layer, rng = pn.max_pool((2,) * (len(shape) - 2)), np.random.default_rng(len(shape))
-    windows = pool._windows("max_pool", (2,) * (len(shape) - 2), None, "valid")
-    for x in (rng.standard_normal(shape), rng.integers(0, 2, shape), np.where(rng.random(shape) < 0.2, np.nan, 1)):
-        for laid in (x.astype(dtype), np.asfortranarray(x.astype(dtype)), x.astype(dtype)[::-1]):
-            y, pullback = layer.vjp((), laid)
-            dy = rng.standard_normal(y.shape).astype(dtype)
-            np.testing.assert_array_equal(y, pool._over_windows(np.maximum, laid, windows))
-            dx = pullback(dy)[1]
-            np.testing.assert_array_equal(dx, pool._max_rule(np, laid, dy, windows))
-            np.testing.assert_array_equal(pullback(np.asfortranarray(dy))[1], dx)
-            assert y.dtype == dx.dtype == dtype
+    with pytest.raises(ValueError, match=rf"x of shape \(batch, height, width, channels\), .*: {mend}"):
+        pn.max_pool(2).apply((), x[0])
+    with pytest.raises(ValueError, match=r"weight \(2, 2, 2, 3\) and bias \(3,\), not weight \(3, 3, 2, 3\)"):
+        layer.apply(pn.conv(2, 3, 3).init(pn.key(0)), x)
+    with pytest.raises(TypeError, match=r"write on_first\(conv\(2, 3, 2\)\)"):
+        layer.apply(params, (x, x))
 
 
 def test_windows_of_two_beside_cells_that_none_covers():
@@ -404,17 +309,3 @@ def test_windows_of_two_beside_cells_that_none_covers():
     assert np.array_equal(dx[:, :4, :6], pullback_of_even(y)[1])
     assert not dx[:, 4].any()
     assert not dx[:, :, 6].any()
-
-
-POOLS_AND_CONVS = [pn.max_pool(3, stride=2, padding=1), pn.max_pool(2), pn.avg_pool(2), pn.conv(2, 3, groups=2)]
-
-
-@pytest.mark.parametrize("layer", POOLS_AND_CONVS)
-def test_images_some_at_a_time_are_images_all_at_once(layer, monkeypatch):
-    params, x = pn.tree.cast(layer.init(pn.key(0), (8, 6, 2)), np.float64), normal(5, 8, 6, 2)
-    y, pullback = layer.vjp(params, x)
-    dy = normal(*y.shape, seed=1)
-    monkeypatch.setattr(windows_file, "BLOCK_BYTES", 2 * x[0].nbytes)
-    blocks, pullback_in_blocks = layer.vjp(params, x)
-    assert np.array_equal(blocks, y)
-    assert np.array_equal(pullback_in_blocks(dy)[1], pullback(dy)[1])

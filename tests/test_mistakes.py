@@ -150,8 +150,8 @@ BAD = {
     "images without flatten": (lambda: WIDE.apply(WIDE.init(pn.key(0)), np.ones((5, 2, 8), np.float32)), ValueError, "put `flatten` before it"),
     "examples in columns": (lambda: WIDE.apply(WIDE.init(pn.key(0)), np.ones((16, 5), np.float32)), ValueError, r"examples are rows, so write x\.T"),
     "images without channels": (lambda: CONV.apply(CONV.init(pn.key(0)), np.ones((2, 8, 8), np.float32)), ValueError, r"write x\[\.\.\., None\] for one channel"),
-    "channels first": (lambda: CONV.apply(CONV.init(pn.key(0)), np.ones((2, 3, 8, 8), np.float32)), ValueError, r"3 channels.*write np.moveaxis\(x, 1, -1\)"),
-    "other channels": (lambda: CONV.apply(CONV.init(pn.key(0)), np.ones((2, 8, 8, 1), np.float32)), ValueError, r"takes x with 3 channels.*\(2, 8, 8, 1\)$"),
+    "channels first": (lambda: CONV.apply(CONV.init(pn.key(0)), np.ones((2, 3, 8, 8), np.float32)), ValueError, r"\(batch, height, width, 3\).*write np.moveaxis\(x, 1, -1\)"),
+    "other channels": (lambda: CONV.apply(CONV.init(pn.key(0)), np.ones((2, 8, 8, 1), np.float32)), ValueError, r"takes x of shape \(batch, height, width, 3\), .*\(2, 8, 8, 1\)$"),
     "a step without a state, frozen": (lambda: pn.chain(pn.freeze("[0]"), pn.adam()).step(PARAMS, GRADS), ValueError, "given no state"),
 }  # fmt: skip
 

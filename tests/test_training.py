@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.runs import State
-from purenet.training import NotFiniteError
+from purenet.training.loop import NotFiniteError
+from purenet.training.runs import State
 from tests.kit import bits, momentum, noise, sgd
 
 x = pn.random.normal(pn.key(3), (10, 2))

@@ -7,6 +7,7 @@ from typing import Any
 
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
 from purenet.core import Layer
+from purenet.engine import engine_of
 from purenet.engine.arrays import Shape, describe, floating, match
 from purenet.presets import call
 from purenet.random import Key, split
@@ -207,7 +208,7 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
                 dparams, dgiven = pull_inner(dy[0], wrt_x)
                 if not wrt_x:
                     return dparams, None
-                drest = tuple(of_rest(ops, *each) for each in zip(rest, drest, strict=True))
+                drest = tuple(map(of_rest, rest, drest))
                 if not sees_rest:
                     return dparams, (dgiven, *drest)
                 first, *others = dgiven
@@ -217,8 +218,8 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
 
         return rule
 
-    def of_rest(ops: Any, part: Any, dpart: Any) -> Any:
-        if part is None or not ops.has_gradient(part):
+    def of_rest(part: Any, dpart: Any) -> Any:
+        if part is None or not engine_of(part, name).has_gradient(part):
             return None
         match(dpart, part.shape, part.dtype, name)
         return dpart

@@ -39,7 +39,7 @@ def serial(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
         check_tuple(params, len(layers), name, "params that are")
 
     return composed(name, layers, chain.make, check, chain.init, chain.shape, lambda parts: serial(*parts),
-                    straight=chain.straight)  # fmt: skip
+                    straight=chain.straight, matrices=True)  # fmt: skip
 
 
 def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
@@ -159,9 +159,9 @@ class _Chain:
 
     def straight(self, parts: Sequence[Guarded]) -> tuple[Any, Any]:
         """The bare rule and forward, as straight-line code."""
-        rules, forwards = [part.rule for part in parts], [part.forward for part in parts]
+        rules, forwards = [part.rule for part in parts], [part.own_forward for part in parts]
         if self.count > LONGEST:
             rule = self._in_order(self.order, rules)
             return rule, lambda *given: rule(*given)[0]
         free = [part.free for part in parts]
-        return straight_rule(rules, self.order, free, split), straight_forward(forwards, self.order, split)
+        return straight_rule(rules, self.order, free, split), straight_forward(rules, forwards, self.order, split)

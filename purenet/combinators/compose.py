@@ -7,7 +7,7 @@ from typing import Any
 
 from purenet import tree
 from purenet.core import Buffer, Layer, Loss, Optimizer
-from purenet.engine import joined_by, ops_for
+from purenet.engine import engine_of_any
 from purenet.engine.arrays import describe
 from purenet.engine.guard import Guarded, guarded
 from purenet.random import Key
@@ -26,12 +26,14 @@ def composed(
     remake: Callable[[tuple[Layer[Any], ...]], Layer[Any]],
     labels: Sequence[Any] | None = None,
     straight: Callable[[Sequence[Guarded]], tuple[Any, Any]] | None = None,
+    matrices: bool = False,
 ) -> Layer[Any]:
     """The layer made of layers whose rule is `make(rules, forwards)`, of the rules of its parts.
 
     It is made twice: for the checked way of the parts' own `vjp` and `apply`, with errors that tell a part's place by
     its label, after `check(params, x)`; and, if all of them have one, for the bare way. A forward is a rule that gives
-    (y, None). `straight(parts)` gives the bare (rule, forward), where there is a quicker form of it.
+    (y, None). `straight(parts)` gives the bare (rule, forward), where there is a quicker form of it. `matrices` says that
+    of a matrix x it makes only matrices, of as many rows, if its parts do.
     """
     labels = range(len(layers)) if labels is None else labels
     forwards = [_checked(label, layer, layer.apply, forward=True) for label, layer in zip(labels, layers, strict=True)]
@@ -40,15 +42,15 @@ def composed(
 
     def apply(params: Any, x: Any, key: Key | None = None) -> Any:
         check(params, x)
-        return whole_forward(ops_for(tree.leaves((params, x))), params, x, key)[0]
+        return whole_forward(engine_of_any(x), params, x, key)[0]
 
     def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
         check(params, x)
-        ops = ops_for(tree.leaves((params, x)))
+        ops = engine_of_any(x)
         y, pull = whole(ops, params, x, key)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            there = joined_by(ops, tree.leaves(dy))
+            there = engine_of_any(dy, ops)
             back = pull if there is ops else whole(there, params, x, key)[1]
             dparams, dx = back(dy, wrt_x)
             return dparams, dx if wrt_x else None
@@ -66,7 +68,7 @@ def composed(
 
     if len(parts) < len(layers):
         return Layer(init, apply, vjp, shape, name, tuple(layers), remake)
-    both = Guarded(apply, vjp, bare)
+    both = Guarded(apply, vjp, bare, matrices=matrices and all(part.matrices for part in parts))
     return Layer(init, both.apply, both.vjp, shape, name, tuple(layers), remake)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from purenet.data.digits import Split
+from purenet.data.progress import Progress
 from purenet.engine.jax import host_only
-from purenet.progress import Progress
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 TIMEOUT = 30.0  # seconds without a byte

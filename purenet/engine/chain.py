@@ -28,11 +28,13 @@ def straight_rule(rules: Sequence[Any], order: Sequence[int], free: Sequence[boo
     return _compiled(lines, rules, split)
 
 
-def straight_forward(rules: Sequence[Any], order: Sequence[int], split: Split) -> Any:
-    """`forward(ops, params, x, key) -> y` of a chain."""
+def straight_forward(rules: Sequence[Any], forwards: Sequence[Any], order: Sequence[int], split: Split) -> Any:
+    """`forward(ops, params, x, key) -> y` of a chain; of a layer without one of its own, the y of its rule."""
     lines = ["def rule(ops, params, x, key):", *_unpacked(len(rules))]
-    lines += [f"    x = rule{i}(ops, p{i}, x, k{i})" for i in order]
-    return _compiled([*lines, "    return x"], rules, split)
+    for i in order:
+        lines += [f"    x = rule{i}(ops, p{i}, x, k{i}){'' if forwards[i] else '[0]'}"]
+    ways = [forward or rule for forward, rule in zip(forwards, rules, strict=True)]
+    return _compiled([*lines, "    return x"], ways, split)
 
 
 def pools_first(makers: Sequence[str]) -> tuple[int, ...]:

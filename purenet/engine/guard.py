@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy import ndarray
 
-from purenet.engine.arrays import likeness
+from purenet.engine.arrays import Like, likeness
 from purenet.engine.layout import Layout
 from purenet.engine.ops import Ops
 from purenet.engine.select import quickest
@@ -25,9 +25,11 @@ MOST = 64  # shapes of x that are remembered
 
 class Known:
     """The signatures of arguments that were checked: containers, and of each array that it is NumPy's, its shape, its
-    dtype. The first of the arguments is params, the second x."""
+    dtype. The first of the arguments is params, the second x. `matrices` says that of a matrix x only matrices are made,
+    of as many rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, matrices: bool = False) -> None:
+        self.matrices = matrices
         self.seen: dict[Any, tuple[Callable[..., bool], Ops]] = {}
 
     def ops(self, params: Any, x: Any, *rest: Any) -> Ops | None:
@@ -38,7 +40,7 @@ class Known:
     def learn(self, params: Any, x: Any, *rest: Any) -> None:
         """Remember arguments that were checked now."""
         layout = Layout((params, x, *rest))
-        ops = quickest(layout.leaves, x)
+        ops = quickest(layout.leaves, x, self.matrices)
         if ops is not None:
             if len(self.seen) >= MOST:
                 self.seen.clear()
@@ -57,29 +59,38 @@ class Guarded:
     """A layer's `apply` and `vjp`, each by the checked way or the bare one.
 
     `make_bare` gives the bare ones, `rule` and `forward`, when they are first needed. `free` says that the layer has no
-    params.
+    params, `matrices` that of a matrix x it makes only matrices, of as many rows.
     """
 
     def __init__(
         self,
         checked_apply: Callable[..., Any],
         checked_vjp: Callable[..., Any],
-        make_bare: Callable[[], tuple[Bare, Bare]],
+        make_bare: Callable[[], tuple[Bare, Bare | None]],
         free: bool = False,
+        matrices: bool = False,
     ) -> None:
-        self.checked_apply, self.checked_vjp, self.make_bare, self.free = checked_apply, checked_vjp, make_bare, free
-        self.known = Known()
+        self.checked_apply, self.checked_vjp, self.make_bare = checked_apply, checked_vjp, make_bare
+        self.free, self.matrices = free, matrices
+        self.known = Known(matrices)
 
     @cached_property
     def rule(self) -> Bare:
+        """`rule(ops, params, x, key) -> (y, pull)`."""
         return self._both[0]
 
     @cached_property
-    def forward(self) -> Bare:
+    def own_forward(self) -> Bare | None:
+        """`forward(ops, params, x, key) -> y`, if it is more than the y of the rule."""
         return self._both[1]
 
     @cached_property
-    def _both(self) -> tuple[Bare, Bare]:
+    def forward(self) -> Bare:
+        rule = self.rule
+        return self.own_forward or (lambda ops, params, x, key: rule(ops, params, x, key)[0])
+
+    @cached_property
+    def _both(self) -> tuple[Bare, Bare | None]:
         return self.make_bare()
 
     def apply(self, params: Any, x: Any, key: Any = None) -> Any:
@@ -108,13 +119,12 @@ class Guarded:
             self.known.learn(params, x)
         return y, pullback
 
-    def pullback(self, y: Any, pull: Callable[..., Any], params: Any, x: Any, key: Any) -> Callable[..., Any]:
+    def pullback(self, y: Any, pull: Bare, params: Any, x: Any, key: Any) -> Callable[..., Any]:
         """The pullback of a rule that was run bare: a dE/dY that is built like Y goes straight to it."""
-
-        like = likeness(y)
+        like = (y.shape, y.dtype) if type(y) is ndarray else likeness(y)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            if fits(dy, like):
+            if (type(dy) is ndarray and (dy.shape, dy.dtype) == like) or fits(dy, like):
                 try:
                     dparams, dx = pull(dy, wrt_x)
                     return dparams, dx if wrt_x else None
@@ -155,13 +165,9 @@ def guarded(value: Any) -> Any:
 
 
 def fits(dy: Any, like: Any) -> bool:
-    """Whether an array of NumPy has this shape and dtype, or those of a tuple have these.
-
-    None may stand for a part of a tuple but the first: a gradient that is 0."""
-    if type(like) is tuple:
-        if type(dy) is not tuple or not 0 < len(dy) == len(like):
-            return False
-        return fits(dy[0], like[0]) and all(
-            d is None or fits(d, part) for d, part in zip(dy[1:], like[1:], strict=True)
-        )
-    return type(dy) is ndarray and dy.dtype is like.dtype and dy.shape == like.shape
+    """Whether a tuple of NumPy's arrays looks like this. None may stand for a part but the first: a gradient of 0."""
+    if type(like) is Like:
+        return type(dy) is ndarray and dy.dtype == like.dtype and dy.shape == like.shape
+    if type(dy) is not tuple or type(like) is not tuple or not 0 < len(dy) == len(like):
+        return False
+    return fits(dy[0], like[0]) and all(d is None or fits(d, part) for d, part in zip(dy[1:], like[1:], strict=True))

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet.engine.arrays import Array, check_dtype
+from purenet.engine.jax_convolution import JaxConvolutionOps
 from purenet.engine.ops import Ops
 
 
-class JaxOps(Ops):
+class JaxOps(JaxConvolutionOps, Ops):
     """JAX. Its arrays are never written to: what looks so in a rule makes another one."""
 
     def take_in(self, x: Any) -> Array:

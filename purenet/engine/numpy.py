@@ -14,13 +14,14 @@ import numpy as np
 from numpy import ndarray
 
 from purenet.engine.arrays import FLOAT32, Array, Shape, freeze
-from purenet.engine.lstm_in_place import lstm_in_place
+from purenet.engine.numpy_convolution import NumpyConvolutionOps
+from purenet.engine.numpy_recurrence import NumpyRecurrenceOps
 from purenet.engine.ops import Ops
 
 LARGE = 65536  # numbers in a matrix from which it pays to look for another way to multiply it
 
 
-class NumpyOps(Ops):
+class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
     """NumPy on arrays of any size."""
 
     def take_in(self, x: Any) -> Array:
@@ -36,14 +37,23 @@ class NumpyOps(Ops):
     def look(self, check: Callable[..., None], *arrays: Any) -> None:
         check(*arrays)
 
+    def labels_fit(self, labels: Any, classes: int) -> bool:
+        """As unsigned numbers, of which a negative one is very large; `argmax` takes a third of the time of `max`."""
+        unsigned = labels.view(_UNSIGNED[labels.itemsize]) if labels.size else labels
+        return not labels.size or bool(unsigned.flat[unsigned.argmax()] < classes)
+
     def dot(self, a: Any, b: Any) -> Array:
         """The method takes a third of the operator's time on small arrays. It writes zeros into its result first, which
-        for a large one takes up to a third of the product."""
+        for a large one takes up to a third of the product. Of several matrices it would make a slow loop."""
+        if a.ndim != 2:
+            return self.dot(self.rows(a), b).reshape(*a.shape[:-1], b.shape[1])
         return a.dot(b) if a.shape[0] * b.shape[1] < LARGE else a @ b
 
     def dot_transposed(self, a: Any, b: Any) -> Array:
         """OpenBLAS needs the longer for few columns if b is turned, up to twice: it gets a copy. For few rows and a
         large b it is up to twice as fast at the turned product, b · aᵀ."""
+        if a.ndim != 2:
+            return self.dot_transposed(self.rows(a), b).reshape(*a.shape[:-1], b.shape[0])
         n, inner = a.shape
         if n >= 64 and inner <= 16:
             return self.dot(a, b.T.copy())
@@ -51,30 +61,33 @@ class NumpyOps(Ops):
             return self.dot(b, a.T).T.copy()
         return self.dot(a, b.T)
 
-    def transposed_dot(self, a: Any, b: Any) -> Array:
+    def transposed_dot(self, a: Any, c: Any) -> Array:
         """With few columns and very many rows, OpenBLAS runs at a half to a fifth of its speed. Blocks of rows are
         small products, for which it has kernels of their own; and their sum loses fewer digits."""
-        (n, inputs), outputs = a.shape, b.shape[1]
+        a, c = self.rows(a), self.rows(c)
+        (n, inputs), outputs = a.shape, c.shape[1]
         if n * inputs * outputs <= 1_000_000 or inputs * outputs > 1024:
-            return self.dot(a.T, b)
+            return self.dot(a.T, c)
         whole = n - n % 256
-        blocks = a[:whole].reshape(-1, 256, inputs).transpose(0, 2, 1) @ b[:whole].reshape(-1, 256, outputs)
+        blocks = a[:whole].reshape(-1, 256, inputs).transpose(0, 2, 1) @ c[:whole].reshape(-1, 256, outputs)
         total = self.sum_rows(blocks.reshape(len(blocks), inputs * outputs)).reshape(inputs, outputs)
-        return total + a[whole:].T.dot(b[whole:])
+        return total + a[whole:].T.dot(c[whole:])
 
     def add_row(self, y: Any, row: Any) -> Array:
         """In y. NumPy makes a loop of each row: of many short ones it is given several as one, up to five times faster;
         of one it makes a vector."""
-        n, width = y.shape
+        width = y.shape[-1]
+        n = y.size // width
         if n == 1:
-            vector = y[0]
+            vector = y.reshape(width)
             vector += row
-            return y
-        if n >= 1024:
+        elif n < 1024:
+            y += row
+        else:
             several = next(k for k in range(max(1, 512 // width), 0, -1) if n % k == 0)
-            y, row = y.reshape(n // several, several * width), np.tile(row, several)
-        y += row
-        return y.reshape(n, width)
+            wide = y.reshape(n // several, several * width)
+            wide += np.tile(row, several)
+        return y
 
     def sum_rows(self, x: Any) -> Array:
         x = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
@@ -153,12 +166,6 @@ class NumpyOps(Ops):
     def zeros_of(self, shape: Shape, like: Any) -> Array:
         return np.zeros(shape, like.dtype)
 
-    def lstm_steps(self, plain: Callable[..., Any], params: Any, xs: Any, mask: Any, state: Any, keep: bool) -> Any:
-        """In buffers, where all sequences are of one length."""
-        if mask is not None:
-            return plain(self, params, xs, mask, state, keep)
-        return lstm_in_place(self.dot, params, xs, state, keep)
-
     def exp_takes(self, scores: Any) -> bool:
         """For NumPy to find the largest of each row and to take it off takes twice as long as exp. Sums of exp(±40) are
         far from the ends of float32."""
@@ -192,15 +199,17 @@ class NumpyOps(Ops):
 
 
 class SmallNumpyOps(NumpyOps):
-    """NumPy on matrices of float32 so small that a call costs more than its arithmetic: no op looks at a size."""
+    """NumPy on matrices of float32 so few and small that a call costs more than its arithmetic: no op looks at a size."""
 
-    dot = staticmethod(ndarray.dot)  # type: ignore[assignment]
+    def __init__(self, namespace: Any) -> None:
+        super().__init__(namespace)
+        self.dot: Any = ndarray.dot
 
     def dot_transposed(self, a: Any, b: Any) -> Array:
         return a.dot(b.T)
 
-    def transposed_dot(self, a: Any, b: Any) -> Array:
-        return a.T.dot(b)
+    def transposed_dot(self, a: Any, c: Any) -> Array:
+        return a.T.dot(c)
 
     def add_row(self, y: Any, row: Any) -> Array:
         vector = y[0] if len(y) == 1 else y
@@ -209,6 +218,13 @@ class SmallNumpyOps(NumpyOps):
 
     def sum_rows(self, x: Any) -> Array:
         return x[0].copy() if len(x) == 1 else ones(len(x)).dot(x)
+
+    def sum_of_squares(self, x: Any) -> Any:
+        flat = x.ravel()
+        return flat.dot(flat)
+
+    def factor(self, number: Any, like: Any) -> Any:
+        return kept_number(number)
 
     def relu(self, x: Any) -> Array:
         return np.maximum(x, 0)
@@ -242,6 +258,7 @@ def kept_number(number: Any) -> Any:
     return _remembered(number) if number else quick_number(number)
 
 
+_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 _ONES = np.ones(1024, np.float32)
 _ONES.setflags(write=False)
 _remembered = lru_cache(1024)(quick_number)

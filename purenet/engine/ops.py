@@ -11,20 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet.engine.arrays import Array, Shape
-from purenet.engine.attention import attend
+from purenet.engine.attention import AttentionOps
+from purenet.engine.convolution import ConvolutionOps
+from purenet.engine.recurrence import RecurrenceOps
 
 
-class Ops:
+class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
     """An engine: the functions of its array namespace by their own names (`ops.exp`), and these."""
-
-    def __init__(self, namespace: Any) -> None:
-        self.namespace = namespace
-
-    def __getattr__(self, name: str) -> Any:
-        """A function of the array API standard."""
-        value = getattr(self.namespace, name)
-        setattr(self, name, value)  # found at once from now on
-        return value
 
     # an array in this engine
 
@@ -47,22 +40,26 @@ class Ops:
     def look(self, check: Callable[..., None], *arrays: Any) -> None:
         """Run a check that needs the numbers themselves, where they can be looked at: on NumPy."""
 
-    # products of matrices
+    def labels_fit(self, labels: Array, classes: int) -> bool:
+        """Whether all labels are from 0 to classes − 1, as far as they can be looked at."""
+        return True
+
+    # products: the rows of a and y are what stands along their last axis, with any axes before it; b is a matrix
 
     def dot(self, a: Array, b: Array) -> Array:
-        """a · b."""
+        """a · b: each row times b."""
         return a @ b
 
     def dot_transposed(self, a: Array, b: Array) -> Array:
         """a · bᵀ: dE/dX of a dense layer."""
         return a @ b.T
 
-    def transposed_dot(self, a: Array, b: Array) -> Array:
-        """aᵀ · b: dE/dW of a dense layer, the sum over the rows of a row's column times a row."""
-        return a.T @ b
+    def transposed_dot(self, a: Array, c: Array) -> Array:
+        """aᵀ · c: dE/dW of a dense layer, the sum over the rows of a's column times c's row."""
+        return self.rows(a).T @ self.rows(c)
 
     def add_row(self, y: Array, row: Array) -> Array:
-        """y + row for each row of the matrix y, which nobody else reads."""
+        """y + row, in each row of y, which nobody else reads."""
         return y + row
 
     # sums
@@ -120,48 +117,6 @@ class Ops:
     def zeros_of(self, shape: Shape, like: Array) -> Array:
         """Zeros of this shape, in the dtype of `like`."""
         return self.zeros(shape, dtype=like.dtype)
-
-    # over time
-
-    def scan(
-        self,
-        f: Callable[[Any, tuple[Any, ...]], tuple[Any, tuple[Any, ...]]],
-        carry: Any,
-        given: tuple[Any, ...],
-        time: int,
-        reverse: bool = False,
-    ) -> tuple[Any, Any]:
-        """The last carry, and what f gave at each step: `carry, outputs = f(carry, inputs)`, first step first.
-
-        Each part of `given` is an array that has time as its first axis, a part of the outputs of another scan, or
-        None. A part of the outputs is for `stack_steps`; it is None where it was None at each step.
-        """
-        outputs: list[Any] = [None] * time
-        for t in reversed(range(time)) if reverse else range(time):
-            now = tuple(part if part is None else part[t] if type(part) is list else part[t, ...] for part in given)
-            carry, outputs[t] = f(carry, now)
-        return carry, [None if part[0] is None else list(part) for part in zip(*outputs, strict=True)]
-
-    def stack_steps(self, steps: Any, axis: int) -> Array:
-        """One array of a part of what `scan` gave, with time at this axis."""
-        return self.stack(steps, axis=axis)
-
-    def lstm_steps(self, plain: Callable[..., Any], params: Any, xs: Array, mask: Any, state: Any, keep: bool) -> Any:
-        """plain(self, params, xs, mask, state, keep), which runs all steps of an lstm by `scan`: see
-        `purenet.layers.recurrence.steps`."""
-        return plain(self, params, xs, mask, state, keep)
-
-    # attention
-
-    def attend(
-        self, q: Array, k: Array, v: Array, mask: Any, heads: int, causal: bool
-    ) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array]]]:
-        """Attention in each head, of q (batch, t, features), k and v (batch, s, features), and its rule."""
-        return attend(self, q, k, v, mask, heads, causal)
-
-    def exp_takes(self, scores: Array) -> bool:
-        """Whether softmax takes these scores as they are. (It takes off the largest only lest exp overflow.)"""
-        return False
 
     # numbers and memory
 

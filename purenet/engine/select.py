@@ -31,18 +31,24 @@ def ops_for(leaves: list[Any], key: Any = None) -> Ops:
     return engine_of(key) if traced(key) else NUMPY
 
 
+def engine_of_any(x: Any, like: Ops = NUMPY) -> Ops:
+    """The engine of x, if it is an array of another one than NumPy; of a tuple or of what is none, `like`."""
+    return like if type(x) is ndarray or not is_array(x) or isinstance(x, np.generic) else _engine(namespace(x))
+
+
 def joined_by(ops: Ops, leaves: list[Any]) -> Ops:
     """The engine that computes with arrays of these ops and with these arrays."""
     there = ops_for(leaves)
     return ops if there is NUMPY else there
 
 
-def quickest(leaves: list[Any], x: Any) -> Ops | None:
-    """NumPy's ops for these parameters and x, if all are NumPy's own arrays; those for small ones, if they are."""
+def quickest(leaves: list[Any], x: Any, matrices: bool) -> Ops | None:
+    """NumPy's ops for these parameters and x, if all are NumPy's own arrays; those for small ones, if they are, and all
+    that is made of a matrix x are `matrices` of as many rows."""
     if not all(type(leaf) is ndarray for leaf in leaves):
         return None
-    small = type(x) is ndarray and x.ndim == 2 and len(x) < 64
-    small = small and all(leaf.dtype is FLOAT32 and leaf.size < LARGE for leaf in leaves)
+    small = matrices and type(x) is ndarray and x.ndim == 2 and len(x) < 64 and x.dtype is FLOAT32
+    small = small and all(leaf.size < LARGE and (leaf.dtype is FLOAT32 or leaf.dtype.kind in "iu") for leaf in leaves)
     return SMALL_NUMPY if small else NUMPY
 
 

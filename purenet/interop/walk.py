@@ -126,7 +126,7 @@ def _channels_without_params(net: Layer[Any] | None, channels: Any) -> Any:
     """The channels of what a layer without params gives."""
     maker = "" if net is None else maker_of(net.name)
     if type(channels) is tuple and maker in ("add", "mul", "concat"):
-        return _merged(channels, maker)
+        return _merged(channels, "" if _option(net.name, "axis") else maker)
     if maker == "flatten" and channels is not None and type(channels) is not _Flat:
         return _Flat(channels if type(channels) is int else 0)
     return None if maker in ("global_avg_pool", "global_max_pool", "reshape") else channels

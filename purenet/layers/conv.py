@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from purenet.core import Layer, Pullback
-from purenet.engine.arrays import Array, Shape, describe, floating, is_open, match, meet, whose
-from purenet.initializers import Initializer, draw, glorot_uniform, zeros
-from purenet.layers.correlate import (
-    add_channels,
-    correlate,
-    correlate_weight,
-    kept_patches,
-    spread,
-    sum_channels,
-    transposed,
-)
-from purenet.layers.windows import Padding, Windows, axes_of, check_rank, pad_space, pairs, per_axis, window_size
+from purenet.core import Layer
+from purenet.engine import Ops
+from purenet.engine.arrays import Array, Shape
+from purenet.engine.windows import Windows
+from purenet.initializers import Initializer, glorot_uniform, zeros
+from purenet.layers.hints import of_images
+from purenet.layers.windows import Ends, Padding, axes, pairs, per_axis, place, window_size
+from purenet.patterns import Sizes
 from purenet.presets import called
-from purenet.random import Key, split
+from purenet.spec import Pull, Spec, check_sizes, layer
 
 
 class ConvParams(NamedTuple):
@@ -77,29 +73,29 @@ def conv(
     >>> pn.conv(32, (3,), stride=2, padding="same").shape((9, 4))  # sequences, of 9 steps with 4 channels
     (5, 32)
     """
-    inputs, outputs, size = _sizes("conv", sizes, groups)
-    name = _name("conv", sizes, stride, padding, dilation, groups, bias)
-    dims = len(size)
-    strides, dilations = per_axis(name, "stride", stride, dims), per_axis(name, "dilation", dilation, dims)
-    windows = Windows(name, size, strides, dilations, pairs(name, padding, dims))
+    options = {"stride": (stride, 1), "padding": (padding, "valid"), "dilation": (dilation, 1)}
+    spec, windows, wanted = _spec("conv", sizes, options, groups, bias, weight_init, bias_init)
+    outputs = spec.sizes["outputs"]
 
-    def forward(weight: Any, bias: Any, x: Any) -> tuple[Any, Pull]:
-        space = tuple(x.shape[1:-1])
-        _, ends = windows.place(space)
-        padded = pad_space(x, ends)
-        patches = kept_patches(padded, outputs, windows, groups)
+    def rule(ops: Ops, params: ConvParams, x: Array, key: Any) -> tuple[Array, Pull]:
+        weight, space = params.weight, x.shape[1:-1]
+        ends = place(spec.name, windows, wanted, space)[1]
+        padded = ops.pad_space(x, ends)
+        patches = ops.kept_patches(padded, outputs, windows, groups)
+        y = ops.correlate(padded, weight, windows, groups, params.bias, patches)
 
-        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-            dweight = correlate_weight(padded, dy, windows, groups, patches)
+        def pull(dy: Array, wrt_x: bool) -> tuple[ConvParams, Any]:
+            dweight = ops.correlate_weight(padded, dy, windows, groups, patches)
+            grads = ConvParams(dweight, ops.sum_channels(dy) if bias else None)
             low = tuple(a for a, _ in ends)
-            return dweight, spread(dy, transposed(weight, groups), windows, low, space, groups) if wrt_x else None
+            return grads, ops.spread(dy, ops.transposed(weight, groups), windows, low, space, groups) if wrt_x else None
 
-        return correlate(padded, weight, windows, groups, bias, patches), pull
+        return y, pull
 
-    def target(space: Shape) -> Shape:
-        return windows.place(space)[0]
+    def y_shape(in_shape: Shape) -> Shape:
+        return (*place(spec.name, windows, wanted, tuple(in_shape[:-1]))[0], outputs)
 
-    return _layer(name, (inputs, outputs, size, groups), bias, (weight_init, bias_init), target, forward)
+    return layer(spec._replace(y=y_shape), rule)
 
 
 def conv_transpose(
@@ -141,162 +137,105 @@ def conv_transpose(
     >>> layer.apply(params, np.ones((4, 7, 7, 8), np.float32)).shape
     (4, 14, 14, 3)
     """
-    inputs, outputs, size = _sizes("conv_transpose", sizes, groups)
-    name = _name("conv_transpose", sizes, stride, padding, dilation, groups, bias, output_padding)
-    dims = len(size)
-    strides, dilations = per_axis(name, "stride", stride, dims), per_axis(name, "dilation", dilation, dims)
-    windows = Windows(name, size, strides, dilations, pairs(name, padding, dims))
-    added = per_axis(name, "output_padding", output_padding, dims, least=0)
+    options = {
+        "stride": (stride, 1),
+        "padding": (padding, "valid"),
+        "output_padding": (output_padding, 0),
+        "dilation": (dilation, 1),
+    }
+    spec, windows, cut = _spec("conv_transpose", sizes, options, groups, bias, weight_init, bias_init)
+    name, outputs, (_, strides, dilations) = spec.name, spec.sizes["outputs"], windows
+    added = per_axis(name, "output_padding", output_padding, len(strides), least=0)
     if any(a >= max(s, d) for a, s, d in zip(added, strides, dilations, strict=True)):
         raise ValueError(
             f"{name}: an output_padding of {added} must be less than the stride {strides} or the dilation {dilations}"
         )
-    if windows.padding == "same" and any(added):
+    if cut == "same" and any(added):
         raise ValueError(f'{name}: padding="same" says the size of the output, so it takes no output_padding')
 
-    def target(space: Shape) -> Shape:
-        if windows.padding == "same":
-            return tuple(n * s for n, s in zip(space, strides, strict=True))
-        axes = zip(space, strides, windows.padding, windows.reach, added, strict=True)
-        out = tuple((n - 1) * s - low - high + r + a for n, s, (low, high), r, a in axes)
-        if min((*space, *out)) < 1:
-            raise ValueError(f"{name} would make an output of {out} from an input of {space}: its padding is too large")
-        return out
-
-    def forward(weight: Any, bias: Any, x: Any) -> tuple[Any, Pull]:
-        space, out = tuple(x.shape[1:-1]), target(tuple(x.shape[1:-1]))
-        if windows.padding == "same":
-            low = tuple(max(0, r - s) // 2 for r, s in zip(windows.reach, strides, strict=True))
-        else:
-            low = tuple(a for a, _ in windows.padding)
+    def rule(ops: Ops, params: ConvParams, x: Array, key: Any) -> tuple[Array, Pull]:
+        weight, space = params.weight, x.shape[1:-1]
+        out, low = _place_spread(name, windows, cut, added, space)
         # what windows need at the high end to fit exactly as often as x is long
-        axes = zip(space, strides, windows.reach, low, out, strict=True)
-        ends = tuple((a, (n - 1) * s + r - a - o) for n, s, r, a, o in axes)
+        sizes = zip(space, strides, windows.reach, low, out, strict=True)
+        ends = tuple((a, (n - 1) * s + r - a - o) for n, s, r, a, o in sizes)
+        y = ops.add_channels(ops.spread(x, weight, windows, low, out, groups), params.bias)
 
-        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-            dy = pad_space(dy, ends)
-            dweight = transposed(correlate_weight(dy, x, windows, groups), groups)
-            return dweight, correlate(dy, transposed(weight, groups), windows, groups) if wrt_x else None
+        def pull(dy: Array, wrt_x: bool) -> tuple[ConvParams, Any]:
+            padded = ops.pad_space(dy, ends)
+            dweight = ops.transposed(ops.correlate_weight(padded, x, windows, groups), groups)
+            grads = ConvParams(dweight, ops.sum_channels(dy) if bias else None)
+            return grads, ops.correlate(padded, ops.transposed(weight, groups), windows, groups) if wrt_x else None
 
-        return add_channels(spread(x, weight, windows, low, out, groups), bias), pull
+        return y, pull
 
-    return _layer(name, (inputs, outputs, size, groups), bias, (weight_init, bias_init), target, forward)
+    def y_shape(in_shape: Shape) -> Shape:
+        return (*_place_spread(name, windows, cut, added, tuple(in_shape[:-1]))[0], outputs)
+
+    return layer(spec._replace(y=y_shape), rule)
 
 
-Pull = Callable[[Any, bool], tuple[Any, Any]]
+@lru_cache(1024)  # the layer asks at each step
+def _place_spread(who: str, windows: Windows, cut: Ends, added: Shape, space: Shape) -> tuple[Shape, Shape]:
+    """The spatial axes of a transposed convolution's Y, from those of its X, and what is cut off at their low ends."""
+    if cut == "same":
+        low = tuple(max(0, r - s) // 2 for r, s in zip(windows.reach, windows.stride, strict=True))
+        return tuple(n * s for n, s in zip(space, windows.stride, strict=True)), low
+    sizes = zip(space, windows.stride, cut, windows.reach, added, strict=True)
+    out = tuple((n - 1) * s - low - high + r + a for n, s, (low, high), r, a in sizes)
+    if min((*space, *out)) < 1:
+        raise ValueError(f"{who} would make an output of {out} from an input of {space}: its padding is too large")
+    return out, tuple(low for low, _ in cut)
 
 
-def _layer(
-    name: str,
-    sizes: tuple[int | None, int, Shape, int],
+def _spec(
+    maker: str,
+    sizes: tuple[Any, ...],
+    options: dict[str, tuple[Any, Any]],
+    groups: int,
     bias: bool,
-    initializers: tuple[Initializer, Initializer],
-    target: Callable[[Shape], Shape],
-    forward: Callable[[Any, Any, Any], tuple[Any, Pull]],
-) -> Layer[ConvParams]:
-    """The layer of `forward(weight, bias, x) -> (y, pull)` and `target(space) -> space of y`."""
-    inputs, outputs, size, groups = sizes
-    dims = len(size)
-
-    def shape(in_shape: Shape | None) -> Shape | None:
-        if in_shape is None or is_open(in_shape):
-            return None
-        check_rank(name, in_shape, dims)
-        if inputs not in (None, in_shape[-1]) or in_shape[-1] % groups:
-            wanted = f"a multiple of {groups}" if inputs is None else inputs
-            raise ValueError(f"{name} takes {wanted} channels on the last axis, but its in_shape is {tuple(in_shape)}")
-        return (*target(tuple(in_shape[:-1])), outputs)
-
-    def init(key: Key, in_shape: Shape | None = None) -> ConvParams:
-        shape(in_shape)
-        channels = inputs if in_shape is None else in_shape[-1]
-        if channels is None:
-            maker, given = name.split("(")[0], f"{outputs}, {size}"
-            raise ValueError(
-                f"{name} does not know how many channels it is given: "
-                f"write {maker}(channels, {given}), or init(key, in_shape={axes_of(dims).replace('batch, ', '')})"
-            )
-        weight_key, bias_key = split(key)
-        weight = draw(weight_init, weight_key, (*size, channels // groups, outputs), name)
-        return ConvParams(weight, draw(bias_init, bias_key, (outputs,), name) if bias else None)
-
-    weight_init, bias_init = initializers
-
-    def check(params: ConvParams, x: Any) -> None:
-        floating(x, name)
-        if not isinstance(params, ConvParams):
-            raise ValueError(f"{name} takes ConvParams(weight, bias), not {describe(params)}. {whose(params)}")
-        if x.ndim != dims + 2:
-            mend = ": write x[..., None] for one channel, x[None] for one example" if x.ndim == dims + 1 else ""
-            raise ValueError(f"{name} takes x of shape {axes_of(dims)}, not {describe(x)}{mend}")
-        weight, b = params
-        channels = weight.shape[-2] * groups if weight.ndim == dims + 2 else None
-        if channels not in (None, x.shape[-1]) and inputs in (None, channels):
-            mend = ": channels are the last axis, so write np.moveaxis(x, 1, -1)" if x.shape[1] == channels else ""
-            raise ValueError(
-                f"{name} takes x with {channels} channels, as its weight {tuple(weight.shape)} has, but x has shape "
-                f"{tuple(x.shape)}{mend}"
-            )
-        wanted = (*size, x.shape[-1] // groups, outputs)
-        if inputs not in (None, x.shape[-1]) or x.shape[-1] % groups or tuple(weight.shape) != wanted:
-            raise ValueError(
-                f"{name} has a weight of shape {tuple(weight.shape)}, (*kernel, channels of x // groups, out), "
-                f"which does not fit x of shape {tuple(x.shape)}: there it would be {wanted}"
-            )
-        if (b is None) is bias or (b is not None and tuple(b.shape) != (outputs,)):
-            given = None if b is None else tuple(b.shape)
-            raise ValueError(f"{name} takes a bias of shape {(outputs,) if bias else None}, not {given}")
-        if x.dtype != weight.dtype:
-            raise TypeError(
-                f"{name} has {weight.dtype} params, but x is {x.dtype}: write x.astype(np.{weight.dtype}), "
-                f"or convert the params with purenet.tree.cast(params, np.{x.dtype})"
-            )
-
-    def run(params: ConvParams, x: Any) -> tuple[Any, Pull]:
-        check(params, x)
-        return forward(params.weight, params.bias, meet(x, params.weight))
-
-    def apply(params: ConvParams, x: Any, key: Key | None = None) -> Any:
-        return run(params, x)[0]
-
-    def vjp(params: ConvParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[ConvParams]]:
-        y, pull = run(params, x)
-        y_shape, dtype = y.shape, y.dtype
-
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[ConvParams, Any]:
-            match(dy, y_shape, dtype, name)
-            dweight, dx = pull(dy, wrt_x)
-            return ConvParams(dweight, sum_channels(dy) if bias else None), dx
-
-        return y, pullback
-
-    return Layer(init, apply, vjp, shape, name)
-
-
-def _sizes(who: str, sizes: tuple[Any, ...], groups: Any) -> tuple[int | None, int, Shape]:
-    """(in, out, kernel) of the positional arguments; `in` is None where it is to be inferred."""
-    if not 2 <= len(sizes) <= 3:
-        raise TypeError(f"{who} takes (in, out, kernel) or (out, kernel), not {len(sizes)} sizes")
-    *channels, kernel = sizes
-    for n in (*channels, groups):
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise ValueError(f"{who} takes channels and groups that are positive integers, not {n!r}")
-    if any(n % groups for n in channels):
-        raise ValueError(f"{who} cannot divide {' and '.join(map(str, channels))} channels into {groups} groups")
-    inputs, outputs = channels if len(channels) == 2 else (None, channels[0])
-    return inputs, outputs, window_size(who, "kernel", kernel)
-
-
-def _name(
-    who: str, sizes: Any, stride: Any, padding: Any, dilation: Any, groups: int, bias: bool, output_padding: Any = 0
-) -> str:
-    return called(
-        who,
+    weight_init: Initializer,
+    bias_init: Initializer,
+) -> tuple[Spec, Windows, Ends]:
+    """The spec but for Y, the windows, and the padding."""
+    inputs, outputs, kernel = _sizes(maker, sizes, groups)
+    name = called(
+        maker,
         *sizes,
-        stride=(stride, 1),
-        padding=(padding, "valid"),
-        output_padding=(output_padding, 0),
-        dilation=(dilation, 1),
+        **options,
         groups=(groups, 1),
         bias=(bias, True),
+        unseen={"weight_init": (weight_init, glorot_uniform), "bias_init": (bias_init, zeros)},
     )
+    dims = len(kernel)
+    each = [per_axis(name, option, options[option][0], dims) for option in ("stride", "dilation")]
+
+    def fits(sizes: Sizes) -> str:
+        channels = sizes.get("channels", 0)
+        return f"takes a multiple of {groups} channels, not {channels}" if channels % groups else ""
+
+    channels = "channels" if groups == 1 else f"channels/{groups}"
+    spec = Spec(
+        name,
+        x=axes(dims),
+        y=None,
+        params=ConvParams(f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if bias else None),  # type: ignore[arg-type]
+        init=ConvParams(weight_init, bias_init),  # type: ignore[arg-type]
+        sizes={"channels": inputs, "outputs": outputs},
+        complete=f"{maker}(channels, {outputs}, {kernel})",
+        hints=(of_images(dims),),
+        fits=fits,
+    )
+    return spec, Windows(kernel, *each), pairs(name, options["padding"][0], dims)
+
+
+def _sizes(maker: str, sizes: tuple[Any, ...], groups: Any) -> tuple[int | None, int, Shape]:
+    """(in, out, kernel) of the positional arguments; `in` is None where it is to be inferred."""
+    if not 2 <= len(sizes) <= 3:
+        raise TypeError(f"{maker} takes (in, out, kernel) or (out, kernel), not {len(sizes)} sizes")
+    *channels, kernel = sizes
+    check_sizes(maker, "channels and groups", *channels, groups)
+    if any(n % groups for n in channels):
+        raise ValueError(f"{maker} cannot divide {' and '.join(map(str, channels))} channels into {groups} groups")
+    inputs, outputs = channels if len(channels) == 2 else (None, channels[0])
+    return inputs, outputs, window_size(maker, "kernel", kernel)

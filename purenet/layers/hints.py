@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from purenet.engine.arrays import Shape
@@ -21,3 +21,23 @@ def flatten_first(shape: Shape, sizes: Sizes) -> str:
 
 def examples_are_rows(shape: Shape, sizes: Sizes) -> str:
     return "examples are rows, so write x.T" if len(shape) == 2 and shape[0] == sizes.get("inputs") else ""
+
+
+def of_images(dims: int | None) -> Callable[[Shape, Sizes], str]:
+    """For (batch, *space, channels) with so many spatial axes, or at least one."""
+
+    def hint(shape: Shape, sizes: Sizes) -> str:
+        channels, missing = sizes.get("channels"), (dims or 1) + 2 - len(shape)
+        if missing == 0 and shape[1] == channels:
+            return "channels are the last axis, so write np.moveaxis(x, 1, -1)"
+        if missing != 1:
+            return ""
+        if shape[-1] == channels:
+            return "write x[None] for one example"
+        if channels == 1:
+            return "write x[..., None] for one channel"
+        if shape[0] == channels:
+            return "examples are the first axis and channels the last, so write np.moveaxis(x, 0, -1)[None]"
+        return "write x[..., None] for one channel, x[None] for one example"
+
+    return hint

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from purenet.core import Layer
-from purenet.engine.arrays import Shape
-from purenet.layers.windows import NoParams, Pair, interleave, on_axis, pad_space, pairs, per_axis, spatial
+from purenet.engine import Ops
+from purenet.engine.arrays import Array, Shape
+from purenet.engine.windows import Back, Pair, on_axis, opposite
+from purenet.layers.activations import NoParams
+from purenet.layers.windows import pairs, per_axis, spatial
 from purenet.presets import called
-
-Pull = Callable[[Any], Any]
 
 
 def upsample(scale: int | Sequence[int], method: Literal["nearest", "bilinear"] = "nearest") -> Layer[NoParams]:
@@ -38,36 +39,38 @@ def upsample(scale: int | Sequence[int], method: Literal["nearest", "bilinear"] 
     def scales(in_shape: Shape) -> Shape:
         return per_axis(name, "scale", scale, len(in_shape) - 1)
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
-        pulls: list[Pull] = []
+    enlarge = _nearest if method == "nearest" else _linear
+
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        pulls: list[Back] = []
         for axis, s in enumerate(scales(x.shape[1:])):
             if s > 1:
-                x, pull = _nearest(xp, x, axis, s) if method == "nearest" else _linear(xp, x, axis, s)
+                x, pull = enlarge(ops, x, axis, s)
                 pulls.append(pull)
 
-        def pull_all(dy: Any) -> Any:
+        def pull_all(dy: Array) -> Array:
             for pull in reversed(pulls):
                 dy = pull(dy)
             return dy
 
         return x, pull_all
 
-    def target(in_shape: Shape) -> Shape:
+    def y_shape(in_shape: Shape) -> Shape:
         return (*(n * s for n, s in zip(in_shape[:-1], scales(in_shape), strict=True)), in_shape[-1])
 
-    return spatial(name, rule, target, dims)
+    return spatial(name, rule, y_shape, dims)
 
 
-def _nearest(xp: Any, x: Any, axis: int, scale: int) -> tuple[Any, Pull]:
+def _nearest(ops: Ops, x: Any, axis: int, scale: int) -> tuple[Array, Back]:
     before, n, after = x.shape[: axis + 1], x.shape[axis + 1], x.shape[axis + 2 :]
 
-    def pull(dy: Any) -> Any:
-        return xp.sum(xp.reshape(dy, (*before, n, scale, *after)), axis=axis + 2)
+    def pull(dy: Array) -> Any:
+        return ops.sum(ops.reshape(dy, (*before, n, scale, *after)), axis=axis + 2)
 
-    return xp.repeat(x, scale, axis=axis + 1), pull
+    return ops.repeat(x, scale, axis=axis + 1), pull
 
 
-def _linear(xp: Any, x: Any, axis: int, scale: int) -> tuple[Any, Pull]:
+def _linear(ops: Ops, x: Any, axis: int, scale: int) -> tuple[Array, Back]:
     """Output q·scale + r lies (r + ½) / scale − ½ from cell q: between it and its neighbour on that side."""
     dims, n = x.ndim - 2, x.shape[axis + 1]
     offsets = [(r + 0.5) / scale - 0.5 for r in range(scale)]
@@ -75,8 +78,11 @@ def _linear(xp: Any, x: Any, axis: int, scale: int) -> tuple[Any, Pull]:
     def cut(x: Any, cells: slice) -> Any:
         return x[:, *on_axis(axis, dims, cells, slice(None)), :]
 
-    before = xp.concat([cut(x, slice(1)), cut(x, slice(n - 1))], axis=axis + 1)
-    after = xp.concat([cut(x, slice(1, n)), cut(x, slice(n - 1, n))], axis=axis + 1)
+    def put(x: Any, low: int, high: int) -> Any:
+        return ops.pad_space(x, on_axis(axis, dims, (low, high), (0, 0)))
+
+    before = ops.concat([cut(x, slice(1)), cut(x, slice(n - 1))], axis=axis + 1)
+    after = ops.concat([cut(x, slice(1, n)), cut(x, slice(n - 1, n))], axis=axis + 1)
     phases = [x * (1 - abs(at)) + (before if at < 0 else after) * abs(at) for at in offsets]
     sizes = tuple(m * s for m, s in zip(x.shape[1:-1], on_axis(axis, dims, scale, 1), strict=True))
 
@@ -85,17 +91,12 @@ def _linear(xp: Any, x: Any, axis: int, scale: int) -> tuple[Any, Pull]:
         own = sum(part * (1 - abs(at)) for part, at in zip(parts, offsets, strict=True))
         low = sum(part * max(0.0, -at) for part, at in zip(parts, offsets, strict=True))
         high = sum(part * max(0.0, at) for part, at in zip(parts, offsets, strict=True))
-        to_before = pad_space(
-            cut(low, slice(1, n)), on_axis(axis, dims, (0, 1), (0, 0))
-        )  # cell q gets what q + 1 sends down
-        to_after = pad_space(cut(high, slice(n - 1)), on_axis(axis, dims, (1, 0), (0, 0)))
-        at_ends = pad_space(
-            cut(low, slice(1)), on_axis(axis, dims, (0, n - 1), (0, 0))
-        )  # the ends are their own neighbours
-        at_ends = at_ends + pad_space(cut(high, slice(n - 1, n)), on_axis(axis, dims, (n - 1, 0), (0, 0)))
+        to_before = put(cut(low, slice(1, n)), 0, 1)  # cell q gets what q + 1 sends down
+        to_after = put(cut(high, slice(n - 1)), 1, 0)
+        at_ends = put(cut(low, slice(1)), 0, n - 1) + put(cut(high, slice(n - 1, n)), n - 1, 0)  # their own neighbours
         return own + to_before + to_after + at_ends
 
-    return interleave(phases, on_axis(axis, dims, scale, 1), sizes), pull
+    return ops.interleave(phases, on_axis(axis, dims, scale, 1), sizes), pull
 
 
 def pad(width: int | Sequence[int | Pair]) -> Layer[NoParams]:
@@ -119,13 +120,12 @@ def pad(width: int | Sequence[int | Pair]) -> Layer[NoParams]:
 
     ends(dims or 1)
 
-    def rule(xp: Any, x: Any) -> tuple[Any, Pull]:
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
         added = ends(x.ndim - 2)
-        removed = tuple((-low, -high) for low, high in added)
-        return pad_space(x, added), lambda dy: pad_space(dy, removed)
+        return ops.pad_space(x, added), lambda dy: ops.pad_space(dy, opposite(added))
 
-    def target(in_shape: Shape) -> Shape:
-        axes = zip(in_shape[:-1], ends(len(in_shape) - 1), strict=True)
-        return (*(n + low + high for n, (low, high) in axes), in_shape[-1])
+    def y_shape(in_shape: Shape) -> Shape:
+        sizes = zip(in_shape[:-1], ends(len(in_shape) - 1), strict=True)
+        return (*(n + low + high for n, (low, high) in sizes), in_shape[-1])
 
-    return spatial(name, rule, target, dims)
+    return spatial(name, rule, y_shape, dims)

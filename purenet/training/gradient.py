@@ -10,9 +10,9 @@ from purenet.core import Layer, Loss
 from purenet.engine.arrays import describe, is_number
 from purenet.engine.guard import Known, guarded
 from purenet.introspection import first_not_finite
-from purenet.penalties import Penalty
 from purenet.random import Key
 from purenet.spec import check_pair
+from purenet.training.penalties import Penalty
 
 P = TypeVar("P")
 Evaluate = Callable[..., tuple[Any, P]]
@@ -74,7 +74,7 @@ def _straight(net: Layer[P], loss: Loss, checked: Evaluate[P], check_finite: boo
     of_net, of_loss = guarded(net), guarded(loss)
     if of_net is None or of_loss is None:
         return checked
-    known = Known()
+    known = Known(of_net.matrices)
 
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
         ops = known.ops(params, x, target)

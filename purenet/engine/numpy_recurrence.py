@@ -17,6 +17,16 @@ from typing import Any
 
 import numpy as np
 
+from purenet.engine.recurrence import RecurrenceOps
+
+
+class NumpyRecurrenceOps(RecurrenceOps):
+    def lstm_steps(self, plain: Callable[..., Any], params: Any, xs: Any, mask: Any, state: Any, keep: bool) -> Any:
+        """In buffers, where all sequences are of one length."""
+        if mask is not None:
+            return plain(self, params, xs, mask, state, keep)
+        return lstm_in_place(self.dot, params, xs, state, keep)
+
 
 def lstm_in_place(
     dot: Callable[[Any, Any], Any], params: Any, xs: Any, state: Any, keep: bool

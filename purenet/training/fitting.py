@@ -12,13 +12,13 @@ from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import batches as cut
 from purenet.data.arrays import count, parts
+from purenet.data.progress import Progress
 from purenet.engine.arrays import describe
 from purenet.engine.jax import host_only
-from purenet.penalties import Penalty
-from purenet.progress import Progress
 from purenet.random import Key
-from purenet.runs import Best, Fit, State
-from purenet.training import Metrics, by_name, check_batches, evaluate, resumed, start, train
+from purenet.training.loop import Metrics, by_name, check_batches, evaluate, resumed, start, train
+from purenet.training.penalties import Penalty
+from purenet.training.runs import Best, Fit, State
 
 P = TypeVar("P")
 

@@ -22,11 +22,11 @@ from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import count, plain
 from purenet.engine.arrays import describe, namespace
 from purenet.engine.jax import host_only
-from purenet.gradient import value_and_grad
 from purenet.introspection import first_not_finite
-from purenet.penalties import Penalty
 from purenet.random import Key, split
-from purenet.runs import Fit, State, check_params
+from purenet.training.gradient import value_and_grad
+from purenet.training.penalties import Penalty
+from purenet.training.runs import Fit, State, check_params
 
 P = TypeVar("P")
 Metric = Callable[[Any, Any], Any]

@@ -18,9 +18,9 @@ from purenet import tree as trees
 from purenet.core import Layer, Loss, Optimizer
 from purenet.engine.arrays import describe, freeze
 from purenet.engine.jax import host_only
-from purenet.files import DamagedError, Path, file_format, reading, replace
 from purenet.random import Key
-from purenet.runs import Fit
+from purenet.storage.files import DamagedError, Path, file_format, reading, replace
+from purenet.training.runs import Fit
 
 T = TypeVar("T")
 

@@ -1,0 +1,54 @@
+"""JAX's own convolution, where it is faster than a sum over slices."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+from purenet.engine.arrays import Array
+from purenet.engine.convolution import Blocks, ConvolutionOps
+from purenet.engine.windows import Windows
+
+
+class JaxConvolutionOps(ConvolutionOps):
+    def correlate(
+        self, x: Any, weight: Any, windows: Windows, groups: int = 1, bias: Any = None, patches: Blocks | None = None
+    ) -> Array:
+        if not own(weight.shape[-2], weight.shape[-1] // groups, windows):
+            return super().correlate(x, weight, windows, groups, bias)
+        return self.add_channels(convolved(x, weight, windows, groups), bias)
+
+    def correlate_weight(
+        self, x: Any, dy: Any, windows: Windows, groups: int = 1, patches: Blocks | None = None
+    ) -> Array:
+        """The transpose of what is linear in the weight."""
+        if not own(x.shape[-1] // groups, dy.shape[-1] // groups, windows):
+            return super().correlate_weight(x, dy, windows, groups)
+        jax = sys.modules["jax"]
+        weight = jax.ShapeDtypeStruct((*windows.size, x.shape[-1] // groups, dy.shape[-1]), x.dtype)
+        found: tuple[Array] = jax.linear_transpose(lambda weight: convolved(x, weight, windows, groups), weight)(dy)
+        return found[0]
+
+
+def own(ins: int, outs: int, windows: Windows) -> bool:
+    """Whether JAX's convolution is the faster: on a GPU or TPU, and on a CPU where channels are few.
+
+    (Of 32 and 64 channels of 3×3, a training step of the sum takes as long there, and inside of `scan` a 20th.)
+    """
+    if math.prod(windows.size) == 1:
+        return False
+    return min(ins, outs) < 16 or sys.modules["jax"].default_backend() != "cpu"
+
+
+def convolved(x: Any, weight: Any, windows: Windows, groups: int) -> Any:
+    axes = "HWD"[: len(windows.size)]
+    return sys.modules["jax"].lax.conv_general_dilated(
+        x,
+        weight,
+        windows.stride,
+        "VALID",
+        rhs_dilation=windows.dilation,
+        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        feature_group_count=groups,
+    )

@@ -1,0 +1,23 @@
+"""From a net to trained params: the gradient of a loss, the loop, and `fit` on top of it."""
+
+from purenet.training.chunks import in_chunks
+from purenet.training.fitting import fit
+from purenet.training.gradient import value_and_grad
+from purenet.training.loop import NotFiniteError, evaluate, predict, start, train
+from purenet.training.penalties import l1, l2
+from purenet.training.runs import Fit, State
+
+__all__ = [
+    "Fit",
+    "NotFiniteError",
+    "State",
+    "evaluate",
+    "fit",
+    "in_chunks",
+    "l1",
+    "l2",
+    "predict",
+    "start",
+    "train",
+    "value_and_grad",
+]

@@ -7,6 +7,7 @@ from typing import Any
 
 from purenet.combinators.compose import Placed, check_tuple, composed, sum_trees
 from purenet.core import Layer
+from purenet.engine import engine_of
 from purenet.engine.arrays import Shape, describe, likeness
 from purenet.presets import call
 from purenet.random import Key, split
@@ -93,12 +94,12 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
 def _rule(name: str, rules: Sequence[Any], each_x: Callable[[Any], tuple[Any, Any]]) -> Callable[..., Any]:
     """The rule of two rules, each with its own x."""
 
-    def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
-        def side_by_side(one: Any, two: Any) -> Any:
-            if type(one) is tuple:
-                return side_by_side(one[0], two[0]), (one[1], two[1])
-            return ops.concat([one, two], axis=-1)
+    def side_by_side(one: Any, two: Any) -> Any:
+        if type(one) is tuple:
+            return side_by_side(one[0], two[0]), (one[1], two[1])
+        return engine_of(one).concat([one, two], axis=-1)
 
+    def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
         calls = zip(rules, params, each_x(x), (None, None) if key is None else split(key), strict=True)
         (one, pull_one), (two, pull_two) = (part(ops, p, each, k) for part, p, each, k in calls)
         y, stateful = side_by_side(one, two), type(one) is tuple

@@ -16,11 +16,18 @@ PEERS = ("PyTorch", "JAX, a call a step", "onnxruntime", "scikit-learn")
 
 
 def rows(options: Options) -> Iterator[dict[str, Any]]:
-    works = [
-        next(work for work in dense(options.quick) if work.size == size) for size in ("64-128-10", "784-512-512-10")
-    ]
-    for work, peers in [*((work, PEERS) for work in works), (next(lenet(options.quick)), PEERS[:2])]:
-        yield one(work, peers, options)
+    for work in works(options.quick):
+        yield one(work, PEERS[:2] if work.kind == "lenet" else PEERS, options)
+
+
+def works(quick: bool) -> Iterator[Work]:
+    for size in ("64-128-10", "784-512-512-10"):
+        yield next(work for work in dense(quick) if work.size == size)
+    yield next(lenet(quick))
+
+
+def title(work: Work) -> str:
+    return f"one prediction, {'LeNet-5' if work.kind == 'lenet' else f'{work.size} {work.hidden}'}"
 
 
 def one(work: Work, peers: tuple[str, ...], options: Options) -> dict[str, Any]:
@@ -29,8 +36,7 @@ def one(work: Work, peers: tuple[str, ...], options: Options) -> dict[str, Any]:
     runs = {name: load(name, "predict")(work, params) for name in (OURS, *present)}
     agree({name: np.asarray(run()) for name, run in runs.items()})
     times = compete(runs, options.pace)
-    title = f"one prediction, {'LeNet-5' if work.kind == 'lenet' else f'{work.size} {work.hidden}'}"
-    return measured("predict", f"predict {work.size}", title, options.threads, "s a call", times, absent)
+    return measured("predict", f"predict {work.size}", title(work), options.threads, "s a call", times, absent)
 
 
 def agree(outputs: dict[str, Any], tolerance: float = 1e-5) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from purenet.engine.arrays import describe
+from purenet.engine.arrays import describe, holds
 from purenet.engine.jax import host_only
 
 Average = Literal["macro", "micro", "weighted", "binary"] | None
@@ -153,7 +153,7 @@ def perplexity(y: Any, target: Any) -> float:
     """
     host_only("perplexity", y, target)
     logits, labels = np.asarray(y, np.float64), np.asarray(target)
-    if logits.ndim < 2 or labels.shape != logits.shape[:-1] or labels.dtype.kind not in "iu" or not labels.size:
+    if logits.ndim < 2 or labels.shape != logits.shape[:-1] or not holds(labels, "integral") or not labels.size:
         given = f"{describe(logits)} and {describe(labels)}"
         raise ValueError(f"perplexity takes logits (..., classes) and integer labels (...), not {given}")
     if labels.min() < 0 or labels.max() >= logits.shape[-1]:
@@ -177,9 +177,9 @@ def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
         labels = given
         if given.ndim == 2:
             labels = given.argmax(axis=1) if given.shape[1] > 1 else given[:, 0]
-        if name == "target" and labels.dtype.kind == "f" and (labels == np.floor(labels)).all():
+        if name == "target" and holds(labels, "real floating") and (labels == np.floor(labels)).all():
             labels = labels.astype(np.int64)  # as the losses of one output take their 0 and 1
-        if labels.ndim != 1 or labels.dtype.kind not in "iub":
+        if labels.ndim != 1 or not holds(labels, "integral", "bool"):
             scores = "(n, classes) scores" if name == "y" else "(n, classes) one-hot"
             mend = ""
             if name == "y" and labels.ndim == 1:

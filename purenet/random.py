@@ -12,14 +12,13 @@ Each function takes a JAX key (`jax.random.key(0)`) too, and then draws with `ja
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from purenet.engine.arrays import Shape, check_dtype, describe
-from purenet.engine.jax import compiling
+from purenet.engine.arrays import Shape, describe, is_integer
+from purenet.engine.jax import compiling, random_of
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -49,7 +48,7 @@ def key(seed: int) -> Key:
     >>> bool((normal(key(0), (2,)) == normal(key(0), (2,))).all())
     True
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+    if not is_integer(seed):
         raise TypeError(f"key takes an integer seed, not {describe(seed)}: write key(0)")
     if not 0 <= seed < 2**128:
         raise ValueError(f"key takes a seed from 0 to 2**128 - 1, not {seed}")
@@ -65,7 +64,7 @@ def split(key: Key, n: int = 2) -> tuple[Key, ...]:
     >>> first == second, split(key(0), 3)[0] == first
     (False, True)
     """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+    if not is_integer(n) or n < 0:
         raise ValueError(f"split takes a number of keys, n >= 0, not {n!r}")
     if type(key) is not Key:
         return tuple(_jax_random(key).split(key, n))
@@ -149,11 +148,10 @@ def permutation(key: Key, n: int) -> Any:
 
 def _jax_random(key: Any, dtype: Any = np.float32) -> Any:
     """The module jax.random, if that is where this key belongs."""
-    jax = sys.modules.get("jax")
-    if jax is not None and isinstance(key, jax.Array):
-        check_dtype(jax.numpy, dtype)
-        return jax.random
-    if isinstance(key, int | np.integer) and not isinstance(key, bool):
+    module = random_of(key, dtype)
+    if module is not None:
+        return module
+    if is_integer(key):
         raise TypeError(f"a random key belongs here, not the integer {key}: write purenet.key({key})")
     raise TypeError(f"a random key belongs here, not {describe(key)}: write purenet.key(0)")
 

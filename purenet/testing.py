@@ -136,7 +136,7 @@ def _check_forward(point: _Point, inputs: Any) -> Any:
 def _check_gradients(point: _Point, inputs: Any, y: Any, dtype: Any) -> None:
     """y and the gradients have the right containers, shapes and dtypes, and the pullback is pure."""
     for path, leaf in tree.items(y, "y"):
-        if leaf.dtype.kind == "f" and leaf.dtype != dtype:
+        if _is_float(leaf) and leaf.dtype != dtype:
             _fail(point.name, f"{path} is {leaf.dtype} for {np.dtype(dtype)} arguments")
     dy = _random_like(y, seed=1)
     _, pull = point.vjp(inputs)

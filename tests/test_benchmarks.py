@@ -5,15 +5,20 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import goals, report, rows, scale, works
+from benchmarks import against, goals, report, rows, scale, works
 from benchmarks import peers as registry
+from benchmarks.__main__ import benchmarks
 from benchmarks.child import FailedError, environment, run
 from benchmarks.contest import DisagreementError, Entry, Pace, agree, check, compete, ratios, spread, turns
 from benchmarks.peers import by_hand, class_style
@@ -258,3 +263,112 @@ def test_what_grows_faster_than_the_arithmetic_is_found():
 
 def test_multiplications_are_counted_for_forward_and_back():
     assert scale.multiplications(2, 3, 4) == 2 * 6 + 3 * 12
+
+
+# against another revision
+
+
+def test_a_bound_is_missed_above_it_and_not_at_it():
+    def row(group, name, *pairs):
+        return against.Compared(name, "s", against.bound_of(group, name), pairs)
+
+    before = 1.0, 2.0, 4.0
+    for group, name, most in [
+        ("xor", "XOR, 2-3-1 tanh", 1.05),
+        ("dense", "2-3-2 tanh, batch 4, Adam, joined", 1.05),
+        ("dense", "64-128-10 tanh, batch 32, SGD", 1.05),
+        ("dense", "784-128-10 relu, batch 32, SGD", 1.03),
+        ("lstm", "LSTM", 1.03),
+        ("predict", "one prediction, 64-128-10 tanh", 1.10),
+    ]:
+        at, above = (row(group, name, *((a, a * ratio) for a in before)) for ratio in (most - 1e-9, most + 1e-3))
+        assert (at.missed, above.missed) == (False, True), name
+        assert f"{most:.2f}" in str(at)
+        assert ("✗" in str(at), "✗" in str(above)) == (False, True)
+    assert row("xor", "XOR", (1.0, 1.0), (1.0, 9.0), (5.0, 5.2)).change.median == 1.04  # one bad turn is outvoted
+    assert row("xor", "XOR", (1.0, math.nan)).missed
+    slower = row("import", "import purenet", (0.020, 0.024), (0.120, 0.124))
+    assert not slower.missed
+    assert "+4.0 ms" in str(slower)
+    assert row("import", "import purenet", (0.020, 0.0251)).missed
+
+
+def test_neighbours_are_of_one_turn_and_both_begin_in_turn():
+    asked = []
+
+    def figure(version):
+        asked.append(version)
+        return len(asked)
+
+    pairs = against.neighbours({"REV": "a", "here": "b"}, Pace(4, 0.0, 0.0), figure)
+    assert "".join(asked) == "abab" + "baba" + "baba" + "abab"
+    assert [{*pair} for pair in pairs] == [{i, i + 1} for i in range(1, 17, 2)]
+
+
+def test_rows_are_chosen_by_parts_of_their_names():
+    every = {"XOR, SGD": "xor", "LeNet-5, batch 64, Adam": "lenet", "one prediction, LeNet-5": "predict"}
+    assert against.chosen(every, []) == every
+    assert [*against.chosen(every, ["lenet"])] == [*every][1:]
+    with pytest.raises(ValueError, match=r"no row has 'gru' in its name. The rows are:\n  XOR, SGD"):
+        against.chosen(every, ["xor", "gru"])
+
+
+def test_versions_that_compute_different_numbers_are_not_timed():
+    against.check("xor", {"REV": [1.0, 0.5], "here": [1.0, 0.5]})
+    with pytest.raises(DisagreementError, match="REV"):
+        against.check("xor", {"REV": [1.0, 0.6], "here": [1.0, 0.5]})
+    with pytest.raises(DisagreementError, match="REV"):
+        against.check("predict", {"REV": [1.0, 0.6], "here": [1.0, 0.5]})
+
+
+IN_GIT = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="there is no other revision without git")
+
+
+def against_head(folder, *options):
+    """The command, which puts its worktree into this folder."""
+    command = [sys.executable, "-m", "benchmarks", "against", "HEAD", *options, "--threads", "1"]
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@IN_GIT
+def test_against_head(tmp_path):
+    process = against_head(tmp_path, "xor", "one prediction, 64", "--quick")
+    printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert re.search(r"^XOR.* [\d.]+ µs +[\d.]+ µs +[\d.]+  .*1\.05", printed, flags=re.MULTILINE)
+    assert re.search(r"^one prediction, 64-128-10 tanh .*1\.10", printed, flags=re.MULTILINE)
+    assert not [*tmp_path.iterdir()]
+    listed = subprocess.run(["git", "worktree", "list"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert str(tmp_path) not in listed
+
+
+@IN_GIT
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_worktree_is_removed_when_it_is_interrupted(how, tmp_path):
+    process = against_head(tmp_path, "xor", "--rounds", "10000")
+    deadline = time.monotonic() + 60
+    while not [*tmp_path.glob("*/rev/purenet/__pycache__")]:  # by now both versions run
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(how)
+    process.communicate(timeout=60)
+    assert process.returncode not in (None, 0)
+    assert not [*tmp_path.iterdir()]
+    listed = subprocess.run(["git", "worktree", "list"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert str(tmp_path) not in listed
+
+
+def test_an_unknown_revision_is_named():
+    command = [sys.executable, "-m", "benchmarks", "against", "no-such-revision"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "'no-such-revision' is no revision" in done.stderr
+
+
+def test_the_readme_of_benchmarks_lists_every_command():
+    named = re.findall(r"`(\w+)", (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8"))
+    assert {*benchmarks(), *GROUPS} <= {*named}

@@ -9,7 +9,8 @@ import pytest
 
 import purenet as pn
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 ALL_SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 # JAX need not be here: tests/oracles/test_jax_training.py runs its snippets
 SNIPPETS, JAX_SNIPPETS = ([s for s in ALL_SNIPPETS if ("import jax" in s) is of_jax] for of_jax in (False, True))
@@ -45,3 +46,22 @@ def test_the_message_that_is_shown_is_the_message():
 def test_every_public_name_is_in_the_readme():
     named = set(re.findall(r"`(\w+)", README)) | set(re.findall(r"pn\.(\w+)", README))
     assert not set(pn.__all__) - named - {"Pullback", "Key", "preset"}
+
+
+def test_it_is_short():
+    assert len(README.splitlines()) <= 250
+
+
+@pytest.mark.parametrize("page", ["README.md", "benchmarks/README.md", "tests/README.md"])
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("https://")]
+    assert found
+    for link in found:
+        assert (ROOT / page).parent.joinpath(link).is_file(), link
+
+
+def test_files_that_the_page_for_contributors_names_are_there():
+    folder = ROOT / "tests"
+    for name in re.findall(r"`([\w/]+\.(?:py|npz))`", (folder / "README.md").read_text(encoding="utf-8")):
+        assert any((root / name).is_file() for root in (folder, ROOT)), name

@@ -88,6 +88,25 @@ def is_array(x: Any) -> bool:
     return hasattr(x, "__array_namespace__")
 
 
+def holds(x: Any, *kinds: str) -> bool:
+    """Whether an array holds numbers of one of the standard's kinds: "integral", "bool", "real floating".
+
+    >>> holds(np.zeros(2, int), "bool", "integral"), holds(np.zeros(2), "integral")
+    (True, False)
+    """
+    return bool(namespace(x).isdtype(x.dtype, kinds))
+
+
+def is_integer(n: Any) -> bool:
+    """Whether n is a whole number of Python or NumPy, and no truth value."""
+    return isinstance(n, int | np.integer) and not isinstance(n, bool)
+
+
+def is_writable(x: Any) -> bool:
+    """Whether parts of such an array can be written to: those of NumPy can."""
+    return type(x) is np.ndarray
+
+
 def is_number(x: Any) -> bool:
     """Whether x is one number: Python's, NumPy's, or an array of no axes."""
     return getattr(x, "shape", ()) == ()

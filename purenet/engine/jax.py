@@ -48,6 +48,20 @@ def compiling() -> bool:
     return isinstance(jax.numpy.zeros(()), jax.core.Tracer)
 
 
+def random_of(key: Any, dtype: Any) -> Any:
+    """The module jax.random, if this is a key of JAX, after a check that it draws this dtype; else None."""
+    jax = sys.modules.get("jax")
+    if jax is None or not isinstance(key, jax.Array):
+        return None
+    check_dtype(jax.numpy, dtype)
+    return jax.random
+
+
+def namespace_of_jax() -> Any:
+    """The module jax.numpy, of a JAX that is loaded."""
+    return sys.modules["jax"].numpy
+
+
 def traced(x: Any) -> bool:
     """Whether x stands for an array that JAX does not have yet."""
     jax = sys.modules.get("jax")

@@ -39,8 +39,11 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
 
     def labels_fit(self, labels: Any, classes: int) -> bool:
         """As unsigned numbers, of which a negative one is very large; `argmax` takes a third of the time of `max`."""
-        unsigned = labels.view(_UNSIGNED[labels.itemsize]) if labels.size else labels
-        return not labels.size or bool(unsigned.flat[unsigned.argmax()] < classes)
+        if not labels.size:
+            return True
+        unsigned, most = _unsigned(labels.dtype)
+        numbers = labels.reshape(-1).view(unsigned)
+        return bool(numbers[numbers.argmax()] < min(classes, most))
 
     def dot(self, a: Any, b: Any) -> Array:
         """The method takes a third of the operator's time on small arrays. It writes zeros into its result first, which
@@ -245,6 +248,12 @@ def identity(classes: int, dtype: Any) -> Any:
     return np.eye(classes, dtype=dtype)
 
 
+@cache
+def _unsigned(dtype: Any) -> tuple[Any, int]:
+    """The unsigned dtype of as many bytes in the same order, and how many numbers from 0 up the dtype has."""
+    return np.dtype(dtype.str.replace("i", "u")), int(np.iinfo(dtype).max) + 1
+
+
 def quick_number(number: Any) -> Any:
     """A number as an array of no axes, in float32."""
     return np.asarray(number, FLOAT32) if type(number) is float or type(number) is int else number
@@ -258,7 +267,6 @@ def kept_number(number: Any) -> Any:
     return _remembered(number) if number else quick_number(number)
 
 
-_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 _ONES = np.ones(1024, np.float32)
 _ONES.setflags(write=False)
 _remembered = lru_cache(1024)(quick_number)

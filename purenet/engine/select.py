@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray
 
 from purenet.engine.arrays import FLOAT32, is_array, namespace
-from purenet.engine.jax import JaxOps, traced
+from purenet.engine.jax import JaxOps, namespace_of_jax, traced
 from purenet.engine.numpy import LARGE, NUMPY, SMALL_NUMPY
 from purenet.engine.ops import Ops
 
@@ -28,7 +28,7 @@ def ops_for(leaves: list[Any], key: Any = None) -> Ops:
     for leaf in leaves:
         if type(leaf) is not ndarray and not isinstance(leaf, np.ndarray | np.generic) and is_array(leaf):
             return engine_of(leaf)
-    return engine_of(key) if traced(key) else NUMPY
+    return _engine(namespace_of_jax()) if traced(key) else NUMPY
 
 
 def engine_of_any(x: Any, like: Ops = NUMPY) -> Ops:

@@ -9,7 +9,8 @@ import numpy as np
 
 from purenet import tree
 from purenet.core import Layer
-from purenet.engine.arrays import describe, freeze
+from purenet.engine import engine_of
+from purenet.engine.arrays import describe
 from purenet.engine.jax import host_only
 from purenet.interop.layouts import Counterpart
 from purenet.interop.walk import walk
@@ -128,5 +129,5 @@ def _checked(name: str, value: Any, own: np.ndarray) -> np.ndarray:
 
 def _as_in(new: Any, like: Any) -> Any:
     """A copy of the array on the engine of `like`."""
-    copy = np.array(new, order="C")
-    return freeze(copy) if isinstance(like, np.ndarray) else like.__array_namespace__().asarray(copy)
+    ops = engine_of(like)
+    return ops.read_only(ops.take_in(np.array(new, order="C")))

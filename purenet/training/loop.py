@@ -20,7 +20,7 @@ from purenet import metrics as known_metrics
 from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import count, plain
-from purenet.engine.arrays import describe, namespace
+from purenet.engine.arrays import describe, is_writable, namespace
 from purenet.engine.jax import host_only
 from purenet.introspection import first_not_finite
 from purenet.random import Key, split
@@ -188,7 +188,7 @@ def predict(net: Layer[P], params: P, x: Any, batch_size: int = 1024) -> Any:
     if first is None:
         raise ValueError("predict takes at least one batch")
     leaves = tree.leaves(x) if isinstance(x, tuple) or hasattr(x, "shape") else None
-    if leaves is None or type(tree.leaves(first)[0]) is not np.ndarray:
+    if leaves is None or not is_writable(tree.leaves(first)[0]):
         columns = [first, *parts]
         return tree.map(lambda *ys: namespace(ys[0]).concat(ys) if len(ys) > 1 else ys[0], *columns)
     n = leaves[0].shape[0]

@@ -48,7 +48,7 @@ TESTS = {  # the plain tests of each file; no other has to do with it, or it is 
     "losses": ("numerics",),
     "norm": ("norm", "numerics"),
     "pool": ("conv",),
-    "lstm_in_place": ("recurrent",),
+    "numpy_recurrence": ("ops_recurrent", "recurrent"),
     "recurrence": ("recurrent",),
     "recurrent": ("recurrent",),
     "resize": ("conv",),

@@ -11,6 +11,7 @@ params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old
 
 from purenet import data, initializers, metrics, plotting, random, schedules, testing, tree
 from purenet.combinators import (
+    bidirectional,
     fan_out,
     frozen,
     keep_rest,
@@ -52,7 +53,6 @@ from purenet.layers.activations import (
     tanh,
 )
 from purenet.layers.attention import multi_head_attention
-from purenet.layers.bidirectional import bidirectional
 from purenet.layers.binary import binary_dense
 from purenet.layers.conv import conv, conv_transpose
 from purenet.layers.dense import dense

@@ -33,7 +33,7 @@ class Known:
 
     def ops(self, params: Any, x: Any, *rest: Any) -> Ops | None:
         """The ops for arguments that were checked before; None for others."""
-        known = self.seen.get(x.shape if hasattr(x, "shape") else None)
+        known = self.seen.get(place(x))
         return known[1] if known is not None and known[0]((params, x, *rest)) else None
 
     def learn(self, params: Any, x: Any, *rest: Any) -> None:
@@ -42,7 +42,15 @@ class Known:
         if ops is not None:
             if len(self.seen) >= MOST:
                 self.seen.clear()
-            self.seen[x.shape if hasattr(x, "shape") else None] = fitting((params, x, *rest)), ops
+            self.seen[place(x)] = fitting((params, x, *rest)), ops
+
+
+def place(x: Any) -> Any:
+    """What is remembered of x to find its signature again: its shape, or that of the first part of a tuple."""
+    if is_plain(x):
+        return x.shape
+    first = x[0] if type(x) is tuple and x else None
+    return (len(x), first.shape) if is_plain(first) else None
 
 
 class Guarded:
@@ -155,7 +163,9 @@ def guarded(value: Any) -> Any:
 
 
 def fits(dy: Any, like: Any) -> bool:
-    """Whether a tuple of NumPy's arrays looks like this."""
+    """Whether a tuple of NumPy's arrays looks like this. None may stand for a part but the first: a gradient of 0."""
     if type(like) is Like:
         return is_plain(dy) and dy.dtype == like.dtype and dy.shape == like.shape
-    return type(dy) is tuple and len(dy) == len(like) and all(map(fits, dy, like))
+    if type(dy) is not tuple or type(like) is not tuple or not 0 < len(dy) == len(like):
+        return False
+    return fits(dy[0], like[0]) and all(d is None or fits(d, part) for d, part in zip(dy[1:], like[1:], strict=True))

@@ -28,6 +28,12 @@ Pull = Callable[[Any, bool], tuple[Any, Any]]
 Rule = Callable[[Ops, Any, Any, Any], tuple[Any, Pull]]
 
 
+class Maybe(NamedTuple):
+    """A form, or None. (For one array, write a `?` into its pattern.)"""
+
+    form: Any
+
+
 class Spec(NamedTuple):
     """What a layer is, in words. Patterns are those of `purenet.patterns`.
 
@@ -39,7 +45,8 @@ class Spec(NamedTuple):
             Y's, which raises ValueError where there is none.
         params: the pattern of each parameter, in the containers in which they stand; None for one that is left out.
         init: the initializer of each, in the same containers.
-        sizes: what is known of the axes' names from the start; None for a size that is to be inferred.
+        sizes: what is known of the axes' names from the start; None for a size that is to be inferred; the name of
+            another axis for one that `init` makes as long as that, unless the input says otherwise.
         complete: the code that would make the layer with all its sizes, for the error of a size that is not known.
         hints: what to do about a shape that does not fit, for the usual mistakes: `hint(shape of x, sizes) -> words`.
         fits: what patterns cannot say of the sizes: `fits(sizes) -> what is wrong, in words, or ""`.
@@ -59,7 +66,7 @@ class Spec(NamedTuple):
 
     @property
     def known(self) -> Sizes:
-        return {name: size for name, size in self.sizes.items() if size is not None}
+        return {name: size for name, size in self.sizes.items() if not isinstance(size, str | None)}
 
 
 def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] | None = None) -> Layer[Any]:
@@ -214,7 +221,8 @@ def _inferred(form: Form, sizes: Sizes) -> Any:
 
 
 def _known_size(spec: Spec, axis: str, sizes: Sizes) -> int:
-    size = size_of(axis, sizes)
+    others = {name: sizes.get(other) for name, other in spec.sizes.items() if isinstance(other, str)}
+    size = size_of(axis, {**others, **sizes})
     if size is None:
         unknown = axis.partition("/")[0]
         form = spec.x[0] if isinstance(spec.x, list) else spec.x
@@ -264,7 +272,7 @@ def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, A
     _check_dtypes(spec, params, [array for form, array in arrays if parse(form).kind == "float"])
     ops = ops_for([*tree.leaves(params), *(array for _, array in arrays)], key)
     if spec.values is not None:
-        ops_for([array for _, array in arrays]).look(spec.values, x)
+        ops_for([array for form, array in arrays if parse(form).kind != "float"]).look(spec.values, x)
     if ops is not ops_for([]):
         params, x = tree.map(ops.take_in, (params, x))
     return ops, params, x, key
@@ -280,7 +288,7 @@ def _check_arrays(spec: Spec, x: Any) -> list[tuple[str, Any]]:
         who = f"{spec.name}'s {pattern.label}" if pattern.label else spec.name
         xp = engine_of(array, who)
         if not any(xp.isdtype(array.dtype, kind) for kind in _KINDS[pattern.kind]):
-            raise TypeError(_MISFITS[pattern.kind].format(who=who, given=describe(array)))
+            raise TypeError(_MISFITS[pattern.kind].format(who=who, given=describe(array), it=pattern.label or "x"))
     return [(form, array) for form, array in arrays if array is not None]
 
 
@@ -292,10 +300,10 @@ _KINDS: dict[str, tuple[Any, ...]] = {
     "any": ("numeric", "bool"),
 }
 _MISFITS = {
-    "float": "{who} computes in floating point, not on {given}: write x.astype(np.float32)",
-    "int": "{who} takes integers, not {given}: write x.astype(int)",
-    "number": "{who} computes in floating point, not on {given}: write x.astype(np.float32)",
-    "bool": "{who} takes booleans, not {given}: write x.astype(bool)",
+    "float": "{who} computes in floating point, not on {given}: write {it}.astype(np.float32)",
+    "int": "{who} takes integers, not {given}: write {it}.astype(int)",
+    "number": "{who} computes in floating point, not on {given}: write {it}.astype(np.float32)",
+    "bool": "{who} takes booleans, not {given}: write {it}.astype(bool)",
     "any": "{who} takes numbers, not {given}",
 }
 
@@ -304,18 +312,27 @@ def _form_of(spec: Spec, x: Any, shapes: bool) -> tuple[Any, int]:
     """The form that x has, of those that the spec allows, and its place among them; x is arrays, or their shapes."""
     if not isinstance(spec.x, list):
         return spec.x, 0
-    for place, form in enumerate(spec.x):
-        if _has_form(form, x, shapes):
-            return form, place
-    forms = "; ".join(_form_text(form, spec.known) for form in spec.x)
+    for kinds in (True, False):  # what holds the wrong numbers, but is else of one form, is told so by its check
+        for place, form in enumerate(spec.x):
+            if _has_form(form, x, shapes, kinds):
+                return form, place
+    several = type(x) is tuple and any(isinstance(part, tuple) for part in x) if shapes else type(x) is tuple
+    if not several and isinstance(spec.x[0], str):
+        return spec.x[0], 0
+    told: set[str] = set()
+    forms = "; ".join(_form_text(form, spec.known, told) for form in spec.x)
     given = shape_text(x) if shapes else describe_each(x)
-    raise ValueError(f"{spec.name} takes x as one of: {forms}. It was given {given}")
+    mend = ": write np.asarray(...) of each list" if " list" in given else ""
+    raise ValueError(f"{spec.name} takes x as one of: {forms}. It was given {given}{mend}")
 
 
-def _has_form(form: Form, x: Any, shapes: bool) -> bool:
+def _has_form(form: Any, x: Any, shapes: bool, kinds: bool) -> bool:
     """Whether x is built like this, and its arrays have such axes and hold such things, whatever their sizes."""
+    if isinstance(form, Maybe):
+        return x is None or _has_form(form.form, x, shapes, kinds)
     if isinstance(form, tuple):
-        return type(x) is tuple and len(x) == len(form) and all(map(_has_form, form, x, [shapes] * len(form)))
+        inside = type(x) is tuple and len(x) == len(form)
+        return inside and all(_has_form(*each, shapes, kinds) for each in zip(form, x, strict=True))
     pattern = parse(form or "")
     if x is None:
         return pattern.optional or shapes
@@ -324,7 +341,7 @@ def _has_form(form: Form, x: Any, shapes: bool) -> bool:
         return plain and (is_open(x) or pattern.takes_rank(len(x) + 1))
     if not hasattr(x, "shape") or not hasattr(x, "dtype") or not pattern.takes_rank(x.ndim):
         return False
-    return any(engine_of(x).isdtype(x.dtype, kind) for kind in _KINDS[pattern.kind])
+    return not kinds or any(engine_of(x).isdtype(x.dtype, kind) for kind in _KINDS[pattern.kind])
 
 
 def _any_number(form: Any) -> bool:
@@ -338,6 +355,8 @@ def _pairs(form: Any, x: Any, who: str) -> list[tuple[Any, Any]]:
         if type(x) is not tuple or not x:
             raise TypeError(f"{who} takes a tuple of arrays, not {describe(x)}: put it after fan_out or parallel")
         return [(form[0], part) for part in x]
+    if isinstance(form, Maybe):
+        return [] if x is None else _pairs(form.form, x, who)
     if not isinstance(form, tuple):
         if type(x) is tuple and any(hasattr(part, "shape") for part in x):
             raise TypeError(
@@ -362,17 +381,23 @@ def _wanted(form: Any, sizes: Sizes) -> str:
     return f"x of shape {render(form, sizes)}"
 
 
-def _form_text(form: Form, sizes: Sizes) -> str:
+def _form_text(form: Any, sizes: Sizes, told: set[str]) -> str:
+    """The form in words; what was told of an array before is told by its label alone."""
+    if isinstance(form, Maybe):
+        return f"{_form_text(form.form, sizes, told)} or None"
     if isinstance(form, tuple):
-        return f"({', '.join(_form_text(part, sizes) for part in form)})"
-    pattern = parse(form or "")
+        return f"({', '.join(_form_text(part, sizes, told) for part in form)})"
+    pattern, label = parse(form), parse(form).label or "x"
+    if form in told:
+        return label
+    told.add(form)
     kind = "" if pattern.kind == "float" else f" of {pattern.kind}"
-    return f"{pattern.label or 'x'} {render(form or '', sizes)}{kind}{' or None' if pattern.optional else ''}"
+    return f"{label} {render(form, sizes)}{kind}{' or None' if pattern.optional else ''}"
 
 
 def describe_each(x: Any) -> str:
     """A few words on each part of x."""
-    return f"({', '.join(map(describe_each, x))})" if type(x) is tuple else describe(x)
+    return f"({', '.join(map(describe_each, x))}{',' * (len(x) == 1)})" if type(x) is tuple else describe(x)
 
 
 def _check_params(spec: Spec, params: Any) -> Sizes:
@@ -436,8 +461,7 @@ def _check_dtypes(spec: Spec, params: Any, arrays: list[Any]) -> None:
 
 
 def check_output_gradient(dy: Any, y: Any, who: str) -> None:
-    """Check that dE/dY is built like Y, whose likeness this is, with its shapes and dtypes; None may stand for a part of
-    a tuple but the first."""
+    """Check that dE/dY is built like Y, whose likeness this is; None may stand for a part of a tuple but the first."""
     if isinstance(y, Like):
         if y.has_gradient:
             match_gradient(dy, y.shape, y.dtype, who)

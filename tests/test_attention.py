@@ -140,26 +140,55 @@ def run(x):
     ("act", "kind", "message"),
     [
         (lambda: pn.multi_head_attention(6, 4), ValueError, "4 heads do not divide 6 features"),
-        (lambda: pn.multi_head_attention(6, 0), ValueError, "positive integers, features and heads, not 0"),
+        (
+            lambda: pn.multi_head_attention(6, 0),
+            ValueError,
+            "takes features and heads that are positive integers, not 0",
+        ),
         (lambda: pn.multi_head_attention(6.0, 2), ValueError, "not 6.0"),
         (
             lambda: pn.multi_head_attention(4, 2).init(pn.key(0), (3, 5)),
             ValueError,
-            "(batch, time, 4), not (batch, 3, 5)",
+            "(batch, time, 4), but its input has shape (batch, 3, 5)",
         ),
-        (lambda: run(X[0]), ValueError, "takes x of shape (batch, time, 4), not (batch, 4)"),
-        (lambda: run(X[..., :3]), ValueError, "takes x of shape (batch, time, 4), not (batch, 3, 3)"),
+        (lambda: run(X[0]), ValueError, "takes x of shape (batch, time, 4), but x has shape (3, 4)"),
+        (lambda: run(X[..., :3]), ValueError, "takes x of shape (batch, time, 4), but x has shape (2, 3, 3)"),
         (
             lambda: run(X[:, :0]),
             ValueError,
-            "takes keys and values of shape (batch, time, features), not (batch, 0, 4)",
+            "takes keys and values of at least one place, but there is none",
         ),
-        (lambda: run((X, X, X, X)), ValueError, "not a tuple of 4"),
-        (lambda: run((X, X[:1])), ValueError, "one batch size, but their shapes are [(2, 3, 4), (1, 3, 4), None]"),
-        (lambda: run((X, np.ones((2, 3)))), TypeError, "a boolean mask, True where there is something, not a float64"),
-        (lambda: run((X, np.ones((2, 4), bool))), ValueError, "a mask of shape (batch, 3), a key each, not (batch, 4)"),
+        (
+            lambda: run((X, X, X, X)),
+            ValueError,
+            "takes x as one of: x (batch, time, 4); (x, mask (batch, time) of bool); "
+            "(x, keys_values (batch, keys, attended)); (x, keys_values, mask (batch, keys) of bool). It was given (a",
+        ),
+        (
+            lambda: run((X, [[True, False, True]] * 2)),
+            ValueError,
+            "It was given (a float32 array of shape (2, 3, 4), a list): write np.asarray(...) of each list",
+        ),
+        (
+            lambda: pn.multi_head_attention(4, 2).apply(
+                pn.multi_head_attention(4, 2).init(pn.key(0), ((3, 4), (5, 6))), X
+            ),
+            ValueError,
+            "has params for keys and values of 6 features, so it takes x = (queries, keys_values)",
+        ),
+        (lambda: run((X, X[:1])), ValueError, "keys_values of shape (2, keys, 4), but keys_values has shape (1, 3, 4)"),
+        (
+            lambda: run((X, np.ones((2, 3)))),
+            TypeError,
+            "'s mask takes booleans, not a float64 array of shape (2, 3): write mask.astype(bool)",
+        ),
+        (lambda: run((X, np.ones((2, 4), bool))), ValueError, "takes mask of shape (2, 3), but mask has shape (2, 4)"),
         (lambda: run(X.astype(np.float64)), TypeError, "float32 params, but x is float64"),
-        (lambda: pn.multi_head_attention(4, 2).apply((), X), ValueError, "takes AttentionParams, not a tuple"),
+        (
+            lambda: pn.multi_head_attention(4, 2).apply((), X),
+            ValueError,
+            "takes params = AttentionParams(query, key, value, out), not a tuple of 0",
+        ),
     ],
 )
 def test_errors_say_what_to_do(act, kind, message):

@@ -124,7 +124,7 @@ BAD = {
     "lengths that are a list": (
         lambda: pn.lstm(2, 3).apply(pn.lstm(2, 3).init(pn.key(0)), (np.ones((2, 4, 2), np.float32), [3, 4])),
         ValueError,
-        r"lengths that are an integer array of shape \(batch,\), not a list",
+        r"lengths \(batch,\) of int.*a list\): write np\.asarray\(\.\.\.\) of each list",
     ),
     "a loss that is not one number": (
         lambda: pn.value_and_grad(NET, pn.Loss(lambda y, t: y - t, lambda y, t: (y - t, lambda dE=1.0: y), "diff"))(PARAMS, X, T),

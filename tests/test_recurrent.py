@@ -165,24 +165,6 @@ def test_stacked_by_serial_sizes_are_inferred():
     assert (after_dense[1].weight.shape, after_dense[2].weight.shape) == ((4, 20), (5, 2))
 
 
-@pytest.mark.parametrize("batch", [1, 3, 300])
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize(("last", "reverse"), [(False, False), (True, False), (False, True)])
-def test_the_lstm_in_place_is_the_plain_one(batch, bias, last, reverse):
-    """Lengths that leave nothing out have the plain steps run on the same numbers; of 300 examples, in blocks."""
-    layer = pn.lstm(4, 3, bias=bias, last=last, reverse=reverse)
-    x, params = normal(batch, 7, 4), params_of(layer)
-    state = normal(batch, 3, seed=1), normal(batch, 3, seed=2)
-    in_place, pullback = layer.vjp(params, (x, state))
-    plain, pull = layer.vjp(params, (x, state, np.full(batch, 7)))
-    assert_close(in_place, plain)
-    dy = pn.tree.map(lambda leaf: normal(*leaf.shape, seed=3), plain)
-    dparams, dx = pullback(dy)
-    dparams_too, dx_too = pull(dy)
-    assert_close((dparams, dx), (dparams_too, dx_too[:2]))
-    assert_close(pullback(dy, wrt_x=False), (dparams, None), 0)
-
-
 @each_maker
 @pytest.mark.parametrize("last", [False, True], ids=["all", "last"])
 def test_a_stacked_net_reads_nothing_of_the_padding(make, last):
@@ -214,9 +196,9 @@ X = np.ones((2, 3, 4), np.float32)
 @pytest.mark.parametrize(
     ("act", "kind", "message"),
     [
-        (lambda: pn.rnn(), ValueError, "rnn() should be rnn(in, hidden) or rnn(hidden), positive integers"),
-        (lambda: pn.lstm(0, 3), ValueError, "lstm(0, 3) should be lstm(in, hidden)"),
-        (lambda: pn.gru(3, 2.5), ValueError, "positive integers"),
+        (lambda: pn.rnn(), TypeError, "rnn takes (in, out) or (out), not 0 sizes"),
+        (lambda: pn.lstm(0, 3), ValueError, "lstm takes sizes that are positive integers, not 0"),
+        (lambda: pn.gru(3, 2.5), ValueError, "positive integers, not 2.5"),
         (
             lambda: pn.lstm(3).init(pn.key(0)),
             ValueError,
@@ -230,33 +212,69 @@ X = np.ones((2, 3, 4), np.float32)
         (
             lambda: pn.lstm(3).init(pn.key(0), (2, 3, 4)),
             ValueError,
-            "(batch, time, features), but its input has shape (batch, 2, 3, 4)",
+            "(batch, time, inputs), but its input has shape (batch, 2, 3, 4)",
         ),
-        (lambda: run(pn.rnn, X[0]), ValueError, "takes x of shape (batch, time, features), not (3, 4)"),
+        (lambda: run(pn.rnn, X[0]), ValueError, "takes x of shape (batch, time, 4), but x has shape (3, 4)"),
         (lambda: run(pn.rnn, X[:, :0]), ValueError, "at least one step"),
         (
             lambda: run(pn.rnn, X[..., :3]),
             ValueError,
-            "takes x of shape (batch, time, 4), a row of its weight for each feature, not (2, 3, 3)",
+            "rnn(4, 5) takes x of shape (batch, time, 4), but x has shape (2, 3, 3)",
         ),
         (lambda: run(pn.rnn, X.astype(np.float64)), TypeError, "has float32 params, but x is float64"),
-        (lambda: run(pn.rnn, (X,)), ValueError, "not a tuple of 1"),
-        (lambda: run(pn.rnn, (X, np.array([1.0, 2.0]))), ValueError, "integer lengths of shape (2,)"),
-        (lambda: run(pn.rnn, (X, np.array([1]))), ValueError, "integer lengths of shape (2,)"),
+        (
+            lambda: run(pn.rnn, (X,)),
+            ValueError,
+            "rnn(4, 5) takes x as one of: x (batch, time, 4); (x, state (batch, 5) or None); "
+            "(x, lengths (batch,) of int); (x, state, lengths). "
+            "It was given (a float32 array of shape (2, 3, 4),)",
+        ),
+        (
+            lambda: run(pn.lstm, (X, [1, 2])),
+            ValueError,
+            "(x, (H (batch, 5), C (batch, 5)) or None); (x, lengths (batch,) of int); (x, (H, C) or None, lengths). "
+            "It was given (a float32 array of shape (2, 3, 4), a list): write np.asarray(...) of each list",
+        ),
+        (
+            lambda: run(pn.rnn, (X, np.array([1.0, 2.0]))),
+            TypeError,
+            "rnn(4, 5)'s lengths takes integers, not a float64 array of shape (2,): write lengths.astype(int)",
+        ),
+        (lambda: run(pn.rnn, (X, np.array([1]))), ValueError, "lengths of shape (2,), but lengths has shape (1,)"),
         (lambda: run(pn.rnn, (X, np.array([1, 4]))), ValueError, "x has 3 steps, but lengths go from 1 to 4"),
         (
             lambda: run(pn.rnn, (X, np.ones((2, 4), np.float32))),
             ValueError,
-            "of shape (2, 5) (batch, hidden) and float32",
+            "rnn(4, 5) takes state of shape (2, 5), but state has shape (2, 4)",
         ),
-        (lambda: run(pn.lstm, (X, np.ones((2, 5), np.float32))), ValueError, "is a tuple (H, C) of two arrays"),
-        (lambda: pn.rnn(4, 5).apply(pn.gru(4, 5).init(pn.key(0)), X), ValueError, "takes RNNParams, not a GRUParams"),
+        (
+            lambda: run(pn.lstm, (X, np.ones((2, 5), np.float32))),
+            ValueError,
+            "(x, (H (batch, 5), C (batch, 5)) or None); (x, lengths (batch,) of int); (x, (H, C) or None, lengths). "
+            "It was given (a float32 array of shape (2, 3, 4), a float32 array of shape (2, 5))",
+        ),
+        (
+            lambda: run(pn.lstm, (X, (X[:, 0, :1], X[:, 0]))),
+            ValueError,
+            "lstm(4, 5) takes H of shape (2, 5), but H has shape (2, 1)",
+        ),
+        (
+            lambda: run(pn.rnn, (X, np.ones((2, 5)))),
+            TypeError,
+            "rnn(4, 5) takes arrays of one dtype, not float32, float64: write x.astype(np.float32) of each",
+        ),
+        (
+            lambda: pn.rnn(4, 5).apply(pn.gru(4, 5).init(pn.key(0)), X),
+            ValueError,
+            "params = RNNParams(weight, recurrent_weight, bias), not GRUParams(weight",
+        ),
         (lambda: pn.rnn(4, 5).apply(pn.rnn(4, 6).init(pn.key(0)), X), ValueError, "Are these of another net?"),
-        (lambda: pull(pn.rnn(4, 5), (X, None), X), ValueError, "Y is (outputs, state), but dE/dY is a float32 array"),
+        (lambda: pull(pn.rnn(4, 5), (X, None), X), ValueError, "Y is a tuple of 2, but dE/dY is a float32 array"),
         (lambda: pull(pn.rnn(4, 5), X, X), ValueError, "dE/dY has shape (2, 3, 4), but Y has shape (2, 3, 5)"),
         (lambda: pn.bidirectional(pn.rnn, pn.rnn(3)), TypeError, "bidirectional takes two layers, as in"),
         (lambda: pn.bidirectional(pn.rnn(3, last=True), pn.rnn(3)).shape((5, 4)), ValueError, "set last in both"),
         (lambda: run_both((X, X[:, 0])), ValueError, "a state that is a tuple of two, one for each layer"),
+        (lambda: run_both((X, [1, 2])), ValueError, "(x, lengths), an integer array of shape (batch,), or"),
     ],
 )
 def test_errors_say_what_to_do(act, kind, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from purenet.engine.arrays import Array, check_dtype
@@ -21,6 +22,16 @@ class JaxOps(JaxConvolutionOps, Ops):
     def astype(self, x: Any, dtype: Any) -> Array:
         check_dtype(self.namespace, dtype)
         return self.namespace.astype(x, dtype)
+
+    def scan(
+        self, f: Callable[..., Any], carry: Any, given: tuple[Any, ...], time: int, reverse: bool = False
+    ) -> tuple[Any, Any]:
+        """`lax.scan` compiles f once, and not once for each step."""
+        found: tuple[Any, Any] = sys.modules["jax"].lax.scan(f, carry, given, length=time, reverse=reverse)
+        return found
+
+    def stack_steps(self, steps: Any, axis: int) -> Array:
+        return self.moveaxis(steps, 0, axis)
 
 
 def compiling() -> bool:

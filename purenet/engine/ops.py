@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet.engine.arrays import Array, Shape
+from purenet.engine.attention import AttentionOps
 from purenet.engine.convolution import ConvolutionOps
+from purenet.engine.recurrence import RecurrenceOps
 
 
-class Ops(ConvolutionOps):
+class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
     """An engine: the functions of its array namespace by their own names (`ops.exp`), and these."""
 
     # an array in this engine

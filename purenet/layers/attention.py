@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from purenet.core import Layer, Pullback
-from purenet.engine.arrays import compact, describe, floating, match, namespace, overwrite, sum_last, whose
+from purenet.core import Layer
+from purenet.engine import Ops
 from purenet.initializers import Initializer, glorot_uniform, zeros
-from purenet.layers.dense import DenseParams, dense
+from purenet.layers.dense import DenseParams, linear
 from purenet.presets import called
-from purenet.random import Key, split
+from purenet.spec import Pull, Rule, Spec, check_sizes, layer
 
 
 class AttentionParams(NamedTuple):
@@ -71,158 +68,93 @@ def multi_head_attention(
     >>> y.shape, dparams.query.weight.shape, dx.shape
     ((4, 5, 8), (8, 8), (4, 5, 8))
     """
-    for size in (features, heads):
-        if type(size) is not int or size < 1:
-            raise ValueError(f"multi_head_attention takes positive integers, features and heads, not {size!r}")
+    check_sizes("multi_head_attention", "features and heads", features, heads)
     if features % heads:
         raise ValueError(f"multi_head_attention({features}, {heads}): {heads} heads do not divide {features} features")
-    name = called("multi_head_attention", features, heads, causal=(causal, False), bias=(bias, True))
-    project = dense(features, bias=bias, weight_init=weight_init, bias_init=bias_init)
-    layers = project, dense(features, bias=False, weight_init=weight_init), project, project  # of AttentionParams
+    queries, keys_values = "batch time features", "keys_values = batch keys attended"
+    spec = Spec(
+        called(
+            "multi_head_attention",
+            features,
+            heads,
+            causal=(causal, False),
+            bias=(bias, True),
+            unseen={"weight_init": (weight_init, glorot_uniform), "bias_init": (bias_init, zeros)},
+        ),
+        x=[
+            queries,
+            (queries, "mask = batch time: bool"),
+            (queries, keys_values),
+            (queries, keys_values, "mask = batch keys: bool"),
+        ],
+        y=[queries] * 4,
+        params=_each("features features", "attended features", "features" if bias else None),
+        init=_each(weight_init, weight_init, bias_init if bias else None),
+        sizes={"features": features, "attended": "features"},
+        fits=_fits,
+    )
 
-    def shape(in_shape: Any) -> Any:
-        if in_shape is None or in_shape == (..., features):
-            return (..., features)
-        queries, keys_values, mask = _unpack(in_shape, type(in_shape[0]) is tuple, len, name)
-        _check_shapes(name, features, queries, keys_values, mask)
-        return queries
+    return layer(spec, _rule(features, heads, causal))
 
-    def init(key: Key, in_shape: Any = None) -> AttentionParams:
-        shape(in_shape)
-        attended = (features,)
-        if in_shape is not None:
-            attended = _unpack(in_shape, type(in_shape[0]) is tuple, len, name)[1][-1:]
-        inputs = (features,), attended, attended, (features,)
-        return AttentionParams(*(f.init(k, n) for f, k, n in zip(layers, split(key, 4), inputs, strict=True)))
 
-    def check(params: AttentionParams, x: Any) -> tuple[Any, tuple[Any, Any, Any]]:
-        """The mask, and what queries, keys and values are made of."""
-        queries, keys_values, mask = _unpack(x, type(x) is tuple, lambda part: part.ndim - 1, name)
-        xp = floating(queries, name)
-        if type(params) is not AttentionParams:
-            raise ValueError(f"{name} takes AttentionParams, not {describe(params)}. {whose(params)}")
-        if mask is not None and not xp.isdtype(mask.dtype, "bool"):
-            raise TypeError(f"{name} takes a boolean mask, True where there is something, not {describe(mask)}")
-        shapes = [None if part is None else tuple(part.shape) for part in (queries, keys_values, mask)]
-        if len({s[0] for s in shapes if s}) > 1:
-            raise ValueError(f"{name}: the parts of x must have one batch size, but their shapes are {shapes}")
-        _check_shapes(name, features, *(s and s[1:] for s in shapes))
-        return mask, (queries, keys_values, keys_values)
+def _rule(features: int, heads: int, causal: bool) -> Rule:
+    def rule(ops: Ops, params: AttentionParams, x: Any, key: Any) -> tuple[Any, Pull]:
+        queries, keys_values, mask = _unpack(x)
+        alone = keys_values is None  # X, or (X, mask)
+        attended = queries.shape if alone else keys_values.shape
+        rows = ops.rows(queries)
+        others = rows if alone else ops.rows(keys_values)
+        q, pull_q = linear(ops, params.query, rows, key)
+        k, pull_k = linear(ops, params.key, others, key)
+        v, pull_v = linear(ops, params.value, others, key)
+        q = ops.reshape(q, queries.shape)
+        k, v = (ops.reshape(each, (*attended[:2], features)) for each in (k, v))
+        heads_y, pull_heads = ops.attend(q, k, v, mask, heads, causal)
+        y, pull_out = linear(ops, params.out, ops.rows(heads_y), key)
 
-    def apply(params: AttentionParams, x: Any, key: Key | None = None) -> Any:
-        mask, inputs = check(params, x)
-        q, k, v = (f.apply(p, part) for f, p, part in zip(layers, params, inputs, strict=False))
-        return project.apply(params.out, attend(namespace(q), q, k, v, mask, heads, causal)[0])
-
-    def vjp(params: AttentionParams, x: Any, key: Key | None = None) -> tuple[Any, Pullback[AttentionParams]]:
-        mask, inputs = check(params, x)
-        projected = [f.vjp(p, part) for f, p, part in zip(layers, params, inputs, strict=False)]
-        (q, pull_q), (k, pull_k), (v, pull_v) = projected
-        attended, pull = attend(namespace(q), q, k, v, mask, heads, causal)
-        y, pull_out = project.vjp(params.out, attended)
-        y_shape, dtype = y.shape, y.dtype
-
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[AttentionParams, Any]:
-            match(dy, y_shape, dtype, name)
-            dout, dattended = pull_out(dy)
-            dq, dk, dv = pull(dattended)
+        def pull(dy: Any, wrt_x: bool) -> tuple[AttentionParams, Any]:
+            dout, dheads = pull_out(ops.rows(dy), True)
+            dq, dk, dv = map(ops.rows, pull_heads(ops.reshape(dheads, queries.shape)))
             dquery, dqueries = pull_q(dq, wrt_x)
             dkey, dkeys = pull_k(dk, wrt_x)
             dvalue, dvalues = pull_v(dv, wrt_x)
             dparams = AttentionParams(dquery, dkey, dvalue, dout)
             if not wrt_x:
                 return dparams, None
-            dkeys_values = dkeys + dvalues
-            if type(x) is not tuple:
-                return dparams, dqueries + dkeys_values
-            if x[1].ndim == 2:  # (X, mask)
-                return dparams, (dqueries + dkeys_values, None)
-            return dparams, (dqueries, dkeys_values, None)[: len(x)]
+            dothers = dkeys + dvalues
+            if alone:
+                dx = ops.reshape(dqueries + dothers, queries.shape)
+                return dparams, (dx, None) if type(x) is tuple else dx
+            return dparams, (ops.reshape(dqueries, queries.shape), ops.reshape(dothers, attended), None)[: len(x)]
 
-        return y, pullback
+        return ops.reshape(y, queries.shape), pull
 
-    return Layer(init, apply, vjp, shape, name)
-
-
-def attend(xp: Any, q: Any, k: Any, v: Any, mask: Any, heads: int, causal: bool) -> tuple[Any, Callable[[Any], Any]]:
-    """Attention in each head, of q (batch, t, features), k and v (batch, s, features): Y, and dE/dY → dE/dQ, dK, dV."""
-    (batch, t, features), s = q.shape, k.shape[1]
-    size = features // heads
-    scale = size**-0.5
-
-    def cut(a: Any) -> Any:
-        """(batch, time, features) to (batch, heads, time, size)."""
-        return xp.permute_dims(xp.reshape(a, (batch, a.shape[1], heads, size)), (0, 2, 1, 3))
-
-    def join(a: Any) -> Any:
-        return xp.reshape(xp.permute_dims(a, (0, 2, 1, 3)), (batch, a.shape[2], features))
-
-    def turn(a: Any) -> Any:
-        return xp.permute_dims(a, (0, 1, 3, 2))
-
-    q, k, v = cut(q * scale), cut(k), cut(v)
-    e = q @ compact(turn(k))  # BLAS takes twice as long for the product of small matrices with a turned view
-    small = _small(e)
-    allowed = None if mask is None else mask[:, None, None, :]
-    if causal:
-        past = xp.arange(t)[:, None] >= xp.arange(s)
-        allowed = past if allowed is None else allowed & past
-    if allowed is not None:
-        e = xp.where(allowed, e, float(xp.finfo(e.dtype).min) / 2)  # half: taking the maximum off must not overflow
-    if not small:
-        e -= xp.max(e, axis=-1, keepdims=True)
-    e = overwrite(xp.exp, e)
-    if mask is not None:
-        e = xp.where(allowed, e, 0)  # where nothing is allowed, the maximum was a masked one
-    total = sum_last(e)
-    if mask is not None:
-        total = xp.where(total > 0, total, 1)
-    e /= total
-
-    def pull(dy: Any) -> tuple[Any, Any, Any]:
-        dy = cut(dy)
-        ds = dy @ compact(turn(v))
-        ds -= xp.vecdot(ds, e)[..., None]
-        ds *= e
-        dq = join(ds @ k)
-        dq *= scale
-        return dq, join(turn(ds) @ q), join(turn(e) @ dy)
-
-    return join(e @ v), pull
+    return rule
 
 
-def _small(scores: Any) -> bool:
-    """Whether exp takes these scores as they are: softmax takes the maximum off only to keep exp from overflowing.
-
-    For NumPy to find the maximum of each row and to take it off takes twice as long as exp. Sums of exp(±40) are far
-    from the ends of float32.
-    """
-    quick = type(scores) is np.ndarray and scores.dtype.itemsize >= 4 and scores.size > 0
-    return quick and bool(scores.max() < 40 and scores.min() > -40)
+def _each(weight: Any, other_weight: Any, bias: Any) -> AttentionParams:
+    """What is said of each parameter; the other weights are those of keys and values."""
+    said: Any = DenseParams
+    return AttentionParams(said(weight, bias), said(other_weight, None), said(other_weight, bias), said(weight, bias))
 
 
-def _unpack(x: Any, several: bool, axes: Callable[[Any], int], who: str) -> tuple[Any, Any, Any]:
-    """(queries, keys and values, mask) of x, or of the shape of x; `axes` counts a part's axes without the batch."""
-    if not several:
-        return x, x, None
-    if len(x) == 2:
-        return (x[0], x[0], x[1]) if axes(x[1]) == 1 else (*x, None)
+def _unpack(x: Any) -> tuple[Any, Any, Any]:
+    """(queries, keys and values, mask) of x; None for keys and values that are made of the queries."""
+    if type(x) is not tuple:
+        return x, None, None
     if len(x) == 3:
         return x[0], x[1], x[2]
-    raise ValueError(
-        f"{who} takes x, (x, mask), (queries, keys_values) or (queries, keys_values, mask), not a tuple of {len(x)}"
-    )
+    return (x[0], None, x[1]) if x[1].ndim == 2 else (*x, None)
 
 
-def _check_shapes(name: str, features: int, queries: Any, keys_values: Any, mask: Any) -> None:
-    """Check shapes without the batch axis."""
-    if len(queries) != 2 or queries[1] != features:
-        raise ValueError(f"{name} takes x of shape (batch, time, {features}), not {_batch(queries)}")
-    if len(keys_values) != 2 or not keys_values[0]:
-        raise ValueError(f"{name} takes keys and values of shape (batch, time, features), not {_batch(keys_values)}")
-    if mask is not None and mask != keys_values[:1]:
-        raise ValueError(f"{name} takes a mask of shape (batch, {keys_values[0]}), a key each, not {_batch(mask)}")
-
-
-def _batch(shape: Any) -> str:
-    return f"({', '.join(map(str, ('batch', *shape)))})"
+def _fits(sizes: dict[str, Any]) -> str:
+    """What the patterns cannot say: that there is a key, and which features the keys have if they are made of x."""
+    if sizes.get("keys", sizes.get("time")) == 0:
+        return "takes keys and values of at least one place, but there is none"
+    features, attended = sizes["features"], sizes.get("attended")
+    if "keys" not in sizes and attended not in (None, features):
+        return (
+            f"has params for keys and values of {attended} features, so it takes x = (queries, keys_values), "
+            f"keys_values of shape (batch, keys, {attended}), and not x of {features} features alone"
+        )
+    return ""

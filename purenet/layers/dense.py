@@ -47,18 +47,20 @@ def dense(
         called("dense", *sizes, bias=(bias, True), unseen=unseen), weight_init, bias_init if bias else None
     )
 
-    def rule(ops: Ops, params: DenseParams, x: Array, key: Any) -> tuple[Array, Pull]:
-        weight, b = params
-        y = ops.dot(x, weight)
-        y = ops.add_row(y, b) if bias else y
+    return layer(spec, linear)
 
-        def pull(dy: Array, wrt_x: bool) -> tuple[DenseParams, Any]:
-            grads = DenseParams(ops.transposed_dot(x, dy), ops.sum_rows(dy) if bias else None)
-            return grads, ops.dot_transposed(dy, weight) if wrt_x else None
 
-        return y, pull
+def linear(ops: Ops, params: DenseParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    """The rule of a dense layer, of matrices."""
+    weight, bias = params
+    y = ops.dot(x, weight)
+    y = y if bias is None else ops.add_row(y, bias)
 
-    return layer(spec, rule)
+    def pull(dy: Array, wrt_x: bool) -> tuple[DenseParams, Any]:
+        grads = DenseParams(ops.transposed_dot(x, dy), None if bias is None else ops.sum_rows(dy))
+        return grads, ops.dot_transposed(dy, weight) if wrt_x else None
+
+    return y, pull
 
 
 def dense_spec(name: Call, weight_init: Initializer, bias_init: Initializer | None) -> Spec:

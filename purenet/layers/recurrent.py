@@ -23,9 +23,9 @@ where that is 0. Truncated back-propagation through time hands the final state o
 
 A step is written for one moment of time, `step(z, state) -> (state, pull)`, with its rule `pull(dstate) -> (dz, da,
 dstate)` under it: Z = X · W + B is the step's share of one product for all steps, and the step may write over it;
-A = H · U = dot(ahead, H) is its recurrent product, and dot(back, dE/dA) the rule of that. Inside, arrays are (features,
-batch), so that each gate is a block of rows, one piece of memory. What the steps have in common, and why there are two
-of U, is in recurrence.py.
+A = H · U = ops.dot(ahead, H) is its recurrent product, and ops.dot(back, dE/dA) the rule of that. Inside, arrays are
+(features, batch), so that each gate is a block of rows, one piece of memory. What the steps have in common, and why
+there are two of U, is in recurrence.py.
 """
 
 from __future__ import annotations
@@ -33,11 +33,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from purenet.core import Layer
-from purenet.engine.arrays import Array, dot, overwrite
-from purenet.initializers import Initializer, constant, glorot_uniform, orthogonal, zeros
-from purenet.layers.lstm_in_place import lstm_in_place
-from purenet.layers.recurrence import Cell, Pull, States, Step, recurrent
-from purenet.presets import called
+from purenet.engine import Ops
+from purenet.engine.arrays import Array
+from purenet.initializers import Initializer, constant, glorot_uniform, zeros
+from purenet.layers.recurrence import ORTHOGONAL, Cell, Options, States, Step, StepPull, recurrent
 
 
 class RNNParams(NamedTuple):
@@ -68,16 +67,13 @@ class GRUParams(NamedTuple):
     recurrent_bias: Array | None
 
 
-_ORTHOGONAL = orthogonal()
-
-
 def rnn(
     *sizes: int,
     last: bool = False,
     reverse: bool = False,
     bias: bool = True,
     weight_init: Initializer = glorot_uniform,
-    recurrent_init: Initializer = _ORTHOGONAL,
+    recurrent_init: Initializer = ORTHOGONAL,
     bias_init: Initializer = zeros,
 ) -> Layer[RNNParams]:
     """A recurrent layer: Hₜ = tanh(Xₜ · W + Hₜ₋₁ · U + B). `rnn(in, hidden)`, or `rnn(hidden)` to infer `in`.
@@ -105,21 +101,20 @@ def rnn(
     ((4, 5, 3), (3, 3), (4, 5, 2))
     """
 
-    def start(xp: Any, params: RNNParams, ahead: Any, back: Any) -> tuple[Step, Pull]:
+    def start(ops: Ops, params: RNNParams, ahead: Any, back: Any) -> tuple[Step, StepPull]:
         def step(z: Any, state: States) -> tuple[States, Any]:
-            z += dot(ahead, state[0])
-            h = overwrite(xp.tanh, z)
+            z += ops.dot(ahead, state[0])
+            h = ops.overwrite(ops.tanh, z)
             return (h,), h
 
         def pull(h: Any, dh: Any) -> tuple[Any, Any, States]:
             dz = dh * (1 - h * h)
-            return dz, None, (dot(back, dz),)
+            return dz, None, (ops.dot(back, dz),)
 
         return step, pull
 
-    name = called("rnn", *sizes, last=(last, False), reverse=(reverse, False), bias=(bias, True))
-    inits = weight_init, recurrent_init, (bias_init,) if bias else None
-    return recurrent(name, sizes, Cell(RNNParams, (1.0,), 1, start), inits, last, reverse)
+    options = Options(last, reverse, bias, weight_init, recurrent_init, bias_init)
+    return recurrent("rnn", sizes, Cell(RNNParams, (1.0,), 1, start), options)
 
 
 def lstm(
@@ -129,7 +124,7 @@ def lstm(
     bias: bool = True,
     forget_bias: float = 1.0,
     weight_init: Initializer = glorot_uniform,
-    recurrent_init: Initializer = _ORTHOGONAL,
+    recurrent_init: Initializer = ORTHOGONAL,
     bias_init: Initializer = zeros,
 ) -> Layer[LSTMParams]:
     """Long short-term memory. `lstm(in, hidden)`, or `lstm(hidden)` to infer `in`.
@@ -162,19 +157,19 @@ def lstm(
     (4, 3)
     """
 
-    def start(xp: Any, params: LSTMParams, ahead: Any, back: Any) -> tuple[Step, Pull]:
+    def start(ops: Ops, params: LSTMParams, ahead: Any, back: Any) -> tuple[Step, StepPull]:
         n = ahead.shape[1]
 
         def step(z: Any, state: States) -> tuple[States, Any]:
             h, c = state
-            z += dot(ahead, h)
-            t = overwrite(xp.tanh, z)
+            z += ops.dot(ahead, h)
+            t = ops.overwrite(ops.tanh, z)
             gates = t * 0.5
             gates += 0.5
             i, f, g, o = gates[:n, ...], gates[n : 2 * n, ...], t[2 * n : 3 * n, ...], gates[3 * n :, ...]
             new = f * c
             new += i * g
-            squashed = xp.tanh(new)
+            squashed = ops.tanh(new)
             return (o * squashed, new), (t, gates, c, squashed)
 
         def pull(saved: Any, dh: Any, dc: Any) -> tuple[Any, Any, States]:
@@ -183,17 +178,16 @@ def lstm(
             dnew = o * (1 - squashed * squashed)
             dnew *= dh
             dnew += dc
-            dz = xp.concat([dnew * g, dnew * c, dnew * i, dh * squashed])
+            dz = ops.concat([dnew * g, dnew * c, dnew * i, dh * squashed])
             dz *= 1 - t * t  # the ¼ of σ' stands in the product after it
-            return dz, None, (dot(back, dz), dnew * f)
+            return dz, None, (ops.dot(back, dz), dnew * f)
 
         return step, pull
 
-    options = {"last": (last, False), "reverse": (reverse, False), "bias": (bias, True)}
-    name = called("lstm", *sizes, **options, forget_bias=(forget_bias, 1.0))
-    biases = (bias_init, constant(forget_bias), bias_init, bias_init) if bias else None
-    inits = weight_init, recurrent_init, biases
-    return recurrent(name, sizes, Cell(LSTMParams, (0.5, 0.5, 1.0, 0.5), 2, start, lstm_in_place), inits, last, reverse)
+    cell = Cell(LSTMParams, (0.5, 0.5, 1.0, 0.5), 2, start, lambda ops, *given: ops.lstm_steps(*given))
+    options = Options(last, reverse, bias, weight_init, recurrent_init, bias_init)
+    biases = bias_init, constant(forget_bias), bias_init, bias_init
+    return recurrent("lstm", sizes, cell, options, biases, forget_bias=(forget_bias, 1.0))
 
 
 def gru(
@@ -202,7 +196,7 @@ def gru(
     reverse: bool = False,
     bias: bool = True,
     weight_init: Initializer = glorot_uniform,
-    recurrent_init: Initializer = _ORTHOGONAL,
+    recurrent_init: Initializer = ORTHOGONAL,
     bias_init: Initializer = zeros,
 ) -> Layer[GRUParams]:
     """Gated recurrent unit. `gru(in, hidden)`, or `gru(hidden)` to infer `in`.
@@ -230,20 +224,20 @@ def gru(
     ((2, 5, 3), np.False_)
     """
 
-    def start(xp: Any, params: GRUParams, ahead: Any, back: Any) -> tuple[Step, Pull]:
+    def start(ops: Ops, params: GRUParams, ahead: Any, back: Any) -> tuple[Step, StepPull]:
         n, recurrent_bias = ahead.shape[1], params.recurrent_bias
 
         def step(z: Any, state: States) -> tuple[States, Any]:
             h = state[0]
-            a = dot(ahead, h)
+            a = ops.dot(ahead, h)
             t = a[: 2 * n, ...] + z[: 2 * n, ...]
-            t = overwrite(xp.tanh, t)
+            t = ops.overwrite(ops.tanh, t)
             gates = t * 0.5
             gates += 0.5
             r, s, q = gates[:n, ...], gates[n:, ...], a[2 * n :, ...]
             if recurrent_bias is not None:
                 q = q + recurrent_bias[..., None]
-            new = overwrite(xp.tanh, z[2 * n :, ...] + r * q)
+            new = ops.overwrite(ops.tanh, z[2 * n :, ...] + r * q)
             away = h - new
             return (new + s * away,), (t, gates, q, new, away)
 
@@ -251,15 +245,14 @@ def gru(
             t, gates, q, new, away = saved
             r, s = gates[:n, ...], gates[n:, ...]
             dn = dh * (1 - s) * (1 - new * new)
-            dgates = xp.concat([dn * q, dh * away])
+            dgates = ops.concat([dn * q, dh * away])
             dgates *= 1 - t * t  # the ¼ of σ' stands in the product after it
-            da = xp.concat([dgates, dn * r])
-            dprevious = dot(back, da)
+            da = ops.concat([dgates, dn * r])
+            dprevious = ops.dot(back, da)
             dprevious += dh * s
-            return xp.concat([dgates, dn]), da, (dprevious,)
+            return ops.concat([dgates, dn]), da, (dprevious,)
 
         return step, pull
 
-    name = called("gru", *sizes, last=(last, False), reverse=(reverse, False), bias=(bias, True))
-    inits = weight_init, recurrent_init, (bias_init,) * 4 if bias else None
-    return recurrent(name, sizes, Cell(GRUParams, (0.5, 0.5, 1.0), 1, start), inits, last, reverse)
+    options = Options(last, reverse, bias, weight_init, recurrent_init, bias_init)
+    return recurrent("gru", sizes, Cell(GRUParams, (0.5, 0.5, 1.0), 1, start), options)

@@ -37,11 +37,10 @@ def transformer_block(
     """
     if hidden is None:
         hidden = 4 * features
-    options = {"dropout": (dropout, 0.0), "causal": (causal, False)}
     sizes = (features, heads, *(() if hidden == 4 * features else (hidden,)))
     dropped = (drop(dropout),) if dropout else ()
     block = serial(
         residual(serial(layer_norm(features), multi_head_attention(features, heads, causal=causal), *dropped)),
         residual(serial(layer_norm(features), dense(features, hidden), gelu, dense(hidden, features), *dropped)),
     )
-    return block._replace(name=called("transformer_block", *sizes, **options))
+    return block._replace(name=called("transformer_block", *sizes, dropout=(dropout, 0.0), causal=(causal, False)))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import purenet as pn
-from purenet.layers.attention import attend
+from purenet.engine.numpy import NUMPY
 from tests.oracles.agree import record, torch_vjp
 
 DRAWS = 60
@@ -171,7 +171,7 @@ def test_the_heads_agree_with_torch(dtype):
         padded, causal = (bool(b) for b in rng.random(2) < [0.5, 0.4])
         mask = draw_mask(rng, batch, s) if padded else None
         q, k, v, dy = (rng.standard_normal((batch, n, heads * size)).astype(dtype) for n in (t, s, s, t))
-        y, pull = attend(np, q, k, v, mask, heads, causal)
+        y, pull = NUMPY.attend(q, k, v, mask, heads, causal)
 
         inputs = [tensor(a) for a in (q, k, v)]
         allowed = torch.ones(t, s, dtype=torch.bool)
@@ -208,7 +208,7 @@ def test_the_heads_agree_with_jax(dtype):
             padded, causal = (bool(b) for b in rng.random(2) < [0.5, 0.4])
             mask = draw_mask(rng, 2, s) if padded else None
             q, k, v, dy = (rng.standard_normal((2, n, 12)).astype(dtype) for n in (t, s, s, t))
-            y, pull = attend(np, q, k, v, mask, 3, causal)
+            y, pull = NUMPY.attend(q, k, v, mask, 3, causal)
             theirs = by_jax(q, k, v, mask, dy, heads=3, causal=causal)
             error = largest_error([y, *pull(dy)], [np.asarray(a) for a in theirs])
             assert error < JAX_TOLERANCE, (t, s, mask, causal)

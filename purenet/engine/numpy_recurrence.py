@@ -1,6 +1,6 @@
-"""The lstm's steps on NumPy, written into buffers: what recurrence.py's `steps` does, in about two thirds of the time.
+"""The lstm's steps on NumPy, written into buffers: what the plain steps do, in about two thirds of the time.
 
-The plain form is the step in recurrent.py; a test compares the two. What is gained: the product with U takes X, a 1 for
+The plain form is the step in layers/recurrent.py, by `Ops.scan`. What is gained: the product with U takes X, a 1 for
 the bias and H in one, for H is written where the next step's product finds it; the gradients of W, B and U are one
 product for a block of steps, and what dE/dH and dE/dC are multiplied by, which does not depend on them, is computed for
 such a block at once; a loop over views of all steps takes half the time of indexing at each; and `out` is given by its
@@ -17,11 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from purenet.engine.arrays import dot
+from purenet.engine.recurrence import RecurrenceOps
 
 
-def lstm_in_place(params: Any, xs: Any, state: Any, keep: bool) -> tuple[Any, Any, Callable[..., Any]]:
-    """Every H (time, hidden, batch), the last state (H, C), and the rule, if `keep`; see `recurrence.steps`.
+class NumpyRecurrenceOps(RecurrenceOps):
+    def lstm_steps(self, plain: Callable[..., Any], params: Any, xs: Any, mask: Any, state: Any, keep: bool) -> Any:
+        """In buffers, where all sequences are of one length."""
+        if mask is not None:
+            return plain(self, params, xs, mask, state, keep)
+        return lstm_in_place(self.dot, params, xs, state, keep)
+
+
+def lstm_in_place(
+    dot: Callable[[Any, Any], Any], params: Any, xs: Any, state: Any, keep: bool
+) -> tuple[Any, Any, Callable[..., Any]]:
+    """Every H (time, hidden, batch), the last state (H, C), and the rule, if `keep`; see `Ops.lstm_steps`.
 
     The state and what is in `xs` (features, time, batch) are (features, batch) at each step.
     """

@@ -1,0 +1,124 @@
+"""A recurrent layer from each end of the sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from purenet.combinators.compose import Placed, check_tuple, composed, sum_trees
+from purenet.core import Layer
+from purenet.engine import engine_of
+from purenet.engine.arrays import Shape, describe, likeness
+from purenet.presets import call
+from purenet.random import Key, split
+from purenet.spec import check_output_gradient
+
+
+def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any, Any]]:
+    """Two recurrent layers over the same sequence, one from each end: Y = (Y₁, Y₂), their features side by side.
+
+    x is as in `purenet.layers.recurrent`; its state, and the final one, are a tuple (forward's, backward's). Params are
+    a tuple of two. The outputs stand in the order of the sequence; with `last=True` in both layers, Y holds what each
+    gives at its own end.
+
+    The rule: dE/dY is cut in two, one for each layer, and dE/dX is the sum of theirs.
+
+    M. Schuster, K. Paliwal, "Bidirectional recurrent neural networks", 1997.
+
+    >>> import numpy as np, purenet as pn
+    >>> layer = pn.bidirectional(pn.lstm(2, 3), pn.lstm(2, 3, reverse=True))
+    >>> params = layer.init(pn.key(0))
+    >>> layer.apply(params, np.ones((4, 5, 2), np.float32)).shape
+    (4, 5, 6)
+    """
+    layers = (forward, backward)
+    if wrong := [each for each in layers if not isinstance(each, Layer)]:
+        mend = "as in bidirectional(lstm(2, 3), lstm(2, 3, reverse=True))"
+        raise TypeError(f"bidirectional takes two layers, {mend}, not {describe(wrong[0])}")
+    name = call("bidirectional", *layers)
+    places = [Placed(i, layer) for i, layer in enumerate(layers)]
+
+    def halves(x: Any, several: bool, lengths: bool) -> tuple[Any, Any]:
+        """The x of each layer, or its shape: all of it but for the state, which is a tuple of theirs."""
+        if not several or lengths or x[1] is None:
+            return x, x
+        sequence, state, *rest = x
+        if type(state) is not tuple or len(state) != 2:
+            raise ValueError(
+                f"{name} takes (x, lengths), an integer array of shape (batch,), or (x, state), "
+                f"a state that is a tuple of two, one for each layer, not {describe(state)}"
+            )
+        return (sequence, state[0], *rest), (sequence, state[1], *rest)
+
+    def each_shape(in_shape: Any) -> tuple[Any, Any]:
+        several = in_shape is not None and type(in_shape[0]) is tuple
+        return halves(in_shape, several, several and in_shape[1:] == ((),))
+
+    def join_shapes(one: Shape, two: Shape) -> Shape:
+        if one[:-1] != two[:-1]:
+            raise ValueError(f"{name}: its layers give outputs of shapes {one} and {two}: set last in both or in none")
+        return (*one[:-1], one[-1] + two[-1])
+
+    def shape(in_shape: Any) -> Any:
+        one, two = (layer.shape(part) for layer, part in zip(places, each_shape(in_shape), strict=True))
+        if one is None or two is None:
+            return None
+        if type(one[0]) is tuple:
+            return join_shapes(one[0], two[0]), (one[1], two[1])
+        return join_shapes(one, two)
+
+    def init(key: Key, in_shape: Any = None) -> tuple[Any, Any]:
+        shape(in_shape)
+        one, two = (f.init(k, part) for f, k, part in zip(places, split(key), each_shape(in_shape), strict=True))
+        return one, two
+
+    def each_x(x: Any) -> tuple[Any, Any]:
+        several = type(x) is tuple and len(x) > 1
+        return halves(x, several, several and len(x) == 2 and getattr(x[1], "ndim", None) == 1)
+
+    def check(params: Any, x: Any) -> None:
+        check_tuple(params, 2, name, "params that are")
+        each_x(x)
+
+    return composed(
+        name,
+        layers,
+        lambda rules, _: _rule(name, rules, each_x),
+        check,
+        init,
+        shape,
+        lambda parts: bidirectional(*parts),
+    )
+
+
+def _rule(name: str, rules: Sequence[Any], each_x: Callable[[Any], tuple[Any, Any]]) -> Callable[..., Any]:
+    """The rule of two rules, each with its own x."""
+
+    def side_by_side(one: Any, two: Any) -> Any:
+        if type(one) is tuple:
+            return side_by_side(one[0], two[0]), (one[1], two[1])
+        return engine_of(one).concat([one, two], axis=-1)
+
+    def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+        calls = zip(rules, params, each_x(x), (None, None) if key is None else split(key), strict=True)
+        (one, pull_one), (two, pull_two) = (part(ops, p, each, k) for part, p, each, k in calls)
+        y, stateful = side_by_side(one, two), type(one) is tuple
+        like, middle = likeness(y), (one[0] if stateful else one).shape[-1]
+
+        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+            check_output_gradient(dy, like, name)
+            outputs, states = (dy[0], dy[1] or (None, None)) if stateful else (dy, None)
+            dy_one, dy_two = outputs[..., :middle], outputs[..., middle:]
+            if states is not None:
+                dy_one, dy_two = (dy_one, states[0]), (dy_two, states[1])
+            done, dx_one = pull_one(dy_one, wrt_x)
+            dtwo, dx_two = pull_two(dy_two, wrt_x)
+            if not wrt_x:
+                return (done, dtwo), None
+            if not stateful or x[1] is None:
+                return (done, dtwo), sum_trees((dx_one, dx_two))
+            return (done, dtwo), (dx_one[0] + dx_two[0], (dx_one[1], dx_two[1]), None)[: len(x)]
+
+        return y, pull
+
+    return rule

@@ -1,0 +1,73 @@
+"""Scaled dot-product attention in heads; the derivation is that of `multi_head_attention`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from purenet.engine.arrays import Array
+from purenet.engine.standard import Standard
+
+
+class AttentionOps(Standard):
+    """The ops of attention."""
+
+    def exp_takes(self, scores: Array) -> bool:
+        """Whether softmax takes these scores as they are.
+
+        It takes the largest off only to keep exp from overflowing.
+        """
+        return False
+
+    def attend(
+        self, q: Any, k: Any, v: Any, mask: Any, heads: int, causal: bool
+    ) -> tuple[Any, Callable[[Any], tuple[Any, Any, Any]]]:
+        """Attention in each head: Y, and its rule, dE/dY → dE/dQ, dE/dK, dE/dV.
+
+        q and Y are (batch, t, features), k and v (batch, s, features).
+        The mask (batch, s) is True where there is something to attend to; it may be None.
+        """
+        (batch, t, features), s = q.shape, k.shape[1]
+        size = features // heads
+        scale = size**-0.5
+
+        def cut(a: Any) -> Any:
+            """(batch, time, features) to (batch, heads, time, size)."""
+            return self.permute_dims(self.reshape(a, (batch, a.shape[1], heads, size)), (0, 2, 1, 3))
+
+        def join(a: Any) -> Any:
+            return self.reshape(self.permute_dims(a, (0, 2, 1, 3)), (batch, a.shape[2], features))
+
+        def turn(a: Any) -> Any:
+            return self.permute_dims(a, (0, 1, 3, 2))
+
+        q, k, v = cut(q * scale), cut(k), cut(v)
+        e = q @ self.compact(turn(k))  # BLAS takes twice as long for the product of small matrices with a turned view
+        small = self.exp_takes(e)
+        allowed = None if mask is None else mask[:, None, None, :]
+        if causal:
+            past = self.arange(t)[:, None] >= self.arange(s)
+            allowed = past if allowed is None else allowed & past
+        if allowed is not None:
+            least = float(self.finfo(e.dtype).min) / 2  # half: taking the maximum off must not overflow
+            e = self.where(allowed, e, least)
+        if not small:
+            e -= self.max(e, axis=-1, keepdims=True)
+        e = self.overwrite(self.exp, e)
+        if mask is not None:
+            e = self.where(allowed, e, 0)  # where nothing is allowed, the maximum was a masked one
+        total = self.sum_last(e)
+        if mask is not None:
+            total = self.where(total > 0, total, 1)
+        e /= total
+
+        def pull(dy: Any) -> tuple[Any, Any, Any]:
+            dy = cut(dy)
+            ds = dy @ self.compact(turn(v))
+            ds -= self.vecdot(ds, e)[..., None]
+            ds *= e
+            dq = join(ds @ k)
+            dq *= scale
+            return dq, join(turn(ds) @ q), join(turn(e) @ dy)
+
+        return join(e @ v), pull

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from purenet import random
 from purenet.core import Layer
 from purenet.engine import Ops
@@ -65,8 +67,8 @@ def gaussian_noise(std: float) -> Layer[NoParams]:
     def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
         if key is None:
             return x, lambda dy, wrt_x: ((), dy)
-        double = ops.finfo(x.dtype).bits == 64
-        drawn = ops.take_in(random.normal(key, x.shape, ops.float64 if double else ops.float32))
+        dtype = np.float64 if ops.finfo(x.dtype).bits == 64 else np.float32
+        drawn = ops.take_in(random.normal(key, x.shape, dtype))
         return x + ops.astype(drawn, x.dtype) * std, lambda dy, wrt_x: ((), dy)
 
     return layer(Spec(called("gaussian_noise", std), x="...", y="..."), rule)

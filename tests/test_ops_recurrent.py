@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from purenet.guard import guarded
 
 import purenet as pn
 from purenet.engine import Ops
 from purenet.engine.numpy import NUMPY
+from purenet.guard import guarded
 
 PLAIN = Ops(np)
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])

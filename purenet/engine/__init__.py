@@ -5,6 +5,6 @@ its plain form. NumPy and JAX have forms of their own where those are faster. A 
 """
 
 from purenet.engine.ops import Ops
-from purenet.engine.select import engine_of, engine_of_any, joined_by, ops_for
+from purenet.engine.select import engine_of, engine_of_any, engine_of_both, joined_by, ops_for
 
-__all__ = ["Ops", "engine_of", "engine_of_any", "joined_by", "ops_for"]
+__all__ = ["Ops", "engine_of", "engine_of_any", "engine_of_both", "joined_by", "ops_for"]

@@ -31,6 +31,14 @@ def ops_for(leaves: list[Any], key: Any = None) -> Ops:
     return _engine(namespace_of_jax()) if traced(key) else NUMPY
 
 
+def engine_of_both(a: Any, b: Any, who: str) -> Ops:
+    """The engine that computes with two arrays: NumPy, unless one of them is another's."""
+    if type(a) is ndarray is type(b):
+        return NUMPY
+    one, other = engine_of(a, who), engine_of(b, who)
+    return other if one is NUMPY else one
+
+
 def engine_of_any(x: Any, like: Ops = NUMPY) -> Ops:
     """The engine of x, if it is an array of another one than NumPy; of a tuple or of what is none, `like`."""
     return like if type(x) is ndarray or not is_array(x) or isinstance(x, np.generic) else _engine(namespace(x))

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet.core import Optimizer
-from purenet.engine.arrays import Array, freeze, namespace, overwrite
+from purenet.engine import Ops, engine_of
+from purenet.engine.arrays import Array, freeze
 from purenet.optimizers.update import State, check_between, per_leaf, shown, written, zeros
 from purenet.rates import Rate, check_rate
 
@@ -36,12 +37,12 @@ def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adapti
     name = written("adagrad", lr=(shown(lr), 1e-2), initial=(initial, 0.0), eps=(eps, 1e-10))
     check_between(name, high=_FOREVER, initial=initial, eps=eps)
 
-    def rule(xp: Any, p: Array, g: Array, s: Any, eps: Any, rate: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, s: Any, eps: Any, rate: Any) -> Any:
         s = s + g * g
-        return _descend(p, g * rate, root_of(xp, s, eps)), s
+        return _descend(p, g * rate, root_of(ops, s, eps)), s
 
     def start(p: Array) -> Any:
-        return freeze(namespace(p, name).full_like(p, initial))
+        return freeze(engine_of(p, name).full_like(p, initial))
 
     return per_leaf(name, lr, rule, {"sum": start}, (eps,))
 
@@ -55,9 +56,9 @@ def adadelta(lr: Rate = 1.0, decay: float = 0.9, eps: float = 1e-6) -> Adaptive:
     check_between(name, decay=decay)
     check_between(name, high=_FOREVER, eps=eps)
 
-    def rule(xp: Any, p: Array, g: Array, s: Any, u: Any, keep: Any, take: Any, eps: Any, rate: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, s: Any, u: Any, keep: Any, take: Any, eps: Any, rate: Any) -> Any:
         s = mix(s, g * g, keep, take)
-        d = xp.sqrt((u + eps) / (s + eps))
+        d = ops.sqrt((u + eps) / (s + eps))
         d *= g
         u = mix(u, d * d, keep, take)
         return p - d * rate, s, u
@@ -82,7 +83,7 @@ def rmsprop(
     check_between(name, decay=decay, momentum=momentum)
     check_between(name, high=_FOREVER, eps=eps)
 
-    def rule(xp: Any, p: Array, g: Array, s: Any, *rest: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, s: Any, *rest: Any) -> Any:
         *kept, keep, take, mu, eps, rate = rest
         s = mix(s, g * g, keep, take)
         new = [s]
@@ -90,8 +91,8 @@ def rmsprop(
         if centered:
             mean = mix(kept.pop(0), g, keep, take)
             new.append(mean)
-            spread = xp.clip(s - mean * mean, 0, None)  # rounding could make it negative
-        root = root_of(xp, spread, eps)
+            spread = ops.clip(s - mean * mean, 0, None)  # rounding could make it negative
+        root = root_of(ops, spread, eps)
         if not momentum:
             return _descend(p, g * rate, root), *new
         b = kept.pop(0) * mu
@@ -167,18 +168,18 @@ def _adam(
         shrink = (1 - rate * weight_decay,) if weight_decay else ()
         return -rate * (1 - beta1) * root / complement(beta1, t), eps * root, *shrink
 
-    def rule(xp: Any, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
         most, rest = (rest[0], rest[1:]) if largest else (None, rest)
         keep1, keep2, rate, eps = rest[:4]
         new = g * g
         v = v * keep2
         v += new
-        top = xp.maximum(most, v) if largest else v
-        new = overwrite(xp.sqrt, new, top)
+        top = ops.maximum(most, v) if largest else v
+        new = ops.overwrite(ops.sqrt, new, top)
         new += eps
         m = m * keep1
         m += g
-        new = overwrite(xp.divide, new, m, new)
+        new = ops.overwrite(ops.divide, new, m, new)
         new *= rate
         new += p * rest[-1] if weight_decay and which(p) else p
         return (new, m, v, top) if largest else (new, m, v)
@@ -195,12 +196,12 @@ def adamax(lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float
     name = adam_name("adamax", lr, beta1, beta2, eps, default_lr=2e-3)
 
     def rule(
-        xp: Any, p: Array, g: Array, m: Any, u: Any, keep1: Any, take1: Any, keep2: Any, eps: Any, rate: Any
+        ops: Ops, p: Array, g: Array, m: Any, u: Any, keep1: Any, take1: Any, keep2: Any, eps: Any, rate: Any
     ) -> Any:
         m = mix(m, g, keep1, take1)
-        size = xp.abs(g)
+        size = ops.abs(g)
         size += eps
-        u = xp.maximum(u * keep2, size)
+        u = ops.maximum(u * keep2, size)
         return _descend(p, m * rate, u), m, u
 
     constants = (beta1, 1 - beta1, beta2, eps)
@@ -224,17 +225,17 @@ def nadam(
         root = complement(beta2, t) ** 0.5
         return mu, following, rate * root * following, rate * root * (1 - mu), eps * root
 
-    def rule(xp: Any, p: Array, g: Array, m: Any, v: Any, product: Any, *rest: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, m: Any, v: Any, product: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, mu, following, for_mean, for_gradient, eps = rest
         m = mix(m, g, keep1, take1)
         v = mix(v, g * g, keep2, take2)
         product = product * mu  # μ₁⋯μₜ
         step = m * (for_mean / (1 - product * following))
         step += g * (for_gradient / (1 - product))
-        return _descend(p, step, root_of(xp, v, eps)), m, v, product
+        return _descend(p, step, root_of(ops, v, eps)), m, v, product
 
     def one(p: Array) -> Any:
-        return freeze(namespace(p, name).ones((), dtype=p.dtype))
+        return freeze(engine_of(p, name).ones((), dtype=p.dtype))
 
     slots = {"mean": zeros, "square": zeros, "momentum_product": one}
     return per_leaf(name, lr, rule, slots, (beta1, 1 - beta1, beta2, 1 - beta2), numbers)
@@ -259,11 +260,11 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
         r = ((within - 4) * (within - 2) * rho / ((rho - 4) * (rho - 2) * within)) ** 0.5 if rho > 5 else 0.0
         return enough * r * c2**0.5 * rate / c1, (1 - enough) * rate / c1
 
-    def rule(xp: Any, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, eps, adaptive, plain = rest
         m = mix(m, g, keep1, take1)
         v = mix(v, g * g, keep2, take2)
-        step = adaptive / root_of(xp, v, eps)
+        step = adaptive / root_of(ops, v, eps)
         step += plain
         step *= m
         return p - step, m, v
@@ -298,8 +299,8 @@ def mix(old: Any, new: Any, keep: Any, take: Any) -> Any:
     return old
 
 
-def root_of(xp: Any, square: Any, eps: Any) -> Any:
-    root = xp.sqrt(square)
+def root_of(ops: Ops, square: Any, eps: Any) -> Any:
+    root = ops.sqrt(square)
     root += eps
     return root
 
@@ -314,8 +315,8 @@ def complement(beta: float, t: Any) -> Any:
     """1 − βᵗ; where t is traced, to full precision in float32 too."""
     if isinstance(t, int) or beta == 0:
         return 1 - beta**t
-    return -namespace(t).expm1(t * math.log(beta))
+    return -engine_of(t).expm1(t * math.log(beta))
 
 
 def _at_least(x: Any, least: float) -> Any:
-    return max(x, least) if isinstance(x, float) else namespace(x).maximum(x, least)
+    return max(x, least) if isinstance(x, float) else engine_of(x).maximum(x, least)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from purenet.core import Optimizer
-from purenet.engine.arrays import Array, astype, namespace, rows, sum_of_squares
+from purenet.engine import Ops, engine_of
+from purenet.engine.arrays import Array
 from purenet.optimizers.adaptive import adam_name, adamw, complement, matrices, mix, root_of
 from purenet.optimizers.routing import route
 from purenet.optimizers.update import State, check_between, per_leaf, shown, written
@@ -36,12 +37,12 @@ def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optim
     if nesterov and not momentum:
         raise ValueError(f"{name}: Nesterov's momentum needs a momentum: write sgd(lr, momentum=0.9, nesterov=True)")
 
-    def plain(xp: Any, p: Array, g: Array, rate: Any) -> Any:
+    def plain(ops: Ops, p: Array, g: Array, rate: Any) -> Any:
         new = g * rate
         new += p
         return (new,)
 
-    def with_momentum(xp: Any, p: Array, g: Array, b: Any, mu: Any, rate: Any) -> Any:
+    def with_momentum(ops: Ops, p: Array, g: Array, b: Any, mu: Any, rate: Any) -> Any:
         b = b * mu
         b += g
         new = (b * mu + g) if nesterov else b * 1
@@ -77,9 +78,9 @@ def lion(
     check_between(name, beta1=beta1, beta2=beta2)
     check_between(name, high=_FOREVER, weight_decay=weight_decay)
 
-    def rule(xp: Any, p: Array, g: Array, m: Any, *rest: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, m: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, rate, shrink = rest
-        new = xp.sign(mix(m, g, keep1, take1))
+        new = ops.sign(mix(m, g, keep1, take1))
         new *= rate
         new += p * shrink if weight_decay and which(p) else p
         return new, mix(m, g, keep2, take2)
@@ -114,17 +115,17 @@ def lamb(
         root = complement(beta2, t) ** 0.5
         return root / complement(beta1, t), eps * root, -rate
 
-    def rule(xp: Any, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
         keep1, take1, keep2, take2, decay, correction, eps, rate = rest
         m = mix(m, g, keep1, take1)
         v = mix(v, g * g, keep2, take2)
-        step = m / root_of(xp, v, eps)
+        step = m / root_of(ops, v, eps)
         step *= correction
         if weight_decay and which(p):
             step += p * decay
-        ours, its = (xp.sqrt(sum_of_squares(xp.reshape(x, (-1,)))) for x in (p, step))
+        ours, its = (ops.sqrt(ops.sum_of_squares(ops.reshape(x, (-1,)))) for x in (p, step))
         neither = (ours == 0) | (its == 0)
-        step *= astype(xp.where(neither, 1, ours / xp.where(its == 0, 1, its)), p.dtype)
+        step *= ops.astype(ops.where(neither, 1, ours / ops.where(its == 0, 1, its)), p.dtype)
         step *= rate
         step += p
         return step, m, v
@@ -162,11 +163,11 @@ def muon(
     check_between(name, momentum=momentum)
     check_between(name, high=_FOREVER, weight_decay=weight_decay)
 
-    def rule(xp: Any, p: Array, g: Array, b: Any, keep: Any, take: Any, rate: Any, shrink: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, b: Any, keep: Any, take: Any, rate: Any, shrink: Any) -> Any:
         if p.ndim < 2:
             raise ValueError(f"{name} makes matrices orthogonal, but `which` chose a parameter of shape {p.shape}")
         b = mix(b, g, keep, take)
-        new = xp.reshape(orthogonal(mix(b, g, keep, take) if nesterov else b), p.shape)
+        new = ops.reshape(orthogonal(mix(b, g, keep, take) if nesterov else b), p.shape)
         fan_in, fan_out = math.prod(p.shape[:-1]), p.shape[-1]
         new = new * (rate * math.sqrt(max(1.0, fan_out / fan_in)))
         new += p * shrink if weight_decay else p
@@ -186,11 +187,11 @@ def orthogonal(g: Any, steps: int = 5) -> Any:
     1.2. Axes before the last one are taken together.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = rows(g)
+    ops = engine_of(g, "orthogonal")
+    x = ops.rows(g)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
-    xp = namespace(x, "orthogonal")
-    x = x / xp.maximum(xp.sqrt(sum_of_squares(x)), xp.asarray(1e-7, dtype=x.dtype))
+    x = x / ops.maximum(ops.sqrt(ops.sum_of_squares(x)), ops.asarray(1e-7, dtype=x.dtype))
     for _ in range(steps):
         square = x @ x.T
         x = a * x + (b * square + c * (square @ square)) @ x

@@ -8,7 +8,8 @@ import numpy as np
 
 from purenet import tree
 from purenet.core import Optimizer
-from purenet.engine.arrays import Array, namespace, pieces
+from purenet.engine import engine_of
+from purenet.engine.arrays import Array, pieces
 from purenet.optimizers.transforms import Transform, transform
 from purenet.optimizers.update import Params, apart, without_buffers
 
@@ -54,7 +55,7 @@ def joined() -> Transform:
 
 
 def _join(leaves: list[Array]) -> Any:
-    return namespace(leaves[0], "joined()").concat(leaves, axis=None) if leaves else np.zeros(0, np.float32)
+    return engine_of(leaves[0], "joined()").concat(leaves, axis=None) if leaves else np.zeros(0, np.float32)
 
 
 def _check_dtypes(ps: list[Array], dtype: Any) -> None:

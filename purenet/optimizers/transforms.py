@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from purenet import random, tree
 from purenet.core import Buffer, Optimizer
-from purenet.engine.arrays import Array, describe, known, namespace, sum_of_squares
+from purenet.engine import engine_of
+from purenet.engine.arrays import Array, describe, known
 from purenet.optimizers.adaptive import matrices
 from purenet.optimizers.update import Params, check_between, shown, still, tick, update, wrong_state, zero_count
 from purenet.presets import called
@@ -79,13 +80,13 @@ def transform(name: str, wrap: Wrap) -> Transform:
 def clip_by_value(limit: float) -> Transform:
     """Each number of a gradient to the nearest one in [−limit, limit]."""
     name = _limited("clip_by_value", limit)
-    return _on_gradients(name, lambda grads: _each(lambda g: namespace(g).clip(g, -limit, limit), grads))
+    return _on_gradients(name, lambda grads: _each(lambda g: engine_of(g).clip(g, -limit, limit), grads))
 
 
 def clip_by_norm(limit: float) -> Transform:
     """Each array of gradients by itself, g ← g · min(1, limit / ‖g‖)."""
     name = _limited("clip_by_norm", limit)
-    return _on_gradients(name, lambda grads: _each(lambda g: g * _shrink(sum_of_squares(g), limit), grads))
+    return _on_gradients(name, lambda grads: _each(lambda g: g * _shrink(engine_of(g).sum_of_squares(g), limit), grads))
 
 
 def clip_by_global_norm(limit: float) -> Transform:
@@ -96,7 +97,9 @@ def clip_by_global_norm(limit: float) -> Transform:
     name = _limited("clip_by_global_norm", limit)
 
     def clip(grads: Any) -> Any:
-        total = sum(sum_of_squares(g) for g in tree.leaves(grads, leaf_type=Buffer) if type(g) is not Buffer)
+        total = sum(
+            engine_of(g).sum_of_squares(g) for g in tree.leaves(grads, leaf_type=Buffer) if type(g) is not Buffer
+        )
         factor = _shrink(total, limit)
         return _each(lambda g: g * factor, grads)
 
@@ -318,7 +321,7 @@ def _each(f: Callable[[Any], Any], grads: Any) -> Any:
 
 
 def _nothing(params: Any) -> Any:
-    return _each(lambda p: namespace(p).zeros_like(p), params)
+    return _each(lambda p: engine_of(p).zeros_like(p), params)
 
 
 def _toward(a: Any, b: Any, part: Any) -> Any:
@@ -338,16 +341,16 @@ def _shrink(square: Any, limit: float) -> Any:
     square = known(square)
     if isinstance(square, float | int):
         return limit / max(float(square) ** 0.5, limit) if square == square else float("nan")
-    xp = namespace(square)
-    return limit / xp.maximum(xp.sqrt(square), xp.asarray(limit, dtype=square.dtype))
+    ops = engine_of(square)
+    return limit / ops.maximum(ops.sqrt(square), ops.asarray(limit, dtype=square.dtype))
 
 
 def _if(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
     """`then()` or `otherwise()`; where the condition is traced, both are computed and one is chosen."""
     if isinstance(condition, bool):
         return then() if condition else otherwise()
-    xp = namespace(condition)
-    return tree.map(lambda a, b: xp.where(condition, a, b), then(), otherwise())
+    ops = engine_of(condition)
+    return tree.map(lambda a, b: ops.where(condition, a, b), then(), otherwise())
 
 
 def _limited(name: str, limit: float) -> str:

@@ -16,17 +16,16 @@ import numpy as np
 
 from purenet import tree
 from purenet.core import Buffer, Optimizer
+from purenet.engine import engine_of, engine_of_both
 from purenet.engine.arrays import (
     FLOAT32,
     Array,
     describe,
     freeze,
-    joint_namespace,
     known,
-    namespace,
-    quick_number,
     read_only,
 )
+from purenet.engine.numpy import quick_number
 from purenet.presets import called
 from purenet.rates import Rate, check_rate, rate_at
 from purenet.tree.layout import Layout, splitter
@@ -159,7 +158,7 @@ class State(NamedTuple):
 
 def zeros(p: Any) -> Any:
     """Zeros like p, read-only: how most slots begin."""
-    return freeze(namespace(p, "an optimizer").zeros_like(p))
+    return freeze(engine_of(p, "an optimizer").zeros_like(p))
 
 
 def per_leaf(
@@ -171,7 +170,7 @@ def per_leaf(
     numbers: Callable[[Any, Any], Sequence[Any]] = lambda rate, t: (rate,),
     elementwise: bool = True,
 ) -> Optimizer[Any, State]:
-    """The optimizer that treats each parameter by itself: `rule(xp, p, g, *slots, *constants, *numbers)`.
+    """The optimizer that treats each parameter by itself: `rule(ops, p, g, *slots, *constants, *numbers)`.
 
     The rule returns the new p and the new slots. `numbers(rate, t)` are what is computed once for the whole step, from
     the learning rate and t = 1, 2, …; constants are what never changes. The rule gets both as they multiply an array
@@ -199,7 +198,7 @@ def per_leaf(
         slow, quick = (*constants, *changing), (*quick_constants, *map(quick_number, changing))
 
         def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Array]:
-            return rule(joint_namespace(p, g, name), p, g, *kept, *(quick if p.dtype is FLOAT32 else slow))
+            return rule(engine_of_both(p, g, name), p, g, *kept, *(quick if p.dtype is FLOAT32 else slow))
 
         new, *kept = advance(leaf, params, grads, state.slots)
         return new, State(count, dict(zip(order, kept)))  # noqa: B905 (they are of one length)

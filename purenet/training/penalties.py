@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from purenet.engine.arrays import namespace, sum_all, sum_of_squares
+from purenet.engine import Ops, engine_of
+from purenet.engine.arrays import Array
 from purenet.optimizers import matrices, update
 from purenet.optimizers.update import check_between
 from purenet.presets import called
@@ -34,7 +35,7 @@ class Penalty(NamedTuple):
 def l1(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
     """R = rate · Σ |w|, dR/dw = rate · sign(w): it makes weights 0."""
     name = _name("l1", rate, which)
-    return _penalty(name, which, lambda w: rate * sum_all(abs(w)), lambda w: namespace(w).sign(w) * rate)
+    return _penalty(name, which, lambda ops, w: rate * ops.sum_all(abs(w)), lambda ops, w: ops.sign(w) * rate)
 
 
 def l2(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
@@ -46,11 +47,11 @@ def l2(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
            [0., 1.]]),))
     """
     name = _name("l2", rate, which)
-    return _penalty(name, which, lambda w: rate * sum_of_squares(w), lambda w: w * (2 * rate))
+    return _penalty(name, which, lambda ops, w: rate * ops.sum_of_squares(w), lambda ops, w: w * (2 * rate))
 
 
 def _penalty(
-    name: str, which: Callable[[Any], bool], value: Callable[[Any], Any], slope: Callable[[Any], Any]
+    name: str, which: Callable[[Any], bool], value: Callable[[Ops, Array], Any], slope: Callable[[Ops, Array], Array]
 ) -> Penalty:
     def add(params: P, grads: P) -> tuple[Any, P]:
         total: Any = 0.0
@@ -59,8 +60,9 @@ def _penalty(
             nonlocal total
             if not which(p):
                 return +g
-            total = total + value(p)
-            new = slope(p)
+            ops = engine_of(p)
+            total = total + value(ops, p)
+            new = slope(ops, p)
             new += g
             return new
 

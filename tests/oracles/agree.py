@@ -53,6 +53,23 @@ def agree(name, oracle, ours, theirs, least=0.0):
     record(name, oracle, a.dtype, worst)
 
 
+def agree_all(name, oracle, ours, theirs, least=0.0, share=0.0, tolerance=None, what=None):
+    """The same of results as one tree: entries below `share` of the largest of all count as that large, too."""
+    pn.tree.check_same(theirs, ours, str(what))
+    pairs = list(zip(pn.tree.items(ours), pn.tree.leaves(theirs), strict=True))
+    least = max(least, share * max((np.abs(b).max(initial=0) for _, b in pairs), default=0))
+    worst = 0.0
+    for (path, a), b in pairs:
+        if a.dtype.kind != "f":
+            assert np.array_equal(a, b), f"{what}{path} against {oracle}"
+            continue
+        error = float(np.abs(a - b).max(initial=0) / (np.abs(b).max(initial=least) or 1))
+        most = tolerance or TOLERANCE[str(a.dtype)]
+        assert error <= most, f"{what}{path} against {oracle}: {error:.2g}\n{a}\n{b}"
+        worst, dtype = max(worst, error), a.dtype
+    record(name, oracle, dtype, worst)
+
+
 def record(name, oracle, dtype, error, draws=1):
     """Note a comparison for the table that the run ends with."""
     which = name, oracle, str(np.dtype(dtype))

@@ -1,0 +1,82 @@
+"""Every layer and loss against its twins in PyTorch and JAX: value, dparams and dx.
+
+On random shapes and options, as `tests/oracles/twins` draws them; on the cases of the catalogue; and as recorded.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import purenet as pn
+from tests.catalogue import LAYER_CASES, LAYERS, LOSS_CASES, LOSSES, WITHOUT_TWIN, layer_id, loss_id
+from tests.oracles.agree import agree_all
+from tests.oracles.twins import TWINS
+from tests.oracles.twins.compare import by_jax, by_torch, ours, some_dy, without_buffers
+from tests.oracles.twins.draw import near_init
+
+each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+
+def test_every_row_of_the_catalogue_has_a_twin_or_a_reason():
+    assert set(TWINS) | set(WITHOUT_TWIN) == set(LAYERS) | set(LOSSES)
+    assert not set(TWINS) & set(WITHOUT_TWIN)
+    assert all(callable(twin.jax) or len(twin.jax) > 10 for twin in TWINS.values())
+
+
+IN_JAX = [name for name, twin in TWINS.items() if callable(twin.jax)]
+
+
+def drawn(name, oracle, draw, dtype, count):
+    """Each draw, in this dtype, with what our rule gives for it and the dE/dY that it was given."""
+    rng = np.random.default_rng([*oracle.encode(), *name.encode(), np.dtype(dtype).itemsize])
+    for _ in range(count):
+        layer, x, params, training = draw(rng)
+        if params is None:
+            params = () if isinstance(layer, pn.Loss) else near_init(rng, layer, x)
+        params, x = pn.tree.cast((params, x), dtype)
+        found, dy = ours(layer, params, x, lambda y: some_dy(rng, y), training)
+        yield found, (layer, params, x, dy, training)
+
+
+@pytest.mark.parametrize("name", TWINS)
+@each_dtype
+def test_random_draws_in_torch(name, dtype):
+    twin = TWINS[name]
+    for found, point in drawn(name, "PyTorch", twin.draw, dtype, twin.draws):
+        agree_all(name, "PyTorch", found, by_torch(*point), twin.least, twin.share, what=point[0])
+
+
+@pytest.mark.parametrize("name", IN_JAX)
+@each_dtype
+def test_random_draws_in_jax(name, dtype):
+    twin = TWINS[name]
+    for found, point in drawn(name, "JAX", twin.jax_draw or twin.draw, dtype, twin.jax_draws):
+        found = found._replace(dparams=without_buffers(found.dparams))
+        agree_all(name, "JAX", found, by_jax(*point), twin.least, twin.share, twin.jax_tolerance, point[0])
+
+
+def has_twin(case):
+    """Of everything in its code; and what it draws in training PyTorch would draw otherwise."""
+    names = set(re.findall(r"[a-z]\w*(?!\w*=)", case.layer.name))
+    drawn = case.key is not None and any(word in case.layer.name for word in ("dropout", "noise"))
+    return not drawn and not names & set(WITHOUT_TWIN)
+
+
+COMPARED = [entry for entry in LAYER_CASES if has_twin(entry[1])]
+
+
+@pytest.mark.parametrize(("name", "case"), COMPARED, ids=map(layer_id, COMPARED))
+def test_the_cases_of_the_catalogue(name, case):
+    training, rng = case.key is not None, np.random.default_rng(0)
+    found, dy = ours(case.layer, case.params, case.x, lambda y: some_dy(rng, y), training)
+    theirs = by_torch(case.layer, case.params, case.x, dy, training)
+    agree_all(name, "PyTorch", found, theirs, share=0.01, what=case.layer)
+
+
+@pytest.mark.parametrize(("name", "case"), LOSS_CASES, ids=map(loss_id, LOSS_CASES))
+def test_the_cases_of_losses(name, case):
+    found, dE = ours(case.loss, (), (case.y, case.target), lambda E: np.asarray(1.7))
+    agree_all(name, "PyTorch", found, by_torch(case.loss, (), (case.y, case.target), dE), what=case.loss)

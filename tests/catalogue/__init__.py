@@ -39,7 +39,6 @@ LOSSES: dict[str, list[LossCase]] = losses.ROWS
 
 WITHOUT_TWIN = {  # no twin in tests/oracles/twins, and so no recorded result
     "activation": "of the user's own function",
-    "frozen": "its dparams are the params themselves",
 }
 
 LAYER_CASES = [(name, case) for name, cases in LAYERS.items() for case in cases]

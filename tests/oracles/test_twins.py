@@ -5,8 +5,6 @@ On random shapes and options, as `tests/oracles/twins` draws them; on the cases 
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
@@ -14,8 +12,9 @@ import purenet as pn
 from tests.catalogue import LAYER_CASES, LAYERS, LOSS_CASES, LOSSES, WITHOUT_TWIN, layer_id, loss_id
 from tests.oracles.agree import agree_all
 from tests.oracles.twins import TWINS
-from tests.oracles.twins.compare import by_jax, by_torch, ours, some_dy, without_buffers
+from tests.oracles.twins.compare import by_jax, by_torch, has_twin, ours, some_dy, without_buffers
 from tests.oracles.twins.draw import near_init
+from tests.records import like, read
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
@@ -58,13 +57,6 @@ def test_random_draws_in_jax(name, dtype):
         agree_all(name, "JAX", found, by_jax(*point), twin.least, twin.share, twin.jax_tolerance, point[0])
 
 
-def has_twin(case):
-    """Of everything in its code; and what it draws in training PyTorch would draw otherwise."""
-    names = set(re.findall(r"[a-z]\w*(?!\w*=)", case.layer.name))
-    drawn = case.key is not None and any(word in case.layer.name for word in ("dropout", "noise"))
-    return not drawn and not names & set(WITHOUT_TWIN)
-
-
 COMPARED = [entry for entry in LAYER_CASES if has_twin(entry[1])]
 
 
@@ -80,3 +72,16 @@ def test_the_cases_of_the_catalogue(name, case):
 def test_the_cases_of_losses(name, case):
     found, dE = ours(case.loss, (), (case.y, case.target), lambda E: np.asarray(1.7))
     agree_all(name, "PyTorch", found, by_torch(case.loss, (), (case.y, case.target), dE), what=case.loss)
+
+
+RECORDS = read()
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=[f"{i}-{record.layer}" for i, record in enumerate(RECORDS)])
+def test_the_recorded_results_are_the_twins(record):
+    layer, params, x = record.point()
+    y = layer.apply(*x) if isinstance(layer, pn.Loss) else layer.apply(params, x)
+    theirs = by_torch(layer, params, x, like(y, record.dy), record.training)
+    for part, tree in theirs._asdict().items():
+        for a, b in zip(pn.tree.leaves(tree), getattr(record, part), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12 * np.abs(b).max(initial=0), err_msg=part)

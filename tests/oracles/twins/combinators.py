@@ -43,6 +43,11 @@ def keep_rest(params, x, layer):
     return layer.run(params, x), *x[1:]
 
 
+def frozen(params, x, layer):
+    """Its params are a buffer, whose next value is what it was."""
+    return layer.run(params.value, x)
+
+
 def remat(params, x, layer):
     return layer.run(params, x)
 
@@ -87,6 +92,7 @@ TWINS = {
     ),
     "on_first": row(on_first, pn.on_first(STEP), pn.on_first(OTHER), count=2),
     "keep_rest": row(keep_rest, pn.keep_rest(pn.parallel(STEP, SQUARE)), pn.keep_rest(pn.on_first(STEP)), count=2),
+    "frozen": row(frozen, pn.serial(pn.frozen(STEP), OTHER), pn.frozen(OTHER)),
     "remat": row(remat, pn.remat(pn.residual(pn.remat(STEP)))),
     "tied": row(
         tied,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 import purenet as pn
+from tests.catalogue import WITHOUT_TWIN
 from tests.oracles.twins import TWINS
 from tests.oracles.twins.twin import in_jax, in_torch
 
@@ -22,6 +24,13 @@ class Result(NamedTuple):
     y: Any
     dparams: Any
     dx: Any
+
+
+def has_twin(case):
+    """Of everything in its code; and what it draws in training PyTorch would draw otherwise."""
+    names = set(re.findall(r"[a-z]\w*(?!\w*=)", case.layer.name))
+    drawn = case.key is not None and any(word in case.layer.name for word in ("dropout", "noise"))
+    return not drawn and not names & set(WITHOUT_TWIN)
 
 
 def is_float(leaf):
@@ -50,10 +59,11 @@ def without_buffers(tree):
 
 def trained(tree):
     """For each leaf: whether it is a float, and no buffer."""
-    marked = pn.tree.map(
-        lambda leaf: pn.Buffer(np.array(0)) if isinstance(leaf, pn.Buffer) else leaf, tree, leaf_type=pn.Buffer
-    )
-    return [is_float(leaf) for leaf in pn.tree.leaves(marked)]
+
+    def mark(node):
+        return pn.tree.map(lambda _: np.array(0), node) if isinstance(node, pn.Buffer) else node
+
+    return [is_float(leaf) for leaf in pn.tree.leaves(pn.tree.map(mark, tree, leaf_type=pn.Buffer))]
 
 
 def given_of(layer, params, x):

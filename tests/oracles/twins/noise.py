@@ -1,6 +1,6 @@
 """Layers that draw numbers in training: PyTorch and JAX draw others, so the twins are those of inference.
 
-`test_embedding_oracle` compares dropout in training, with the same mask.
+`test_dropout_oracle` compares dropout in training, with the same mask.
 """
 
 from __future__ import annotations

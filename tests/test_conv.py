@@ -7,8 +7,6 @@ import pytest
 
 import purenet as pn
 from purenet.layers import correlate as forms
-from purenet.layers import pool
-from purenet.layers import windows as windows_file
 from purenet.layers.windows import Windows, interleave, interleave_by_stacking
 from purenet.testing import check_vjp
 
@@ -356,19 +354,18 @@ def test_the_two_forms_of_interleave_agree(stride, channels):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("block", [1, 1 << 20])
 @pytest.mark.parametrize("shape", [(3, 4, 5), (4, 6, 8, 3), (2, 2, 2, 1), (2, 6, 2, 3), (1, 2, 6, 2), (2, 4, 2, 6, 2)])
-def test_windows_of_two_are_pooled_as_all_others_are(shape, block, dtype, monkeypatch):
-    monkeypatch.setattr(windows_file, "BLOCK_BYTES", block)
-    layer, rng = pn.max_pool((2,) * (len(shape) - 2)), np.random.default_rng(len(shape))
-    windows = pool._windows("max_pool", (2,) * (len(shape) - 2), None, "valid")
+def test_windows_of_two_are_pooled_as_all_others_are(shape, dtype):
+    dims, rng = len(shape) - 2, np.random.default_rng(len(shape))
+    layer, other = pn.max_pool((2,) * dims), pn.max_pool((2,) * dims, padding=((0, 1),) * dims)  # the padding adds none
     for x in (rng.standard_normal(shape), rng.integers(0, 2, shape), np.where(rng.random(shape) < 0.2, np.nan, 1)):
         for laid in (x.astype(dtype), np.asfortranarray(x.astype(dtype)), x.astype(dtype)[::-1]):
             y, pullback = layer.vjp((), laid)
             dy = rng.standard_normal(y.shape).astype(dtype)
-            np.testing.assert_array_equal(y, pool._over_windows(np.maximum, laid, windows))
             dx = pullback(dy)[1]
-            np.testing.assert_array_equal(dx, pool._max_rule(np, laid, dy, windows))
+            z, other_pullback = other.vjp((), laid)
+            np.testing.assert_array_equal(y, z)
+            np.testing.assert_array_equal(dx, other_pullback(dy)[1])
             np.testing.assert_array_equal(pullback(np.asfortranarray(dy))[1], dx)
             assert y.dtype == dx.dtype == dtype
 
@@ -388,11 +385,13 @@ POOLS_AND_CONVS = [pn.max_pool(3, stride=2, padding=1), pn.max_pool(2), pn.avg_p
 
 
 @pytest.mark.parametrize("layer", POOLS_AND_CONVS)
-def test_images_some_at_a_time_are_images_all_at_once(layer, monkeypatch):
-    params, x = pn.tree.cast(layer.init(pn.key(0), (8, 6, 2)), np.float64), normal(5, 8, 6, 2)
+def test_many_images_are_each_image_alone(layer):
+    """More than are handled at a time: 3 MB of them."""
+    params, x = pn.tree.cast(layer.init(pn.key(0), (32, 32, 2)), np.float64), normal(190, 32, 32, 2)
     y, pullback = layer.vjp(params, x)
     dy = normal(*y.shape, seed=1)
-    monkeypatch.setattr(windows_file, "BLOCK_BYTES", 2 * x[0].nbytes)
-    blocks, pullback_in_blocks = layer.vjp(params, x)
-    assert np.array_equal(blocks, y)
-    assert np.array_equal(pullback_in_blocks(dy)[1], pullback(dy)[1])
+    dx = pullback(dy)[1]
+    for i in (0, 63, 64, 65, 120, 128, 189):
+        alone, pullback_alone = layer.vjp(params, x[i : i + 1])
+        np.testing.assert_allclose(y[i : i + 1], alone, rtol=1e-13, atol=1e-13)
+        np.testing.assert_allclose(dx[i : i + 1], pullback_alone(dy[i : i + 1])[1], rtol=1e-13, atol=1e-13)

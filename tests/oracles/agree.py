@@ -75,14 +75,3 @@ def record(name, oracle, dtype, error, draws=1):
     which = name, oracle, str(np.dtype(dtype))
     before, largest = RECORD.get(which, (0, 0.0))
     RECORD[which] = before + draws, max(largest, float(error))
-
-
-def random_shape(rng, least=1, most=4, largest=7):
-    """A shape of some axes, sizes of 1 among them."""
-    return tuple(int(n) for n in rng.integers(1, largest + 1, rng.integers(least, most + 1)))
-
-
-def random_array(rng, shape, dtype, scale=None):
-    """Normal numbers of a random size: in one draw all near 0, in another far out."""
-    scale = 10.0 ** rng.uniform(-3, 1.5) if scale is None else scale
-    return (scale * rng.normal(size=shape)).astype(dtype)

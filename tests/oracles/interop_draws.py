@@ -44,7 +44,7 @@ def of_twin(name, draw, rng):
     """The twin's draw, its module without padding, and the options of the layer's code."""
     layer, x, params, _ = draw(rng)
     *kernel, ins, outs = params.weight.shape
-    options = {"padding": "valid", **read(layer, {name: draw}).options}
+    options = {"padding": "valid", **read(repr(layer), {name: draw}).options}
     each = {word: options.get(word, 1) for word in ("stride", "dilation", "groups")}
     make = getattr(nn, f"{'Conv' if name == 'conv' else 'ConvTranspose'}{len(kernel)}d")
     return layer, x, options, partial(make, ins * each["groups"], outs, kernel, bias=params.bias is not None, **each)

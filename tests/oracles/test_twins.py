@@ -14,6 +14,7 @@ from tests.oracles.agree import agree_all
 from tests.oracles.twins import TWINS
 from tests.oracles.twins.compare import by_jax, by_torch, has_twin, ours, some_dy, without_buffers
 from tests.oracles.twins.draw import near_init
+from tests.oracles.twins.twin import Drawn
 from tests.records import like, read
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -26,6 +27,17 @@ def test_every_row_of_the_catalogue_has_a_twin_or_a_reason():
 
 
 IN_JAX = [name for name, twin in TWINS.items() if callable(twin.jax)]
+
+
+def of_catalogue(name):
+    """A draw of the catalogue's cases, with other numbers."""
+
+    def draw(rng):
+        case = LAYERS[name][rng.integers(len(LAYERS[name]))]
+        x = pn.tree.map(lambda leaf: rng.normal(size=leaf.shape) if leaf.dtype.kind == "f" else leaf, case.x)
+        return Drawn(case.layer, x, training=case.key is not None)
+
+    return draw
 
 
 def drawn(name, oracle, draw, dtype, count):
@@ -44,7 +56,7 @@ def drawn(name, oracle, draw, dtype, count):
 @each_dtype
 def test_random_draws_in_torch(name, dtype):
     twin = TWINS[name]
-    for found, point in drawn(name, "PyTorch", twin.draw, dtype, twin.draws):
+    for found, point in drawn(name, "PyTorch", twin.draw or of_catalogue(name), dtype, twin.draws):
         agree_all(name, "PyTorch", found, by_torch(*point), twin.least, twin.share, what=point[0])
 
 
@@ -52,7 +64,7 @@ def test_random_draws_in_torch(name, dtype):
 @each_dtype
 def test_random_draws_in_jax(name, dtype):
     twin = TWINS[name]
-    for found, point in drawn(name, "JAX", twin.jax_draw or twin.draw, dtype, twin.jax_draws):
+    for found, point in drawn(name, "JAX", twin.jax_draw or twin.draw or of_catalogue(name), dtype, twin.jax_draws):
         found = found._replace(dparams=without_buffers(found.dparams))
         agree_all(name, "JAX", found, by_jax(*point), twin.least, twin.share, twin.jax_tolerance, point[0])
 

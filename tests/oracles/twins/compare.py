@@ -86,7 +86,7 @@ def by_torch(layer, params, x, dy, training=False):
     leaves, structure = pn.tree.flatten(given)
     double = [np.asarray(leaf, np.float64 if is_float(leaf) else None) for leaf in leaves]
     tensors = [torch.tensor(leaf, requires_grad=grad) for leaf, grad in zip(double, has_gradient, strict=True)]
-    y = in_torch(TWINS, layer, training).run(*pn.tree.unflatten(structure, tensors))
+    y = in_torch(TWINS, repr(layer), training).run(*pn.tree.unflatten(structure, tensors))
     pairs = [
         (a, torch.tensor(np.asarray(b, np.float64)))
         for a, b in zip(pn.tree.leaves(y), pn.tree.leaves(dy), strict=True)
@@ -134,7 +134,7 @@ def filled(x, most=7**3):
 @cache
 def compiled(code, training):
     """The value and the gradients of the twin that this code makes, as a function of its leaves."""
-    twin = in_jax(TWINS, Named(code), training)
+    twin = in_jax(TWINS, code, training)
 
     @partial(jax.jit, static_argnames="structure")
     def run(floats, others, dy, structure):
@@ -146,13 +146,3 @@ def compiled(code, training):
         return y, pull(dy)[0]
 
     return run
-
-
-class Named:
-    """Something of this name."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def __repr__(self):
-        return self.name

@@ -24,15 +24,16 @@ class Drawn(NamedTuple):
 class Twin(NamedTuple):
     """The row of a layer or a loss: its function in PyTorch and in JAX (or the reason why there is none), and a draw.
 
-    JAX compiles for each shape and option, so it may have fewer draws, or `jax_draw`, a draw of few of them; with
-    `by_row`, a function of each row, it sees all rows in one shape. In training mode `torch_training` stands in for
-    `torch`, and `jax_training` for `jax`. Where results cancel to nearly 0, entries below `least`, or below `share` of
-    the largest of all of them, count as that large.
+    A layer without a draw of shapes and options has those of its cases in the catalogue, with other numbers. JAX
+    compiles for each shape and option, so it may have fewer draws, or `jax_draw`, a draw of few of them; with `by_row`,
+    a function of each row, it sees all rows in one shape. In training mode `torch_training` stands in for `torch`, and
+    `jax_training` for `jax`. Where results cancel to nearly 0, entries below `least`, or below `share` of the largest
+    of all of them, count as that large.
     """
 
     torch: Callable[..., Any]
     jax: Callable[..., Any] | str
-    draw: Callable[[Any], Drawn]
+    draw: Callable[[Any], Drawn] | None = None
     draws: int = 50
     jax_draw: Callable[[Any], Drawn] | None = None
     jax_draws: int = 50
@@ -57,22 +58,19 @@ class Call:
         return self.function(params, x, *self.args, **self.options)
 
 
-def in_torch(twins: dict[str, Twin], layer: Any, training: bool = False) -> Call:
-    """The layer, or loss, as PyTorch has it."""
-    names = {
-        name: twin.torch_training if training and twin.torch_training else twin.torch for name, twin in twins.items()
-    }
-    return read(layer, names)
+def in_torch(twins: dict[str, Twin], code: str, training: bool = False) -> Call:
+    """The layer, or loss, of this code as PyTorch has it."""
+    return read(code, {name: (training and twin.torch_training) or twin.torch for name, twin in twins.items()})
 
 
-def in_jax(twins: dict[str, Twin], layer: Any, training: bool = False) -> Call:
-    """The layer, or loss, as JAX has it."""
-    names = {name: twin.jax_training if training and twin.jax_training else twin.jax for name, twin in twins.items()}
-    return read(layer, {name: function for name, function in names.items() if callable(function)})
+def in_jax(twins: dict[str, Twin], code: str, training: bool = False) -> Call:
+    """The layer, or loss, of this code as JAX has it."""
+    names = {name: (training and twin.jax_training) or twin.jax for name, twin in twins.items()}
+    return read(code, {name: function for name, function in names.items() if callable(function)})
 
 
-def read(layer: Any, names: dict[str, Callable[..., Any]]) -> Call:
-    return eval(repr(layer), {name: Call(function) for name, function in names.items()})
+def read(code: str, names: dict[str, Callable[..., Any]]) -> Call:
+    return eval(code, {name: Call(function) for name, function in names.items()})
 
 
 def of_x(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:

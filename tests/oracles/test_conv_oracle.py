@@ -15,6 +15,11 @@ from tests.oracles.twins.draw import near_init, params_of
 from tests.oracles.twins.windows import TWINS
 
 
+def seeds(count):
+    """So many of each layer; twice as many where it has two methods."""
+    return [(name, seed) for name in TWINS for seed in range(2 * count if name == "upsample" else count)]
+
+
 def drawn(name, seed, most_axes=5):
     """A layer, its params, x, our results and the dE/dY that they are of."""
     rng = np.random.default_rng([seed, *name.encode()])
@@ -23,9 +28,8 @@ def drawn(name, seed, most_axes=5):
     return layer, params, x, *ours(layer, params, x, lambda y: some_dy(rng, y))
 
 
-@pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("name", TWINS)
-def test_array_api_code_and_numpy_agree(seed, name):
+@pytest.mark.parametrize(("name", "seed"), seeds(20))
+def test_array_api_code_and_numpy_agree(name, seed):
     """The strict implementation allows nothing beyond the standard, so what runs there runs on any engine."""
     layer, params, x, found, dy = drawn(name, seed)
     params, x, dy = pn.tree.map(array_api_strict.asarray, (params, x, dy))
@@ -33,9 +37,8 @@ def test_array_api_code_and_numpy_agree(seed, name):
     agree_all(name, "strict", found, pn.tree.map(np.asarray, Result(y, *pullback(dy))), what=layer)
 
 
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("name", TWINS)
-def test_layers_run_under_jit_as_on_numpy(seed, name):
+@pytest.mark.parametrize(("name", "seed"), seeds(6))
+def test_layers_run_under_jit_as_on_numpy(name, seed):
     layer, params, x, found, dy = drawn(name, seed, most_axes=4)
     on_jax = jax.jit(lambda p, x, dy: (lambda y, pull: (y, *pull(dy)))(*layer.vjp(p, x)))
     theirs = Result(*on_jax(*pn.tree.map(jnp.asarray, (params, x, dy))))

@@ -34,6 +34,11 @@ def noise(scale):
     return pn.Layer(lambda key, in_shape=None: (), apply, vjp, lambda in_shape: in_shape, f"noise({scale})")
 
 
+def cast(tree, dtype):
+    """Writable copies of all arrays, floats in this dtype."""
+    return pn.tree.map(lambda leaf: leaf.astype(dtype) if leaf.dtype.kind == "f" else leaf.copy(), tree)
+
+
 def bits(tree):
     """A tree in a form that can be compared for equality of every bit."""
     return [(path, repr(leaf) if not hasattr(leaf, "tobytes") else (leaf.shape, leaf.dtype, leaf.tobytes()))

@@ -10,6 +10,7 @@ import pytest
 import purenet as pn
 from purenet.testing import check_vjp
 from tests.catalogue import LAYER_CASES, LAYERS, LOSS_CASES, LOSSES, layer_id, loss_id
+from tests.kit import bits, cast
 
 each_layer = pytest.mark.parametrize("case", [case for _, case in LAYER_CASES], ids=map(layer_id, LAYER_CASES))
 each_loss = pytest.mark.parametrize("case", [case for _, case in LOSS_CASES], ids=map(loss_id, LOSS_CASES))
@@ -17,14 +18,6 @@ each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["fl
 
 # what a public function is, its module says: those of these modules make layers, every other one does not
 LAYER_MODULES = ("purenet.layers.", "purenet.combinators.")
-
-
-def cast(tree, dtype):
-    return pn.tree.map(lambda leaf: leaf.astype(dtype) if leaf.dtype.kind == "f" else leaf, tree)
-
-
-def bits(tree):
-    return [(path, leaf.shape, leaf.dtype, leaf.tobytes()) for path, leaf in pn.tree.items(tree)]
 
 
 def test_catalogue_is_complete():

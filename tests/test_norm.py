@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.engine.numpy import NUMPY
 from tests.cases import normal
 
 KEY = pn.key(1)
@@ -160,15 +159,18 @@ def test_errors_say_what_was_given():
 def test_sums_over_many_rows_keep_their_digits(n):
     x = (normal(2, n, 3) + 3).astype(np.float32)
     truth = x.astype(np.float64).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(NUMPY.sum_before_last(x), truth, rtol=1e-6)
-    np.testing.assert_allclose(NUMPY.sum_before_last(x[:, ::-1, ::2]), truth[:, :, ::2], rtol=1e-6)
-    np.testing.assert_allclose(NUMPY.sum_before_last(x[0]), truth[0], rtol=1e-6)
+    for dy, total in ((x[0], truth[0, 0]), (x[0, ::-1, ::2], truth[0, 0, ::2]), (x, truth.sum(axis=(0, 1)))):
+        layer, ones = pn.dense(1, dy.shape[-1]), np.ones((*dy.shape[:-1], 1), np.float32)
+        dparams, _ = layer.vjp(layer.init(KEY), ones)[1](dy)
+        np.testing.assert_allclose(dparams.bias, total, rtol=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 256, 700])
-def test_the_two_forms_of_a_sum_of_products_agree(n):
-    a, b = normal(n, 5), normal(n, 5, seed=1)
-    np.testing.assert_allclose(NUMPY.sum_products(a, b), np.sum(a * b, axis=0), rtol=1e-12, atol=1e-12)
+def test_the_gradient_of_a_scale_is_a_sum_of_products(n):
+    x, dy = normal(n, 5), normal(n, 5, seed=1)
+    dweight = pn.layer_norm.vjp(double(pn.layer_norm, 5), x)[1](dy)[0].weight
+    normalized = pn.layer_norm(affine=False).apply((), x)
+    np.testing.assert_allclose(dweight, np.sum(normalized * dy, axis=0), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("key", [None, KEY])

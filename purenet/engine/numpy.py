@@ -182,7 +182,8 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
     def overwrite(self, f: Callable[..., Array], temporary: Any, *arrays: Any) -> Array:
         """For a large array, memory that is not in the cache costs more than a quick function such as tanh."""
         arrays = arrays or (temporary,)
-        return f(*arrays, temporary) if type(f) is np.ufunc else f(*arrays)
+        writable = type(f) is np.ufunc and type(temporary) is ndarray  # arithmetic on no axes gives scalars
+        return f(*arrays, temporary) if writable else f(*arrays)
 
     def at_most(self, x: Any, limit: float) -> Array:
         """To see that x is within the limit takes an eighth of `minimum`."""

@@ -53,19 +53,25 @@ def agree(name, oracle, ours, theirs, least=0.0):
     record(name, oracle, a.dtype, worst)
 
 
+def agree_all(name, oracle, ours, theirs, least=0.0, share=0.0, tolerance=None, what=None):
+    """The same of results as one tree: entries below `share` of the largest of all count as that large, too."""
+    pn.tree.check_same(theirs, ours, str(what))
+    pairs = list(zip(pn.tree.items(ours), pn.tree.leaves(theirs), strict=True))
+    least = max(least, share * max((np.abs(b).max(initial=0) for _, b in pairs), default=0))
+    worst = 0.0
+    for (path, a), b in pairs:
+        if a.dtype.kind != "f":
+            assert np.array_equal(a, b), f"{what}{path} against {oracle}"
+            continue
+        error = float(np.abs(a - b).max(initial=0) / (np.abs(b).max(initial=least) or 1))
+        most = tolerance or TOLERANCE[str(a.dtype)]
+        assert error <= most, f"{what}{path} against {oracle}: {error:.2g}\n{a}\n{b}"
+        worst, dtype = max(worst, error), a.dtype
+    record(name, oracle, dtype, worst)
+
+
 def record(name, oracle, dtype, error, draws=1):
     """Note a comparison for the table that the run ends with."""
     which = name, oracle, str(np.dtype(dtype))
     before, largest = RECORD.get(which, (0, 0.0))
     RECORD[which] = before + draws, max(largest, float(error))
-
-
-def random_shape(rng, least=1, most=4, largest=7):
-    """A shape of some axes, sizes of 1 among them."""
-    return tuple(int(n) for n in rng.integers(1, largest + 1, rng.integers(least, most + 1)))
-
-
-def random_array(rng, shape, dtype, scale=None):
-    """Normal numbers of a random size: in one draw all near 0, in another far out."""
-    scale = 10.0 ** rng.uniform(-3, 1.5) if scale is None else scale
-    return (scale * rng.normal(size=shape)).astype(dtype)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 import purenet as pn
-from tests.oracles import windows_draws as windows
+from tests.oracles.twins import windows
+from tests.oracles.twins.draw import images, sizes
+from tests.oracles.twins.twin import read
 
 
 class Drawn(NamedTuple):
@@ -26,17 +29,8 @@ def channels_first(module, x):
     return torch.movedim(module(torch.movedim(x, -1, 1)), 1, -1)
 
 
-def sizes(rng, n, low=1, high=7):
-    return [int(size) for size in rng.integers(low, high + 1, n)]
-
-
 def coin(rng):
     return bool(rng.integers(2))
-
-
-def images(rng, features, dims):
-    """x of shape (batch, positions..., features), with more than one position."""
-    return rng.normal(size=(*sizes(rng, 1, 1, 4), *sizes(rng, dims, 2, 5), features))
 
 
 def dense(rng):
@@ -46,14 +40,23 @@ def dense(rng):
     return Drawn(pn.dense(ins, outs, bias=bias), nn.Linear(ins, outs, bias=bias), x)
 
 
+def of_twin(name, draw, rng):
+    """The twin's draw, its module without padding, and the options of the layer's code."""
+    layer, x, params, _ = draw(rng)
+    *kernel, ins, outs = params.weight.shape
+    options = {"padding": "valid", **read(repr(layer), {name: draw}).options}
+    each = {word: options.get(word, 1) for word in ("stride", "dilation", "groups")}
+    make = getattr(nn, f"{'Conv' if name == 'conv' else 'ConvTranspose'}{len(kernel)}d")
+    return layer, x, options, partial(make, ins * each["groups"], outs, kernel, bias=params.bias is not None, **each)
+
+
 def conv(rng):
-    layer, x, ends, options = windows.draw_conv(rng)
-    (*kernel, ins, outs), bias = (part if part is None else part.shape for part in layer.init(pn.key(0)))
-    make = getattr(nn, f"Conv{len(kernel)}d")
-    module = make(ins * options["groups"], outs, kernel, bias=bias is not None, **options)
+    layer, x, options, make = of_twin("conv", windows.draw_conv, rng)
+    module = make()
+    ends = windows.ends_of(options["padding"], x.shape[1:-1], module.kernel_size, module.stride, module.dilation)
 
     def run(module, x):
-        return torch.movedim(module(windows.pad_torch(torch.movedim(x, -1, 1), ends)), 1, -1)
+        return torch.movedim(module(windows.padded(torch.movedim(x, -1, 1), ends)), 1, -1)
 
     return Drawn(layer, module, x, run)
 
@@ -67,10 +70,8 @@ def depthwise(rng):
 
 
 def conv_transpose(rng):
-    layer, x, options = windows.draw_conv_transpose(rng)
-    (*kernel, ins, outs), bias = (part if part is None else part.shape for part in layer.init(pn.key(0)))
-    make = getattr(nn, f"ConvTranspose{len(kernel)}d")
-    module = make(ins * options["groups"], outs, kernel, bias=bias is not None, **options)
+    layer, x, options, make = of_twin("conv_transpose", windows.draw_conv_transpose, rng)
+    module = make(padding=options["padding"], output_padding=options["output_padding"])
     return Drawn(layer, module, x, channels_first)
 
 

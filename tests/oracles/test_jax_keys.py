@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from tests.oracles.test_jax_engine import DISTINCT, ONE_EACH, agree, draws
+from tests.catalogue import LAYER_CASES
+from tests.oracles.test_jax_engine import ONE_EACH, agree, draws
 
 each_kind = pytest.mark.parametrize("make", [jax.random.key, jax.random.PRNGKey])  # the new keys, and the old
-RANDOM = list({case.layer.name: case for _, case in DISTINCT if draws(case)}.values())
+RANDOM = list({case.layer.name: case for _, case in LAYER_CASES if draws(case)}.values())
 STILL = ("dropout(rate=0.0)", "dropout(rate=1.0)", "gaussian_noise(0)")
 x = np.ones((4, 3), np.float32)
 noisy = pn.serial(pn.dense(3, 8), pn.dropout, pn.dense(8, 1))

@@ -1,0 +1,33 @@
+"""Attention, with and without a mask, and the transformer's block."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import purenet as pn
+from tests.cases import Case, normal
+
+attend, block = pn.multi_head_attention, pn.transformer_block
+MASK = np.array([[True, False, True, True], [True, True, False, False], [False, False, False, False]])
+
+ROWS: dict[str, list[Case]] = {
+    "multi_head_attention": [
+        Case(attend(6, 2), normal(2, 5, 6)),
+        Case(attend(1, 1), normal(1, 1, 1)),
+        Case(attend(6, 3, causal=True), normal(2, 5, 6)),
+        Case(attend(4, 4, bias=False), normal(1, 7, 4)),
+        Case(attend(4, 1), 2 * normal(2, 3, 4)),
+        Case(attend(4, 2), (normal(3, 4, 4), MASK)),
+        Case(attend(4, 2, causal=True), (normal(3, 4, 4), MASK)),
+        Case(attend(4, 2), (normal(3, 2, 4), normal(3, 5, 7, seed=1))),
+        Case(attend(4, 2), (normal(3, 1, 4), normal(3, 4, 4, seed=1), MASK)),
+        Case(attend(4, 2, causal=True), (normal(3, 6, 4), normal(3, 4, 2, seed=1), MASK)),
+        Case(attend(12, 3), normal(3, 11, 12)),
+    ],
+    "transformer_block": [
+        Case(block(4, 2), normal(2, 3, 4)),
+        Case(block(4, 1, 3, causal=True), normal(1, 5, 4)),
+        Case(block(6, 3, 5, dropout=0.4), normal(2, 3, 6), pn.key(1)),
+        Case(block(6, 3, 5, dropout=0.4), normal(2, 1, 6)),
+    ],
+}

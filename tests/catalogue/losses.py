@@ -1,0 +1,48 @@
+"""Losses, with targets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import purenet as pn
+from tests.cases import LossCase, normal
+
+PROBABILITIES = pn.sigmoid.apply((), normal(4, 3))
+DISTRIBUTION = pn.softmax.apply((), normal(4, 3, seed=5))
+SIGNS = np.sign(normal(4, 3, seed=6))
+FAR = normal(4, 3, seed=2)
+NEAR = FAR + np.where(normal(4, 3, seed=3) > 0, 0.4, -0.4)
+
+ROWS: dict[str, list[LossCase]] = {
+    "mse": [LossCase(pn.mse, NEAR, FAR), LossCase(pn.mse(reduction="sum"), normal(5), normal(5, seed=1))],
+    "sse": [LossCase(pn.sse, NEAR, FAR)],
+    "mae": [LossCase(pn.mae, NEAR, FAR), LossCase(pn.mae(reduction="sum"), NEAR, FAR)],
+    "huber": [
+        LossCase(pn.huber, NEAR, FAR),
+        LossCase(pn.huber(0.3), NEAR, FAR),
+        LossCase(pn.huber(reduction="sum"), 5 * normal(4, 3), FAR),
+    ],
+    "binary_cross_entropy": [
+        LossCase(pn.binary_cross_entropy, PROBABILITIES, (SIGNS + 1) / 2),
+        LossCase(pn.binary_cross_entropy(reduction="sum"), PROBABILITIES, DISTRIBUTION),
+    ],
+    "binary_cross_entropy_with_logits": [
+        LossCase(pn.binary_cross_entropy_with_logits, normal(4, 3), (SIGNS + 1) / 2),
+        LossCase(pn.binary_cross_entropy_with_logits(reduction="sum"), 9 * normal(4), np.array([0, 1, 1, 0])),
+    ],
+    "softmax_cross_entropy": [
+        LossCase(pn.softmax_cross_entropy, normal(4, 3), np.array([0, 2, 2, 1])),
+        LossCase(pn.softmax_cross_entropy, normal(4, 3), DISTRIBUTION),
+        LossCase(pn.softmax_cross_entropy(0.1), 5 * normal(2, 5, 3), np.array([[0, 1, 2, 1, 0], [2, 2, 2, 1, 1]])),
+        LossCase(pn.softmax_cross_entropy(reduction="sum"), normal(1, 3), np.array([1])),
+    ],
+    "nll": [
+        LossCase(pn.nll, np.log(DISTRIBUTION), np.array([0, 2, 2, 1])),
+        LossCase(pn.nll(reduction="sum"), normal(4, 3), DISTRIBUTION),
+    ],
+    "hinge": [LossCase(pn.hinge, 2 * normal(4, 3), SIGNS), LossCase(pn.hinge(reduction="sum"), normal(4, 3), SIGNS)],
+    "kl_divergence": [
+        LossCase(pn.kl_divergence, np.log(PROBABILITIES), DISTRIBUTION),
+        LossCase(pn.kl_divergence(reduction="sum"), np.log(PROBABILITIES), np.eye(4, 3)),
+    ],
+}

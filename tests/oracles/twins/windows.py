@@ -1,0 +1,314 @@
+"""Layers over (batch, *space, channels): convolution, pooling, resizing."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jax import lax
+
+import purenet as pn
+from tests.oracles.twins.draw import sizes, with_params
+from tests.oracles.twins.norms import first, last
+from tests.oracles.twins.twin import Drawn, Twin
+
+
+def numbers(rng, low, high, dims):
+    """Sizes for each axis, and half of the time the same for all, as one int."""
+    sizes = tuple(int(n) for n in rng.integers(low, high + 1, dims))
+    return sizes[0] if rng.random() < 0.5 else sizes
+
+
+def tuples(given, dims):
+    return (given,) * dims if isinstance(given, int) else tuple(given)
+
+
+def space_for(rng, reach, ends, most=4):
+    """Sizes of an input into which the windows fit."""
+    return tuple(int(max(1, r - a - b) + rng.integers(0, most + 1)) for r, (a, b) in zip(reach, ends, strict=True))
+
+
+def draw_padding(rng, dims, low=0, high=3):
+    """("valid" | "same" | int | ints | pairs)."""
+    kind = rng.integers(5)
+    if kind == 0:
+        return "valid"
+    if kind == 1:
+        return "same"
+    if kind == 2:
+        return int(rng.integers(low, high + 1))
+    if kind == 3:
+        return tuple(int(n) for n in rng.integers(low, high + 1, dims))
+    return tuple((int(a), int(b)) for a, b in rng.integers(low, high + 1, (dims, 2)))
+
+
+def ends_of(padding, space, kernel, stride, dilation):
+    """(low, high) for each axis; for "same" as TensorFlow's documentation has it."""
+    dims = len(kernel)
+    if padding == "valid":
+        return ((0, 0),) * dims
+    if padding == "same":
+        ends = []
+        for n, k, s, d in zip(space, kernel, stride, dilation, strict=True):
+            rest = n % s or s
+            total = max((k - 1) * d + 1 - rest, 0)
+            ends.append((total // 2, total - total // 2))
+        return tuple(ends)
+    return tuple((p, p) if isinstance(p, int) else p for p in tuples(padding, dims))
+
+
+def padded(x, ends, value=0.0):
+    """A tensor (batch, channels, *space); a negative end cuts off."""
+    return F.pad(x, [n for pair in reversed(ends) for n in pair], value=value)
+
+
+def around(ends):
+    """The same ends for lax: none at the batch and at the channels."""
+    return ((0, 0), *ends, (0, 0))
+
+
+# convolution
+
+
+def geometry(params, x, stride, dilation):
+    """The kernel, stride and dilation of each axis."""
+    kernel = tuple(params.weight.shape[:-2])
+    return kernel, tuples(stride, len(kernel)), tuples(dilation, len(kernel))
+
+
+def conv_in_torch(params, x, *sizes, stride=1, padding="valid", dilation=1, groups=1, bias=True):
+    kernel, stride, dilation = geometry(params, x, stride, dilation)
+    ends = ends_of(padding, x.shape[1:-1], kernel, stride, dilation)
+    weight = params.weight.movedim((-1, -2), (0, 1)).contiguous()
+    f = getattr(F, f"conv{len(kernel)}d")
+    return last(f(padded(first(x), ends), weight, params.bias, stride=stride, dilation=dilation, groups=groups))
+
+
+def channels_last(dims):
+    axes = "DHW"[-dims:]
+    return f"N{axes}C", f"{axes}IO", f"N{axes}C"
+
+
+def conv_in_jax(params, x, *sizes, stride=1, padding="valid", dilation=1, groups=1, bias=True):
+    kernel, stride, dilation = geometry(params, x, stride, dilation)
+    padding = padding.upper() if isinstance(padding, str) else ends_of(padding, None, kernel, None, None)
+    options = {"dimension_numbers": channels_last(len(kernel)), "feature_group_count": groups}
+    y = lax.conv_general_dilated(x, params.weight, stride, padding, rhs_dilation=dilation, **options)
+    return y + params.bias if bias else y
+
+
+def cut_off(padding, kernel, stride, dilation, added):
+    """What is cut off at each end of the whole transposed convolution; where it is negative, zeros come to it."""
+    if padding != "same":
+        ends = ends_of(padding, None, kernel, None, None)
+        return tuple((low, high - more) for (low, high), more in zip(ends, added, strict=True))
+    beyond = [(k - 1) * d + 1 - s for k, d, s in zip(kernel, dilation, stride, strict=True)]
+    return tuple((max(0, n) // 2, n - max(0, n) // 2) for n in beyond)
+
+
+def conv_transpose_in_torch(
+    params, x, *sizes, stride=1, padding="valid", output_padding=0, dilation=1, groups=1, bias=True
+):
+    """PyTorch's weight is (in, out // groups, *kernel); ours (*kernel, in // groups, out)."""
+    kernel, stride, dilation = geometry(params, x, stride, dilation)
+    added = tuples(output_padding, len(kernel))
+    ends = cut_off(padding, kernel, stride, dilation, added)
+    weight = torch.cat([block.movedim((-2, -1), (0, 1)) for block in params.weight.chunk(groups, dim=-1)])
+    f, options = getattr(F, f"conv_transpose{len(kernel)}d"), {"stride": stride, "dilation": dilation, "groups": groups}
+    if all(low == high + more and low >= 0 for (low, high), more in zip(ends, added, strict=True)):
+        low = tuple(low for low, _ in ends)  # what PyTorch can say by itself
+        return last(f(first(x), weight, params.bias, padding=low, output_padding=added, **options))
+    y = last(padded(f(first(x), weight, **options), tuple((-low, -high) for low, high in ends)))
+    return y + params.bias if bias else y
+
+
+def conv_transpose_in_jax(
+    params, x, *sizes, stride=1, padding="valid", output_padding=0, dilation=1, groups=1, bias=True
+):
+    """A convolution of x spread out, with the kernel turned round."""
+    kernel, stride, dilation = geometry(params, x, stride, dilation)
+    ends = cut_off(padding, kernel, stride, dilation, tuples(output_padding, len(kernel)))
+    reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+    y = lax.conv_general_dilated(
+        x,
+        jnp.flip(params.weight, range(len(kernel))),
+        (1,) * len(kernel),
+        [(r - low, r - high) for r, (low, high) in zip(reach, ends, strict=True)],
+        lhs_dilation=stride,
+        rhs_dilation=dilation,
+        dimension_numbers=channels_last(len(kernel)),
+        feature_group_count=groups,
+    )
+    return y + params.bias if bias else y
+
+
+def draw_conv(rng):
+    dims = int(rng.integers(1, 4))
+    kernel = tuple(sizes(rng, dims, 1, 4 if dims < 3 else 3))
+    stride, dilation = numbers(rng, 1, 4, dims), numbers(rng, 1, 3, dims)
+    groups = int(rng.choice([1, 1, 2, 3]))
+    ins, outs = (groups * n for n in sizes(rng, 2, 1, 3))
+    padding, bias = draw_padding(rng, dims), bool(rng.integers(2))
+    reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, tuples(dilation, dims), strict=True))
+    ends = ((0, 0),) * dims if padding == "same" else ends_of(padding, None, kernel, None, None)
+    x = rng.normal(size=(*sizes(rng, 1, 1, 3), *space_for(rng, reach, ends), ins))
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "bias": bias}
+    return with_params(rng, pn.conv(ins, outs, kernel, **options), x, 1)
+
+
+def draw_conv_transpose(rng):
+    while True:
+        dims = int(rng.integers(1, 4))
+        kernel = tuple(sizes(rng, dims, 1, 4 if dims < 3 else 3))
+        stride, dilation = tuples(numbers(rng, 1, 3, dims), dims), tuples(numbers(rng, 1, 3, dims), dims)
+        groups = int(rng.choice([1, 1, 2, 3]))
+        ins, outs = (groups * n for n in sizes(rng, 2, 1, 3))
+        padding, bias = tuples(numbers(rng, 0, 2, dims), dims), bool(rng.integers(2))
+        added = tuple(int(rng.integers(0, max(s, d))) for s, d in zip(stride, dilation, strict=True))
+        space = tuple(sizes(rng, dims, 1, 4))
+        axes = zip(space, stride, padding, dilation, kernel, added, strict=True)
+        if min((n - 1) * s - 2 * p + d * (k - 1) + a + 1 for n, s, p, d, k, a in axes) < 1:
+            continue
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "output_padding": added}
+        layer = pn.conv_transpose(ins, outs, kernel, **options, groups=groups, bias=bias)
+        return with_params(rng, layer, rng.normal(size=(*sizes(rng, 1, 1, 3), *space, ins)), 1)
+
+
+# pooling
+
+
+def pool_in_torch(kind, empty):
+    def run(params, x, window, stride=None, padding="valid"):
+        size = tuples(window, 2) if isinstance(window, int) else tuple(window)
+        stride = size if stride is None else tuples(stride, len(size))
+        ends = ends_of(padding, x.shape[1:-1], size, stride, (1,) * len(size))
+        return last(getattr(F, f"{kind}_pool{len(size)}d")(padded(first(x), ends, empty), size, stride))
+
+    return run
+
+
+def pool_in_jax(operation, empty, mean):
+    def run(params, x, window, stride=None, padding="valid"):
+        size = tuples(window, 2) if isinstance(window, int) else tuple(window)
+        stride = size if stride is None else tuples(stride, len(size))
+        ends = ends_of(padding, x.shape[1:-1], size, stride, (1,) * len(size))
+        y = lax.reduce_window(x, empty, operation, (1, *size, 1), (1, *stride, 1), around(ends))
+        return y / np.prod(size) if mean else y
+
+    return run
+
+
+def draw_pool(make, ties):
+    """Of whole numbers where ties are wanted, half of the time."""
+
+    def draw(rng):
+        while True:
+            dims = int(rng.integers(1, 4))
+            size = tuples(numbers(rng, 1, 4 if dims < 3 else 3, dims), dims)
+            stride = numbers(rng, 1, 5, dims) if rng.random() < 0.7 else None
+            padding = draw_padding(rng, dims, 0, 2)
+            ends = ((0, 0),) * dims if padding == "same" else ends_of(padding, None, size, None, None)
+            if any(max(pair) >= n for pair, n in zip(ends, size, strict=True)):
+                continue
+            shape = (*sizes(rng, 1, 1, 3), *space_for(rng, size, ends, 6), *sizes(rng, 1, 1, 3))
+            whole = ties and bool(rng.integers(2))
+            x = rng.integers(0, 3, shape).astype(float) if whole else rng.normal(size=shape)
+            return Drawn(make(size, stride, padding), x)
+
+    return draw
+
+
+def global_pool_in_torch(kind):
+    def run(params, x):
+        return getattr(F, f"adaptive_{kind}_pool{x.ndim - 2}d")(first(x), 1).flatten(1)
+
+    return run
+
+
+def global_avg_pool_in_jax(params, x):
+    return x.mean(axis=range(1, x.ndim - 1))
+
+
+def global_max_pool_in_jax(params, x):
+    """As a window, for which JAX takes the first of equals; in jnp.max they share the gradient."""
+    window = (1, *x.shape[1:-1], 1)
+    return lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID").reshape(len(x), -1)
+
+
+def draw_global_pool(layer):
+    def draw(rng):
+        dims = int(rng.integers(1, 4))
+        return Drawn(layer, rng.integers(0, 4, (2, *sizes(rng, dims, 1, 5), 3)).astype(float))  # whole numbers: ties
+
+    return draw
+
+
+# resizing
+
+
+def upsample_in_torch(params, x, scale, method="nearest"):
+    dims = x.ndim - 2
+    mode = method if method == "nearest" else {1: "linear", 2: "bilinear", 3: "trilinear"}[dims]
+    return last(F.interpolate(first(x), scale_factor=[float(s) for s in tuples(scale, dims)], mode=mode))
+
+
+def upsample_in_jax(params, x, scale, method="nearest"):
+    space = [n * s for n, s in zip(x.shape[1:-1], tuples(scale, x.ndim - 2), strict=True)]
+    return jax.image.resize(x, (len(x), *space, x.shape[-1]), method)
+
+
+def draw_upsample(rng):
+    dims = int(rng.integers(1, 4))
+    scale = tuples(numbers(rng, 1, 4, dims), dims)
+    x = rng.normal(size=(*sizes(rng, 1, 1, 3), *sizes(rng, dims, 1, 5), *sizes(rng, 1, 1, 3)))
+    return Drawn(pn.upsample(scale, str(rng.choice(["nearest", "bilinear"]))), x)
+
+
+def pad_in_torch(params, x, width):
+    return last(padded(first(x), ends_of(width, None, x.shape[1:-1], None, None)))
+
+
+def pad_in_jax(params, x, width):
+    return jnp.pad(x, around(ends_of(width, None, x.shape[1:-1], None, None)))
+
+
+def draw_pad(rng):
+    dims = int(rng.integers(1, 4))
+    width = tuple((int(a), int(b)) for a, b in rng.integers(0, 4, (dims, 2)))
+    x = rng.normal(size=(*sizes(rng, 1, 1, 3), *sizes(rng, dims, 1, 4), *sizes(rng, 1, 1, 3)))
+    return Drawn(pn.pad(int(rng.integers(0, 4)) if rng.random() < 0.3 else width), x)
+
+
+CANCELS = {"least": 1e-3}
+
+TWINS = {
+    "conv": Twin(conv_in_torch, conv_in_jax, draw_conv, draws=100, jax_draws=50, **CANCELS),
+    "conv_transpose": Twin(
+        conv_transpose_in_torch, conv_transpose_in_jax, draw_conv_transpose, draws=100, jax_draws=25, **CANCELS
+    ),
+    "max_pool": Twin(
+        pool_in_torch("max", -torch.inf),
+        pool_in_jax(lax.max, -jnp.inf, mean=False),
+        draw_pool(pn.max_pool, ties=True),
+        draws=100,
+        jax_draws=5,
+        **CANCELS,
+    ),
+    "avg_pool": Twin(
+        pool_in_torch("avg", 0.0),
+        pool_in_jax(lax.add, 0.0, mean=True),
+        draw_pool(pn.avg_pool, ties=False),
+        jax_draws=5,
+        **CANCELS,
+    ),
+    "global_avg_pool": Twin(
+        global_pool_in_torch("avg"), global_avg_pool_in_jax, draw_global_pool(pn.global_avg_pool), jax_draws=5
+    ),
+    "global_max_pool": Twin(
+        global_pool_in_torch("max"), global_max_pool_in_jax, draw_global_pool(pn.global_max_pool), jax_draws=5
+    ),
+    "upsample": Twin(upsample_in_torch, upsample_in_jax, draw_upsample, draws=100, jax_draws=5, **CANCELS),
+    "pad": Twin(pad_in_torch, pad_in_jax, draw_pad, jax_draws=5),
+}

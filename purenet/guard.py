@@ -33,8 +33,8 @@ class Known:
 
     def ops(self, params: Any, x: Any, *rest: Any) -> Ops | None:
         """The ops for arguments that were checked before; None for others."""
-        known = self.seen.get(place(x))
-        return known[1] if known is not None and known[0]((params, x, *rest)) else None
+        fits, ops = self.seen.get(getattr(x, "shape", None) or place(x), UNKNOWN)
+        return ops if fits(params, x, *rest) else None
 
     def learn(self, params: Any, x: Any, *rest: Any) -> None:
         """Remember arguments that were checked now."""
@@ -42,15 +42,15 @@ class Known:
         if ops is not None:
             if len(self.seen) >= MOST:
                 self.seen.clear()
-            self.seen[place(x)] = fitting((params, x, *rest)), ops
+            self.seen[getattr(x, "shape", None) or place(x)] = fitting(params, x, *rest), ops
+
+
+UNKNOWN: tuple[Callable[..., bool], Any] = (lambda *arguments: False), None  # of what was not checked yet
 
 
 def place(x: Any) -> Any:
-    """What is remembered of x to find its signature again: its shape, or that of the first part of a tuple."""
-    if is_plain(x):
-        return x.shape
-    first = x[0] if type(x) is tuple and x else None
-    return (len(x), first.shape) if is_plain(first) else None
+    """By what the signature of a tuple is found again: how many parts it has, and the shape of the first."""
+    return (len(x), getattr(x[0], "shape", None)) if type(x) is tuple and x else None
 
 
 class Guarded:
@@ -92,14 +92,15 @@ class Guarded:
         return self.make_bare()
 
     def apply(self, params: Any, x: Any, key: Any = None) -> Any:
-        ops = self.known.ops(params, x)
-        if ops is not None:
+        fits, ops = self.known.seen.get(getattr(x, "shape", None) or place(x), UNKNOWN)
+        is_known = fits(params, x)
+        if is_known:
             try:
                 return self.forward(ops, params, x, key)
             except Exception:
                 pass  # the checked way says what is wrong
         y = self.checked_apply(params, x, key)
-        if ops is None:
+        if not is_known:
             self.known.learn(params, x)
         return y
 

@@ -54,13 +54,15 @@ def _loss(
         elif values is not None:
             ops.look(values, y, target)
 
+    looks, mean = classes or values is not None, reduction == "mean"
+
     def bare(ops: Ops, y: Any, target: Any) -> tuple[Any, Callable[..., Any]]:
-        if classes or values is not None:
+        if looks:
             look(ops, y, target)
         if target.dtype is not y.dtype and target.ndim == y.ndim:
             target = ops.astype(target, y.dtype)
-        count = 1 if reduction == "sum" else math.prod(y.shape[:-1]) if rows else y.size
         total, pull = rule(ops, y, target)
+        count = 1 if not mean else math.prod(y.shape[:-1]) if rows else y.size
         return total / count, lambda dE: pull((dE if type(dE) is float else weak(dE)) / count)
 
     both = GuardedLoss(check, bare)

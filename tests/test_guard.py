@@ -7,7 +7,7 @@ import pytest
 
 import purenet as pn
 from purenet.engine.chain import LONGEST, pools_first
-from purenet.engine.numpy import NUMPY, SMALL_NUMPY
+from purenet.engine.numpy import NUMPY, ONE_ROW_NUMPY, SMALL_NUMPY
 from purenet.guard import MOST, guarded
 from tests.catalogue import LAYER_CASES, LOSS_CASES, layer_id, loss_id
 
@@ -100,6 +100,7 @@ def test_small_matrices_get_ops_that_look_at_no_size():
     seen = []
     for net, x, ops in [
         (pn.serial(pn.dense(5, 3), probe(seen)), numbers((4, 5), np.float32), SMALL_NUMPY),
+        (pn.serial(pn.dense(5, 3), probe(seen)), numbers((1, 5), np.float32), ONE_ROW_NUMPY),
         (pn.serial(pn.dense(5, 3), probe(seen)), numbers((64, 5), np.float32), NUMPY),
         (pn.serial(pn.dense(5, 3), probe(seen)), numbers((2, 2, 5), np.float32), NUMPY),
         (pn.serial(pn.dense(5, 3), probe(seen)), numbers((4, 5), np.float64), NUMPY),

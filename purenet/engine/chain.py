@@ -55,9 +55,11 @@ def pools_first(makers: Sequence[str]) -> tuple[int, ...]:
 def _unpacked(count: int) -> list[str]:
     if not count:
         return []
+    keys = [f"k{i}" for i in range(count)]
     return [
         f"    {_tuple('p', count)} = params",
-        f"    {_tuple('k', count)} = no_keys if key is None else split(key, {count})",
+        f"    if key is None: {' = '.join(keys)} = None",
+        f"    else: {_tuple('k', count)} = split(key, {count})",
     ]
 
 
@@ -67,6 +69,6 @@ def _tuple(name: str, count: int) -> str:
 
 def _compiled(lines: list[str], rules: Sequence[Any], split: Split) -> Any:
     names: dict[str, Any] = {f"rule{i}": rule for i, rule in enumerate(rules)}
-    names |= {"split": split, "no_keys": (None,) * len(rules)}
+    names["split"] = split
     exec(compile("\n".join(lines), f"<a chain of {len(rules)} layers>", "exec"), names)
     return names["rule"]

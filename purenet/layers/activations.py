@@ -81,7 +81,7 @@ def tanh() -> Layer[NoParams]:
 
         return y, pull
 
-    return layer(Spec(called("tanh"), x="...", y="..."), rule)
+    return layer(Spec(called("tanh"), x="...", y="..."), rule, lambda ops, params, x, key: ops.tanh(x))
 
 
 def _sigmoid(ops: Ops, x: Array) -> tuple[Array, Array, Array]:
@@ -164,7 +164,7 @@ def relu() -> Layer[NoParams]:
 
         return y, pull
 
-    return layer(Spec(called("relu"), x="...", y="..."), rule)
+    return layer(Spec(called("relu"), x="...", y="..."), rule, lambda ops, params, x, key: ops.relu(x))
 
 
 @preset

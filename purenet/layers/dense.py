@@ -47,20 +47,30 @@ def dense(
         called("dense", *sizes, bias=(bias, True), unseen=unseen), weight_init, bias_init if bias else None
     )
 
-    return layer(spec, linear)
+    return layer(spec, linear, linear_forward)
 
 
 def linear(ops: Ops, params: DenseParams, x: Array, key: Any) -> tuple[Array, Pull]:
-    """The rule of a dense layer, of matrices."""
+    """The rule of a dense layer."""
     weight, bias = params
     y = ops.dot(x, weight)
     y = y if bias is None else ops.add_row(y, bias)
 
     def pull(dy: Array, wrt_x: bool) -> tuple[DenseParams, Any]:
-        grads = DenseParams(ops.transposed_dot(x, dy), None if bias is None else ops.sum_rows(dy))
-        return grads, ops.dot_transposed(dy, weight) if wrt_x else None
+        grads = ops.transposed_dot(x, dy), None if bias is None else ops.sum_rows(dy)
+        return _as(DenseParams, grads), ops.dot_transposed(dy, weight) if wrt_x else None
 
     return y, pull
+
+
+def linear_forward(ops: Ops, params: DenseParams, x: Array, key: Any) -> Array:
+    """Y of a dense layer, alone."""
+    weight, bias = params
+    y = ops.dot(x, weight)
+    return y if bias is None else ops.add_row(y, bias)
+
+
+_as = tuple.__new__  # DenseParams(...) in half the time
 
 
 def dense_spec(name: Call, weight_init: Initializer, bias_init: Initializer | None) -> Spec:

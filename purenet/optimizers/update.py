@@ -28,7 +28,7 @@ from purenet.engine.arrays import (
 from purenet.engine.numpy import quick_number
 from purenet.presets import called
 from purenet.rates import Rate, check_rate, rate_at
-from purenet.tree.layout import Layout, splitter
+from purenet.tree.layout import Exact, Layout, splitter
 
 P = TypeVar("P")
 Params: TypeAlias = Any  # a tree of arrays, with buffers
@@ -47,7 +47,15 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
     rate = -lr if type(lr) is float else -_one_number(lr)
     # zeros are not kept: 0.0 and −0.0 are equal, so one would be found in the place of the other
     step = _kept_descent(rate) if type(rate) is float and rate else _descent(rate)
-    return update(step, params, grads)
+    for exact in _known:
+        ps = exact.leaves(params)
+        if ps is not None:
+            gs = exact.leaves(grads)
+            if gs is not None:
+                return exact.seal([*map(step, ps, gs)])  # type: ignore[no-any-return]
+    new = update(step, params, grads)
+    _know(params)
+    return new
 
 
 def _descent(rate: Any) -> Callable[[Array, Array], Array]:
@@ -62,6 +70,14 @@ def _descent(rate: Any) -> Callable[[Array, Array], Array]:
 
 
 _kept_descent = lru_cache(1024)(_descent)
+_known: tuple[Exact, ...] = ()  # of the last params whose step changes no shape and no dtype: NumPy's, without buffers
+
+
+def _know(params: Params) -> None:
+    global _known
+    exact = None if _split(params)[0].held else Exact.of(params)
+    if exact is not None:
+        _known = (exact, *_known[:3])
 
 
 def _one_number(lr: Any) -> Any:

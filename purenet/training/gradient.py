@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from purenet.core import Layer, Loss
 from purenet.engine.arrays import describe, is_number
-from purenet.guard import Known, guarded
+from purenet.guard import UNKNOWN, Known, guarded, place
 from purenet.introspection import first_not_finite
 from purenet.random import Key
 from purenet.spec import check_pair
@@ -75,19 +75,21 @@ def _straight(net: Layer[P], loss: Loss, checked: Evaluate[P], check_finite: boo
     if of_net is None or of_loss is None:
         return checked
     known = Known(of_net.matrices)
+    seen, loss_rule = known.seen, of_loss.rule
 
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
-        ops = known.ops(params, x, target)
-        if ops is not None:
+        fits, ops = seen.get(getattr(x, "shape", None) or place(x), UNKNOWN)
+        is_known = fits(params, x, target)
+        if is_known:
             try:
                 y, pull = of_net.rule(ops, params, x, key)
-                E, pull_loss = of_loss.rule(ops, y, target)
+                E, pull_loss = loss_rule(ops, y, target)
                 if not check_finite or math.isfinite(E):
                     return E, pull(pull_loss(1.0), False)[0]
             except Exception:
                 pass  # the checked way says what is wrong
         found = checked(params, x, target, key)
-        if ops is None:
+        if not is_known:
             known.learn(params, x, target)
         return found
 

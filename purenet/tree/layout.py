@@ -118,19 +118,45 @@ def splitter(leaf_type: type | None = None) -> Callable[[Tree], tuple[Layout, li
     return split
 
 
-def fitting(example: Tree) -> Callable[[Tree], bool]:
-    """Whether a tree is laid out like this one, of arrays of NumPy with the same shapes and dtypes.
+def fitting(*examples: Tree) -> Callable[..., bool]:
+    """Whether trees are laid out like these, of arrays of NumPy with the same shapes and dtypes.
 
     >>> import numpy as np
-    >>> fits = fitting((np.ones(2), ()))
-    >>> fits((np.zeros(2), ())), fits((np.zeros(3), ())), fits((np.zeros(2),))
+    >>> fits = fitting((np.ones(2), ()), np.ones(1))
+    >>> fits((np.zeros(2), ()), np.ones(1)), fits((np.zeros(3), ()), np.ones(1)), fits((np.zeros(2),), np.ones(1))
     (True, False, False)
     """
-    arrays, outline = tree.leaves(example), _outline(example)
+    arrays, outline = tree.leaves(examples), _outline(examples)
     if not all(type(array) is ndarray for array in arrays):
-        return lambda whole: False
+        return lambda *trees: False
     kinds = tuple((array.shape, array.dtype) for array in arrays)
     return _compiled_fits(outline, kinds) if _is_small(outline) else _walking_fits(outline, kinds)
+
+
+class Exact(NamedTuple):
+    """The layout of a tree of NumPy's arrays, their shapes and dtypes among it.
+
+    Fields:
+        leaves: `leaves(tree)`, its arrays if the tree is just so, else None.
+        seal: `seal(arrays) -> tree` of arrays of just these shapes and dtypes, each read-only from now on.
+    """
+
+    leaves: Callable[[Tree], list[Any] | None]
+    seal: Callable[[Sequence[Array]], Tree]
+
+    @staticmethod
+    def of(example: Tree) -> Exact | None:
+        """The layout of this tree; None if it is too large for code, or holds what is no array of NumPy with axes.
+
+        >>> import numpy as np
+        >>> exact = Exact.of((np.ones(2), [np.zeros(3)]))
+        >>> exact.leaves((np.ones(2), [np.zeros(4)])), exact.seal([np.ones(2), np.ones(3)])
+        (None, (array([1., 1.]), [array([1., 1., 1.])]))
+        """
+        arrays, outline = tree.leaves(example), _outline(example)
+        if not _is_small(outline) or not all(type(array) is ndarray and array.ndim for array in arrays):
+            return None
+        return _compiled_exact(outline, tuple((array.shape, array.dtype) for array in arrays))
 
 
 class _Node(NamedTuple):
@@ -222,6 +248,8 @@ class _Code:
         for i in outline.order:
             names[i] = self._write(outline.children[i])
         look, build = self._node(outline, name, names)
+        if name == "tree":
+            self.arguments = ", ".join(names)
         values = f"{name}.values()" if outline.keys is not None else name
         self._looking.insert(here, ("", look, f"{_row(names)} = {values}" if names else ""))
         self.building.append(f"{name} = {build}")
@@ -304,16 +332,35 @@ def _compiled(outline: Outline) -> Layout:
 @lru_cache(256)
 def _compiled_fits(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Callable[[Tree], bool]:
     code = _Code(outline)
+    looking = code.looking("False", _is_another(code, kinds))[2:]  # the tuple of all trees stands in no variable
+    made, _ = code.functions({f"fits({code.arguments})": [*looking, "return True"]})
+    fits: Callable[..., bool] = made["fits"]
+    return fits
+
+
+@lru_cache(256)
+def _compiled_exact(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Exact:
+    code = _Code(outline)
+    row = _row(code.leaves)
+    sealing = [f"set_writeable({leaf}, False)" for leaf in code.leaves]
+    functions = {
+        f"leaves({code.root})": [*code.looking("None", _is_another(code, kinds)), f"return [{row}]"],
+        "seal(leaves)": [f"({row}) = leaves", *sealing, *code.building, f"return {code.root}"],
+    }
+    made, _ = code.functions(functions)
+    return Exact(made["leaves"], made["seal"])
+
+
+def _is_another(code: _Code, kinds: tuple[tuple[Shape, Any], ...]) -> Callable[[str], str]:
+    """The test whether a leaf is no array of NumPy with the shape and the dtype that it had."""
     kind_of = dict(zip(code.leaves, kinds, strict=True))
 
-    def is_another(leaf: str) -> str:
+    def test(leaf: str) -> str:
         shape, dtype = kind_of[leaf]
         its = code.constant("dtype", dtype)
         return f"type({leaf}) is not ndarray or {leaf}.dtype is not {its} or {leaf}.shape != {shape}"
 
-    made, _ = code.functions({f"fits({code.root})": [*code.looking("False", is_another), "return True"]})
-    fits: Callable[[Tree], bool] = made["fits"]
-    return fits
+    return test
 
 
 def _walking(outline: Outline, example: Tree, leaf_type: type | None) -> Layout:
@@ -349,9 +396,9 @@ def _walking(outline: Outline, example: Tree, leaf_type: type | None) -> Layout:
 
 
 def _walking_fits(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Callable[[Tree], bool]:
-    def fits(whole: Tree) -> bool:
-        return _outline(whole) == outline and kinds == tuple(
-            (leaf.shape, leaf.dtype) if type(leaf) is ndarray else None for leaf in tree.leaves(whole)
+    def fits(*trees: Tree) -> bool:
+        return _outline(trees) == outline and kinds == tuple(
+            (leaf.shape, leaf.dtype) if type(leaf) is ndarray else None for leaf in tree.leaves(trees)
         )
 
     return fits

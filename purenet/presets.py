@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec, overload
 
@@ -37,7 +38,12 @@ def call(maker: str, *args: Any, **options: Any) -> Call:
     ('serial()', 'named(a=1)')
     """
     written = [*map(repr, args), *(f"{option}={value!r}" for option, value in options.items())]
-    code = Call(f"{maker}({', '.join(written)})")
+    return spelled(f"{maker}({', '.join(written)})", maker, args, options)
+
+
+def spelled(text: str, maker: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> Call:
+    """The code of a call, written like this."""
+    code = Call(text)
     code.maker, code.args, code.options = maker, args, options
     return code
 
@@ -50,13 +56,28 @@ def called(maker: str, *args: Any, unseen: Mapping[str, tuple[Any, Any]] | None 
     ('conv(6, 5, stride=2)', 'elu')
     """
     given = {option: value for option, (value, default) in options.items() if value != default}
-    code = call(maker, *args, **given)
-    if not args and not given:
-        code = Call(maker)
-        code.maker, code.args = maker, ()
     hidden = {option: value for option, (value, default) in (unseen or {}).items() if value is not default}
-    code.options = {**given, **hidden}
-    return code
+    text = str(call(maker, *args, **given)) if args or given else maker
+    return spelled(text, maker, args, {**given, **hidden})
+
+
+def made_again(maker: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+    """The value that a public function of this library makes of these arguments; without any, a preset itself."""
+    import purenet
+
+    made = getattr(purenet, maker)
+    return made if isinstance(made, Layer | Loss) and not args and not options else made(*args, **options)
+
+
+def _reduced(value: Layer[Any] | Loss) -> tuple[Any, ...]:
+    """How a layer or a loss is pickled and copied: as the call that makes it."""
+    if isinstance(value.name, Call):
+        return made_again, (value.name.maker, value.name.args, dict(value.name.options))
+    return type(value), tuple(value)
+
+
+for _kind in (Layer, Loss):
+    copyreg.pickle(_kind, _reduced)  # type: ignore[arg-type]  # typing knows one kind at a time
 
 
 class LayerPreset(Layer[P], Generic[Options, P]):
@@ -102,6 +123,7 @@ def preset(make: Callable[..., Any]) -> Any:
         "__module__": make.__module__,
         "__wrapped__": staticmethod(make),
         "__call__": call,
+        "__reduce__": _reduced,
     }
     base = LayerPreset if isinstance(value, Layer) else LossPreset
     return type(make.__name__, (base,), body)(*value)

@@ -15,7 +15,7 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array, describe
 from purenet.engine.special import normal_cdf
 from purenet.initializers import Initializer, constant
-from purenet.presets import called, preset
+from purenet.presets import called, preset, spelled
 from purenet.spec import Pull, Spec, check_sizes, layer
 
 NoParams = tuple[()]
@@ -44,7 +44,8 @@ def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | No
     """
     if not callable(f) or not callable(df):
         raise TypeError(f"activation takes a function and its derivative, not {describe(f)} and {describe(df)}")
-    return elementwise(name or f"activation({_name(f)}, {_name(df)})", lambda ops, x: (f(x), lambda dy: dy * df(x)))
+    code = name or spelled(f"activation({_name(f)}, {_name(df)})", "activation", (f, df), {})
+    return elementwise(code, lambda ops, x: (f(x), lambda dy: dy * df(x)))
 
 
 def _name(f: Any) -> str:

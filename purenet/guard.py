@@ -71,6 +71,11 @@ class Guarded:
         self.checked_apply, self.checked_vjp, self.make_bare = checked_apply, checked_vjp, make_bare
         self.free, self.matrices = free, matrices
         self.known = Known(matrices)
+        self.known_by_loss: dict[Any, Known] = {}
+
+    def known_with(self, loss: Any) -> Known:
+        """The signatures of (params, x, target) that were checked with a loss: for all gradients of the two."""
+        return self.known_by_loss.setdefault(loss, Known(self.matrices))
 
     @cached_property
     def rule(self) -> Bare:

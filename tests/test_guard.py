@@ -313,3 +313,12 @@ def test_errors_are_those_of_the_order_given(compose):
         with pytest.raises(ValueError, match=r"the pullback of max_pool\(2\): dE/dY has shape") as error:
             pullback(x)
         assert [note.split(", ")[-1] for note in error.value.__notes__] == ["max_pool(2)"]
+
+
+def test_a_gradient_made_anew_in_each_step_knows_what_was_checked_before():
+    seen = []
+    net = pn.serial(pn.dense(5, 3), probe(seen))
+    params, x, target = net.init(pn.key(0)), numbers((4, 5), np.float32), numbers((4, 3), np.float32)
+    for _ in range(3):
+        pn.value_and_grad(net, pn.mse)(params, x, target)
+    assert seen == [NUMPY, SMALL_NUMPY, SMALL_NUMPY]

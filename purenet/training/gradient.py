@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from purenet.core import Layer, Loss
 from purenet.engine.arrays import describe, is_number
-from purenet.guard import UNKNOWN, Known, guarded, place
+from purenet.guard import UNKNOWN, guarded, place
 from purenet.introspection import first_not_finite
 from purenet.random import Key
 from purenet.spec import check_pair
@@ -74,7 +74,7 @@ def _straight(net: Layer[P], loss: Loss, checked: Evaluate[P], check_finite: boo
     of_net, of_loss = guarded(net), guarded(loss)
     if of_net is None or of_loss is None:
         return checked
-    known = Known(of_net.matrices)
+    known = of_net.known_with(of_loss)
     seen, loss_rule = known.seen, of_loss.rule
 
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:

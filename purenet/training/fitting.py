@@ -13,7 +13,7 @@ from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import batches as cut
 from purenet.data.arrays import count, parts
 from purenet.data.progress import Progress
-from purenet.engine.arrays import describe
+from purenet.engine.arrays import describe, is_integer
 from purenet.engine.jax import host_only
 from purenet.random import Key
 from purenet.training.loop import Metrics, by_name, check_batches, evaluate, resumed, start, train
@@ -72,20 +72,11 @@ def fit(
     ('epochs', (50,), True)
     """
     host_only("fit", *tree.leaves(params))
-    for name, number in (("epochs", epochs), ("batch_size", batch_size)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise ValueError(f"fit takes {name}, a positive integer, not {number!r}")
     named = by_name(metrics)
+    callbacks = [callbacks] if callable(callbacks) else list(callbacks)
+    _check_options(epochs, batch_size, patience, best, callbacks)
     if named and validation is None:
         raise ValueError("fit takes metrics with validation data, which they are measured on")
-    if patience is not None and (isinstance(patience, bool) or not isinstance(patience, int) or patience < 1):
-        raise ValueError(f"fit takes patience, a positive integer of epochs, not {patience!r}")
-    if best not in ("lowest", "highest"):
-        raise ValueError(f"fit takes best 'lowest' or 'highest', not {best!r}")
-    callbacks = [callbacks] if callable(callbacks) else list(callbacks)
-    for callback in callbacks:
-        if not callable(callback):
-            raise TypeError(f"fit takes callbacks, functions of (state, record), not {describe(callback)}")
     _check_validation(validation, epochs)
     check_batches(data, "fit", arrays=True)
     batches, total = data, None
@@ -99,9 +90,7 @@ def fit(
         raise ValueError(f"fit can monitor {', '.join(names)}, not {monitor!r}")
     state = start(optimizer, params, key) if resume is None else resumed(resume)
     records, top_epoch = _past(resume, names, monitor, epochs) if isinstance(resume, Fit) else ([], None)
-    sign = 1 if best == "lowest" else -1
-    top = math.inf if top_epoch is None else sign * top_epoch.value
-    since = 0 if top_epoch is None else state.epoch - top_epoch.epoch
+    watched = _Watched(monitor, best, top_epoch, state.epoch)
     run = train(net, loss, optimizer, params, batches, key=key, epochs=epochs, penalties=penalties, resume=state)
     losses: list[float] = []
     stopped = "epochs"
@@ -120,22 +109,35 @@ def fit(
                     measured = evaluate(net, loss, state.params, validation, metrics)
                     record.update({f"validation_{name}": value for name, value in measured.items()})
                 records.append(record)
-                since += 1
-                if sign * record[monitor] < top:
-                    top, since = sign * record[monitor], 0
-                    top_epoch = Best(monitor, record[monitor], state.epoch, state.params)
+                watched.look(record, state)
                 stop = [callback(state, record) for callback in callbacks]
                 if any(answer is True for answer in stop):
                     stopped = "callback"
                     break
-                if patience is not None and since >= patience:
+                if patience is not None and watched.since >= patience:
                     stopped = "patience"
                     break
     except KeyboardInterrupt:
         stopped = "interrupted"
     history = {name: np.array([record[name] for record in records]) for name in names if records}
-    kept = state.params if patience is None or top_epoch is None else top_epoch.params
-    return Fit(kept, state, history, stopped, top_epoch)
+    kept = state.params if patience is None or watched.best is None else watched.best.params
+    return Fit(kept, state, history, stopped, watched.best)
+
+
+class _Watched:
+    """The number that a run is to make low or high: its best epoch so far, and how many epochs ago that was."""
+
+    def __init__(self, monitor: str, best: Literal["lowest", "highest"], so_far: Best[Any] | None, epoch: int) -> None:
+        self.monitor, self.sign = monitor, 1 if best == "lowest" else -1
+        self.best = so_far
+        self.since = 0 if so_far is None else epoch - so_far.epoch
+
+    def look(self, record: dict[str, Any], state: State[Any]) -> None:
+        value = record[self.monitor]
+        top = math.inf if self.best is None else self.sign * self.best.value
+        self.since += 1
+        if self.sign * value < top:
+            self.since, self.best = 0, Best(self.monitor, value, state.epoch, state.params)
 
 
 def _past(run: Fit[P], names: list[str], monitor: str, epochs: int) -> tuple[list[dict[str, Any]], Best[P] | None]:
@@ -152,6 +154,19 @@ def _past(run: Fit[P], names: list[str], monitor: str, epochs: int) -> tuple[lis
         )
     records = [dict(zip(run.history, row, strict=True)) for row in zip(*run.history.values(), strict=True)]
     return records, run.best if run.best is not None and run.best.monitor == monitor else None
+
+
+def _check_options(epochs: Any, batch_size: Any, patience: Any, best: Any, callbacks: Sequence[Any]) -> None:
+    for name, number in (("epochs", epochs), ("batch_size", batch_size)):
+        if not is_integer(number) or number < 1:
+            raise ValueError(f"fit takes {name}, a positive integer, not {number!r}")
+    if patience is not None and (not is_integer(patience) or patience < 1):
+        raise ValueError(f"fit takes patience, a positive integer of epochs, not {patience!r}")
+    if best not in ("lowest", "highest"):
+        raise ValueError(f"fit takes best 'lowest' or 'highest', not {best!r}")
+    for callback in callbacks:
+        if not callable(callback):
+            raise TypeError(f"fit takes callbacks, functions of (state, record), not {describe(callback)}")
 
 
 def _check_validation(validation: Any, epochs: int) -> None:

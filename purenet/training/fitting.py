@@ -78,12 +78,7 @@ def fit(
     if named and validation is None:
         raise ValueError("fit takes metrics with validation data, which they are measured on")
     _check_validation(validation, epochs)
-    check_batches(data, "fit", arrays=True)
-    batches, total = data, None
-    if isinstance(data, tuple):
-        arrays = data
-        total = -(-count(parts(arrays), "fit") // batch_size)
-        batches = lambda key: cut(key, *arrays, size=batch_size)  # noqa: E731
+    batches, total = _batches(data, batch_size)
     names = ["loss"] if validation is None else ["loss", "validation_loss", *(f"validation_{name}" for name in named)]
     monitor = monitor or names[:2][-1]
     if monitor not in names:
@@ -103,11 +98,10 @@ def fit(
                 )
                 if state.batch:
                     continue
-                record: dict[str, Any] = {"loss": math.fsum(losses) / len(losses)}
+                record = {"loss": math.fsum(losses) / len(losses)}
                 losses = []
                 if validation is not None:
-                    measured = evaluate(net, loss, state.params, validation, metrics)
-                    record.update({f"validation_{name}": value for name, value in measured.items()})
+                    record |= _validated(evaluate(net, loss, state.params, validation, metrics))
                 records.append(record)
                 watched.look(record, state)
                 stop = [callback(state, record) for callback in callbacks]
@@ -122,6 +116,18 @@ def fit(
     history = {name: np.array([record[name] for record in records]) for name in names if records}
     kept = state.params if patience is None or watched.best is None else watched.best.params
     return Fit(kept, state, history, stopped, watched.best)
+
+
+def _batches(data: Any, size: int) -> tuple[Any, int | None]:
+    """What `train` takes for data, and how many batches an epoch has, if that is known."""
+    check_batches(data, "fit", arrays=True)
+    if not isinstance(data, tuple):
+        return data, None
+    return lambda key: cut(key, *data, size=size), -(-count(parts(data), "fit") // size)
+
+
+def _validated(measured: dict[str, Any]) -> dict[str, Any]:
+    return {f"validation_{name}": value for name, value in measured.items()}
 
 
 class _Watched:

@@ -33,6 +33,7 @@ from purenet.layers.activations import (
     elu,
     gelu,
     gelu_tanh,
+    glu,
     hard_sigmoid,
     hard_swish,
     hard_tanh,
@@ -50,6 +51,7 @@ from purenet.layers.activations import (
     softmax,
     softplus,
     softsign,
+    swiglu,
     tanh,
 )
 from purenet.layers.attention import multi_head_attention
@@ -219,6 +221,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "log_sigmoid",
     "softmax",
     "log_softmax",
+    "glu",
+    "swiglu",
     # losses
     "mse",
     "sse",

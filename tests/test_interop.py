@@ -121,6 +121,7 @@ def test_after_flatten_not_all_can_be_turned():
     for net in (
         pn.serial(pn.fan_out(conv, conv), pn.concat(axis=1), pn.flatten, pn.dense(1)),
         pn.serial(pn.fan_out(flat, flat), pn.concat, pn.identity, pn.dense(1)),
+        pn.serial(conv, pn.flatten, pn.glu, pn.dense(1)),
     ):
         with pytest.raises(TypeError, match=r"3\. comes after flatten, whose order .* depends on channels: of what\?"):
             pn.from_torch_state_dict({}, net.init(KEY, (4, 4, 1)), net)
@@ -157,6 +158,15 @@ def test_flatten_has_the_channels_first_there():
     state = {"0.weight": ones(3, 1, 1), "2.weight": np.arange(6, dtype=np.float32).reshape(1, 6)}
     params = pn.from_torch_state_dict(state, net.init(KEY, (2, 1)), net)
     assert params[2].weight[:, 0].tolist() == [0, 2, 4, 1, 3, 5]
+
+
+@pytest.mark.parametrize("gate", [pn.glu, pn.swiglu])
+def test_a_gate_halves_the_channels(gate):
+    """Two positions of six channels, of which the gate makes three."""
+    net = pn.serial(pn.conv(1, 6, (1,), bias=False), gate, pn.flatten, pn.dense(6, 1, bias=False))
+    state = {"0.weight": ones(6, 1, 1), "3.weight": np.arange(6, dtype=np.float32).reshape(1, 6)}
+    params = pn.from_torch_state_dict(state, net.init(KEY, (2, 1)), net)
+    assert params[3].weight[:, 0].tolist() == [0, 2, 4, 1, 3, 5]
 
 
 def test_each_branch_has_channels_of_its_own():

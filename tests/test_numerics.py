@@ -15,7 +15,8 @@ import pytest
 import purenet as pn
 
 EVERY = [name for name in pn.__all__ if getattr(getattr(pn, name), "__module__", "") == "purenet.layers.activations"]
-ACTIVATIONS = sorted(set(EVERY) - {"activation", "prelu"})
+GATED = ("glu", "swiglu")
+ACTIVATIONS = sorted(set(EVERY) - {"activation", "prelu", *GATED})
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
 TINY = {np.float32: 2.0**-149, np.float64: 5e-324}  # the smallest subnormal numbers
@@ -72,6 +73,28 @@ def test_activations_far_out_are_their_limits(name, dtype):
     (low, low_slope), (high, high_slope) = ONE_SIDED[name]
     np.testing.assert_allclose(y, [low, high], rtol=np.finfo(dtype).eps)
     np.testing.assert_allclose(dx, [low_slope, high_slope], rtol=np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("name", GATED)
+@each_dtype
+def test_gates_far_out_are_their_limits(name, dtype):
+    """The other half is 3: where the gate is shut, nothing of it passes, and where the gate is open, all of it."""
+    sizes = np.array([746, 1e4, 1e18, 1e30], dtype)
+    into, other = np.concatenate([sizes, -sizes])[:, None], np.full((2 * len(sizes), 1), 3, dtype)
+    y, dx = run(name, np.concatenate([other, into] if name == "glu" else [into, other], axis=-1))
+    is_open = into > 0
+    gate = is_open if name == "glu" else np.maximum(into, 0)
+    dinto = 0 * into if name == "glu" else 3 * is_open
+    tight = {"rtol": np.finfo(dtype).eps, "atol": 1e-37}
+    np.testing.assert_allclose(y, 3 * gate, **tight)
+    np.testing.assert_allclose(dx, np.concatenate([gate, dinto] if name == "glu" else [dinto, gate], -1), **tight)
+
+
+@each_dtype
+def test_a_shut_gate_stays_shut_under_huge_numbers(dtype):
+    huge = np.sqrt(np.finfo(dtype).max) * dtype(100)  # whose square overflows
+    y, dx = run("glu", np.array([[huge, -1e4]], dtype), np.array([[huge]], dtype))
+    assert (y, *dx[0]) == (0, 0, 0)
 
 
 KINKS = {  # layer, and where it has a kink: the slope there, as its docstring has it

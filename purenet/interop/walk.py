@@ -129,6 +129,8 @@ def _channels_without_params(net: Layer[Any] | None, channels: Any) -> Any:
         return _merged(channels, "" if _option(net.name, "axis") else maker)
     if maker == "flatten" and channels is not None and type(channels) is not _Flat:
         return _Flat(channels if type(channels) is int else 0)
+    if maker in ("glu", "swiglu") and channels is not None:  # halves of what was flattened have other numbers there
+        return channels // 2 if type(channels) is int else _Flat(0)
     return None if maker in ("global_avg_pool", "global_max_pool", "reshape") else channels
 
 

@@ -350,6 +350,15 @@ def conv_decoder(rng):
     return Drawn(layer, module, rng.normal(size=(2, 7, c)), channels_first)
 
 
+def gated(rng):
+    c, d = sizes(rng, 2, 1, 4)
+    layer = pn.serial(pn.conv(c, 2 * d, 3), pn.glu, pn.flatten, pn.dense(2 * d, 6), pn.glu, pn.dense(3, 2))
+    module = nn.Sequential(
+        nn.Conv2d(c, 2 * d, 3), nn.GLU(1), nn.Flatten(), nn.Linear(2 * d, 6), nn.GLU(), nn.Linear(3, 2)
+    )
+    return Drawn(layer, module, rng.normal(size=(3, 4, 3, c)), features_last)
+
+
 def shared(rng):
     n, m = sizes(rng, 2, 1, 5)
     one = nn.Linear(n, n)
@@ -364,5 +373,6 @@ NETS = {
     "LSTM classifier": lstm_classifier,
     "transformer": transformer,
     "conv decoder": conv_decoder,
+    "gated": gated,
     "tied": shared,
 }

@@ -13,7 +13,8 @@ from tests.oracles.twins.activations import TWINS
 from tests.oracles.twins.compare import by_torch, ours
 
 ROWWISE = ("softmax", "log_softmax")
-ELEMENTWISE = [name for name in TWINS if name not in ROWWISE]
+GATED = ("glu", "swiglu")
+ELEMENTWISE = [name for name in TWINS if name not in (*ROWWISE, *GATED)]
 WITHOUT_PARAMS = [name for name in TWINS if name != "prelu"]
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -53,7 +54,10 @@ def test_far_out(name, dtype):
     x = np.concatenate([sizes, -sizes])
     if name in ROWWISE:
         x = np.stack([np.broadcast_to(x, (16, 16)), x[:, None] * np.ones(16, dtype)], axis=-1).reshape(-1, 2)
-    dy = np.ones_like(x)
+    if name in GATED:
+        one = np.full_like(x, 1.5)
+        x = np.concatenate([np.stack([x, one], axis=-1), np.stack([one, x], axis=-1)])
+    dy = np.ones_like(getattr(pn, name).apply((), x))
     dy[..., 0] = 2
     found, _ = ours(getattr(pn, name), (), x, lambda _: dy)
     assert np.isfinite(found.y).all()

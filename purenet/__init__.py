@@ -33,7 +33,6 @@ from purenet.layers.activations import (
     elu,
     gelu,
     gelu_tanh,
-    glu,
     hard_sigmoid,
     hard_swish,
     hard_tanh,
@@ -51,7 +50,6 @@ from purenet.layers.activations import (
     softmax,
     softplus,
     softsign,
-    swiglu,
     tanh,
 )
 from purenet.layers.attention import multi_head_attention
@@ -60,6 +58,7 @@ from purenet.layers.conv import conv, conv_transpose
 from purenet.layers.dense import dense
 from purenet.layers.dropout import dropout, gaussian_noise
 from purenet.layers.embedding import embedding, learned_positions, positional_encoding
+from purenet.layers.gates import glu, swiglu
 from purenet.layers.merge import add, concat, mul
 from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from purenet.layers.pool import avg_pool, global_avg_pool, global_max_pool, max_pool

@@ -129,9 +129,15 @@ def _channels_without_params(net: Layer[Any] | None, channels: Any) -> Any:
         return _merged(channels, "" if _option(net.name, "axis") else maker)
     if maker == "flatten" and channels is not None and type(channels) is not _Flat:
         return _Flat(channels if type(channels) is int else 0)
-    if maker in ("glu", "swiglu") and channels is not None:  # halves of what was flattened have other numbers there
-        return channels // 2 if type(channels) is int else _Flat(0)
-    return None if maker in ("global_avg_pool", "global_max_pool", "reshape") else channels
+    if maker in ("global_avg_pool", "global_max_pool", "reshape"):
+        return None
+    if net is None or type(channels) not in (int, _Flat):
+        return channels
+    before = channels if type(channels) is int and channels else 2
+    after = net.shape((..., before)) or (..., before)
+    if after[-1] == before:
+        return channels
+    return after[-1] if channels == before else _Flat(0)  # part of what was flattened has other numbers there
 
 
 def _merged(channels: tuple[Any, ...], by: str) -> Any:

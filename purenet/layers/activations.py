@@ -1,4 +1,4 @@
-"""Activations: layers without parameters that treat each number by itself, the softmax family, and gated halves.
+"""Activations: layers without parameters that treat each number by itself, and the softmax family.
 
 Each is a layer as it stands; those with options are called to set them: `elu` is the layer, `elu(alpha=0.5)` another.
 The rule of an elementwise layer y = f(x) is the video's dE/dX = dE/dY ⊙ f'(X); each docstring gives its f'.
@@ -7,7 +7,7 @@ The rule of an elementwise layer y = f(x) is the video's dE/dX = dE/dY ⊙ f'(X)
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from purenet.core import Layer
@@ -97,7 +97,8 @@ def _sigmoid(ops: Ops, x: Array) -> tuple[Array, Array, Array]:
     return ops.exp(ops.minimum(x, 0)) / d, e, d
 
 
-def _sigmoid_rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+def sigmoid_rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+    """σ(x) and its rule."""
     y, e, d = _sigmoid(ops, x)
     return y, lambda dy: dy * (e / (d * d))
 
@@ -111,7 +112,7 @@ def sigmoid() -> Layer[NoParams]:
     array([0. , 0.5, 1. ])
     """
 
-    return elementwise(called("sigmoid"), _sigmoid_rule)
+    return elementwise(called("sigmoid"), sigmoid_rule)
 
 
 @preset
@@ -285,7 +286,8 @@ def gelu_tanh() -> Layer[NoParams]:
     return elementwise(called("gelu_tanh"), rule)
 
 
-def _silu_rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+def silu_rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+    """x·σ(x) and its rule."""
     s, _, d = _sigmoid(ops, x)
     return x * s, lambda dy: dy * (s * (1 + x * (ops.exp(ops.minimum(-x, 0)) / d)))
 
@@ -298,7 +300,7 @@ def silu() -> Layer[NoParams]:
     reinforcement learning", 2018.
     """
 
-    return elementwise(called("silu"), _silu_rule)
+    return elementwise(called("silu"), silu_rule)
 
 
 @preset
@@ -400,73 +402,6 @@ def log_softmax() -> Layer[NoParams]:
         return y, lambda dy: dy - ops.exp(y) * ops.sum_last(dy)
 
     return elementwise(called("log_softmax"), rule)
-
-
-def _gated(name: str, gate: Elementwise, gate_first: bool) -> Layer[NoParams]:
-    """Y = gate(A) ⊙ B for the halves A and B of the last axis, or A ⊙ gate(B)."""
-
-    def even(sizes: Mapping[str, Any]) -> str:
-        n = sizes.get("features") or 0
-        return f"cuts the last axis into two halves, so its size must be even, not {n}" if n % 2 else ""
-
-    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
-        half = x.shape[-1] // 2
-        a, b = x[..., :half], x[..., half:]
-        into, other = (a, b) if gate_first else (b, a)
-        g, back = gate(ops, into)
-
-        def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Any]:
-            if not wrt_x:
-                return (), None
-            dinto = dy * back(other)  # not back(dy ⊙ other): that product could overflow where the slope is 0
-            dother = dy * g
-            return (), ops.concat((dinto, dother) if gate_first else (dother, dinto), axis=-1)
-
-        return g * other, pull
-
-    return layer(Spec(name, x="... features", y="... features/2", fits=even), rule)
-
-
-@preset
-def glu() -> Layer[NoParams]:
-    """The gated linear unit: Y = A ⊙ σ(B), for the halves A and B of the last axis of X.
-
-    X (..., 2n) and Y (..., n). Any leading axes; an odd last axis is a ValueError.
-
-    The rule: each entry of Y has one of A and one of B, and σ' = σ(B) ⊙ σ(−B), so by the product rule
-
-        dE/dA = dE/dY ⊙ σ(B)        dE/dB = dE/dY ⊙ A ⊙ σ(B) ⊙ σ(−B)
-
-    and dE/dX is dE/dA, then dE/dB, along the last axis. Y. Dauphin et al., "Language modeling with gated convolutional
-    networks", ICML 2017.
-
-    >>> import numpy as np, purenet as pn
-    >>> y, pullback = pn.glu.vjp((), np.array([[3.0, 4.0, 0.0, -1000.0]]))
-    >>> y, pullback(np.ones((1, 2)))[1]
-    (array([[1.5, 0. ]]), array([[0.5 , 0.  , 0.75, 0.  ]]))
-    """
-    return _gated(called("glu"), _sigmoid_rule, gate_first=False)
-
-
-@preset
-def swiglu() -> Layer[NoParams]:
-    """The gated linear unit of silu: Y = S ⊙ B with S = A ⊙ σ(A), for the halves A and B of the last axis of X.
-
-    X (..., 2n) and Y (..., n). Any leading axes; an odd last axis is a ValueError.
-
-    The rule: each entry of Y has one of A and one of B, and dS/dA = σ(A) + A ⊙ σ(A) ⊙ σ(−A), so by the product rule
-
-        dE/dA = dE/dY ⊙ B ⊙ σ(A) ⊙ (1 + A ⊙ σ(−A))        dE/dB = dE/dY ⊙ S
-
-    and dE/dX is dE/dA, then dE/dB, along the last axis. The gate is of the first half here, and of the second one
-    in `glu`. N. Shazeer, "GLU variants improve transformer", 2020.
-
-    >>> import numpy as np, purenet as pn
-    >>> y, pullback = pn.swiglu.vjp((), np.array([[1000.0, 0.0, 2.0, 3.0]]))
-    >>> y, pullback(np.ones((1, 2)))[1]
-    (array([[2000.,    0.]]), array([[   2. ,    1.5, 1000. ,    0. ]]))
-    """
-    return _gated(called("swiglu"), _silu_rule, gate_first=True)
 
 
 _QUARTER = constant(0.25)

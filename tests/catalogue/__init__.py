@@ -15,6 +15,7 @@ from tests.catalogue import (
     combinators,
     dense,
     embeddings,
+    gates,
     losses,
     merges,
     noise,
@@ -26,6 +27,7 @@ from tests.catalogue import (
 LAYERS: dict[str, list[Case]] = {
     **dense.ROWS,
     **activations.ROWS,
+    **gates.ROWS,
     **windows.ROWS,
     **norms.ROWS,
     **noise.ROWS,

@@ -11,6 +11,7 @@ from tests.oracles.twins import (
     combinators,
     dense,
     embeddings,
+    gates,
     losses,
     merges,
     noise,
@@ -23,6 +24,7 @@ from tests.oracles.twins.twin import Twin
 FAMILIES = (
     dense,
     activations,
+    gates,
     windows,
     norms,
     noise,

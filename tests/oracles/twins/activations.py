@@ -44,24 +44,6 @@ def draw_prelu(rng):
     return Drawn(layer, x, params_of(rng, layer, x, 1))
 
 
-def swiglu_in_torch(x):
-    a, b = x.chunk(2, dim=-1)
-    return F.silu(a) * b
-
-
-def swiglu_in_jax(x):
-    a, b = jnp.split(x, 2, axis=-1)
-    return jax.nn.silu(a) * b
-
-
-def draw_halves(layer):
-    def draw(rng):
-        *before, half = random_shape(rng, least=2)
-        return Drawn(layer, random_array(rng, (*before, 2 * half)))
-
-    return draw
-
-
 def row(name, in_torch, in_jax, option=None):
     """An activation of no params; the option, if it has one, is drawn from its range: for JAX from its ends."""
 
@@ -103,7 +85,5 @@ TWINS = {
     "hard_swish": row("hard_swish", F.hardswish, jax.nn.hard_silu),
     "softmax": row("softmax", with_options(F.softmax, dim=-1), jax.nn.softmax),
     "log_softmax": row("log_softmax", with_options(F.log_softmax, dim=-1), jax.nn.log_softmax),
-    "glu": Twin(of_x(F.glu), of_x(jax.nn.glu), draw_halves(pn.glu)),
-    "swiglu": Twin(of_x(swiglu_in_torch), of_x(swiglu_in_jax), draw_halves(pn.swiglu)),
     "prelu": Twin(prelu_in_torch, prelu_in_jax, draw_prelu),
 }

@@ -274,8 +274,8 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
 
         return total, pull
 
-    options = {"label_smoothing": (label_smoothing, 0.0), "reduction": (reduction, "mean")}
-    return _loss(called("softmax_cross_entropy", **options), reduction, rule, classes=True, rows=True)
+    name = called("softmax_cross_entropy", label_smoothing=(label_smoothing, 0.0), reduction=(reduction, "mean"))
+    return _loss(name, reduction, rule, classes=True, rows=True)
 
 
 @preset

@@ -111,7 +111,7 @@ class _Chain:
             in_shape = layer.shape(in_shape)
         return tuple(params)
 
-    def make(self, rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
+    def make(self, rules: Sequence[Any], forwards: Sequence[Any]) -> Callable[..., tuple[Any, Any]]:
         """The rule of the chain, in the quicker order; what fails there is told in the order given."""
         given = tuple(range(self.count))
         quick, plain = self._in_order(self.order, rules), self._in_order(given, rules)

@@ -8,7 +8,7 @@ from typing import Any
 from purenet import tree
 from purenet.core import Buffer, Layer, Loss, Optimizer
 from purenet.engine import engine_of_any
-from purenet.engine.arrays import describe
+from purenet.engine.arrays import Shape, describe
 from purenet.guard import Guarded, guarded
 from purenet.random import Key
 from purenet.spec import check_pair
@@ -109,14 +109,14 @@ class Placed:
     def __init__(self, label: Any, layer: Layer[Any]) -> None:
         self.label, self.layer = label, layer
 
-    def init(self, key: Key, in_shape: Any = None) -> Any:
+    def init(self, key: Key, in_shape: Shape | None = None) -> Any:
         try:
             return self.layer.init(key, in_shape)
         except Exception as error:
             locate(error, self.label, self.layer)
             raise
 
-    def shape(self, in_shape: Any) -> Any:
+    def shape(self, in_shape: Shape | None) -> Shape | None:
         try:
             return self.layer.shape(in_shape)
         except Exception as error:

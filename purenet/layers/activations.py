@@ -440,8 +440,8 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
         called("prelu", channels=(channels, 1), unseen={"slope_init": (slope_init, _QUARTER)}),
         x=x_form,
         y=x_form,
-        params=PReLUParams("channels"),
-        init=PReLUParams(slope_init),
+        params=PReLUParams._make(["channels"]),
+        init=PReLUParams._make([slope_init]),
         sizes={"channels": channels},
     )
     return layer(spec, rule)

@@ -55,7 +55,7 @@ def binary_dense(
         weight, b = params
         weight_sign, x_sign = sign(ops, weight), sign(ops, x) if binary_input else x
         y = ops.dot(x_sign, weight_sign)
-        y = ops.add_row(y, b) if bias else y
+        y = y if b is None else ops.add_row(y, b)
 
         def pull(dy: Array, wrt_x: bool) -> tuple[DenseParams, Any]:
             dweight = within(ops, weight, ops.transposed_dot(x_sign, dy))

@@ -219,8 +219,8 @@ def _spec(
         name,
         x=axes(dims),
         y=None,
-        params=ConvParams(f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if bias else None),  # type: ignore[arg-type]
-        init=ConvParams(weight_init, bias_init),  # type: ignore[arg-type]
+        params=ConvParams._make((f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if bias else None)),
+        init=ConvParams._make((weight_init, bias_init)),
         sizes={"channels": inputs, "outputs": outputs},
         complete=f"{maker}(channels, {outputs}, {kernel})",
         hints=(of_images(dims),),

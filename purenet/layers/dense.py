@@ -70,8 +70,8 @@ def dense_spec(name: Call, weight_init: Initializer, bias_init: Initializer | No
         name,
         x="... inputs",
         y="... outputs",
-        params=DenseParams("inputs outputs", "outputs" if bias_init else None),  # type: ignore[arg-type]  # patterns
-        init=DenseParams(weight_init, bias_init),  # type: ignore[arg-type]  # initializers
+        params=DenseParams._make(("inputs outputs", "outputs" if bias_init else None)),
+        init=DenseParams._make((weight_init, bias_init)),
         sizes={"inputs": inputs, "outputs": outputs},
         complete=f"{name.maker}(inputs, {outputs})",
         hints=(one_feature, flatten_first, examples_are_rows),

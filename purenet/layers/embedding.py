@@ -65,8 +65,8 @@ def embedding(count: int, features: int, weight_init: Initializer = _UNIT_NORMAL
         name,
         x="ids = batch ...: int",
         y="batch ... features",
-        params=EmbeddingParams("count features"),  # type: ignore[arg-type]  # a pattern
-        init=EmbeddingParams(weight_init),  # type: ignore[arg-type]  # an initializer
+        params=EmbeddingParams._make(["count features"]),
+        init=EmbeddingParams._make([weight_init]),
         sizes={"count": count, "features": features},
         hints=(lambda shape, sizes: "write x.reshape(1)" if shape == () else "",),
         values=within,
@@ -139,8 +139,8 @@ def learned_positions(
         called("learned_positions", *sizes, unseen={"weight_init": (weight_init, _SMALL_NORMAL)}),
         x="batch time features",
         y="batch time features",
-        params=EmbeddingParams("length features"),  # type: ignore[arg-type]  # a pattern
-        init=EmbeddingParams(weight_init),  # type: ignore[arg-type]  # an initializer
+        params=EmbeddingParams._make(["length features"]),
+        init=EmbeddingParams._make([weight_init]),
         sizes={"length": length, "features": features},
         complete=f"learned_positions({length}, features)",
         fits=long_enough,

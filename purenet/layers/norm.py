@@ -99,8 +99,10 @@ def _affine_norm(
 
     spec = _spec(name, features, **more)
     if affine:
-        one, none = ("features", "features") if bias else ("features", None), (ones, zeros if bias else None)
-        spec = spec._replace(params=NormParams(*one), init=NormParams(*none))
+        spec = spec._replace(
+            params=NormParams._make(("features", "features" if bias else None)),
+            init=NormParams._make((ones, zeros if bias else None)),
+        )
     return layer(spec, rule)
 
 
@@ -146,13 +148,14 @@ def batch_norm(
     """
     if not 0 <= momentum <= 1:
         raise ValueError(f"batch_norm takes a momentum from 0 to 1, not {momentum!r}")
-    options = {"momentum": (momentum, 0.1), "eps": (eps, 1e-5), "affine": (affine, True)}
-    name = called("batch_norm", features=(features, None), **options)
+    name = called(
+        "batch_norm", features=(features, None), momentum=(momentum, 0.1), eps=(eps, 1e-5), affine=(affine, True)
+    )
     spec = _spec(name, features)
     one = "features" if affine else None
     spec = spec._replace(
-        params=BatchNormParams(one, one, Buffer("features"), Buffer("features")),  # type: ignore[arg-type]  # patterns
-        init=BatchNormParams(ones, zeros, Buffer(zeros), Buffer(ones)),  # type: ignore[arg-type]  # initializers
+        params=BatchNormParams._make((one, one, Buffer("features"), Buffer("features"))),
+        init=BatchNormParams._make((ones, zeros, Buffer(zeros), Buffer(ones))),
     )
 
     def rule(ops: Ops, params: BatchNormParams, x: Array, key: Any) -> tuple[Array, Pull]:

@@ -231,7 +231,7 @@ def written(name: str, **options: tuple[Any, Any]) -> str:
     >>> written("adam", lr=(0.1, 0.001)), written("adam", lr=(0.001, 0.001))
     ('adam(lr=0.1)', 'adam()')
     """
-    code = called(name, **options)
+    code = called(name, unseen=None, **options)
     return code if code.endswith(")") else f"{code}()"
 
 

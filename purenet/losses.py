@@ -80,7 +80,8 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
     if classes and y.ndim:
         if target.shape != y.shape[:-1]:
             raise ValueError(
-                f"{name} takes y of shape (batch, classes) with labels (batch,) or targets (batch, classes), but {given}"
+                f"{name} takes y of shape (batch, classes) with labels (batch,) or targets (batch, classes), "
+                f"but {given}"
             )
         if not ops.isdtype(target.dtype, "integral"):
             raise TypeError(f"{name} takes labels that are integers, not {describe(target)}: write target.astype(int)")

@@ -127,7 +127,7 @@ class ConvolutionOps(WindowOps):
 
         def of_some(x: Array) -> Array:
             x = self.each_channel(x, weight.shape[-1])
-            y = shifted(x, first, windows, counts) * wide[*first, ...]
+            y: Array = shifted(x, first, windows, counts) * wide[*first, ...]
             for cell in others:
                 y += shifted(x, cell, windows, counts) * wide[*cell, ...]
             return y

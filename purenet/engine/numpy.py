@@ -203,7 +203,7 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
 
 
 class SmallNumpyOps(NumpyOps):
-    """NumPy on matrices of float32 so few and small that a call costs more than its arithmetic: no op looks at a size."""
+    """NumPy on matrices of float32 so small that a call costs more than its arithmetic: no op looks at a size."""
 
     def __init__(self, namespace: Any) -> None:
         super().__init__(namespace)

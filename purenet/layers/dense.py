@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from purenet.core import Layer
 from purenet.engine import Ops
@@ -10,6 +10,7 @@ from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.hints import examples_are_rows, flatten_first, one_feature
 from purenet.presets import Call, called
+from purenet.random import Key
 from purenet.spec import Pull, Spec, in_and_out, layer
 
 
@@ -50,13 +51,13 @@ def dense(
     return layer(spec, linear)
 
 
-def linear(ops: Ops, params: DenseParams, x: Array, key: Any) -> tuple[Array, Pull]:
+def linear(ops: Ops, params: DenseParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
     """The rule of a dense layer, of matrices."""
     weight, bias = params
     y = ops.dot(x, weight)
     y = y if bias is None else ops.add_row(y, bias)
 
-    def pull(dy: Array, wrt_x: bool) -> tuple[DenseParams, Any]:
+    def pull(dy: Array, wrt_x: bool) -> tuple[DenseParams, Array | None]:
         grads = DenseParams(ops.transposed_dot(x, dy), None if bias is None else ops.sum_rows(dy))
         return grads, ops.dot_transposed(dy, weight) if wrt_x else None
 

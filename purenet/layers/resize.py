@@ -75,7 +75,7 @@ def _linear(ops: Ops, x: Array, axis: int, scale: int) -> tuple[Array, Back]:
     dims, n = x.ndim - 2, x.shape[axis + 1]
     offsets = [(r + 0.5) / scale - 0.5 for r in range(scale)]
 
-    def cut(x: Any, cells: slice) -> Any:
+    def cut(x: Array, cells: slice) -> Array:
         return x[:, *on_axis(axis, dims, cells, slice(None)), :]
 
     def put(x: Array, low: int, high: int) -> Array:
@@ -89,8 +89,8 @@ def _linear(ops: Ops, x: Array, axis: int, scale: int) -> tuple[Array, Back]:
     def pull(dy: Array) -> Array:
         parts = [cut(dy, slice(r, None, scale)) for r in range(scale)]
         own = sum(part * (1 - abs(at)) for part, at in zip(parts, offsets, strict=True))
-        low = sum(part * max(0.0, -at) for part, at in zip(parts, offsets, strict=True))
-        high = sum(part * max(0.0, at) for part, at in zip(parts, offsets, strict=True))
+        low: Any = sum(part * max(0.0, -at) for part, at in zip(parts, offsets, strict=True))
+        high: Any = sum(part * max(0.0, at) for part, at in zip(parts, offsets, strict=True))
         to_before = put(cut(low, slice(1, n)), 0, 1)  # cell q gets what q + 1 sends down
         to_after = put(cut(high, slice(n - 1)), 1, 0)
         at_ends = put(cut(low, slice(1)), 0, n - 1) + put(cut(high, slice(n - 1, n)), n - 1, 0)  # their own neighbours

@@ -97,7 +97,7 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         """Row i of the result is the sum of the rows whose id is i: Hᵀ · rows, with a 1 in H at each id."""
         return self.dot(self.astype(self.arange(count)[:, None] == ids[None, :], rows.dtype), rows)
 
-    def sum_of_logs(self, target: Array, logs: Array) -> Any:
+    def sum_of_logs(self, target: Array, logs: Array) -> Array:
         """Σ target·logs over every axis, where 0 · −∞ is 0."""
         return self.sum(target * self.where(target == 0, 0, logs))
 

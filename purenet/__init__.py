@@ -25,6 +25,8 @@ from purenet.combinators import (
     tied,
 )
 from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback
+from purenet.engine import Ops
+from purenet.engine.arrays import Array
 from purenet.interop import from_torch_state_dict, to_torch_state_dict
 from purenet.introspection import summary
 from purenet.layers.activations import (
@@ -124,6 +126,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "Buffer",
     "layer",
     "Spec",
+    "Ops",
+    "Array",
     "Key",
     "key",
     "split",

@@ -34,7 +34,7 @@ class Pullback(Protocol[P_co]):
     With `wrt_x=False` dE/dX is not computed, and None stands for it: of a net's first layer nobody reads it.
     """
 
-    def __call__(self, dy: Any, wrt_x: bool = True) -> tuple[P_co, Any]: ...
+    def __call__(self, dy: Any, /, wrt_x: bool = True) -> tuple[P_co, Any]: ...
 
 
 class LossPullback(Protocol):
@@ -44,15 +44,15 @@ class LossPullback(Protocol):
 
 
 class Init(Protocol[P_co]):
-    def __call__(self, key: Key, in_shape: Shape | None = None) -> P_co: ...
+    def __call__(self, key: Key, /, in_shape: Shape | None = None) -> P_co: ...
 
 
 class Apply(Protocol[P_in]):
-    def __call__(self, params: P_in, x: Any, key: Key | None = None) -> Any: ...
+    def __call__(self, params: P_in, x: Any, /, key: Key | None = None) -> Any: ...
 
 
 class Vjp(Protocol[P]):
-    def __call__(self, params: P, x: Any, key: Key | None = None) -> tuple[Any, Pullback[P]]: ...
+    def __call__(self, params: P, x: Any, /, key: Key | None = None) -> tuple[Any, Pullback[P]]: ...
 
 
 class Layer(NamedTuple, Generic[P]):

@@ -13,13 +13,14 @@ from typing import Any, Literal
 
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
-from purenet.engine.arrays import Array, describe, weak
+from purenet.engine.arrays import Array, NumpyArray, describe, weak
 from purenet.guard import GuardedLoss
 from purenet.presets import Call, called, preset
 
 Reduction = Literal["mean", "sum"]
-Rule = Callable[[Ops, Array, Any], tuple[Any, Callable[[Any], Array]]]
-Values = Callable[[Any, Any], None]
+Total = tuple[Array, Callable[[float | Array], Array]]  # and pull(scale), the derivative of scale·total
+Rule = Callable[[Ops, Array, Array], Total]
+Values = Callable[[NumpyArray, NumpyArray], None]
 
 
 def _loss(
@@ -39,7 +40,7 @@ def _loss(
     if reduction not in ("mean", "sum"):
         raise ValueError(f"{name.maker} takes reduction 'mean' or 'sum', not {reduction!r}")
 
-    def check(y: Any, target: Any) -> tuple[Ops, Any, Any]:
+    def check(y: Any, target: Any) -> tuple[Ops, Array, Array]:
         _check_target(name, y, target, classes)
         if reduction == "mean" and not (math.prod(y.shape[:-1]) if rows else math.prod(y.shape)):
             raise ValueError(f"{name} has no mean over an empty batch: y has shape {tuple(y.shape)}")
@@ -47,7 +48,7 @@ def _loss(
         ops = ops_for([y, target])
         return ops, ops.take_in(y), ops.take_in(target)
 
-    def look(ops: Ops, y: Any, target: Any) -> None:
+    def look(ops: Ops, y: Array, target: Array) -> None:
         if target.ndim < y.ndim:
             if not ops.labels_fit(target, y.shape[-1]):
                 raise ValueError(_wrong_label(name, y.shape[-1], target))
@@ -56,7 +57,7 @@ def _loss(
 
     looks, mean = classes or values is not None, reduction == "mean"
 
-    def bare(ops: Ops, y: Any, target: Any) -> tuple[Any, Callable[..., Any]]:
+    def bare(ops: Ops, y: Array, target: Array) -> Total:
         if looks:
             look(ops, y, target)
         if target.dtype is not y.dtype and target.ndim == y.ndim:
@@ -82,7 +83,8 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
     if classes and y.ndim:
         if target.shape != y.shape[:-1]:
             raise ValueError(
-                f"{name} takes y of shape (batch, classes) with labels (batch,) or targets (batch, classes), but {given}"
+                f"{name} takes y of shape (batch, classes) with labels (batch,) or targets (batch, classes), "
+                f"but {given}"
             )
         if not ops.isdtype(target.dtype, "integral"):
             raise TypeError(f"{name} takes labels that are integers, not {describe(target)}: write target.astype(int)")
@@ -95,12 +97,12 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
     raise ValueError(f"{name} compares each element of y with one of target, but {given}{mend}")
 
 
-def _wrong_label(name: Call, classes: int, labels: Any) -> str:
+def _wrong_label(name: Call, classes: int, labels: NumpyArray) -> str:
     wrong = labels[(labels < 0) | (labels >= classes)].flat[0]
     return f"{name} takes labels from 0 to {classes - 1}, one for each class of y, but found {wrong}"
 
 
-def _goal(ops: Ops, y: Array, target: Any) -> Array:
+def _goal(ops: Ops, y: Array, target: Array) -> Array:
     """The target as a share of each class: labels become one-hot."""
     return ops.one_hot(target, y.shape[-1], y.dtype) if target.ndim < y.ndim else target
 
@@ -116,7 +118,7 @@ def mse(reduction: Reduction = "mean") -> Loss:
            [2.]]))
     """
 
-    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
         d = y - target
         return ops.sum_of_squares(d), lambda scale: d * ops.factor(2 * scale, d)
 
@@ -143,7 +145,7 @@ def mae(reduction: Reduction = "mean") -> Loss:
     1.5
     """
 
-    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
         d = y - target
         return ops.sum_all(ops.abs(d)), lambda scale: ops.sign(d) * scale
 
@@ -164,7 +166,7 @@ def huber(delta: float = 1.0, reduction: Reduction = "mean") -> Loss:
     if not delta > 0:
         raise ValueError(f"huber takes a positive delta, not {delta!r}")
 
-    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
         d = y - target
         cut = ops.clip(d, -delta, delta)
         return ops.sum_all(cut * (d - 0.5 * cut)), lambda scale: cut * scale
@@ -189,7 +191,7 @@ def binary_cross_entropy(reduction: Reduction = "mean") -> Loss:
 
     name = called("binary_cross_entropy", reduction=(reduction, "mean"))
 
-    def values(y: Any, target: Any) -> None:
+    def values(y: NumpyArray, target: NumpyArray) -> None:
         for what, p in (("y", y), ("target", target)):
             if p.size and (p.min() < 0 or p.max() > 1):
                 raise ValueError(
@@ -197,7 +199,7 @@ def binary_cross_entropy(reduction: Reduction = "mean") -> Loss:
                     + (": for logits there is binary_cross_entropy_with_logits" if what == "y" else "")
                 )
 
-    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
         log_y = ops.maximum(ops.where(y == 0, -100, ops.log(ops.where(y == 0, 1, y))), -100)
         log_other = ops.maximum(ops.where(y == 1, -100, ops.log1p(-ops.where(y == 1, 0, y))), -100)
         total = -ops.sum_all(target * log_y + (1 - target) * log_other)
@@ -216,11 +218,11 @@ def binary_cross_entropy_with_logits(reduction: Reduction = "mean") -> Loss:
     1000.0
     """
 
-    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
         e = ops.exp(-ops.abs(y))
         total = ops.sum_all(ops.maximum(y, 0) - target * y + ops.log1p(e))
 
-        def pull(scale: Any) -> Any:
+        def pull(scale: float | Array) -> Array:
             large = 1 / (1 + e)
             small = e * large
             # σ(Y) − T from the side on which nothing cancels: σ(Y) = 1 − σ(−Y)
@@ -254,7 +256,7 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"softmax_cross_entropy takes a label_smoothing from 0 to below 1, not {label_smoothing!r}")
 
-    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
         goal = _goal(ops, y, target)
         mass = None if target.ndim < y.ndim else ops.sum_last(goal)  # Σ T of each row, which for a label is 1
         if label_smoothing:
@@ -266,7 +268,7 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
         logs = ops.log(sums)  # log softmax(Y) = Z − logs
         total = ops.sum_rows(logs if mass is None else logs * mass)[0] - ops.sum_of_logs(goal, z)
 
-        def pull(scale: Any) -> Array:
+        def pull(scale: float | Array) -> Array:
             dy = e / sums
             if mass is not None:
                 dy *= mass
@@ -276,8 +278,8 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
 
         return total, pull
 
-    options = {"label_smoothing": (label_smoothing, 0.0), "reduction": (reduction, "mean")}
-    return _loss(called("softmax_cross_entropy", **options), reduction, rule, classes=True, rows=True)
+    name = called("softmax_cross_entropy", label_smoothing=(label_smoothing, 0.0), reduction=(reduction, "mean"))
+    return _loss(name, reduction, rule, classes=True, rows=True)
 
 
 @preset
@@ -290,7 +292,7 @@ def nll(reduction: Reduction = "mean") -> Loss:
     0.6931471805599453
     """
 
-    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
         goal = _goal(ops, y, target)
         return -ops.sum_of_logs(goal, y), lambda scale: goal * -scale
 
@@ -310,11 +312,11 @@ def hinge(reduction: Reduction = "mean") -> Loss:
 
     name = called("hinge", reduction=(reduction, "mean"))
 
-    def values(y: Any, target: Any) -> None:
+    def values(y: NumpyArray, target: NumpyArray) -> None:
         if (abs(target) != 1).any():
             raise ValueError(f"{name} takes targets of -1 and 1, but found {target[abs(target) != 1].flat[0]:g}")
 
-    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
         margin = 1 - target * y
         return ops.sum_all(ops.maximum(margin, 0)), lambda scale: ops.where(margin > 0, target * -scale, 0)
 
@@ -335,7 +337,7 @@ def kl_divergence(reduction: Reduction = "mean") -> Loss:
     0.6931471805599453
     """
 
-    def rule(ops: Ops, y: Array, target: Array) -> tuple[Any, Any]:
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
         positive = target > 0
         ratio = ops.log(ops.where(positive, target, 1)) - ops.where(positive, y, 0)  # 0 · −∞ is 0 here
         total = ops.sum_all(ops.where(positive, target * ratio, 0))

@@ -7,11 +7,11 @@ from typing import Any
 
 from purenet.combinators.compose import Placed, check_tuple, composed, sum_trees
 from purenet.core import Layer
-from purenet.engine import engine_of
+from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Shape, describe, likeness
 from purenet.presets import call
 from purenet.random import Key, split
-from purenet.spec import check_output_gradient
+from purenet.spec import Pull, Rule, check_output_gradient
 
 
 def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any, Any]]:
@@ -59,7 +59,7 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
             raise ValueError(f"{name}: its layers give outputs of shapes {one} and {two}: set last in both or in none")
         return (*one[:-1], one[-1] + two[-1])
 
-    def shape(in_shape: Any) -> Any:
+    def shape(in_shape: Shape | None) -> Shape | None:
         one, two = (layer.shape(part) for layer, part in zip(places, each_shape(in_shape), strict=True))
         if one is None or two is None:
             return None
@@ -67,7 +67,7 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
             return join_shapes(one[0], two[0]), (one[1], two[1])
         return join_shapes(one, two)
 
-    def init(key: Key, in_shape: Any = None) -> tuple[Any, Any]:
+    def init(key: Key, in_shape: Shape | None = None) -> tuple[Any, Any]:
         shape(in_shape)
         one, two = (f.init(k, part) for f, k, part in zip(places, split(key), each_shape(in_shape), strict=True))
         return one, two
@@ -91,7 +91,7 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
     )
 
 
-def _rule(name: str, rules: Sequence[Any], each_x: Callable[[Any], tuple[Any, Any]]) -> Callable[..., Any]:
+def _rule(name: str, rules: Sequence[Rule], each_x: Callable[[Any], tuple[Any, Any]]) -> Rule:
     """The rule of two rules, each with its own x."""
 
     def side_by_side(one: Any, two: Any) -> Any:
@@ -99,7 +99,7 @@ def _rule(name: str, rules: Sequence[Any], each_x: Callable[[Any], tuple[Any, An
             return side_by_side(one[0], two[0]), (one[1], two[1])
         return engine_of(one).concat([one, two], axis=-1)
 
-    def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+    def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
         calls = zip(rules, params, each_x(x), (None, None) if key is None else split(key), strict=True)
         (one, pull_one), (two, pull_two) = (part(ops, p, each, k) for part, p, each, k in calls)
         y, stateful = side_by_side(one, two), type(one) is tuple

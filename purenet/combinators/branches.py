@@ -7,10 +7,11 @@ from typing import Any
 
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
 from purenet.core import Layer
-from purenet.engine import engine_of
+from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Shape, describe, floating, match
 from purenet.presets import call
 from purenet.random import Key, split
+from purenet.spec import Pull, Rule
 
 
 def parallel(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
@@ -49,16 +50,16 @@ def _side_by_side(kind: str, layers: tuple[Layer[Any], ...], same_x: bool) -> La
     name, count = call(kind, *layers), len(layers)
     places = [Placed(i, layer) for i, layer in enumerate(layers)]
 
-    def each_shape(in_shape: Any) -> Any:
+    def each_shape(in_shape: Shape | None) -> Any:
         if same_x or in_shape is None:
             return (in_shape,) * count
         return check_tuple(in_shape, count, name, "several inputs, so in_shape is")
 
-    def shape(in_shape: Any) -> Any:
+    def shape(in_shape: Shape | None) -> Shape | None:
         out_shapes = tuple(layer.shape(each) for layer, each in zip(places, each_shape(in_shape), strict=True))
         return None if None in out_shapes else out_shapes
 
-    def init(key: Key, in_shape: Any = None) -> tuple[Any, ...]:
+    def init(key: Key, in_shape: Shape | None = None) -> tuple[Any, ...]:
         calls = zip(places, split(key, count), each_shape(in_shape), strict=True)
         return tuple(layer.init(layer_key, each) for layer, layer_key, each in calls)
 
@@ -67,8 +68,8 @@ def _side_by_side(kind: str, layers: tuple[Layer[Any], ...], same_x: bool) -> La
         if not same_x:
             check_tuple(x, count, name, "an x that is")
 
-    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
-        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
+        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
             xs = (x,) * count if same_x else x
             keys = (None,) * count if key is None else split(key, count)
             calls = zip(rules, params, xs, keys, strict=True)
@@ -121,8 +122,8 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
         shape(in_shape)
         return inner.init(key, in_shape)
 
-    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
-        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
+        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
             y, pull_inner = rules[0](ops, params, x, key)
             check_shapes(x.shape, y.shape)
 
@@ -187,7 +188,7 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
             raise ValueError(f"{name} takes {takes} a tuple of {count or 'two or more'}, not {given}")
         return x if sees_rest else x[0], x[1:]
 
-    def shape(in_shape: Any) -> Any:
+    def shape(in_shape: Shape | None) -> Shape | None:
         if in_shape is None:
             inner.shape(None)  # sizes that cannot fit are found here
             return None
@@ -195,11 +196,11 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
         out_shape = inner.shape(given)
         return None if out_shape is None else (out_shape, *rest)
 
-    def init(key: Key, in_shape: Any = None) -> Any:
+    def init(key: Key, in_shape: Shape | None = None) -> Any:
         return inner.init(key, None if in_shape is None else parted(in_shape, "several inputs, so in_shape is")[0])
 
-    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
-        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
+        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
             given, rest = parted(x, "an x that is")
             y, pull_inner = rules[0](ops, params, given, key)
 

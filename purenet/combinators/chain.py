@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed
 from purenet.core import Layer
+from purenet.engine import Ops
 from purenet.engine.arrays import Shape, check_in_shape, describe
 from purenet.engine.chain import LONGEST, pools_first, straight_forward, straight_rule
 from purenet.guard import Guarded, guarded
 from purenet.presets import call, maker_of
 from purenet.random import Key, split
+from purenet.spec import Pull, Rule
 
 
 def serial(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
@@ -66,7 +68,7 @@ def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
     def of_dicts(inner: Any) -> Any:
         """The rule of a chain whose params are a dict."""
 
-        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
             y, pull_inner = inner(ops, tuple([params[name] for name in names]), x, key)
 
             def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
@@ -111,14 +113,14 @@ class _Chain:
             in_shape = layer.shape(in_shape)
         return tuple(params)
 
-    def make(self, rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
+    def make(self, rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
         """The rule of the chain, in the quicker order; what fails there is told in the order given."""
         given = tuple(range(self.count))
         quick, plain = self._in_order(self.order, rules), self._in_order(given, rules)
         if self.order == given:
             return plain
 
-        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
             try:
                 y, quick_pull = quick(ops, params, x, key)
             except Exception:
@@ -134,10 +136,10 @@ class _Chain:
 
         return rule
 
-    def _in_order(self, order: Sequence[int], rules: Sequence[Any]) -> Callable[..., tuple[Any, Any]]:
+    def _in_order(self, order: Sequence[int], rules: Sequence[Rule]) -> Rule:
         count = self.count
 
-        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
             keys = (None,) * count if key is None else split(key, count)
             pulls = []
             for i in order:

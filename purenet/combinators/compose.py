@@ -7,13 +7,13 @@ from typing import Any
 
 from purenet import tree
 from purenet.core import Buffer, Layer, Loss, Optimizer
-from purenet.engine import engine_of_any
-from purenet.engine.arrays import describe
+from purenet.engine import Ops, engine_of_any
+from purenet.engine.arrays import Shape, describe
 from purenet.guard import Guarded, guarded
 from purenet.random import Key
-from purenet.spec import check_pair
+from purenet.spec import Rule, check_pair
 
-Make = Callable[[Sequence[Any], Sequence[Any]], Callable[..., tuple[Any, Any]]]
+Make = Callable[[Sequence[Rule], Sequence[Rule]], Rule]
 
 
 def composed(
@@ -32,8 +32,8 @@ def composed(
 
     It is made twice: for the checked way of the parts' own `vjp` and `apply`, with errors that tell a part's place by
     its label, after `check(params, x)`; and, if all of them have one, for the bare way. A forward is a rule that gives
-    (y, None). `straight(parts)` gives the bare (rule, forward), where there is a quicker form of it. `matrices` says that
-    of a matrix x it makes only matrices, of as many rows, if its parts do.
+    (y, None). `straight(parts)` gives the bare (rule, forward), where there is a quicker form of it. `matrices` says
+    that of a matrix x it makes only matrices, of as many rows, if its parts do.
     """
     labels = range(len(layers)) if labels is None else labels
     forwards = [_checked(label, layer, layer.apply, forward=True) for label, layer in zip(labels, layers, strict=True)]
@@ -79,7 +79,7 @@ def _paired(forward: Any) -> Any:
 def _checked(label: Any, layer: Layer[Any], f: Callable[..., Any], forward: bool = False) -> Any:
     """A layer's `vjp`, or its `apply`, as a rule; an error that comes out of it tells the layer's place."""
 
-    def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+    def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Any]:
         try:
             found = f(params, x, key)
             if forward:
@@ -109,14 +109,14 @@ class Placed:
     def __init__(self, label: Any, layer: Layer[Any]) -> None:
         self.label, self.layer = label, layer
 
-    def init(self, key: Key, in_shape: Any = None) -> Any:
+    def init(self, key: Key, in_shape: Shape | None = None) -> Any:
         try:
             return self.layer.init(key, in_shape)
         except Exception as error:
             locate(error, self.label, self.layer)
             raise
 
-    def shape(self, in_shape: Any) -> Any:
+    def shape(self, in_shape: Shape | None) -> Shape | None:
         try:
             return self.layer.shape(in_shape)
         except Exception as error:

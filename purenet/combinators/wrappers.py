@@ -8,10 +8,11 @@ from typing import Any
 from purenet import tree
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
 from purenet.core import Buffer, Layer
-from purenet.engine import engine_of
+from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Shape, describe, is_open, match
 from purenet.presets import call
 from purenet.random import Key
+from purenet.spec import Pull, Rule
 
 
 def frozen(layer: Layer[Any]) -> Layer[Buffer]:
@@ -36,8 +37,8 @@ def frozen(layer: Layer[Any]) -> Layer[Buffer]:
         if type(params) is not Buffer:
             raise ValueError(f"{name} takes params that are a Buffer, not {describe(params)}: write Buffer(params)")
 
-    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
-        def rule(ops: Any, params: Buffer, x: Any, key: Any) -> tuple[Any, Any]:
+    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
+        def rule(ops: Ops, params: Buffer, x: Any, key: Key | None) -> tuple[Any, Pull]:
             y, pull = rules[0](ops, params.value, x, None)
             return y, lambda dy, wrt_x: (params, pull(dy, True)[1] if wrt_x else None)
 
@@ -60,8 +61,8 @@ def remat(layer: Layer[Any]) -> Layer[Any]:
     check_layers("remat", (layer,))
     inner = Placed(0, layer)
 
-    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
-        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
+        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
             y, _ = forwards[0](ops, params, x, key)
             return y, lambda dy, wrt_x: rules[0](ops, params, x, key)[1](dy, wrt_x)
 
@@ -100,8 +101,8 @@ def tied(net: Layer[Any]) -> Layer[Any]:
             tree.check_same(first, other, f"{name}: its layers cannot share params, for they differ at params")
         return first
 
-    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
-        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
+        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
             y, pull_all = rules[0](ops, (params,) * count, x, key)
 
             def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
@@ -147,8 +148,8 @@ def map_time(layer: Layer[Any]) -> Layer[Any]:
         engine_of(x, name)
         step(tuple(x.shape[1:]))
 
-    def make(rules: Sequence[Any], forwards: Sequence[Any]) -> Any:
-        def rule(ops: Any, params: Any, x: Any, key: Any) -> tuple[Any, Any]:
+    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
+        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
             def folded(a: Any) -> Any:
                 return ops.reshape(a, (a.shape[0] * a.shape[1], *a.shape[2:]))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from purenet.engine.arrays import Array
 from purenet.engine.standard import Standard
@@ -20,8 +19,8 @@ class AttentionOps(Standard):
         return False
 
     def attend(
-        self, q: Any, k: Any, v: Any, mask: Any, heads: int, causal: bool
-    ) -> tuple[Any, Callable[[Any], tuple[Any, Any, Any]]]:
+        self, q: Array, k: Array, v: Array, mask: Array | None, heads: int, causal: bool
+    ) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array]]]:
         """Attention in each head: Y, and its rule, dE/dY → dE/dQ, dE/dK, dE/dV.
 
         q and Y are (batch, t, features), k and v (batch, s, features).
@@ -31,14 +30,14 @@ class AttentionOps(Standard):
         size = features // heads
         scale = size**-0.5
 
-        def cut(a: Any) -> Any:
+        def cut(a: Array) -> Array:
             """(batch, time, features) to (batch, heads, time, size)."""
             return self.permute_dims(self.reshape(a, (batch, a.shape[1], heads, size)), (0, 2, 1, 3))
 
-        def join(a: Any) -> Any:
+        def join(a: Array) -> Array:
             return self.reshape(self.permute_dims(a, (0, 2, 1, 3)), (batch, a.shape[2], features))
 
-        def turn(a: Any) -> Any:
+        def turn(a: Array) -> Array:
             return self.permute_dims(a, (0, 1, 3, 2))
 
         q, k, v = cut(q * scale), cut(k), cut(v)
@@ -61,7 +60,7 @@ class AttentionOps(Standard):
             total = self.where(total > 0, total, 1)
         e /= total
 
-        def pull(dy: Any) -> tuple[Any, Any, Any]:
+        def pull(dy: Array) -> tuple[Array, Array, Array]:
             dy = cut(dy)
             ds = dy @ self.compact(turn(v))
             ds -= self.vecdot(ds, e)[..., None]

@@ -12,23 +12,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from itertools import product
-from typing import Any
 
-from purenet.engine.arrays import Array, Shape
+from purenet.engine.arrays import Array, NumpyArray, Shape
 from purenet.engine.windows import Pair, WindowOps, Windows, shifted
 
-Blocks = Iterable[tuple[Any, Any]]
+Place = tuple[slice, slice]  # some images, some rows
+Blocks = Iterable[tuple[Place, NumpyArray]]
 
 
 class ConvolutionOps(WindowOps):
     """The ops of a convolution."""
 
-    def kept_patches(self, x: Any, outs: int, windows: Windows, groups: int = 1) -> Blocks | None:
+    def kept_patches(self, x: Array, outs: int, windows: Windows, groups: int = 1) -> Blocks | None:
         """What `correlate` and `correlate_weight` both make of the padded x, once; None where they make nothing."""
         return None
 
     def correlate(
-        self, x: Any, weight: Any, windows: Windows, groups: int = 1, bias: Any = None, patches: Blocks | None = None
+        self,
+        x: Array,
+        weight: Array,
+        windows: Windows,
+        groups: int = 1,
+        bias: Array | None = None,
+        patches: Blocks | None = None,
     ) -> Array:
         """Y from a padded x (batch, *space, in), weight (*kernel, in // groups, out) and bias (out,).
 
@@ -42,7 +48,7 @@ class ConvolutionOps(WindowOps):
         return self.add_channels(y, bias)
 
     def correlate_weight(
-        self, x: Any, dy: Any, windows: Windows, groups: int = 1, patches: Blocks | None = None
+        self, x: Array, dy: Array, windows: Windows, groups: int = 1, patches: Blocks | None = None
     ) -> Array:
         """dE/dW (*kernel, in // groups, out) from a padded x, or its patches, and dE/dY."""
         ins, outs = x.shape[-1], dy.shape[-1]
@@ -51,7 +57,7 @@ class ConvolutionOps(WindowOps):
             return self.reshape(sums, (*windows.size, 1, outs))
         return self.by_group(self.weight_of_one_group, x, dy, ins // groups, outs // groups, groups, windows)
 
-    def spread(self, x: Any, weight: Any, windows: Windows, low: Shape, space: Shape, groups: int = 1) -> Array:
+    def spread(self, x: Array, weight: Array, windows: Windows, low: Shape, space: Shape, groups: int = 1) -> Array:
         """Y (batch, *space, out) from x (batch, *counts, in) and weight (*kernel, in // groups, out).
 
         Without scattering, and without multiplying by zeros between the cells of x: the outputs at i ≡ r modulo the
@@ -73,7 +79,7 @@ class ConvolutionOps(WindowOps):
                 phases.append(self.correlate(self.pad_space(x, padding), flipped, every, groups))
         return self.interleave(phases, windows.stride, space)
 
-    def transposed(self, weight: Any, groups: int = 1) -> Array:
+    def transposed(self, weight: Array, groups: int = 1) -> Array:
         """(*kernel, in // groups, out) as (*kernel, out // groups, in): each group's W[t] transposed."""
         if groups == 1:
             return self.matrix_transpose(weight)
@@ -83,8 +89,8 @@ class ConvolutionOps(WindowOps):
         return self.reshape(self.permute_dims(each, order), (*kernel, out // groups, groups * ins))
 
     def by_group(
-        self, form: Callable[..., Any], a: Any, b: Any, ins: int, outs: int, groups: int, windows: Windows
-    ) -> Any:
+        self, form: Callable[..., Array], a: Array, b: Array, ins: int, outs: int, groups: int, windows: Windows
+    ) -> Array:
         """form(a, b) of each group's channels, side by side."""
         if groups == 1:
             return form(a, b, windows)
@@ -93,7 +99,7 @@ class ConvolutionOps(WindowOps):
 
     # a slice for each cell of the kernel
 
-    def of_one_group(self, x: Any, weight: Any, windows: Windows) -> Any:
+    def of_one_group(self, x: Array, weight: Array, windows: Windows) -> Array:
         """Y = Σₜ (x under cell t) · W[t]."""
         counts = windows.counts(x.shape[1:-1])
         first, *others = windows.cells
@@ -102,7 +108,7 @@ class ConvolutionOps(WindowOps):
             y += self.dot(self.rows(shifted(x, cell, windows, counts)), weight[*cell, ...])
         return self.reshape(y, (x.shape[0], *counts, weight.shape[-1]))
 
-    def weight_of_one_group(self, x: Any, dy: Any, windows: Windows) -> Any:
+    def weight_of_one_group(self, x: Array, dy: Array, windows: Windows) -> Array:
         """dE/dW[t] = (x under cell t)ᵀ · dE/dY."""
         counts, flat = windows.counts(x.shape[1:-1]), self.rows(dy)
         each = [self.dot(self.rows(shifted(x, cell, windows, counts)).T, flat) for cell in windows.cells]
@@ -110,7 +116,7 @@ class ConvolutionOps(WindowOps):
 
     # one channel a group: W[t] is a row of numbers, and the products are elementwise
 
-    def depthwise(self, x: Any, weight: Any, windows: Windows) -> Any:
+    def depthwise(self, x: Array, weight: Array, windows: Windows) -> Array:
         """Y = Σₜ (x under cell t) ⊙ W[t].
 
         The row is laid out for all cells along the last axis: channels alone would make short, slow loops.
@@ -119,21 +125,21 @@ class ConvolutionOps(WindowOps):
         wide = self.repeat(weight, counts[-1], axis=-2)
         first, *others = windows.cells
 
-        def of_some(x: Any) -> Any:
+        def of_some(x: Array) -> Array:
             x = self.each_channel(x, weight.shape[-1])
-            y = shifted(x, first, windows, counts) * wide[*first, ...]
+            y: Array = shifted(x, first, windows, counts) * wide[*first, ...]
             for cell in others:
                 y += shifted(x, cell, windows, counts) * wide[*cell, ...]
             return y
 
         return self.by_images(of_some, x)
 
-    def products_summed(self, x: Any, dy: Any, windows: Windows) -> Any:
+    def products_summed(self, x: Array, dy: Array, windows: Windows) -> Array:
         """Σ (x under cell t) ⊙ dE/dY over all but the channels, for each t."""
         counts = windows.counts(x.shape[1:-1])
         return self.stack([self.sum_channels(shifted(x, cell, windows, counts) * dy) for cell in windows.cells])
 
-    def each_channel(self, x: Any, outs: int) -> Any:
+    def each_channel(self, x: Array, outs: int) -> Array:
         """x with each channel as often as outputs are made of it."""
         return x if x.shape[-1] == outs else self.repeat(x, outs // x.shape[-1], axis=-1)
 

@@ -14,14 +14,16 @@ from purenet.engine.ops import Ops
 class JaxOps(JaxConvolutionOps, Ops):
     """JAX. Its arrays are never written to: what looks so in a rule makes another one."""
 
-    def take_in(self, x: Any) -> Array:
+    ndarray: type[Any]
+
+    def take_in(self, x: Array) -> Array:
         if not isinstance(x, self.ndarray):
             check_dtype(self.namespace, x.dtype)
         return self.asarray(x)
 
-    def astype(self, x: Any, dtype: Any) -> Array:
+    def astype(self, x: Array, dtype: Any) -> Array:
         check_dtype(self.namespace, dtype)
-        return self.namespace.astype(x, dtype)
+        return super().astype(x, dtype)
 
     def scan(
         self, f: Callable[..., Any], carry: Any, given: tuple[Any, ...], time: int, reverse: bool = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any
 
 from purenet.engine.arrays import Array
 from purenet.engine.convolution import Blocks, ConvolutionOps
@@ -13,14 +12,20 @@ from purenet.engine.windows import Windows
 
 class JaxConvolutionOps(ConvolutionOps):
     def correlate(
-        self, x: Any, weight: Any, windows: Windows, groups: int = 1, bias: Any = None, patches: Blocks | None = None
+        self,
+        x: Array,
+        weight: Array,
+        windows: Windows,
+        groups: int = 1,
+        bias: Array | None = None,
+        patches: Blocks | None = None,
     ) -> Array:
         if not own(weight.shape[-2], weight.shape[-1] // groups, windows):
             return super().correlate(x, weight, windows, groups, bias)
         return self.add_channels(convolved(x, weight, windows, groups), bias)
 
     def correlate_weight(
-        self, x: Any, dy: Any, windows: Windows, groups: int = 1, patches: Blocks | None = None
+        self, x: Array, dy: Array, windows: Windows, groups: int = 1, patches: Blocks | None = None
     ) -> Array:
         """The transpose of what is linear in the weight."""
         if not own(x.shape[-1] // groups, dy.shape[-1] // groups, windows):
@@ -41,9 +46,9 @@ def own(ins: int, outs: int, windows: Windows) -> bool:
     return min(ins, outs) < 16 or sys.modules["jax"].default_backend() != "cpu"
 
 
-def convolved(x: Any, weight: Any, windows: Windows, groups: int) -> Any:
+def convolved(x: Array, weight: Array, windows: Windows, groups: int) -> Array:
     axes = "HWD"[: len(windows.size)]
-    return sys.modules["jax"].lax.conv_general_dilated(
+    y: Array = sys.modules["jax"].lax.conv_general_dilated(
         x,
         weight,
         windows.stride,
@@ -52,3 +57,4 @@ def convolved(x: Any, weight: Any, windows: Windows, groups: int) -> Any:
         dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
         feature_group_count=groups,
     )
+    return y

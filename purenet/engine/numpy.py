@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, Array, Shape, freeze
+from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, freeze
 from purenet.engine.numpy_convolution import NumpyConvolutionOps
 from purenet.engine.numpy_recurrence import NumpyRecurrenceOps
 from purenet.engine.ops import Ops
@@ -25,20 +25,20 @@ LARGE = 65536  # numbers in a matrix from which it pays to look for another way 
 class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
     """NumPy on arrays of any size."""
 
-    def take_in(self, x: Any) -> Array:
+    def take_in(self, x: NumpyArray) -> NumpyArray:
         return x if type(x) is ndarray else np.asarray(x)
 
-    def astype(self, x: Any, dtype: Any) -> Array:
+    def astype(self, x: NumpyArray, dtype: Any) -> NumpyArray:
         """NumPy has the standard's function of this name only from 2.1."""
         return x.astype(dtype)
 
-    def read_only(self, x: Any) -> Array:
+    def read_only(self, x: NumpyArray) -> NumpyArray:
         return freeze(x)
 
-    def look(self, check: Callable[..., None], *arrays: Any) -> None:
+    def look(self, check: Callable[..., None], *arrays: NumpyArray) -> None:
         check(*arrays)
 
-    def labels_fit(self, labels: Any, classes: int) -> bool:
+    def labels_fit(self, labels: NumpyArray, classes: int) -> bool:
         """As unsigned numbers, of which a negative one is very large; `argmax` takes a third of the time of `max`."""
         if not labels.size:
             return True
@@ -46,14 +46,14 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
         numbers = labels.reshape(-1).view(unsigned)
         return bool(numbers[numbers.argmax()] < min(classes, most))
 
-    def dot(self, a: Any, b: Any) -> Array:
+    def dot(self, a: NumpyArray, b: NumpyArray) -> NumpyArray:
         """The method takes a third of the operator's time on small arrays. It writes zeros into its result first, which
         for a large one takes up to a third of the product. Of several matrices it would make a slow loop."""
         if a.ndim != 2:
             return self.dot(self.rows(a), b).reshape(*a.shape[:-1], b.shape[1])
         return a.dot(b) if a.shape[0] * b.shape[1] < LARGE else a @ b
 
-    def dot_transposed(self, a: Any, b: Any) -> Array:
+    def dot_transposed(self, a: NumpyArray, b: NumpyArray) -> NumpyArray:
         """OpenBLAS needs the longer for few columns if b is turned, up to twice: it gets a copy. For few rows and a
         large b it is up to twice as fast at the turned product, b · aᵀ."""
         if a.ndim != 2:
@@ -65,7 +65,7 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
             return self.dot(b, a.T).T.copy()
         return self.dot(a, b.T)
 
-    def transposed_dot(self, a: Any, c: Any) -> Array:
+    def transposed_dot(self, a: NumpyArray, c: NumpyArray) -> NumpyArray:
         """With few columns and very many rows, OpenBLAS runs at a half to a fifth of its speed. Blocks of rows are
         small products, for which it has kernels of their own; and their sum loses fewer digits."""
         a, c = self.rows(a), self.rows(c)
@@ -77,7 +77,7 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
         total = self.sum_rows(blocks.reshape(len(blocks), inputs * outputs)).reshape(inputs, outputs)
         return total + a[whole:].T.dot(c[whole:])
 
-    def add_row(self, y: Any, row: Any) -> Array:
+    def add_row(self, y: NumpyArray, row: NumpyArray) -> NumpyArray:
         """In y. NumPy makes a loop of each row: of many short ones it is given several as one, up to five times faster;
         of one it makes a vector."""
         width = y.shape[-1]
@@ -93,7 +93,7 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
             wide += np.tile(row, several)
         return y
 
-    def sum_rows(self, x: Any) -> Array:
+    def sum_rows(self, x: NumpyArray) -> NumpyArray:
         x = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
         n, width = x.shape
         if n == 1:
@@ -107,44 +107,44 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
             return self.sum_rows(sums.reshape(several, width)) + self.sum_rows(x[whole:])
         return self.sum_before_last(x)[0]
 
-    def sum_before_last(self, x: Any) -> Array:
+    def sum_before_last(self, x: NumpyArray) -> NumpyArray:
         """NumPy would add one row after the other, which loses digits in proportion to their number. Products with
         ones, in blocks of rows, lose few, and run at BLAS's speed: 65,536 rows of 8 in a twentieth of the time."""
         n, whole = x.shape[-2], 0
-        total: Any = 0
+        total: NumpyArray = 0
         if n > 512:
             whole = n - n % 256
             blocks = x[..., :whole, :].reshape(*x.shape[:-2], whole // 256, 256, x.shape[-1])
             total = self.sum_before_last((np.ones((1, 256), x.dtype) @ blocks)[..., 0, :])
         return total + np.ones((1, n - whole), x.dtype) @ x[..., whole:, :]
 
-    def sum_last(self, x: Any) -> Array:
+    def sum_last(self, x: NumpyArray) -> NumpyArray:
         n = x.shape[-1]
         each = ones(n) if x.dtype is FLOAT32 and n <= 1024 else np.ones(n, x.dtype)
         total = x.dot(each) if x.ndim == 2 else x @ each  # `dot` would take twice as long for several matrices
         return total[..., None]
 
-    def max_last(self, x: Any) -> Array:
+    def max_last(self, x: NumpyArray) -> NumpyArray:
         """NumPy looks row by row. For short rows, such as logits, it is several times faster by columns."""
         if x.ndim == 2 and 1 < x.shape[1] <= 64:
             return np.maximum.reduce(np.ascontiguousarray(x.T))[:, None]
         return np.maximum.reduce(x, axis=-1, keepdims=True)
 
-    def sum_all(self, x: Any) -> Any:
+    def sum_all(self, x: NumpyArray) -> NumpyArray:
         return np.add.reduce(x, axis=None)
 
-    def sum_of_squares(self, x: Any) -> Any:
+    def sum_of_squares(self, x: NumpyArray) -> NumpyArray:
         flat = x.ravel()
         return flat.dot(flat)
 
-    def sum_products(self, a: Any, b: Any) -> Array:
+    def sum_products(self, a: NumpyArray, b: NumpyArray) -> NumpyArray:
         """`einsum` makes no array of the products."""
         total = np.einsum("ij,ij->j", a[:256], b[:256])
         for i in range(256, len(a), 256):  # sums of sums keep more digits than one long sum
             total += np.einsum("ij,ij->j", a[i : i + 256], b[i : i + 256])
         return total
 
-    def add_rows(self, ids: Any, rows: Any, count: int) -> Array:
+    def add_rows(self, ids: NumpyArray, rows: NumpyArray, count: int) -> NumpyArray:
         """Without a matrix of ids by rows: the rows are sorted by id, and each run of them summed."""
         total = np.zeros((count, rows.shape[1]), rows.dtype)
         if ids.size:
@@ -153,44 +153,44 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
             total[found] = np.add.reduceat(rows[order], starts, axis=0)
         return total
 
-    def sum_of_logs(self, target: Any, logs: Any) -> Any:
+    def sum_of_logs(self, target: NumpyArray, logs: NumpyArray) -> NumpyArray:
         """One product, without temporaries, and without a warning if a zero meets an infinity."""
         total = np.vdot(target, logs)
         return total if math.isfinite(total) else super().sum_of_logs(target, logs)
 
-    def one_hot(self, labels: Any, classes: int, dtype: Any) -> Array:
+    def one_hot(self, labels: NumpyArray, classes: int, dtype: Any) -> NumpyArray:
         """To copy rows of the identity is faster than to compare."""
         if classes > 256:
             return super().one_hot(labels, classes, dtype)
         return identity(classes, dtype).take(labels, axis=0)
 
-    def compact(self, x: Any) -> Array:
+    def compact(self, x: NumpyArray) -> NumpyArray:
         return x.reshape(-1).reshape(x.shape)
 
-    def zeros_of(self, shape: Shape, like: Any) -> Array:
+    def zeros_of(self, shape: Shape, like: NumpyArray) -> NumpyArray:
         return np.zeros(shape, like.dtype)
 
-    def exp_takes(self, scores: Any) -> bool:
+    def exp_takes(self, scores: NumpyArray) -> bool:
         """For NumPy to find the largest of each row and to take it off takes twice as long as exp. Sums of exp(±40) are
         far from the ends of float32."""
         quick = scores.dtype.itemsize >= 4 and scores.size > 0
         return quick and bool(scores.max() < 40 and scores.min() > -40)
 
-    def factor(self, number: Any, like: Any) -> Any:
+    def factor(self, number: float | NumpyArray, like: NumpyArray) -> float | NumpyArray:
         """An array of no axes, by which NumPy multiplies in half the time that it takes for a Python number."""
         return kept_number(number) if type(number) is float and like.dtype is FLOAT32 else number
 
-    def overwrite(self, f: Callable[..., Array], temporary: Any, *arrays: Any) -> Array:
+    def overwrite(self, f: Callable[..., NumpyArray], temporary: NumpyArray, *arrays: NumpyArray) -> NumpyArray:
         """For a large array, memory that is not in the cache costs more than a quick function such as tanh."""
         arrays = arrays or (temporary,)
         writable = type(f) is np.ufunc and type(temporary) is ndarray  # arithmetic on no axes gives scalars
         return f(*arrays, temporary) if writable else f(*arrays)
 
-    def at_most(self, x: Any, limit: float) -> Array:
+    def at_most(self, x: NumpyArray, limit: float) -> NumpyArray:
         """To see that x is within the limit takes an eighth of `minimum`."""
         return x if x.size > 1024 and x.max() <= limit else np.minimum(x, limit)
 
-    def relu(self, x: Any) -> Array:
+    def relu(self, x: NumpyArray) -> NumpyArray:
         """NumPy compares arrays of one shape 2 to 3 times faster than an array and a number."""
         if x.size <= 1024:
             return np.maximum(x, 0)
@@ -214,13 +214,13 @@ class SmallNumpyOps(NumpyOps):
         self.relu: Any = _relu_of_few
         self.factor: Any = _factor_of_few
 
-    def dot_transposed(self, a: Any, b: Any) -> Array:
+    def dot_transposed(self, a: NumpyArray, b: NumpyArray) -> NumpyArray:
         return a.dot(b.T)
 
-    def transposed_dot(self, a: Any, c: Any) -> Array:
+    def transposed_dot(self, a: NumpyArray, c: NumpyArray) -> NumpyArray:
         return a.T.dot(c)
 
-    def sum_rows(self, x: Any) -> Array:
+    def sum_rows(self, x: NumpyArray) -> NumpyArray:
         return ones(len(x)).dot(x)
 
 
@@ -231,21 +231,21 @@ class OneRowNumpyOps(SmallNumpyOps):
         super().__init__(namespace)
         self.add_row = _add_to_one
 
-    def sum_rows(self, x: Any) -> Array:
+    def sum_rows(self, x: NumpyArray) -> NumpyArray:
         return x[0].copy()
 
 
-def _add_to_one(y: Any, row: Any) -> Any:
+def _add_to_one(y: NumpyArray, row: NumpyArray) -> NumpyArray:
     vector = y[0]
     vector += row
     return y
 
 
-def _relu_of_few(x: Any) -> Any:
+def _relu_of_few(x: NumpyArray) -> NumpyArray:
     return np.maximum(x, 0)
 
 
-def _factor_of_few(number: Any, like: Any) -> Any:
+def _factor_of_few(number: float, like: NumpyArray) -> float | NumpyArray:
     return _remembered(number) if number else quick_number(number)
 
 
@@ -253,13 +253,13 @@ NUMPY, SMALL_NUMPY, ONE_ROW_NUMPY = NumpyOps(np), SmallNumpyOps(np), OneRowNumpy
 
 
 @lru_cache
-def ones(n: int) -> Any:
+def ones(n: int) -> NumpyArray:
     """So many 1 in float32, at most 1,024: Σ is a product with them. To find them again is faster than to cut them."""
     return _ONES[:n]
 
 
 @cache
-def identity(classes: int, dtype: Any) -> Any:
+def identity(classes: int, dtype: Any) -> NumpyArray:
     """The identity, whose rows by label are one-hot targets."""
     return np.eye(classes, dtype=dtype)
 
@@ -270,12 +270,12 @@ def _unsigned(dtype: Any) -> tuple[Any, int]:
     return np.dtype(dtype.str.replace("i", "u")), int(np.iinfo(dtype).max) + 1
 
 
-def quick_number(number: Any) -> Any:
+def quick_number(number: float | NumpyArray) -> NumpyArray:
     """A number as an array of no axes, in float32."""
     return np.asarray(number, FLOAT32) if type(number) is float or type(number) is int else number
 
 
-def kept_number(number: Any) -> Any:
+def kept_number(number: float | NumpyArray) -> NumpyArray:
     """`quick_number`, kept for numbers that come again, which takes a quarter of the time.
 
     Not zeros: 0.0 and −0.0 are equal, so one would be found in the place of the other.

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
-from purenet.engine.arrays import Array, Shape
+from purenet.engine.arrays import NumpyArray, Shape
 from purenet.engine.convolution import Blocks, ConvolutionOps
 from purenet.engine.numpy_windows import NumpyWindowOps, pad_space
 from purenet.engine.windows import Pair, Windows, shifted
@@ -24,7 +23,7 @@ PATCH_BYTES = 1 << 20  # patches are made in blocks of about this size, which st
 
 
 class NumpyConvolutionOps(NumpyWindowOps, ConvolutionOps):
-    def kept_patches(self, x: Any, outs: int, windows: Windows, groups: int = 1) -> Blocks | None:
+    def kept_patches(self, x: NumpyArray, outs: int, windows: Windows, groups: int = 1) -> Blocks | None:
         """The patches of a padded x, if they are one block: Y and dE/dW are both products of them.
 
         (To keep more of them was no faster than to copy them again: they are not in cache any more.)
@@ -36,20 +35,28 @@ class NumpyConvolutionOps(NumpyWindowOps, ConvolutionOps):
         return list(blocks_of(strips, x)) if strips.nbytes < 1.5 * PATCH_BYTES else None
 
     def correlate(
-        self, x: Any, weight: Any, windows: Windows, groups: int = 1, bias: Any = None, patches: Blocks | None = None
-    ) -> Array:
+        self,
+        x: NumpyArray,
+        weight: NumpyArray,
+        windows: Windows,
+        groups: int = 1,
+        bias: NumpyArray | None = None,
+        patches: Blocks | None = None,
+    ) -> NumpyArray:
         if math.prod(windows.size) > 1 and groups == 1:
             return patches_times_weight(x, weight, windows, bias, blocks=patches)
         return super().correlate(x, weight, windows, groups, bias)
 
     def correlate_weight(
-        self, x: Any, dy: Any, windows: Windows, groups: int = 1, patches: Blocks | None = None
-    ) -> Array:
+        self, x: NumpyArray, dy: NumpyArray, windows: Windows, groups: int = 1, patches: Blocks | None = None
+    ) -> NumpyArray:
         if patches:
             return patches_times_dy(x, dy, windows, blocks=patches)
         return super().correlate_weight(x, dy, windows, groups)
 
-    def spread(self, x: Any, weight: Any, windows: Windows, low: Shape, space: Shape, groups: int = 1) -> Array:
+    def spread(
+        self, x: NumpyArray, weight: NumpyArray, windows: Windows, low: Shape, space: Shape, groups: int = 1
+    ) -> NumpyArray:
         ins, outs = weight.shape[-2:]
         if groups == 1 and math.prod(windows.size) > 1:
             if outs < 16 and 2 * outs <= ins:  # with more channels, adding up costs more than zeros around x
@@ -58,17 +65,17 @@ class NumpyConvolutionOps(NumpyWindowOps, ConvolutionOps):
                 return rows_added_up(x, weight, windows, low, space)
         return super().spread(x, weight, windows, low, space, groups)
 
-    def of_one_group(self, x: Any, weight: Any, windows: Windows) -> Any:
+    def of_one_group(self, x: NumpyArray, weight: NumpyArray, windows: Windows) -> NumpyArray:
         if math.prod(windows.size) == 1:
             return super().of_one_group(x, weight, windows)
         return patches_times_weight(x, weight, windows)
 
-    def weight_of_one_group(self, x: Any, dy: Any, windows: Windows) -> Any:
+    def weight_of_one_group(self, x: NumpyArray, dy: NumpyArray, windows: Windows) -> NumpyArray:
         if math.prod(windows.size) == 1:
             return super().weight_of_one_group(x, dy, windows)
         return patches_times_dy(x, dy, windows)
 
-    def products_summed(self, x: Any, dy: Any, windows: Windows) -> Any:
+    def products_summed(self, x: NumpyArray, dy: NumpyArray, windows: Windows) -> NumpyArray:
         """By `einsum`, which makes no array of the products: in a quarter of the time."""
         counts, axes = windows.counts(x.shape[1:-1]), "abcde"[: x.ndim]
         total = np.zeros((math.prod(windows.size), *dy.shape[-2:]), dy.dtype)
@@ -80,8 +87,13 @@ class NumpyConvolutionOps(NumpyWindowOps, ConvolutionOps):
 
 
 def patches_times_weight(
-    x: Any, weight: Any, windows: Windows, bias: Any = None, tile: int | None = None, blocks: Blocks | None = None
-) -> Any:
+    x: NumpyArray,
+    weight: NumpyArray,
+    windows: Windows,
+    bias: NumpyArray | None = None,
+    tile: int | None = None,
+    blocks: Blocks | None = None,
+) -> NumpyArray:
     counts, channels = windows.counts(x.shape[1:-1]), weight.shape[-1]
     tile = tile or best_tile(windows, counts[-1], x.shape[-1], channels)
     band = _banded(weight, windows, tile, bias)
@@ -91,7 +103,9 @@ def patches_times_weight(
     return y.reshape(x.shape[0], *counts, channels)
 
 
-def patches_times_dy(x: Any, dy: Any, windows: Windows, tile: int | None = None, blocks: Blocks | None = None) -> Any:
+def patches_times_dy(
+    x: NumpyArray, dy: NumpyArray, windows: Windows, tile: int | None = None, blocks: Blocks | None = None
+) -> NumpyArray:
     counts, channels = windows.counts(x.shape[1:-1]), dy.shape[-1]
     tile = tile or best_tile(windows, counts[-1], x.shape[-1], channels)
     dy = np.ascontiguousarray(dy).reshape(*dy.shape[:-2], counts[-1] // tile, tile * channels)
@@ -102,7 +116,9 @@ def patches_times_dy(x: Any, dy: Any, windows: Windows, tile: int | None = None,
     return _unbanded(band, windows, x.shape[-1], channels, tile)
 
 
-def patches_added_up(x: Any, weight: Any, windows: Windows, low: Shape, space: Shape, tile: int | None = None) -> Any:
+def patches_added_up(
+    x: NumpyArray, weight: NumpyArray, windows: Windows, low: Shape, space: Shape, tile: int | None = None
+) -> NumpyArray:
     """`spread` to few channels: a strip of x times the banded matrix, transposed, is a patch of Y; patches add up."""
     (batch, *counts, ins), outs = x.shape, weight.shape[-1]
     tile = tile or best_tile(windows, counts[-1], outs, ins, copying=2)
@@ -126,7 +142,7 @@ def patches_added_up(x: Any, weight: Any, windows: Windows, low: Shape, space: S
     return pad_space(y, [(-a, n + a - w) for a, n, w in zip(low, space, wide, strict=True)])
 
 
-def rows_added_up(x: Any, weight: Any, windows: Windows, low: Shape, space: Shape) -> Any:
+def rows_added_up(x: NumpyArray, weight: NumpyArray, windows: Windows, low: Shape, space: Shape) -> NumpyArray:
     """`spread` with a last stride of 1: a correlation along the last axis, with results that add up along the others.
 
     Patches of one row of the kernel take a fraction of the copying, and one product has them meet all rows of it.
@@ -149,7 +165,7 @@ def rows_added_up(x: Any, weight: Any, windows: Windows, low: Shape, space: Shap
     return pad_space(y, (*((-a, m + a - w) for a, m, w in zip(low[:-1], space[:-1], wide, strict=True)), (0, 0)))
 
 
-def strips_of(x: Any, windows: Windows, counts: Shape, tile: int) -> Any:
+def strips_of(x: NumpyArray, windows: Windows, counts: Shape, tile: int) -> NumpyArray:
     """A view (batch, *counts, *cells) of the patches; counts and cells along the last axis are those of strips.
 
     An item is a cell with its channels, or all cells of a row, where they lie side by side: to copy items of many
@@ -174,7 +190,7 @@ def _strip(windows: Windows, tile: int) -> Pair:
     return step, ((tile - 1) * stride + windows.reach[-1] - 1) // step + 1
 
 
-def blocks_of(strips: Any, x: Any) -> Blocks:
+def blocks_of(strips: NumpyArray, x: NumpyArray) -> Blocks:
     """The patches of x as matrices, some images at a time, or some rows of one image, with the place of each block.
 
     Each patch ends with a 1, which meets the bias: to add that afterwards takes longer.
@@ -194,7 +210,7 @@ def blocks_of(strips: Any, x: Any) -> Blocks:
             yield block, patches
 
 
-def _banded(weight: Any, windows: Windows, tile: int, bias: Any = None) -> Any:
+def _banded(weight: NumpyArray, windows: Windows, tile: int, bias: NumpyArray | None = None) -> NumpyArray:
     """The kernel as a matrix (cells of a patch · in, tile · out), and the bias as its last row."""
     *_, wide, ins, outs = weight.shape
     if tile == 1 and bias is None:
@@ -207,12 +223,12 @@ def _banded(weight: Any, windows: Windows, tile: int, bias: Any = None) -> Any:
     return band
 
 
-def _unbanded(band: Any, windows: Windows, ins: int, outs: int, tile: int) -> Any:
+def _unbanded(band: NumpyArray, windows: Windows, ins: int, outs: int, tile: int) -> NumpyArray:
     """dE/dW from the gradient of its banded matrix: the sum over the places where the kernel stands."""
     return np.add.reduce(_kernels(band, windows, ins, tile), axis=1).reshape(*windows.size, ins, outs)
 
 
-def _kernels(band: Any, windows: Windows, ins: int, tile: int) -> Any:
+def _kernels(band: NumpyArray, windows: Windows, ins: int, tile: int) -> NumpyArray:
     """A view (rows of the kernel, tile, columns of the kernel, in, out) of a banded matrix: where the kernel stands."""
     step, span = _strip(windows, tile)
     row, number = band.strides

@@ -17,11 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from purenet.engine.arrays import NumpyArray
 from purenet.engine.recurrence import RecurrenceOps
 
 
 class NumpyRecurrenceOps(RecurrenceOps):
-    def lstm_steps(self, plain: Callable[..., Any], params: Any, xs: Any, mask: Any, state: Any, keep: bool) -> Any:
+    def lstm_steps(
+        self, plain: Callable[..., Any], params: Any, xs: NumpyArray, mask: NumpyArray | None, state: Any, keep: bool
+    ) -> Any:
         """In buffers, where all sequences are of one length."""
         if mask is not None:
             return plain(self, params, xs, mask, state, keep)
@@ -29,8 +32,8 @@ class NumpyRecurrenceOps(RecurrenceOps):
 
 
 def lstm_in_place(
-    dot: Callable[[Any, Any], Any], params: Any, xs: Any, state: Any, keep: bool
-) -> tuple[Any, Any, Callable[..., Any]]:
+    dot: Callable[[NumpyArray, NumpyArray], NumpyArray], params: Any, xs: NumpyArray, state: Any, keep: bool
+) -> tuple[NumpyArray, tuple[NumpyArray, NumpyArray], Callable[..., Any]]:
     """Every H (time, hidden, batch), the last state (H, C), and the rule, if `keep`; see `Ops.lstm_steps`.
 
     The state and what is in `xs` (features, time, batch) are (features, batch) at each step.
@@ -69,7 +72,7 @@ def lstm_in_place(
         np.tanh(next_c, tanh_c)
         np.multiply(z_o, tanh_c, h)
 
-    def factors(start: int, stop: int) -> tuple[Any, Any]:
+    def factors(start: int, stop: int) -> tuple[NumpyArray, NumpyArray]:
         """Of these steps, what dE/dH (o) and dE/dC (i, f, g) are multiplied by for dE/dZ; and dE/dH for dE/dC."""
         z, tanh_c = kept[start:stop], squashed[start:stop]
         of_z = np.square(z[:, gates])
@@ -81,7 +84,7 @@ def lstm_in_place(
         of_c = inputs[start + 1 : stop + 1, first:] * tanh_c  # O ⊙ tanh² C
         return of_z, np.subtract(z[:, o], of_c, out=of_c)
 
-    def back(dys: Any, dstate: Any, wrt_x: bool) -> tuple[Any, Any, Any]:
+    def back(dys: NumpyArray | None, dstate: Any, wrt_x: bool) -> tuple[Any, NumpyArray | None, Any]:
         dh, dc = (np.array(d, order="C") for d in dstate)
         dnew = np.empty_like(dh)
         recurrent_weight = weight[first:]

@@ -8,21 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import product
-from typing import Any
 
 import numpy as np
 
-from purenet.engine.arrays import Array, Shape
+from purenet.engine.arrays import NumpyArray, Shape
 from purenet.engine.windows import Back, Ends, WindowOps, Windows, cut_space
 
 BLOCK_BYTES = 1 << 20  # of the images handled at a time, where what is made of them is to stay in cache
 
 
 class NumpyWindowOps(WindowOps):
-    def pad_space(self, x: Any, padding: Ends, value: float = 0.0) -> Array:
+    def pad_space(self, x: NumpyArray, padding: Ends, value: float = 0.0) -> NumpyArray:
         return pad_space(x, padding, value)
 
-    def interleave(self, phases: list[Any], stride: Shape, space: Shape) -> Array:
+    def interleave(self, phases: list[NumpyArray], stride: Shape, space: Shape) -> NumpyArray:
         """Written in place, in half the time of a transposition."""
         if len(phases) == 1 or phases[0].size == 0:
             return super().interleave(phases, stride, space)
@@ -32,30 +31,30 @@ class NumpyWindowOps(WindowOps):
             place[...] = cells(phase)[:, *map(slice, place.shape[1:])]
         return x
 
-    def without_gaps(self, x: Any) -> Any:
+    def without_gaps(self, x: NumpyArray) -> NumpyArray:
         """As an array of its own, without the gaps."""
         return cells(x).copy().view(x.dtype).reshape(x.shape) if x.size else x
 
-    def by_images(self, f: Callable[..., Any], *arrays: Any) -> Any:
+    def by_images(self, f: Callable[..., NumpyArray], *arrays: NumpyArray) -> NumpyArray:
         """Some images at a time, so that what f makes on its way stays in cache."""
         blocks = image_blocks(arrays[0])
         if len(blocks) == 1:
             return f(*arrays)
-        y: Any = None
+        y: NumpyArray | None = None
         for some in blocks:
             part = f(*(each[some] for each in arrays))
             y = np.empty((len(arrays[0]), *part.shape[1:]), part.dtype) if y is None else y
             y[some] = part
         return y
 
-    def max_windows(self, x: Any, windows: Windows, ends: Ends) -> tuple[Array, Back]:
+    def max_windows(self, x: NumpyArray, windows: Windows, ends: Ends) -> tuple[NumpyArray, Back]:
         in_twos = {*windows.size, *windows.stride} == {2} and all(n % 2 == 0 for n in x.shape[1:-1]) and x.size > 0
         if in_twos and not any(map(any, ends)):
             return max_of_twos(x), lambda dy: to_the_maximum_of_twos(x, dy)
         return super().max_windows(x, windows, ends)
 
 
-def pad_space(x: Any, padding: Ends, value: float = 0.0) -> Any:
+def pad_space(x: NumpyArray, padding: Ends, value: float = 0.0) -> NumpyArray:
     """One copy for all axes."""
     if any(low > 0 or high > 0 for low, high in padding):
         wider = (n + max(0, a) + max(0, b) for n, (a, b) in zip(x.shape[1:-1], padding, strict=True))
@@ -66,7 +65,7 @@ def pad_space(x: Any, padding: Ends, value: float = 0.0) -> Any:
     return cut_space(x, padding)
 
 
-def cells(x: Any) -> Any:
+def cells(x: NumpyArray) -> NumpyArray:
     """A view of an array in which the channels of a cell are one item.
 
     So a copy of every other cell moves cells, not numbers: with few channels, several times as fast.
@@ -75,7 +74,7 @@ def cells(x: Any) -> Any:
     return x.view(np.dtype((np.void, x.shape[-1] * x.itemsize)))[..., 0]
 
 
-def image_blocks(x: Any) -> list[slice]:
+def image_blocks(x: NumpyArray) -> list[slice]:
     """Which images are handled at a time."""
     if x.nbytes <= BLOCK_BYTES:
         return [slice(None)]
@@ -88,12 +87,12 @@ def image_blocks(x: Any) -> list[slice]:
 # compared with its neighbour, also where they are of two windows: that costs less than to leave it out.
 
 
-def _moves(x: Any) -> list[int]:
+def _moves(x: NumpyArray) -> list[int]:
     """How many numbers away the next cell is, along each spatial axis."""
     return [math.prod(x.shape[axis:]) for axis in range(2, x.ndim)]
 
 
-def max_of_twos(x: Any) -> Any:
+def max_of_twos(x: NumpyArray) -> NumpyArray:
     (batch, *space, channels), moves = x.shape, _moves(x)
     y = np.empty((batch, *(n // 2 for n in space), channels), x.dtype)
     strides = [n * x.itemsize for n in (math.prod(x.shape[1:]), *(2 * move for move in moves))]
@@ -106,7 +105,7 @@ def max_of_twos(x: Any) -> Any:
     return y
 
 
-def to_the_maximum_of_twos(x: Any, dy: Any) -> Any:
+def to_the_maximum_of_twos(x: NumpyArray, dy: NumpyArray) -> NumpyArray:
     """dE/dY goes to the first or the second half of its window along one axis, and so on within that along the next."""
     (_, *space, channels), moves = x.shape, _moves(x)
     corners = np.zeros((1, *space, channels), bool)

@@ -21,13 +21,14 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
 
     # an array in this engine
 
-    def take_in(self, x: Any) -> Array:
+    def take_in(self, x: Array) -> Array:
         """The array in this engine, if it is another's."""
         return self.asarray(x)
 
     def astype(self, x: Array, dtype: Any) -> Array:
         """A copy of x in this dtype."""
-        return self.namespace.astype(x, dtype)
+        converted: Array = self.namespace.astype(x, dtype)
+        return converted
 
     def read_only(self, x: Array) -> Array:
         """The same array, from now on read-only, as parameters are."""
@@ -37,7 +38,7 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         """Whether x holds numbers that can be differentiated: not ids, lengths or a mask."""
         return bool(self.isdtype(x.dtype, ("real floating", "complex floating")))
 
-    def look(self, check: Callable[..., None], *arrays: Any) -> None:
+    def look(self, check: Callable[..., None], *arrays: Array) -> None:
         """Run a check that needs the numbers themselves, where they can be looked at: on NumPy."""
 
     def labels_fit(self, labels: Array, classes: int) -> bool:
@@ -96,7 +97,7 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         """Row i of the result is the sum of the rows whose id is i: Hᵀ · rows, with a 1 in H at each id."""
         return self.dot(self.astype(self.arange(count)[:, None] == ids[None, :], rows.dtype), rows)
 
-    def sum_of_logs(self, target: Array, logs: Array) -> Any:
+    def sum_of_logs(self, target: Array, logs: Array) -> Array:
         """Σ target·logs over every axis, where 0 · −∞ is 0."""
         return self.sum(target * self.where(target == 0, 0, logs))
 
@@ -120,7 +121,7 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
 
     # numbers and memory
 
-    def factor(self, number: Any, like: Array) -> Any:
+    def factor(self, number: float | Array, like: Array) -> float | Array:
         """The number, in the form by which an array like this one is multiplied the fastest."""
         return number
 

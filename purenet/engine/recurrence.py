@@ -33,9 +33,10 @@ class RecurrenceOps(Standard):
 
     def stack_steps(self, steps: Any, axis: int) -> Array:
         """One array of a part of what `scan` gave, with time at this axis."""
-        stacked: Array = self.stack(steps, axis=axis)
-        return stacked
+        return self.stack(steps, axis=axis)
 
-    def lstm_steps(self, plain: Callable[..., Any], params: Any, xs: Array, mask: Any, state: Any, keep: bool) -> Any:
+    def lstm_steps(
+        self, plain: Callable[..., Any], params: Any, xs: Array, mask: Array | None, state: Any, keep: bool
+    ) -> Any:
         """All steps of an lstm. The plain form runs them by `scan`: see `purenet.layers.recurrence.steps`."""
         return plain(self, params, xs, mask, state, keep)

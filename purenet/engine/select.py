@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, is_array, namespace
+from purenet.engine.arrays import FLOAT32, NumpyArray, is_array, namespace
 from purenet.engine.jax import JaxOps, namespace_of_jax, traced
 from purenet.engine.numpy import LARGE, NUMPY, ONE_ROW_NUMPY, SMALL_NUMPY
 from purenet.engine.ops import Ops
@@ -50,7 +50,7 @@ def joined_by(ops: Ops, leaves: list[Any]) -> Ops:
     return ops if there is NUMPY else there
 
 
-def is_plain(x: Any) -> bool:
+def is_plain(x: Any) -> TypeGuard[NumpyArray]:
     """Whether x is an array of NumPy, and of no subclass."""
     return type(x) is ndarray
 

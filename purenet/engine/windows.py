@@ -49,13 +49,13 @@ class Windows(NamedTuple):
         return Windows(self.size[axes], self.stride[axes], self.dilation[axes])
 
 
-def shifted(x: Any, cell: Shape, windows: Windows, counts: Shape) -> Any:
+def shifted(x: Array, cell: Shape, windows: Windows, counts: Shape) -> Any:
     """The values under one cell of every window: a strided slice (batch, *counts, channels) of the padded x."""
     steps = zip(cell, windows.dilation, windows.stride, counts, strict=True)
     return x[:, *(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, s, n in steps), ...]
 
 
-def cut_space(x: Any, padding: Ends) -> Any:
+def cut_space(x: Array, padding: Ends) -> Any:
     """x without the cells that a negative padding takes away."""
     if not any(low < 0 or high < 0 for low, high in padding):
         return x
@@ -78,7 +78,7 @@ class WindowOps(Standard):
 
     # cells along the spatial axes
 
-    def pad_space(self, x: Any, padding: Ends, value: float = 0.0) -> Array:
+    def pad_space(self, x: Array, padding: Ends, value: float = 0.0) -> Array:
         """x with (low, high) cells of `value` added along each spatial axis; taken away where a number is negative.
 
         x itself where there is nothing to add.
@@ -88,9 +88,10 @@ class WindowOps(Standard):
                 self.full((*x.shape[:axis], max(0, n), *x.shape[axis + 1 :]), value, dtype=x.dtype) for n in ends
             )
             x = self.concat([before, x, after], axis=axis) if max(ends) > 0 else x
-        return cut_space(x, padding)
+        cut: Array = cut_space(x, padding)
+        return cut
 
-    def interleave(self, phases: list[Any], stride: Shape, space: Shape) -> Array:
+    def interleave(self, phases: list[Array], stride: Shape, space: Shape) -> Array:
         """The array whose [r::stride] is phase r, along each spatial axis; phases are in row-major order of r.
 
         All phases have the size of the longest, so a last few cells may have to go to leave `space`.
@@ -105,17 +106,17 @@ class WindowOps(Standard):
         x = self.reshape(x, (batch, *(n * s for n, s in zip(counts, stride, strict=True)), channels))
         return x[:, *(slice(n) for n in space), ...] if x.shape[1:-1] != tuple(space) else x
 
-    def without_gaps(self, x: Any) -> Any:
+    def without_gaps(self, x: Array) -> Array:
         """x, of which only some cells of each row are left."""
         return x
 
-    def by_images(self, f: Callable[..., Any], *arrays: Any) -> Any:
+    def by_images(self, f: Callable[..., Array], *arrays: Array) -> Array:
         """f(*arrays), of an f that treats each image by itself."""
         return f(*arrays)
 
     # sums over all but the channels: the last two axes go as one, as few channels alone would make short, slow loops
 
-    def add_channels(self, y: Any, bias: Any) -> Array:
+    def add_channels(self, y: Array, bias: Array | None) -> Array:
         """y + bias, in y, which nobody else reads; y where there is no bias."""
         if bias is None:
             return y
@@ -123,7 +124,7 @@ class WindowOps(Standard):
         wide = self.reshape(y, (math.prod(y.shape[:-2]), width * y.shape[-1]))
         return self.reshape(self.add_row(wide, self.tile(bias, (width,))), y.shape)
 
-    def sum_channels(self, dy: Any) -> Array:
+    def sum_channels(self, dy: Array) -> Array:
         """Σ dE/dY over all but the channels."""
         width, channels = dy.shape[-2:]
         wide = self.sum_rows(self.reshape(dy, (math.prod(dy.shape[:-2]), width * channels)))
@@ -131,26 +132,26 @@ class WindowOps(Standard):
 
     # pooling
 
-    def max_windows(self, x: Any, windows: Windows, ends: Ends) -> tuple[Array, Back]:
+    def max_windows(self, x: Array, windows: Windows, ends: Ends) -> tuple[Array, Back]:
         """The maximum of each window, and its rule; cells that are added at the ends are never one."""
 
-        def value(x: Any) -> Any:
+        def value(x: Array) -> Array:
             return self.over_windows(self.maximum, self.pad_space(x, ends, -math.inf), windows)
 
-        def pull(x: Any, dy: Any) -> Any:
+        def pull(x: Array, dy: Array) -> Array:
             dx = self.to_the_maximum(self.pad_space(x, ends, -math.inf), dy, windows)
             return self.pad_space(dx, opposite(ends))
 
         return self.by_images(value, x), lambda dy: self.by_images(pull, x, dy)
 
-    def mean_windows(self, x: Any, windows: Windows, ends: Ends) -> tuple[Array, Back]:
+    def mean_windows(self, x: Array, windows: Windows, ends: Ends) -> tuple[Array, Back]:
         """The mean of each window, and its rule; cells that are added at the ends are 0, and count."""
         number, space = math.prod(windows.size), x.shape[1:-1]
 
-        def value(x: Any) -> Any:
+        def value(x: Array) -> Array:
             return self.over_windows(add, self.pad_space(x, ends), windows) / number
 
-        def pull(dy: Any) -> Any:
+        def pull(dy: Array) -> Array:
             dy = dy / number
             for axis, (n, (low, high)) in enumerate(zip(space, ends, strict=True)):
                 dy = self.gather([dy] * windows.size[axis], windows, axis, low + n + high)
@@ -158,13 +159,13 @@ class WindowOps(Standard):
 
         return self.by_images(value, x), lambda dy: self.by_images(pull, dy)
 
-    def over_windows(self, join: Callable[[Any, Any], Any], x: Any, windows: Windows) -> Any:
+    def over_windows(self, join: Callable[[Array, Array], Array], x: Array, windows: Windows) -> Array:
         """Numbers of each window, joined two by two; the first axis goes first: its slices run longest in memory."""
         for axis in range(len(windows.size)):
             x = reduce(join, _slices(x, windows, axis))
         return x
 
-    def to_the_maximum(self, x: Any, dy: Any, windows: Windows) -> Any:
+    def to_the_maximum(self, x: Array, dy: Array, windows: Windows) -> Array:
         """dE/dY goes to the first row with the maximum of its window, and there to the first cell that has it."""
         last = len(windows.size) - 1
         stages = []
@@ -182,11 +183,11 @@ class WindowOps(Standard):
             dy = self.gather([*parts, left], windows, axis, length)
         return dy
 
-    def gather(self, parts: list[Any], windows: Windows, axis: int, length: int) -> Any:
+    def gather(self, parts: list[Array], windows: Windows, axis: int, length: int) -> Array:
         """dE/dX from what each slice of x gets: slices a stride apart meet in the same cells, and add up there."""
         dims, stride = len(windows.size), windows.stride[axis]
         number, count = parts[0].shape[axis + 1], -(-length // stride)
-        phases: list[Any] = []
+        phases: list[Array] = []
         for r in range(stride):
             each = [
                 self.pad_space(parts[t], on_axis(axis, dims, (t // stride, count - t // stride - number), (0, 0)))
@@ -197,7 +198,7 @@ class WindowOps(Standard):
         return self.interleave(phases, on_axis(axis, dims, stride, 1), space)
 
 
-def _slices(x: Any, windows: Windows, axis: int) -> list[Any]:
+def _slices(x: Array, windows: Windows, axis: int) -> list[Array]:
     """The first cell of every window along one axis, the second, and so on."""
     size, stride = windows.size[axis], windows.stride[axis]
     reach = (x.shape[axis + 1] - size) // stride * stride + 1

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet.core import Buffer
+from purenet.engine.arrays import NumpyArray
 from purenet.layers.activations import PReLUParams
 from purenet.layers.attention import AttentionParams
 from purenet.layers.conv import ConvParams
@@ -113,9 +114,9 @@ def both_ways(one_way: Counterpart) -> Counterpart:
 
 def _attention_gives(params: AttentionParams) -> Arrays:
     """Queries, keys and values in one, unless they have different numbers of inputs; the keys have a bias there."""
-    three = [each.weight.T for each in params[:3]]
+    three: list[NumpyArray] = [each.weight.T for each in params[:3]]
     if len({weight.shape for weight in three}) == 1:
-        arrays = {"in_proj_weight": np.concatenate(three)}
+        arrays: Arrays = {"in_proj_weight": np.concatenate(three)}
     else:
         arrays = {f"{name}_proj_weight": weight for name, weight in zip("qkv", three, strict=True)}
     if params.query.bias is not None:

@@ -68,7 +68,8 @@ def from_torch_state_dict(state: Mapping[str, Any], like: P, net: Layer[P] | Non
         parts = {part: arrays[name + part] for part in counterpart.give(plain) if name + part in arrays}
         return tree.map(_as_in, counterpart.take(parts, plain), layer)
 
-    return walk(take, like, net)[0]  # type: ignore[no-any-return]
+    params: P = walk(take, like, net)[0]
+    return params
 
 
 def _given(params: Any, net: Layer[Any] | None) -> dict[str, np.ndarray]:

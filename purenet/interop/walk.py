@@ -73,8 +73,9 @@ def _steps(net: Layer[Any] | None, params: Any) -> list[tuple[Any, Layer[Any] | 
     """The place of each layer in the params of a net, and the layer."""
     if net is None:
         return [(step, None) for step in (params if isinstance(params, dict) else range(len(params)))]
-    named = isinstance(net.name, Call) and net.name.maker == "named"
-    steps: list[Any] = list(net.name.options) if named else list(range(len(net.parts)))
+    steps: list[Any] = list(range(len(net.parts)))
+    if isinstance(net.name, Call) and net.name.maker == "named":
+        steps = list(net.name.options)
     if params is not None and sorted(steps) != sorted(params if isinstance(params, dict) else range(len(params))):
         raise ValueError(f"the params are not of this net: {net.name} has layers {steps}, but not {describe(params)}")
     return list(zip(steps, net.parts, strict=True))
@@ -125,7 +126,7 @@ def _channels_after(params: Any, channels: Any) -> Any:
 def _channels_without_params(net: Layer[Any] | None, channels: Any) -> Any:
     """The channels of what a layer without params gives."""
     maker = "" if net is None else maker_of(net.name)
-    if type(channels) is tuple and maker in ("add", "mul", "concat"):
+    if net is not None and type(channels) is tuple and maker in ("add", "mul", "concat"):
         return _merged(channels, "" if _option(net.name, "axis") else maker)
     if maker == "flatten" and channels is not None and type(channels) is not _Flat:
         return _Flat(channels if type(channels) is int else 0)

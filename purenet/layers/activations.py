@@ -16,6 +16,7 @@ from purenet.engine.arrays import Array, describe
 from purenet.engine.special import normal_cdf
 from purenet.initializers import Initializer, constant
 from purenet.presets import called, preset, spelled
+from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
 
 NoParams = tuple[()]
@@ -24,9 +25,9 @@ Elementwise = Callable[[Ops, Array], tuple[Array, Back]]
 
 
 def elementwise(name: str, rule: Elementwise, x: str = "...") -> Layer[NoParams]:
-    """A layer that keeps the shape and has no parameters, of `rule(ops, x) -> (y, pull)`, where pull(dE/dY) is dE/dX."""
+    """A layer that keeps the shape and has no params, of `rule(ops, x) -> (y, pull)`, where pull(dE/dY) is dE/dX."""
 
-    def whole(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def whole(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         y, pull = rule(ops, x)
         return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 
@@ -56,7 +57,7 @@ def _name(f: Any) -> str:
 def identity() -> Layer[NoParams]:
     """y = x; f' = 1. Integers pass too, such as lengths that stand beside sequences in `parallel`."""
 
-    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         return x, lambda dy, wrt_x: ((), dy if ops.has_gradient(x) else None)
 
     return layer(Spec(called("identity"), x="...: number", y="..."), rule)
@@ -72,7 +73,7 @@ def tanh() -> Layer[NoParams]:
     array([1.        , 0.41997434])
     """
 
-    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         y = ops.tanh(x)
 
         def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Array]:
@@ -157,7 +158,7 @@ def relu() -> Layer[NoParams]:
     array([0., 0., 2.])
     """
 
-    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         y = ops.relu(x)
 
         def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Array]:
@@ -277,7 +278,7 @@ def gelu_tanh() -> Layer[NoParams]:
         u = c * bounded * (1 + 0.044715 * square)
         s, _, d = _sigmoid(ops, u)
 
-        def pull(dy: Any) -> Any:
+        def pull(dy: Array) -> Array:
             other = ops.exp(ops.minimum(-u, 0)) / d
             return dy * (s * (1 + bounded * other * (c * (1 + 0.134145 * square))))
 
@@ -360,7 +361,7 @@ def hard_swish() -> Layer[NoParams]:
     """
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
-        def pull(dy: Any) -> Any:
+        def pull(dy: Array) -> Array:
             return dy * ops.where(x <= -3, 0, ops.where(x >= 3, 1, x / 3 + 0.5))
 
         return x * (ops.clip(x + 3, 0, 6) / 6), pull
@@ -430,11 +431,11 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
     one = channels == 1
     x_form = "..." if one else "... channels"
 
-    def rule(ops: Ops, params: PReLUParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: PReLUParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         slope, negative = params.negative_slope, ops.minimum(x, 0)
         y = ops.maximum(x, 0) + negative * slope
 
-        def pull(dy: Array, wrt_x: bool) -> tuple[PReLUParams, Any]:
+        def pull(dy: Array, wrt_x: bool) -> tuple[PReLUParams, Array | None]:
             each = dy * negative
             dslope = ops.reshape(ops.sum(each), (1,)) if one else ops.sum_rows(each)
             return PReLUParams(dslope), ops.where(x > 0, dy, dy * slope) if wrt_x else None
@@ -445,8 +446,8 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
         called("prelu", channels=(channels, 1), unseen={"slope_init": (slope_init, _QUARTER)}),
         x=x_form,
         y=x_form,
-        params=PReLUParams("channels"),
-        init=PReLUParams(slope_init),
+        params=PReLUParams._make(["channels"]),
+        init=PReLUParams._make([slope_init]),
         sizes={"channels": channels},
     )
     return layer(spec, rule)

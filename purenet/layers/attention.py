@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 from purenet.core import Layer
 from purenet.engine import Ops
+from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, linear
 from purenet.presets import called
+from purenet.random import Key
 from purenet.spec import Pull, Rule, Spec, check_sizes, layer
 
 
@@ -98,7 +100,7 @@ def multi_head_attention(
 
 
 def _rule(features: int, heads: int, causal: bool) -> Rule:
-    def rule(ops: Ops, params: AttentionParams, x: Any, key: Any) -> tuple[Any, Pull]:
+    def rule(ops: Ops, params: AttentionParams, x: Any, key: Key | None) -> tuple[Array, Pull]:
         queries, keys_values, mask = _unpack(x)
         alone = keys_values is None  # X, or (X, mask)
         attended = queries.shape if alone else keys_values.shape
@@ -112,7 +114,7 @@ def _rule(features: int, heads: int, causal: bool) -> Rule:
         heads_y, pull_heads = ops.attend(q, k, v, mask, heads, causal)
         y, pull_out = linear(ops, params.out, ops.rows(heads_y), key)
 
-        def pull(dy: Any, wrt_x: bool) -> tuple[AttentionParams, Any]:
+        def pull(dy: Array, wrt_x: bool) -> tuple[AttentionParams, Any]:
             dout, dheads = pull_out(ops.rows(dy), True)
             dq, dk, dv = map(ops.rows, pull_heads(ops.reshape(dheads, queries.shape)))
             dquery, dqueries = pull_q(dq, wrt_x)
@@ -134,8 +136,8 @@ def _rule(features: int, heads: int, causal: bool) -> Rule:
 
 def _each(weight: Any, other_weight: Any, bias: Any) -> AttentionParams:
     """What is said of each parameter; the other weights are those of keys and values."""
-    said: Any = DenseParams
-    return AttentionParams(said(weight, bias), said(other_weight, None), said(other_weight, bias), said(weight, bias))
+    pairs = (weight, bias), (other_weight, None), (other_weight, bias), (weight, bias)
+    return AttentionParams(*map(DenseParams._make, pairs))
 
 
 def _unpack(x: Any) -> tuple[Any, Any, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, dense_spec
 from purenet.presets import called
+from purenet.random import Key
 from purenet.spec import Pull, layer
 
 
@@ -51,13 +50,13 @@ def binary_dense(
         """The gradient where x is in [−1, 1], else 0."""
         return ops.where(ops.abs(x) <= 1, gradient, 0)
 
-    def rule(ops: Ops, params: DenseParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: DenseParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         weight, b = params
         weight_sign, x_sign = sign(ops, weight), sign(ops, x) if binary_input else x
         y = ops.dot(x_sign, weight_sign)
-        y = ops.add_row(y, b) if bias else y
+        y = y if b is None else ops.add_row(y, b)
 
-        def pull(dy: Array, wrt_x: bool) -> tuple[DenseParams, Any]:
+        def pull(dy: Array, wrt_x: bool) -> tuple[DenseParams, Array | None]:
             dweight = within(ops, weight, ops.transposed_dot(x_sign, dy))
             grads = DenseParams(dweight, ops.sum_rows(dy) if bias else None)
             if not wrt_x:

@@ -15,6 +15,7 @@ from purenet.layers.hints import of_images
 from purenet.layers.windows import Ends, Padding, axes, pairs, per_axis, place, window_size
 from purenet.patterns import Sizes
 from purenet.presets import called
+from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
 
 
@@ -77,14 +78,14 @@ def conv(
     spec, windows, wanted = _spec("conv", sizes, options, groups, bias, weight_init, bias_init)
     outputs = spec.sizes["outputs"]
 
-    def rule(ops: Ops, params: ConvParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: ConvParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         weight, space = params.weight, x.shape[1:-1]
         ends = place(spec.name, windows, wanted, space)[1]
         padded = ops.pad_space(x, ends)
         patches = ops.kept_patches(padded, outputs, windows, groups)
         y = ops.correlate(padded, weight, windows, groups, params.bias, patches)
 
-        def pull(dy: Array, wrt_x: bool) -> tuple[ConvParams, Any]:
+        def pull(dy: Array, wrt_x: bool) -> tuple[ConvParams, Array | None]:
             dweight = ops.correlate_weight(padded, dy, windows, groups, patches)
             grads = ConvParams(dweight, ops.sum_channels(dy) if bias else None)
             low = tuple(a for a, _ in ends)
@@ -153,7 +154,7 @@ def conv_transpose(
     if cut == "same" and any(added):
         raise ValueError(f'{name}: padding="same" says the size of the output, so it takes no output_padding')
 
-    def rule(ops: Ops, params: ConvParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: ConvParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         weight, space = params.weight, x.shape[1:-1]
         out, low = _place_spread(name, windows, cut, added, space)
         # what windows need at the high end to fit exactly as often as x is long
@@ -161,7 +162,7 @@ def conv_transpose(
         ends = tuple((a, (n - 1) * s + r - a - o) for n, s, r, a, o in sizes)
         y = ops.add_channels(ops.spread(x, weight, windows, low, out, groups), params.bias)
 
-        def pull(dy: Array, wrt_x: bool) -> tuple[ConvParams, Any]:
+        def pull(dy: Array, wrt_x: bool) -> tuple[ConvParams, Array | None]:
             padded = ops.pad_space(dy, ends)
             dweight = ops.transposed(ops.correlate_weight(padded, x, windows, groups), groups)
             grads = ConvParams(dweight, ops.sum_channels(dy) if bias else None)
@@ -219,8 +220,8 @@ def _spec(
         name,
         x=axes(dims),
         y=None,
-        params=ConvParams(f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if bias else None),  # type: ignore[arg-type]
-        init=ConvParams(weight_init, bias_init),  # type: ignore[arg-type]
+        params=ConvParams._make((f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if bias else None)),
+        init=ConvParams._make((weight_init, bias_init)),
         sizes={"channels": inputs, "outputs": outputs},
         complete=f"{maker}(channels, {outputs}, {kernel})",
         hints=(of_images(dims),),

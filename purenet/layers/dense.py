@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from purenet.core import Layer
 from purenet.engine import Ops
@@ -10,6 +10,7 @@ from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.hints import examples_are_rows, flatten_first, one_feature
 from purenet.presets import Call, called
+from purenet.random import Key
 from purenet.spec import Pull, Spec, in_and_out, layer
 
 
@@ -50,20 +51,20 @@ def dense(
     return layer(spec, linear, linear_forward)
 
 
-def linear(ops: Ops, params: DenseParams, x: Array, key: Any) -> tuple[Array, Pull]:
+def linear(ops: Ops, params: DenseParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
     """The rule of a dense layer."""
     weight, bias = params
     y = ops.dot(x, weight)
     y = y if bias is None else ops.add_row(y, bias)
 
-    def pull(dy: Array, wrt_x: bool) -> tuple[DenseParams, Any]:
+    def pull(dy: Array, wrt_x: bool) -> tuple[DenseParams, Array | None]:
         grads = ops.transposed_dot(x, dy), None if bias is None else ops.sum_rows(dy)
         return _as(DenseParams, grads), ops.dot_transposed(dy, weight) if wrt_x else None
 
     return y, pull
 
 
-def linear_forward(ops: Ops, params: DenseParams, x: Array, key: Any) -> Array:
+def linear_forward(ops: Ops, params: DenseParams, x: Array, key: Key | None) -> Array:
     """Y of a dense layer, alone."""
     weight, bias = params
     y = ops.dot(x, weight)
@@ -80,8 +81,8 @@ def dense_spec(name: Call, weight_init: Initializer, bias_init: Initializer | No
         name,
         x="... inputs",
         y="... outputs",
-        params=DenseParams("inputs outputs", "outputs" if bias_init else None),  # type: ignore[arg-type]  # patterns
-        init=DenseParams(weight_init, bias_init),  # type: ignore[arg-type]  # initializers
+        params=DenseParams._make(("inputs outputs", "outputs" if bias_init else None)),
+        init=DenseParams._make((weight_init, bias_init)),
         sizes={"inputs": inputs, "outputs": outputs},
         complete=f"{name.maker}(inputs, {outputs})",
         hints=(one_feature, flatten_first, examples_are_rows),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from purenet import random
@@ -12,6 +10,7 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.layers.activations import NoParams
 from purenet.presets import called, preset
+from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
 
 
@@ -41,7 +40,7 @@ def dropout(rate: float = 0.5, channelwise: bool = False) -> Layer[NoParams]:
 
     x_form = "batch ... channels" if channelwise else "..."
 
-    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         if key is None:
             return x, lambda dy, wrt_x: ((), dy)
         shape = (x.shape[0], *(1 for _ in x.shape[1:-1]), x.shape[-1]) if channelwise else x.shape
@@ -64,7 +63,7 @@ def gaussian_noise(std: float) -> Layer[NoParams]:
     if isinstance(std, bool) or not isinstance(std, int | float) or not std >= 0:
         raise ValueError(f"gaussian_noise takes a standard deviation of 0 or more, not {std!r}")
 
-    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         if key is None:
             return x, lambda dy, wrt_x: ((), dy)
         dtype = np.float64 if ops.finfo(x.dtype).bits == 64 else np.float32

@@ -12,7 +12,9 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, normal
 from purenet.layers.activations import NoParams
+from purenet.patterns import Sizes
 from purenet.presets import called, preset
+from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
 
 _UNIT_NORMAL, _SMALL_NORMAL = normal(1.0), normal(0.02)
@@ -53,7 +55,7 @@ def embedding(count: int, features: int, weight_init: Initializer = _UNIT_NORMAL
         if ids.size and not (ids.min() >= 0 and ids.max() < count):
             raise ValueError(f"{name} takes ids from 0 to {count - 1}, but x holds ids from {ids.min()} to {ids.max()}")
 
-    def rule(ops: Ops, params: EmbeddingParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: EmbeddingParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         ids = ops.reshape(x, (math.prod(x.shape),))
 
         def pull(dy: Array, wrt_x: bool) -> tuple[EmbeddingParams, None]:
@@ -65,8 +67,8 @@ def embedding(count: int, features: int, weight_init: Initializer = _UNIT_NORMAL
         name,
         x="ids = batch ...: int",
         y="batch ... features",
-        params=EmbeddingParams("count features"),  # type: ignore[arg-type]  # a pattern
-        init=EmbeddingParams(weight_init),  # type: ignore[arg-type]  # an initializer
+        params=EmbeddingParams._make(["count features"]),
+        init=EmbeddingParams._make([weight_init]),
         sizes={"count": count, "features": features},
         hints=(lambda shape, sizes: "write x.reshape(1)" if shape == () else "",),
         values=within,
@@ -91,7 +93,7 @@ def positional_encoding(base: float = 10_000.0) -> Layer[NoParams]:
     if not base > 0:
         raise ValueError(f"positional_encoding takes a positive base, not {base!r}")
 
-    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         time, features = x.shape[1:]
         pair = np.arange(features) // 2
         angle = np.arange(time)[:, None] * base ** (-2 * pair / features)
@@ -122,11 +124,11 @@ def learned_positions(
     sizes = (length,) if features is None else (length, features)
     check_sizes("learned_positions", "a length and features", *sizes)
 
-    def long_enough(sizes: Any) -> str:
+    def long_enough(sizes: Sizes) -> str:
         time = sizes.get("time") or 0
         return f"has {length} positions, but the sequence has {time} steps" if time > length else ""
 
-    def rule(ops: Ops, params: EmbeddingParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: EmbeddingParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         _, time, size = x.shape
 
         def pull(dy: Array, wrt_x: bool) -> tuple[EmbeddingParams, Array]:
@@ -139,8 +141,8 @@ def learned_positions(
         called("learned_positions", *sizes, unseen={"weight_init": (weight_init, _SMALL_NORMAL)}),
         x="batch time features",
         y="batch time features",
-        params=EmbeddingParams("length features"),  # type: ignore[arg-type]  # a pattern
-        init=EmbeddingParams(weight_init),  # type: ignore[arg-type]  # an initializer
+        params=EmbeddingParams._make(["length features"]),
+        init=EmbeddingParams._make([weight_init]),
         sizes={"length": length, "features": features},
         complete=f"learned_positions({length}, features)",
         fits=long_enough,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import accumulate, pairwise
-from typing import Any
 
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape, shape_text
 from purenet.layers.activations import NoParams
 from purenet.presets import called, preset
+from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
 
 Arrays = tuple[Array, ...]
@@ -39,7 +39,7 @@ def add() -> Layer[NoParams]:
     array([11., 22.])
     """
 
-    def rule(ops: Ops, params: NoParams, xs: Arrays, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: NoParams, xs: Arrays, key: Key | None) -> tuple[Array, Pull]:
         return sum(xs[1:], xs[0]), lambda dy, wrt_x: ((), (dy,) * len(xs))
 
     return layer(Spec(called("add"), x=("batch ...", ...), y=_equal("add")), rule)
@@ -54,8 +54,9 @@ def mul() -> Layer[NoParams]:
     array([10., 40.])
     """
 
-    def rule(ops: Ops, params: NoParams, xs: Arrays, key: Any) -> tuple[Array, Pull]:
-        def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Any]:  # multiplied, not Y / Xᵢ, which fails where Xᵢ is 0
+    def rule(ops: Ops, params: NoParams, xs: Arrays, key: Key | None) -> tuple[Array, Pull]:
+        def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Arrays]:
+            # multiplied, not Y / Xᵢ, which fails where Xᵢ is 0
             return (), tuple(math.prod(xs[:i] + xs[i + 1 :], start=dy) for i in range(len(xs)))
 
         return math.prod(xs[1:], start=xs[0]), pull
@@ -88,11 +89,11 @@ def concat(axis: int = -1) -> Layer[NoParams]:
             raise ValueError(f"{name} takes arrays that differ along that axis only, not {given} (batch left out)")
         return (*first[:at], sum(shape[at] for shape in shapes), *first[at + 1 :])
 
-    def rule(ops: Ops, params: NoParams, xs: Arrays, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: NoParams, xs: Arrays, key: Key | None) -> tuple[Array, Pull]:
         at = axis % xs[0].ndim
         ends = list(accumulate(x.shape[at] for x in xs))
 
-        def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Any]:
+        def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Arrays]:
             before = (slice(None),) * at
             return (), tuple(dy[*before, start:end, ...] for start, end in pairwise([0, *ends]))
 

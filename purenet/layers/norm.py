@@ -28,7 +28,9 @@ from purenet.core import Buffer, Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import ones, zeros
+from purenet.patterns import Sizes
 from purenet.presets import Call, called, preset
+from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
 
 Back = Callable[[Array], Array]
@@ -83,7 +85,7 @@ def _affine_norm(
 ) -> Layer[Any]:
     """The layer of `normalize(ops, x) -> (xhat, pull)`, with or without scale and shift."""
 
-    def rule(ops: Ops, params: Any, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: Any, x: Array, key: Key | None) -> tuple[Array, Pull]:
         xhat, pull_back = normalize(ops, x)
         if not affine:
             return xhat, lambda dy, wrt_x: ((), pull_back(dy) if wrt_x else None)
@@ -91,7 +93,7 @@ def _affine_norm(
         if bias:
             y += params.bias
 
-        def pull(dy: Array, wrt_x: bool) -> tuple[NormParams, Any]:
+        def pull(dy: Array, wrt_x: bool) -> tuple[NormParams, Array | None]:
             dparams = NormParams(ops.sum_rows(dy * xhat), ops.sum_rows(dy) if bias else None)
             return dparams, pull_back(dy * params.weight) if wrt_x else None
 
@@ -99,8 +101,10 @@ def _affine_norm(
 
     spec = _spec(name, features, **more)
     if affine:
-        one, none = ("features", "features") if bias else ("features", None), (ones, zeros if bias else None)
-        spec = spec._replace(params=NormParams(*one), init=NormParams(*none))
+        spec = spec._replace(
+            params=NormParams._make(("features", "features" if bias else None)),
+            init=NormParams._make((ones, zeros if bias else None)),
+        )
     return layer(spec, rule)
 
 
@@ -146,16 +150,17 @@ def batch_norm(
     """
     if not 0 <= momentum <= 1:
         raise ValueError(f"batch_norm takes a momentum from 0 to 1, not {momentum!r}")
-    options = {"momentum": (momentum, 0.1), "eps": (eps, 1e-5), "affine": (affine, True)}
-    name = called("batch_norm", features=(features, None), **options)
+    name = called(
+        "batch_norm", features=(features, None), momentum=(momentum, 0.1), eps=(eps, 1e-5), affine=(affine, True)
+    )
     spec = _spec(name, features)
     one = "features" if affine else None
     spec = spec._replace(
-        params=BatchNormParams(one, one, Buffer("features"), Buffer("features")),  # type: ignore[arg-type]  # patterns
-        init=BatchNormParams(ones, zeros, Buffer(zeros), Buffer(ones)),  # type: ignore[arg-type]  # initializers
+        params=BatchNormParams._make((one, one, Buffer("features"), Buffer("features"))),
+        init=BatchNormParams._make((ones, zeros, Buffer(zeros), Buffer(ones))),
     )
 
-    def rule(ops: Ops, params: BatchNormParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: BatchNormParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         """Y = (X − μ)·a + b. Numbers a channel are laid out for the wide rows of X."""
         rows, weight = _WideRows(ops, x), params.weight
         flat, n = rows.wide(x), math.prod(x.shape[:-1])
@@ -179,7 +184,7 @@ def batch_norm(
         y *= rows.laid_out(a)
         y += rows.laid_out((0.0 if params.bias is None else params.bias) - rest * a)
 
-        def pull(dy: Array, wrt_x: bool) -> tuple[BatchNormParams, Any]:
+        def pull(dy: Array, wrt_x: bool) -> tuple[BatchNormParams, Array | None]:
             dy, centred = rows.wide(dy), flat - rows.laid_out(mean)
             dbias = rows.sum(dy)
             dweight = (rows.sum_products(dy, centred) - rest * dbias) * r  # X̂ = (centred − rest)·r
@@ -277,7 +282,7 @@ def group_norm(groups: int, features: int | None = None, *, eps: float = 1e-5, a
     check_sizes("group_norm", "groups", groups)
     name = called("group_norm", groups, features=(features, None), eps=(eps, 1e-5), affine=(affine, True))
 
-    def divisible(sizes: Any) -> str:
+    def divisible(sizes: Sizes) -> str:
         channels = sizes.get("features") or 0
         return f"cannot divide {channels} channels into {groups} groups of equal size" if channels % groups else ""
 
@@ -303,7 +308,7 @@ def instance_norm(features: int | None = None, *, eps: float = 1e-5, affine: boo
     """
     name = called("instance_norm", features=(features, None), eps=(eps, 1e-5), affine=(affine, False))
 
-    def positions(sizes: Any) -> str:
+    def positions(sizes: Sizes) -> str:
         several = sizes.get("...")
         if several is None or ... in several or math.prod(several) > 1:
             return ""

@@ -111,7 +111,7 @@ def global_avg_pool() -> Layer[NoParams]:
         y = ops.sum(_flat(ops, x), axis=1)
         y /= number
 
-        def pull(dy: Array) -> Any:
+        def pull(dy: Array) -> Array:
             each = ops.reshape(dy / number, (dy.shape[0], *(1,) * (x.ndim - 2), dy.shape[-1]))
             return ops.broadcast_to(each, x.shape) + 0  # + 0: an array of its own
 
@@ -136,7 +136,7 @@ def global_max_pool() -> Layer[NoParams]:
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
         flat = _flat(ops, x)
 
-        def pull(dy: Array) -> Any:
+        def pull(dy: Array) -> Array:
             places = ops.reshape(ops.arange(flat.shape[1]), (1, -1, 1))
             first = places == ops.expand_dims(ops.argmax(flat, axis=1), axis=1)
             return ops.reshape(ops.expand_dims(dy, axis=1) * ops.astype(first, dy.dtype), x.shape)

@@ -21,17 +21,17 @@ import numpy as np
 
 from purenet.core import Layer
 from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Shape, freeze
+from purenet.engine.arrays import Array, Shape, freeze
 from purenet.initializers import Initializer, draw, glorot_uniform, orthogonal, zeros
 from purenet.presets import called
 from purenet.random import Key, split
 from purenet.spec import Maybe, Pull, Spec, in_and_out, layer
 
 ORTHOGONAL = orthogonal()
-States = tuple[Any, ...]
-Step = Callable[[Any, States], tuple[States, Any]]
-StepPull = Callable[..., tuple[Any, Any, States]]
-Ran = tuple[Any, States, Callable[..., Any]]
+States = tuple[Array, ...]
+Step = Callable[[Array, States], tuple[States, Any]]
+StepPull = Callable[..., tuple[Array, Array | None, States]]
+Ran = tuple[Array, States, Callable[..., Any]]
 
 
 class Cell(NamedTuple):
@@ -47,7 +47,7 @@ class Cell(NamedTuple):
     kind: Any
     scales: tuple[float, ...]  # of each gate: 0.5 if it is a σ, 1 if a tanh
     states: int  # the state is an array, or a tuple of two
-    start: Callable[[Ops, Any, Any, Any], tuple[Step, StepPull]]
+    start: Callable[[Ops, Any, Array, Array], tuple[Step, StepPull]]
     run: Callable[..., Ran] = lambda ops, plain, *given: plain(ops, *given)
 
 
@@ -111,7 +111,9 @@ def recurrent(
     )
 
 
-def _over_sequences(cell: Cell, hidden: int, last: bool, reverse: bool) -> Callable[..., tuple[Any, Pull]]:
+def _over_sequences(
+    cell: Cell, hidden: int, last: bool, reverse: bool
+) -> Callable[[Ops, Any, Any, bool], tuple[Any, Pull]]:
     """The rule of the layer, `run(ops, params, x, keep)`: it can go back if `keep`."""
     plain = steps(cell)
 
@@ -168,7 +170,7 @@ def steps(cell: Cell) -> Callable[..., Ran]:
     mask (time, batch); None for the dHs stands for 0.
     """
 
-    def run(ops: Ops, params: Any, xs: Any, mask: Any, state: States, keep: bool) -> Ran:
+    def run(ops: Ops, params: Any, xs: Array, mask: Array | None, state: States, keep: bool) -> Ran:
         features, time, batch = xs.shape
         weight, recurrent_weight, bias = params[:3]
         hidden = recurrent_weight.shape[0]
@@ -201,10 +203,10 @@ def steps(cell: Cell) -> Callable[..., Ran]:
                 dstate = tuple(d + e for d, e in zip(dstate, through, strict=True))
             return dstate, (before, dz, da)
 
-        def back(dhs: Any, dstate: Any, wrt_x: bool) -> tuple[Any, Any, Any]:
+        def back(dhs: Array | None, dstate: States, wrt_x: bool) -> tuple[Any, Array | None, States]:
             dstate, (before, dz, da) = ops.scan(behind, dstate, (dhs, kept, mask), time, reverse=True)
 
-            def flat(each: Any) -> Any:
+            def flat(each: Any) -> Array:
                 """(features, time · batch), so that a sum over every step is one product."""
                 each = ops.stack_steps(each, 1)
                 return ops.reshape(each, (each.shape[0], time * batch))

@@ -101,13 +101,13 @@ def rnn(
     ((4, 5, 3), (3, 3), (4, 5, 2))
     """
 
-    def start(ops: Ops, params: RNNParams, ahead: Any, back: Any) -> tuple[Step, StepPull]:
-        def step(z: Any, state: States) -> tuple[States, Any]:
+    def start(ops: Ops, params: RNNParams, ahead: Array, back: Array) -> tuple[Step, StepPull]:
+        def step(z: Array, state: States) -> tuple[States, Any]:
             z += ops.dot(ahead, state[0])
             h = ops.overwrite(ops.tanh, z)
             return (h,), h
 
-        def pull(h: Any, dh: Any) -> tuple[Any, Any, States]:
+        def pull(h: Array, dh: Array) -> tuple[Array, Array | None, States]:
             dz = dh * (1 - h * h)
             return dz, None, (ops.dot(back, dz),)
 
@@ -157,10 +157,10 @@ def lstm(
     (4, 3)
     """
 
-    def start(ops: Ops, params: LSTMParams, ahead: Any, back: Any) -> tuple[Step, StepPull]:
+    def start(ops: Ops, params: LSTMParams, ahead: Array, back: Array) -> tuple[Step, StepPull]:
         n = ahead.shape[1]
 
-        def step(z: Any, state: States) -> tuple[States, Any]:
+        def step(z: Array, state: States) -> tuple[States, Any]:
             h, c = state
             z += ops.dot(ahead, h)
             t = ops.overwrite(ops.tanh, z)
@@ -172,7 +172,7 @@ def lstm(
             squashed = ops.tanh(new)
             return (o * squashed, new), (t, gates, c, squashed)
 
-        def pull(saved: Any, dh: Any, dc: Any) -> tuple[Any, Any, States]:
+        def pull(saved: Any, dh: Array, dc: Array) -> tuple[Array, Array | None, States]:
             t, gates, c, squashed = saved
             i, f, g, o = gates[:n, ...], gates[n : 2 * n, ...], t[2 * n : 3 * n, ...], gates[3 * n :, ...]
             dnew = o * (1 - squashed * squashed)
@@ -224,10 +224,10 @@ def gru(
     ((2, 5, 3), np.False_)
     """
 
-    def start(ops: Ops, params: GRUParams, ahead: Any, back: Any) -> tuple[Step, StepPull]:
+    def start(ops: Ops, params: GRUParams, ahead: Array, back: Array) -> tuple[Step, StepPull]:
         n, recurrent_bias = ahead.shape[1], params.recurrent_bias
 
-        def step(z: Any, state: States) -> tuple[States, Any]:
+        def step(z: Array, state: States) -> tuple[States, Any]:
             h = state[0]
             a = ops.dot(ahead, h)
             t = a[: 2 * n, ...] + z[: 2 * n, ...]
@@ -241,7 +241,7 @@ def gru(
             away = h - new
             return (new + s * away,), (t, gates, q, new, away)
 
-        def pull(saved: Any, dh: Any) -> tuple[Any, Any, States]:
+        def pull(saved: Any, dh: Array) -> tuple[Array, Array | None, States]:
             t, gates, q, new, away = saved
             r, s = gates[:n, ...], gates[n:, ...]
             dn = dh * (1 - s) * (1 - new * new)

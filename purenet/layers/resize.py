@@ -61,24 +61,24 @@ def upsample(scale: int | Sequence[int], method: Literal["nearest", "bilinear"] 
     return spatial(name, rule, y_shape, dims)
 
 
-def _nearest(ops: Ops, x: Any, axis: int, scale: int) -> tuple[Array, Back]:
+def _nearest(ops: Ops, x: Array, axis: int, scale: int) -> tuple[Array, Back]:
     before, n, after = x.shape[: axis + 1], x.shape[axis + 1], x.shape[axis + 2 :]
 
-    def pull(dy: Array) -> Any:
+    def pull(dy: Array) -> Array:
         return ops.sum(ops.reshape(dy, (*before, n, scale, *after)), axis=axis + 2)
 
     return ops.repeat(x, scale, axis=axis + 1), pull
 
 
-def _linear(ops: Ops, x: Any, axis: int, scale: int) -> tuple[Array, Back]:
+def _linear(ops: Ops, x: Array, axis: int, scale: int) -> tuple[Array, Back]:
     """Output q·scale + r lies (r + ½) / scale − ½ from cell q: between it and its neighbour on that side."""
     dims, n = x.ndim - 2, x.shape[axis + 1]
     offsets = [(r + 0.5) / scale - 0.5 for r in range(scale)]
 
-    def cut(x: Any, cells: slice) -> Any:
+    def cut(x: Array, cells: slice) -> Array:
         return x[:, *on_axis(axis, dims, cells, slice(None)), :]
 
-    def put(x: Any, low: int, high: int) -> Any:
+    def put(x: Array, low: int, high: int) -> Array:
         return ops.pad_space(x, on_axis(axis, dims, (low, high), (0, 0)))
 
     before = ops.concat([cut(x, slice(1)), cut(x, slice(n - 1))], axis=axis + 1)
@@ -86,11 +86,11 @@ def _linear(ops: Ops, x: Any, axis: int, scale: int) -> tuple[Array, Back]:
     phases = [x * (1 - abs(at)) + (before if at < 0 else after) * abs(at) for at in offsets]
     sizes = tuple(m * s for m, s in zip(x.shape[1:-1], on_axis(axis, dims, scale, 1), strict=True))
 
-    def pull(dy: Any) -> Any:
+    def pull(dy: Array) -> Array:
         parts = [cut(dy, slice(r, None, scale)) for r in range(scale)]
         own = sum(part * (1 - abs(at)) for part, at in zip(parts, offsets, strict=True))
-        low = sum(part * max(0.0, -at) for part, at in zip(parts, offsets, strict=True))
-        high = sum(part * max(0.0, at) for part, at in zip(parts, offsets, strict=True))
+        low: Any = sum(part * max(0.0, -at) for part, at in zip(parts, offsets, strict=True))
+        high: Any = sum(part * max(0.0, at) for part, at in zip(parts, offsets, strict=True))
         to_before = put(cut(low, slice(1, n)), 0, 1)  # cell q gets what q + 1 sends down
         to_after = put(cut(high, slice(n - 1)), 1, 0)
         at_ends = put(cut(low, slice(1)), 0, n - 1) + put(cut(high, slice(n - 1, n)), n - 1, 0)  # their own neighbours

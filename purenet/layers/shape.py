@@ -10,14 +10,16 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape
 from purenet.layers.activations import NoParams
+from purenet.patterns import Sizes
 from purenet.presets import called, preset
+from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
 
 
 def _reshaping(name: str, target: Callable[[Shape], Shape], y: Any, fits: Any = None) -> Layer[NoParams]:
     """The layer that gives each example the shape `target(in_shape)`."""
 
-    def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def rule(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         y = ops.reshape(x, (x.shape[0], *target(x.shape[1:])))
         return y, lambda dy, wrt_x: ((), ops.reshape(dy, x.shape) if wrt_x else None)
 
@@ -58,7 +60,7 @@ def reshape(*shape: int) -> Layer[NoParams]:
             raise ValueError(f"{name} cannot hold an example of shape {in_shape}, which has {size} numbers")
         return tuple(size // known if n == -1 else n for n in shape)
 
-    def fits(sizes: Any) -> str:
+    def fits(sizes: Sizes) -> str:
         in_shape = sizes.get("...")
         if in_shape is not None and ... not in in_shape:
             target(in_shape)

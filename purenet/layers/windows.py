@@ -16,6 +16,7 @@ from purenet.engine.windows import Back, Pair, Windows
 from purenet.layers.activations import NoParams
 from purenet.layers.hints import of_images
 from purenet.patterns import Sizes
+from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
 
 Padding = Literal["valid", "same"] | int | Sequence[int | Pair]
@@ -102,7 +103,7 @@ def spatial(
     `dims` is the number of spatial axes, where that is fixed.
     """
 
-    def whole(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
+    def whole(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         y, pull = rule(ops, x)
         return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 

@@ -9,7 +9,7 @@ A rule writes only into what it has just made (`a = b * c; a += d`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from purenet.core import Optimizer
@@ -37,7 +37,7 @@ def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adapti
     name = written("adagrad", lr=(shown(lr), 1e-2), initial=(initial, 0.0), eps=(eps, 1e-10))
     check_between(name, high=_FOREVER, initial=initial, eps=eps)
 
-    def rule(ops: Ops, p: Array, g: Array, s: Any, eps: Any, rate: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, s: Array, eps: Any, rate: Any) -> Sequence[Array]:
         s = s + g * g
         return _descend(p, g * rate, root_of(ops, s, eps)), s
 
@@ -56,7 +56,9 @@ def adadelta(lr: Rate = 1.0, decay: float = 0.9, eps: float = 1e-6) -> Adaptive:
     check_between(name, decay=decay)
     check_between(name, high=_FOREVER, eps=eps)
 
-    def rule(ops: Ops, p: Array, g: Array, s: Any, u: Any, keep: Any, take: Any, eps: Any, rate: Any) -> Any:
+    def rule(
+        ops: Ops, p: Array, g: Array, s: Array, u: Array, keep: Any, take: Any, eps: Any, rate: Any
+    ) -> Sequence[Array]:
         s = mix(s, g * g, keep, take)
         d = ops.sqrt((u + eps) / (s + eps))
         d *= g
@@ -83,7 +85,7 @@ def rmsprop(
     check_between(name, decay=decay, momentum=momentum)
     check_between(name, high=_FOREVER, eps=eps)
 
-    def rule(ops: Ops, p: Array, g: Array, s: Any, *rest: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, s: Array, *rest: Any) -> Sequence[Array]:
         *kept, keep, take, mu, eps, rate = rest
         s = mix(s, g * g, keep, take)
         new = [s]
@@ -163,12 +165,12 @@ def _adam(
     # of large parameters, memory that is not in the cache takes as long as the arithmetic.
     to_squares = (1 - beta2) ** -0.5
 
-    def numbers(rate: Any, t: Any) -> Any:
+    def numbers(rate: Any, t: Any) -> Sequence[Any]:
         root = complement(beta2, t) ** 0.5 * to_squares
         shrink = (1 - rate * weight_decay,) if weight_decay else ()
         return -rate * (1 - beta1) * root / complement(beta1, t), eps * root, *shrink
 
-    def rule(ops: Ops, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, m: Array, v: Array, *rest: Any) -> Sequence[Array]:
         most, rest = (rest[0], rest[1:]) if largest else (None, rest)
         keep1, keep2, rate, eps = rest[:4]
         new = g * g
@@ -196,7 +198,7 @@ def adamax(lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float
     name = adam_name("adamax", lr, beta1, beta2, eps, default_lr=2e-3)
 
     def rule(
-        ops: Ops, p: Array, g: Array, m: Any, u: Any, keep1: Any, take1: Any, keep2: Any, eps: Any, rate: Any
+        ops: Ops, p: Array, g: Array, m: Array, u: Array, keep1: Any, take1: Any, keep2: Any, eps: Any, rate: Any
     ) -> Any:
         m = mix(m, g, keep1, take1)
         size = ops.abs(g)
@@ -220,12 +222,12 @@ def nadam(
     name = adam_name("nadam", lr, beta1, beta2, eps, default_lr=2e-3, momentum_decay=(momentum_decay, 4e-3))
     check_between(name, high=_FOREVER, momentum_decay=momentum_decay)
 
-    def numbers(rate: Any, t: Any) -> Any:
+    def numbers(rate: Any, t: Any) -> Sequence[Any]:
         mu, following = (beta1 * (1 - 0.5 * 0.96 ** (momentum_decay * s)) for s in (t, t + 1))
         root = complement(beta2, t) ** 0.5
         return mu, following, rate * root * following, rate * root * (1 - mu), eps * root
 
-    def rule(ops: Ops, p: Array, g: Array, m: Any, v: Any, product: Any, *rest: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, m: Array, v: Array, product: Array, *rest: Any) -> Sequence[Array]:
         keep1, take1, keep2, take2, mu, following, for_mean, for_gradient, eps = rest
         m = mix(m, g, keep1, take1)
         v = mix(v, g * g, keep2, take2)
@@ -252,7 +254,7 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
     name = adam_name("radam", lr, beta1, beta2, eps)
     rho = 2 / (1 - beta2) - 1
 
-    def numbers(rate: Any, t: Any) -> Any:
+    def numbers(rate: Any, t: Any) -> Sequence[Any]:
         c1, c2 = complement(beta1, t), complement(beta2, t)
         rho_t = rho - 2 * t * (1 - c2) / c2
         enough = (rho_t > 5) * 1.0
@@ -260,7 +262,7 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
         r = ((within - 4) * (within - 2) * rho / ((rho - 4) * (rho - 2) * within)) ** 0.5 if rho > 5 else 0.0
         return enough * r * c2**0.5 * rate / c1, (1 - enough) * rate / c1
 
-    def rule(ops: Ops, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, m: Array, v: Array, *rest: Any) -> Sequence[Array]:
         keep1, take1, keep2, take2, eps, adaptive, plain = rest
         m = mix(m, g, keep1, take1)
         v = mix(v, g * g, keep2, take2)
@@ -292,20 +294,20 @@ def adam_name(
     return name
 
 
-def mix(old: Any, new: Any, keep: Any, take: Any) -> Any:
+def mix(old: Array, new: Array, keep: Any, take: Any) -> Array:
     """The running average keep·old + take·new."""
     old = old * keep
     old += new * take
     return old
 
 
-def root_of(ops: Ops, square: Any, eps: Any) -> Any:
+def root_of(ops: Ops, square: Array, eps: float | Array) -> Array:
     root = ops.sqrt(square)
     root += eps
     return root
 
 
-def _descend(p: Any, step: Any, size: Any) -> Any:
+def _descend(p: Array, step: Array, size: Any) -> Array:
     """p − step / size; step is written into."""
     step /= size
     return p - step

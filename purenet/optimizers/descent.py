@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from purenet.core import Optimizer
@@ -37,12 +37,12 @@ def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optim
     if nesterov and not momentum:
         raise ValueError(f"{name}: Nesterov's momentum needs a momentum: write sgd(lr, momentum=0.9, nesterov=True)")
 
-    def plain(ops: Ops, p: Array, g: Array, rate: Any) -> Any:
+    def plain(ops: Ops, p: Array, g: Array, rate: Any) -> Sequence[Array]:
         new = g * rate
         new += p
         return (new,)
 
-    def with_momentum(ops: Ops, p: Array, g: Array, b: Any, mu: Any, rate: Any) -> Any:
+    def with_momentum(ops: Ops, p: Array, g: Array, b: Array, mu: Any, rate: Any) -> Sequence[Array]:
         b = b * mu
         b += g
         new = (b * mu + g) if nesterov else b * 1
@@ -50,7 +50,7 @@ def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optim
         new += p
         return new, b
 
-    def numbers(rate: Any, t: Any) -> Any:
+    def numbers(rate: Any, t: Any) -> Sequence[Any]:
         return (-rate,)
 
     if not momentum:
@@ -78,14 +78,14 @@ def lion(
     check_between(name, beta1=beta1, beta2=beta2)
     check_between(name, high=_FOREVER, weight_decay=weight_decay)
 
-    def rule(ops: Ops, p: Array, g: Array, m: Any, *rest: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, m: Array, *rest: Any) -> Sequence[Array]:
         keep1, take1, keep2, take2, rate, shrink = rest
         new = ops.sign(mix(m, g, keep1, take1))
         new *= rate
         new += p * shrink if weight_decay and which(p) else p
         return new, mix(m, g, keep2, take2)
 
-    def numbers(rate: Any, t: Any) -> Any:
+    def numbers(rate: Any, t: Any) -> Sequence[Any]:
         return -rate, 1 - rate * weight_decay
 
     constants = (beta1, 1 - beta1, beta2, 1 - beta2)
@@ -111,11 +111,11 @@ def lamb(
     )
     check_between(name, high=_FOREVER, weight_decay=weight_decay)
 
-    def numbers(rate: Any, t: Any) -> Any:
+    def numbers(rate: Any, t: Any) -> Sequence[Any]:
         root = complement(beta2, t) ** 0.5
         return root / complement(beta1, t), eps * root, -rate
 
-    def rule(ops: Ops, p: Array, g: Array, m: Any, v: Any, *rest: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, m: Array, v: Array, *rest: Any) -> Sequence[Array]:
         keep1, take1, keep2, take2, decay, correction, eps, rate = rest
         m = mix(m, g, keep1, take1)
         v = mix(v, g * g, keep2, take2)
@@ -163,7 +163,7 @@ def muon(
     check_between(name, momentum=momentum)
     check_between(name, high=_FOREVER, weight_decay=weight_decay)
 
-    def rule(ops: Ops, p: Array, g: Array, b: Any, keep: Any, take: Any, rate: Any, shrink: Any) -> Any:
+    def rule(ops: Ops, p: Array, g: Array, b: Array, keep: Any, take: Any, rate: Any, shrink: Any) -> Sequence[Array]:
         if p.ndim < 2:
             raise ValueError(f"{name} makes matrices orthogonal, but `which` chose a parameter of shape {p.shape}")
         b = mix(b, g, keep, take)
@@ -173,14 +173,14 @@ def muon(
         new += p * shrink if weight_decay else p
         return new, b
 
-    def numbers(rate: Any, t: Any) -> Any:
+    def numbers(rate: Any, t: Any) -> Sequence[Any]:
         return -rate, 1 - rate * weight_decay
 
     for_matrices = per_leaf(name, lr, rule, ("momentum",), (momentum, 1 - momentum), numbers, elementwise=False)
     return route(name, lambda path, p: 0 if which(p) else 1, (for_matrices, rest))
 
 
-def orthogonal(g: Any, steps: int = 5) -> Any:
+def orthogonal(g: Array, steps: int = 5) -> Array:
     """About U·Vᵀ of the matrix G = U·Σ·Vᵀ: singular values near 1, by X ← a·X + (b·A + c·A²)·X with A = X·Xᵀ.
 
     The coefficients are those of Muon's author: they bring small singular values up fastest, and end between 0.7 and

@@ -149,7 +149,7 @@ def _leaves_beside(params: Params, other: Params) -> tuple[list[Any], list[Any]]
     return found
 
 
-def _still_step(params: Any, grads: Any, state: Any) -> tuple[Any, Any]:
+def _still_step(params: Params, grads: Params, state: Any) -> tuple[Any, Any]:
     return update(lambda p, g: read_only(p), params, grads), state
 
 
@@ -172,7 +172,7 @@ class State(NamedTuple):
     slots: dict[str, Any]
 
 
-def zeros(p: Any) -> Any:
+def zeros(p: Array) -> Any:
     """Zeros like p, read-only: how most slots begin."""
     return freeze(engine_of(p, "an optimizer").zeros_like(p))
 
@@ -180,7 +180,7 @@ def zeros(p: Any) -> Any:
 def per_leaf(
     name: str,
     lr: Rate,
-    rule: Callable[..., Sequence[Any]],
+    rule: Callable[..., Sequence[Array]],
     slots: Sequence[str] | Mapping[str, Callable[[Any], Any]] = (),
     constants: Sequence[float] = (),
     numbers: Callable[[Any, Any], Sequence[Any]] = lambda rate, t: (rate,),
@@ -197,7 +197,7 @@ def per_leaf(
     starts = dict(slots) if isinstance(slots, Mapping) else dict.fromkeys(slots, zeros)
     order, quick_constants = [*starts], [quick_number(c) for c in constants]
 
-    def init(params: Any) -> State:
+    def init(params: Params) -> State:
         return State(zero_count(), {slot: without_buffers(params, start) for slot, start in starts.items()})
 
     def in_order(state: Any) -> State:
@@ -206,14 +206,14 @@ def per_leaf(
             raise wrong_state(name, f"a State with slots {order}", given)
         return State(state.count, {slot: state.slots[slot] for slot in order})
 
-    def step(params: Any, grads: Any, state: State | None = None) -> tuple[Any, State]:
+    def step(params: Params, grads: Params, state: State | None = None) -> tuple[Params, State]:
         if type(state) is not State or [*state.slots] != order:
             state = in_order(state)
         now, count = tick(state.count)
         changing = numbers(rate_at(lr, now), now + 1)
         slow, quick = (*constants, *changing), (*quick_constants, *map(quick_number, changing))
 
-        def leaf(p: Any, g: Any, *kept: Any) -> Sequence[Array]:
+        def leaf(p: Array, g: Array, *kept: Array) -> Sequence[Array]:
             return rule(engine_of_both(p, g, name), p, g, *kept, *(quick if p.dtype is FLOAT32 else slow))
 
         new, *kept = advance(leaf, params, grads, state.slots)
@@ -247,7 +247,7 @@ def written(name: str, **options: tuple[Any, Any]) -> str:
     >>> written("adam", lr=(0.1, 0.001)), written("adam", lr=(0.001, 0.001))
     ('adam(lr=0.1)', 'adam()')
     """
-    code = called(name, **options)
+    code = called(name, unseen=None, **options)
     return code if code.endswith(")") else f"{code}()"
 
 

@@ -247,7 +247,8 @@ def _fill(arrays: Mapping[str, Any], like: T, who: str) -> T:
             return leaf.__array_namespace__().asarray(array)
         return _decode(array, kind)
 
-    return trees.unflatten(structure, [restore(*pair) for pair in named])  # type: ignore[no-any-return]
+    restored: T = trees.unflatten(structure, [restore(*pair) for pair in named])
+    return restored
 
 
 def _outline(node: Any) -> Any:

@@ -71,6 +71,7 @@ class Guarded:
         self.checked_apply, self.checked_vjp, self.make_bare = checked_apply, checked_vjp, make_bare
         self.free, self.matrices = free, matrices
         self.known = Known(matrices)
+        self.went_back = False
 
     @cached_property
     def rule(self) -> Bare:
@@ -104,7 +105,7 @@ class Guarded:
         return y
 
     def vjp(self, params: Any, x: Any, key: Any = None) -> tuple[Any, Callable[..., Any]]:
-        ops = self.known.ops(params, x)
+        ops = self.known.ops(params, x) if self.went_back else None
         if ops is not None:
             try:
                 y, pull = self.rule(ops, params, x, key)
@@ -115,7 +116,17 @@ class Guarded:
         y, pullback = self.checked_vjp(params, x, key)
         if ops is None:
             self.known.learn(params, x)
-        return y, pullback
+        return y, pullback if self.went_back else self.noted(pullback)
+
+    def noted(self, pullback: Callable[..., Any]) -> Callable[..., Any]:
+        """The checked pullback: once it gave no error, it is known that the rule returns what it should."""
+
+        def noted_pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            found: tuple[Any, Any] = pullback(dy, wrt_x)
+            self.went_back = True
+            return found
+
+        return noted_pullback
 
     def pullback(self, y: Any, pull: Bare, params: Any, x: Any, key: Any) -> Callable[..., Any]:
         """The pullback of a rule that was run bare: a dE/dY that is built like Y goes straight to it."""

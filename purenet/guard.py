@@ -23,8 +23,8 @@ MOST = 64  # shapes of x that are remembered
 
 
 class Known:
-    """The signatures of arguments that were checked: containers, and of each array that it is NumPy's, its shape, its
-    dtype. The first of the arguments is params, the second x. `matrices` says that of a matrix x only matrices of as many
+    """The signatures of arguments that were checked: containers, and of each array that it is NumPy's, its shape and
+    its dtype. The first argument is params, the second x. `matrices` says that of a matrix x only matrices of as many
     rows are made."""
 
     def __init__(self, matrices: bool = False) -> None:
@@ -72,6 +72,7 @@ class Guarded:
         self.free, self.matrices = free, matrices
         self.known = Known(matrices)
         self.known_by_loss: dict[Any, Known] = {}
+        self.went_back = False
 
     def known_with(self, loss: Any) -> Known:
         """The signatures of (params, x, target) that were checked with a loss: for all gradients of the two."""
@@ -110,7 +111,7 @@ class Guarded:
         return y
 
     def vjp(self, params: Any, x: Any, key: Any = None) -> tuple[Any, Callable[..., Any]]:
-        ops = self.known.ops(params, x)
+        ops = self.known.ops(params, x) if self.went_back else None
         if ops is not None:
             try:
                 y, pull = self.rule(ops, params, x, key)
@@ -121,7 +122,17 @@ class Guarded:
         y, pullback = self.checked_vjp(params, x, key)
         if ops is None:
             self.known.learn(params, x)
-        return y, pullback
+        return y, pullback if self.went_back else self.noted(pullback)
+
+    def noted(self, pullback: Callable[..., Any]) -> Callable[..., Any]:
+        """The checked pullback: once it gave no error, it is known that the rule returns what it should."""
+
+        def noted_pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            found: tuple[Any, Any] = pullback(dy, wrt_x)
+            self.went_back = True
+            return found
+
+        return noted_pullback
 
     def pullback(self, y: Any, pull: Bare, params: Any, x: Any, key: Any) -> Callable[..., Any]:
         """The pullback of a rule that was run bare: a dE/dY that is built like Y goes straight to it."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from purenet import tree
 from purenet.core import Buffer, Layer
-from purenet.engine.arrays import Shape, check_in_shape, describe, shape_text
+from purenet.engine.arrays import Shape, describe, read_in_shape, shape_text
 from purenet.engine.jax import host_only
 from purenet.presets import maker_of
 from purenet.random import Key, key
@@ -101,7 +101,7 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
     host_only("summary")
     if not isinstance(net, Layer):
         raise TypeError(f"summary takes a layer, not {describe(net)}")
-    check_in_shape(in_shape, "summary")
+    in_shape = read_in_shape(in_shape, "summary")
     rows: list[_Row] = []
     _recorded(net, rows, 0).init(key(0), in_shape)
     lines, outputs = [("layer", "output shape", "parameters")], 0

@@ -6,7 +6,7 @@ A pattern names the axes of one array, first the batch:
     3               an axis of this size
     in/groups       an axis of so many
     4*hidden        likewise
-    ...             any number of axes, or none
+    ...             any number of axes, or none (alone: one or more, for there is always a batch)
     *space          one axis or more
 
 After a colon comes what the array holds: `float` (as if nothing were said), `int`, `number` (one of
@@ -51,7 +51,7 @@ class Pattern(NamedTuple):
         """Whether an array of so many axes fits."""
         if self.rest is None:
             return n == len(self.axes)
-        return n >= len(self.axes) - (self.axes[self.rest] == "...")
+        return n >= max(1, len(self.axes) - (self.axes[self.rest] == "..."))
 
 
 @cache
@@ -81,6 +81,16 @@ def size_of(axis: str, sizes: Mapping[str, Any]) -> int | None:
     if a is None or b is None:
         return None
     return int(a // b if operator == "/" else a * b)
+
+
+def names_of(text: str) -> set[str]:
+    """The names in a pattern that stand for a size: all but numbers, `batch`, and what stands for several axes.
+
+    >>> sorted(names_of("batch *space 4*hidden in/groups 3"))
+    ['groups', 'hidden', 'in']
+    """
+    names = re.findall(r"(?<![*\w])\w+|(?<=\w[*])\w+", " ".join(parse(text).axes))
+    return {name for name in names if not name.isdigit()} - {"batch"}
 
 
 def match(text: str, shape: Shape, sizes: Mapping[str, Any]) -> Sizes | None:
@@ -122,6 +132,7 @@ def infer(text: str, sizes: Mapping[str, Any]) -> Shape | None:
 def render(text: str, sizes: Mapping[str, Any], example: bool = False) -> str:
     """The shape that a pattern asks for, in words: sizes where they are known, names elsewhere."""
     axes = _example(text) if example else parse(text).axes
+    axes = ("batch", *axes) if axes == ("...",) and not example else axes
     words = [axis if axis == "..." or axis[0] == "*" else str(size_of(axis, sizes) or axis) for axis in axes]
     return f"({', '.join(words)}{',' * (len(words) == 1 and words != ['...'])})"
 

@@ -180,7 +180,7 @@ def run(x):
         (
             lambda: run((X, np.ones((2, 3)))),
             TypeError,
-            "'s mask takes booleans, not a float64 array of shape (2, 3): write mask.astype(bool)",
+            "takes booleans as mask, not a float64 array of shape (2, 3): write mask.astype(bool)",
         ),
         (lambda: run((X, np.ones((2, 4), bool))), ValueError, "takes mask of shape (2, 3), but mask has shape (2, 4)"),
         (lambda: run(X.astype(np.float64)), TypeError, "float32 params, but x is float64"),

@@ -272,7 +272,7 @@ def test_errors_of_arguments():
         pn.upsample(2).apply((), x[0, 0])
     with pytest.raises(ValueError, match=rf"x of shape \(batch, height, width, channels\), .*: {mend}"):
         pn.max_pool(2).apply((), x[0])
-    with pytest.raises(ValueError, match=r"weight \(2, 2, 2, 3\) and bias \(3,\), not weight \(3, 3, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"weight \(2, 2, 2, 3\), not weight \(3, 3, 2, 3\)"):
         layer.apply(pn.conv(2, 3, 3).init(pn.key(0)), x)
     with pytest.raises(TypeError, match=r"write on_first\(conv\(2, 3, 2\)\)"):
         layer.apply(params, (x, x))

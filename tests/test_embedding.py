@@ -44,7 +44,7 @@ def test_embedding_errors():
     layer = pn.embedding(6, 3)
     params = layer.init(pn.key(0))
     for x in (np.ones((2, 2)), np.ones((2, 2), bool)):
-        with pytest.raises(TypeError, match="takes integers, not"):
+        with pytest.raises(TypeError, match="takes integers as ids, not"):
             layer.apply(params, x)
     with pytest.raises(ValueError, match=r"x.reshape\(1\)"):
         layer.apply(params, np.array(3))

@@ -103,7 +103,7 @@ BAD = {
     "integers in the rule of an activation": (lambda: pn.tanh.vjp((), np.ones(2, int)), TypeError, "computes in floating point"),
     "integers for a loss": (lambda: pn.mse.vjp(np.ones(2, int), np.ones(2, int)), TypeError, "mse's y computes in floating point"),
     "dE/dY of another shape": (lambda: NET.vjp(PARAMS, X)[1](T[:, 0]), ValueError, r"dE/dY has shape \(4,\), but Y has shape \(4, 1\)"),
-    "dE/dY of another dtype": (lambda: NET.vjp(PARAMS, X)[1](T.astype(float)), TypeError, r"write dy\.astype\(float32\)"),
+    "dE/dY of another dtype": (lambda: NET.vjp(PARAMS, X)[1](T.astype(float)), TypeError, r"write dy\.astype\(np\.float32\)"),
     "dE/dY that is a number": (lambda: pn.tanh.vjp((), X)[1](1.0), TypeError, "the pullback of tanh takes an array, not a float"),
     # building
     "a constructor for a layer": (lambda: pn.serial(pn.dense, pn.tanh), TypeError, r"argument 0 is a function, not a layer: write dense\(\.\.\.\)"),

@@ -207,7 +207,7 @@ def test_numbers_are_looked_at_in_each_call():
             pn.softmax_cross_entropy.vjp(logits, labels + (labels == 2))
 
 
-def test_a_dE_dY_that_does_not_fit_is_told_as_by_the_layers():
+def test_a_gradient_that_does_not_fit_is_told_as_by_the_layers():
     net, x = CHAINS["tanh"], numbers((2, 5), np.float32)
     params = net.init(pn.key(0))
     for _ in range(2):

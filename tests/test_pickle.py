@@ -46,5 +46,5 @@ def test_what_the_name_does_not_show_is_kept():
 
 
 def test_functions_of_ones_own_say_that_they_cannot_be_pickled():
-    with pytest.raises((AttributeError, pickle.PicklingError), match="<lambda>|local object"):
+    with pytest.raises((AttributeError, pickle.PicklingError), match=r"<lambda>|local object"):
         pickle.dumps(pn.activation(lambda x: x, lambda x: 1))

@@ -238,7 +238,7 @@ X = np.ones((2, 3, 4), np.float32)
         (
             lambda: run(pn.rnn, (X, np.array([1.0, 2.0]))),
             TypeError,
-            "rnn(4, 5)'s lengths takes integers, not a float64 array of shape (2,): write lengths.astype(int)",
+            "rnn(4, 5) takes integers as lengths, not a float64 array of shape (2,): write lengths.astype(int)",
         ),
         (lambda: run(pn.rnn, (X, np.array([1]))), ValueError, "lengths of shape (2,), but lengths has shape (1,)"),
         (lambda: run(pn.rnn, (X, np.array([1, 4]))), ValueError, "x has 3 steps, but lengths go from 1 to 4"),

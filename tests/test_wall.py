@@ -55,8 +55,9 @@ def test_nobody_else_looks():
         "isinstance(x, np.generic | int)",
         "xp is np",
         "x.dtype.kind == 'f'",
-    ]
-    + ["xp.__name__ == 'jax.numpy'", "sys.modules['jax']"],
+        "xp.__name__ == 'jax.numpy'",
+        "sys.modules['jax']",
+    ],
 )
 def test_a_look_is_seen(line):
     assert looks(line) == [1]

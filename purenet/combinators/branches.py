@@ -11,7 +11,7 @@ from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Shape, describe, floating, match
 from purenet.presets import call
 from purenet.random import Key, split
-from purenet.spec import Pull, Rule
+from purenet.spec import Pull, Rule, check_array
 
 
 def parallel(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
@@ -136,9 +136,12 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
         return rule
 
     shape(None)
-    return composed(
-        name, (layer,), make, lambda params, x: floating(x, name), init, shape, lambda parts: residual(*parts)
-    )
+
+    def check(params: Any, x: Any) -> None:
+        check_array(x, name)
+        floating(x, name)
+
+    return composed(name, (layer,), make, check, init, shape, lambda parts: residual(*parts))
 
 
 def on_first(layer: Layer[Any]) -> Layer[Any]:

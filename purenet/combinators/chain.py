@@ -8,7 +8,7 @@ from typing import Any
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Shape, check_in_shape, describe
+from purenet.engine.arrays import Shape, describe
 from purenet.engine.chain import LONGEST, pools_first, straight_forward, straight_rule
 from purenet.guard import Guarded, guarded
 from purenet.presets import call, maker_of
@@ -106,7 +106,6 @@ class _Chain:
         return in_shape
 
     def init(self, key: Key, in_shape: Shape | None = None) -> tuple[Any, ...]:
-        check_in_shape(in_shape, "init")
         params = []
         for layer, layer_key in zip(self.places, split(key, self.count), strict=True):
             params.append(layer.init(layer_key, in_shape))

@@ -8,10 +8,10 @@ from typing import Any
 from purenet import tree
 from purenet.core import Buffer, Layer, Loss, Optimizer
 from purenet.engine import Ops, engine_of_any
-from purenet.engine.arrays import Shape, describe
+from purenet.engine.arrays import Shape, describe, describe_all, read_in_shape
 from purenet.guard import Guarded, guarded
 from purenet.random import Key
-from purenet.spec import Rule, check_pair
+from purenet.spec import Rule, check_pair, check_pulled, check_shape
 
 Make = Callable[[Sequence[Rule], Sequence[Rule]], Rule]
 
@@ -57,6 +57,12 @@ def composed(
 
         return y, pullback
 
+    def own_init(key: Key, in_shape: Any = None) -> Any:
+        return init(key, read_in_shape(in_shape, name))
+
+    def own_shape(in_shape: Any) -> Any:
+        return shape(read_in_shape(in_shape, name))
+
     parts = [part for part in map(guarded, layers) if part is not None]
 
     def bare() -> tuple[Any, Any]:
@@ -67,9 +73,9 @@ def composed(
         return make([part.rule for part in parts], bare_forwards), lambda *given: forward(*given)[0]
 
     if len(parts) < len(layers):
-        return Layer(init, apply, vjp, shape, name, tuple(layers), remake)
+        return Layer(own_init, apply, vjp, own_shape, name, tuple(layers), remake)
     both = Guarded(apply, vjp, bare, matrices=matrices and all(part.matrices for part in parts))
-    return Layer(init, both.apply, both.vjp, shape, name, tuple(layers), remake)
+    return Layer(own_init, both.apply, both.vjp, own_shape, name, tuple(layers), remake)
 
 
 def _paired(forward: Any) -> Any:
@@ -78,22 +84,22 @@ def _paired(forward: Any) -> Any:
 
 def _checked(label: Any, layer: Layer[Any], f: Callable[..., Any], forward: bool = False) -> Any:
     """A layer's `vjp`, or its `apply`, as a rule; an error that comes out of it tells the layer's place."""
+    returns = f"{layer.name}: its vjp must return (y, pullback)"
+    pulls = f"{layer.name}: its pullback must return (dparams, dx)"
 
     def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Any]:
         try:
             found = f(params, x, key)
             if forward:
                 return found, None
-            y, pullback = check_pair(found, f"{layer.name}: its vjp must return (y, pullback)")
-            if not callable(pullback):
-                raise TypeError(f"{layer.name}: its vjp must return (y, pullback), not (y, {describe(pullback)})")
+            y, pullback = check_pulled(found, returns)
         except Exception as error:
             locate(error, label, layer)
             raise
 
         def pull(dy: Any, wrt_x: bool) -> Any:
             try:
-                return check_pair(pullback(dy, wrt_x), f"{layer.name}: its pullback must return (dparams, dx)")
+                return check_pair(pullback(dy, wrt_x), pulls)
             except Exception as error:
                 locate(error, label, layer)
                 raise
@@ -118,15 +124,23 @@ class Placed:
 
     def shape(self, in_shape: Shape | None) -> Shape | None:
         try:
-            return self.layer.shape(in_shape)
+            shape: Shape | None = check_shape(self._shape(in_shape), f"{self.layer.name}: its shape")
+            return shape
         except Exception as error:
             locate(error, self.label, self.layer)
-            if in_shape is None and isinstance(error, TypeError | AttributeError | IndexError):
-                error.add_note(
-                    "  shape(None) must give what is known of the output without knowing the input: (..., 3) if its "
-                    "last axis is, else None"
-                )
             raise
+
+    def _shape(self, in_shape: Any) -> Any:
+        """What the layer's own shape gives: one that was written by hand may not know of None."""
+        try:
+            return self.layer.shape(in_shape)
+        except (TypeError, AttributeError, IndexError) as error:
+            if in_shape is not None:
+                raise
+            raise ValueError(
+                f"{self.layer.name}: its shape must take None too, for an input that is not known, and give (..., n) "
+                f"if the last axis of its output is known, else None; but shape(None) fails: {error}"
+            ) from error
 
 
 def locate(error: BaseException, label: Any, layer: Layer[Any]) -> None:
@@ -143,9 +157,9 @@ def check_tuple(given: Any, count: int, name: str, takes: str) -> Any:
     """The tuple that was given, if it has an entry for each layer."""
     if type(given) is tuple and len(given) == count:
         return given
-    shown = f"a tuple of {len(given)}" if type(given) is tuple else describe(given)
     mend = f": write {type(given).__name__.lower()}.params" if hasattr(given, "params") else ""
-    raise ValueError(f"{name} takes {takes} a tuple of {count}, one for each layer, not {shown}{mend}")
+    mend = ". Load them with like=net.init(key)" if isinstance(given, dict) and "params" in takes else mend
+    raise ValueError(f"{name} takes {takes} a tuple of {count}, one for each layer, not {describe_all(given)}{mend}")
 
 
 def names_of(layers: tuple[Layer[Any], ...]) -> str:

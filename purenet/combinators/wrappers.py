@@ -8,11 +8,11 @@ from typing import Any
 from purenet import tree
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
 from purenet.core import Buffer, Layer
-from purenet.engine import Ops, engine_of
+from purenet.engine import Ops
 from purenet.engine.arrays import Shape, describe, is_open, match
 from purenet.presets import call
 from purenet.random import Key
-from purenet.spec import Pull, Rule
+from purenet.spec import Pull, Rule, check_array
 
 
 def frozen(layer: Layer[Any]) -> Layer[Buffer]:
@@ -145,7 +145,7 @@ def map_time(layer: Layer[Any]) -> Layer[Any]:
         return inner.init(key, step(in_shape))
 
     def check(params: Any, x: Any) -> None:
-        engine_of(x, name)
+        check_array(x, name)
         step(tuple(x.shape[1:]))
 
     def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:

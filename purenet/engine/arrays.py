@@ -85,20 +85,40 @@ def shape_text(shape: Any) -> str:
     return str(shape).replace("Ellipsis", "...")
 
 
-def check_in_shape(in_shape: Any, who: str) -> None:
-    """Check that in_shape is a shape, or None: the usual mistakes are a number, an array, and params."""
+def read_in_shape(in_shape: Any, who: str) -> Any:
+    """in_shape as a tuple of integers, or of several inputs a tuple of such; None stands for what is not known.
+
+    The usual mistakes are a number, an array, and params.
+
+    >>> read_in_shape([np.int64(28), 28, 1], "conv(1, 6, 5)")
+    (28, 28, 1)
+    """
     if in_shape is None:
-        return
-    if isinstance(in_shape, int):
-        raise TypeError(f"{who} takes in_shape, a tuple without the batch axis: write in_shape=({in_shape},)")
-    if hasattr(in_shape, "shape"):
-        raise TypeError(
-            f"{who} takes in_shape, a tuple without the batch axis, not {describe(in_shape)}: write x.shape[1:]"
+        return None
+    if not isinstance(in_shape, tuple | list) or hasattr(in_shape, "_fields"):
+        number, array = is_integer(in_shape), is_array(in_shape) and not is_number(in_shape)
+        mend = f": write in_shape=({in_shape},)" if number else ": write x.shape[1:]" if array else ""
+        raise TypeError(f"{who} takes in_shape, a tuple without the batch axis, not {describe(in_shape)}{mend}")
+    if any(n is ... for n in in_shape) and (len(in_shape) != 2 or in_shape[0] is not ...):
+        raise ValueError(
+            f"{who} takes in_shape with `...` only as (..., n), for which the last axis is known, "
+            f"not {shape_text(tuple(in_shape))}"
         )
-    for n in in_shape:
-        if not (isinstance(n, int | np.integer | tuple | list) or n is ... or n is None) or hasattr(n, "_fields"):
-            mend = ", as in (28, 28, 1); it makes its own params" if hasattr(n, "_fields") else ""
-            raise TypeError(f"{who} takes in_shape, integers without the batch axis, not {describe(n)}{mend}")
+    return tuple([_read_size(n, who) for n in in_shape])
+
+
+def _read_size(n: Any, who: str) -> Any:
+    """One size of in_shape, or the shape of one of several inputs."""
+    if n is None or n is ...:
+        return n
+    if isinstance(n, tuple | list) and not hasattr(n, "_fields"):
+        return read_in_shape(n, who)
+    if not is_integer(n):
+        mend = ", as in (28, 28, 1); it makes its own params" if hasattr(n, "_fields") else ""
+        raise TypeError(f"{who} takes in_shape, integers without the batch axis, not {describe(n)}{mend}")
+    if n < 0:
+        raise ValueError(f"{who} takes in_shape, sizes from 0 up, not {n}: write None for a size that is not known")
+    return int(n)
 
 
 def is_array(x: Any) -> bool:
@@ -136,7 +156,8 @@ def namespace(x: Any, who: str = "this function") -> Any:
         return np
     if hasattr(x, "__array_namespace__") and not isinstance(x, np.ma.MaskedArray | np.matrix | np.generic):
         return x.__array_namespace__()
-    raise TypeError(f"{who} takes an array, not {describe(x)}: write np.asarray(..., dtype=np.float32)")
+    mend = ": write np.asarray(..., dtype=np.float32)" if isinstance(x, list) else ""
+    raise TypeError(f"{who} takes an array, not {describe(x)}{mend}")
 
 
 def floating(x: Any, who: str) -> Any:
@@ -163,6 +184,11 @@ def describe(x: Any) -> str:
     return article(getattr(type(x), "__name__", str(type(x))))
 
 
+def describe_all(x: Any) -> str:
+    """`describe`, and of a tuple its length."""
+    return f"{describe(x)} of {len(x)}" if type(x) is tuple else describe(x)
+
+
 def article(noun: str) -> str:
     """The noun with its article: an int, a list."""
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
@@ -172,11 +198,14 @@ def match(dy: Any, shape: Shape, dtype: Any, who: str) -> None:
     """Check that dE/dY, as handed to a pullback, has the shape and the dtype of Y."""
     if type(dy) is np.ndarray and dy.shape == shape and dy.dtype is dtype:
         return
+    if not is_array(dy):
+        like_y = f"{article(str(dtype))} array of shape {tuple(shape)}, as Y is"
+        raise TypeError(f"the pullback of {who} takes an array, not {describe_all(dy)}: dE/dY is {like_y}")
     namespace(dy, f"the pullback of {who}")
     if dy.shape != shape:
         raise ValueError(f"the pullback of {who}: dE/dY has shape {tuple(dy.shape)}, but Y has shape {tuple(shape)}")
     if dy.dtype != dtype:
-        raise TypeError(f"the pullback of {who}: dE/dY is {dy.dtype}, but Y is {dtype}: write dy.astype({dtype})")
+        raise TypeError(f"the pullback of {who}: dE/dY is {dy.dtype}, but Y is {dtype}: write dy.astype(np.{dtype})")
 
 
 class Like(NamedTuple):

@@ -385,7 +385,7 @@ def softmax() -> Layer[NoParams]:
         y /= ops.sum_last(y)
         return y, lambda dy: y * (dy - ops.sum_last(dy * y))
 
-    return elementwise(called("softmax"), rule)
+    return elementwise(called("softmax"), rule, "batch ...")
 
 
 @preset
@@ -402,7 +402,7 @@ def log_softmax() -> Layer[NoParams]:
         y -= ops.log(ops.sum_last(ops.exp(y)))
         return y, lambda dy: dy - ops.exp(y) * ops.sum_last(dy)
 
-    return elementwise(called("log_softmax"), rule)
+    return elementwise(called("log_softmax"), rule, "batch ...")
 
 
 _QUARTER = constant(0.25)

@@ -11,7 +11,7 @@ from purenet.engine.arrays import describe, is_number
 from purenet.guard import UNKNOWN, guarded, place
 from purenet.introspection import first_not_finite
 from purenet.random import Key
-from purenet.spec import check_pair
+from purenet.spec import check_pair, check_pulled
 from purenet.training.penalties import Penalty
 
 P = TypeVar("P")
@@ -48,16 +48,20 @@ def value_and_grad(net: Layer[P], loss: Loss, *penalties: Penalty, check_finite:
 def _checked(net: Layer[P], loss: Loss, check_finite: bool) -> Evaluate[P]:
     """By the layers' and the loss's own vjp, which check what they are given and say what is wrong."""
 
+    returns = f"{net.name}: its vjp must return (y, pullback)"
+    pulls = f"{net.name}: its pullback must return (dparams, dx)"
+    loss_returns = f"{loss.name}: its vjp must return (E, pullback)"
+
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
-        y, pullback = check_pair(net.vjp(params, x, key), f"{net.name}: its vjp must return (y, pullback)")
-        E, loss_pullback = check_pair(loss.vjp(y, target), f"{loss.name}: its vjp must return (E, pullback)")
+        y, pullback = check_pulled(net.vjp(params, x, key), returns)
+        E, loss_pullback = check_pulled(loss.vjp(y, target), loss_returns)
         if not is_number(E):
             raise ValueError(f"{loss.name} gives {describe(E)}, but a loss is one number: take its mean or its sum")
         if check_finite and not math.isfinite(E):
             raise ValueError(f"{loss.name} is {E}: {first_not_finite(net, params, x, target, key)}")
         dy = loss_pullback()
         try:
-            grads, _ = check_pair(pullback(dy, False), f"{net.name}: its pullback must return (dparams, dx)")
+            grads, _ = check_pair(pullback(dy, False), pulls)
         except (TypeError, ValueError):
             if hasattr(y, "shape") and getattr(dy, "shape", None) != y.shape:
                 raise ValueError(

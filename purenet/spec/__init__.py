@@ -1,0 +1,37 @@
+"""A layer is a spec in words and one bare rule: `layer(spec, rule)`.
+
+The spec says what the arrays are; `init`, `shape`, the checks of `apply` and `vjp`, and their messages follow from it.
+The rule computes, and goes back. It is handed arrays that fit, in one engine, and that engine's `ops`:
+
+    rule(ops, params, x, key) -> (y, pull)        pull(dy, wrt_x) -> (dparams, dx)
+
+`words.py` has `Spec`, and `rules.py` has `layer`: begin there. `forms.py` finds which of several forms x has,
+`shapes.py` makes `init` and `shape` of a spec, and `checks.py` says what is wrong with the arguments of a layer.
+"""
+
+from purenet.spec.checks import (
+    check_output_gradient,
+    check_pair,
+    check_pulled,
+    check_shape,
+    check_sizes,
+    in_and_out,
+)
+from purenet.spec.forms import check_array
+from purenet.spec.rules import Pull, Rule, layer
+from purenet.spec.words import Maybe, Spec
+
+__all__ = [
+    "Maybe",
+    "Pull",
+    "Rule",
+    "Spec",
+    "check_array",
+    "check_output_gradient",
+    "check_pair",
+    "check_pulled",
+    "check_shape",
+    "check_sizes",
+    "in_and_out",
+    "layer",
+]

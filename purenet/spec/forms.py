@@ -1,0 +1,119 @@
+"""The forms in which x may come: one array, a tuple of arrays, or one of several such."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from purenet.engine import Ops, engine_of
+from purenet.engine.arrays import describe, describe_all, is_array, is_open, shape_text
+from purenet.patterns import Sizes, parse, render
+from purenet.spec.words import Form, Maybe, Spec
+
+KINDS: dict[str, tuple[Any, ...]] = {
+    "float": ("real floating",),
+    "int": ("integral",),
+    "number": ("real floating", "integral"),
+    "bool": ("bool",),
+    "any": ("numeric", "bool"),
+}
+
+
+def any_number(form: Form) -> bool:
+    """Whether x is a tuple of one array or more, all of one pattern."""
+    return isinstance(form, tuple) and form[-1] is ...
+
+
+def form_of(spec: Spec, x: Any, shapes: bool = False) -> tuple[Form, int]:
+    """The form that x has, of those that the spec allows, and its place among them; x is arrays, or their shapes."""
+    if not isinstance(spec.x, list):
+        return spec.x, 0
+    for kinds in (True, False):  # what holds the wrong numbers, but is else of one form, is told so by its check
+        for place, form in enumerate(spec.x):
+            if _has_form(form, x, shapes, kinds):
+                return form, place
+    several = (
+        type(x) is tuple and any(isinstance(n, tuple) for n in x) if shapes else type(x) is tuple or _holds_arrays(x)
+    )
+    if not several and isinstance(spec.x[0], str):
+        return spec.x[0], 0
+    told: set[str] = set()
+    forms = "; ".join(_in_words(form, spec.known, told) for form in spec.x)
+    given = shape_text(x) if shapes else describe_each(x)
+    mend = ": write tuple(x)" if isinstance(x, list) else ""
+    mend = ": write np.asarray(...) of each list" if type(x) is tuple and " list" in given else mend
+    raise ValueError(f"{spec.name} takes x as one of: {forms}. It was given {given}{mend}")
+
+
+def _has_form(form: Form, x: Any, shapes: bool, kinds: bool) -> bool:
+    """Whether x is built like this, and its arrays have such axes and hold such things, whatever their sizes."""
+    if isinstance(form, Maybe):
+        return x is None or _has_form(form.form, x, shapes, kinds)
+    if isinstance(form, tuple):
+        inside = type(x) is tuple and len(x) == len(form)
+        return inside and all(_has_form(*each, shapes, kinds) for each in zip(form, x, strict=True))
+    pattern = parse(form)
+    if x is None:
+        return pattern.optional or shapes
+    if shapes:
+        plain = type(x) is tuple and not any(isinstance(n, tuple) for n in x)
+        return plain and (is_open(x) or pattern.takes_rank(len(x) + 1))
+    if not is_array(x) or not pattern.takes_rank(x.ndim):
+        return False
+    return not kinds or any(engine_of(x).isdtype(x.dtype, kind) for kind in KINDS[pattern.kind])
+
+
+def _in_words(form: Form, sizes: Sizes, told: set[str]) -> str:
+    """The form in words; what was told of an array before is told by its label alone."""
+    if isinstance(form, Maybe):
+        return f"{_in_words(form.form, sizes, told)} or None"
+    if isinstance(form, tuple):
+        return f"({', '.join(_in_words(part, sizes, told) for part in form)})"
+    pattern = parse(form)
+    label = pattern.label or "x"
+    if form in told:
+        return label
+    told.add(form)
+    kind = "" if pattern.kind == "float" else f" of {pattern.kind}"
+    return f"{label} {render(form, sizes)}{kind}{' or None' if pattern.optional else ''}"
+
+
+def parts_of(form: Form, x: Any, who: str) -> list[tuple[str, str, Any]]:
+    """(pattern, label, array) of each array of x."""
+    if any_number(form):
+        if type(x) is not tuple or not x:
+            mend = "write tuple(x)" if isinstance(x, list) else "put it after fan_out or parallel"
+            raise TypeError(f"{who} takes a tuple of arrays, not {describe_all(x)}: {mend}")
+        return [(form[0], f"x[{i}]", part) for i, part in enumerate(x)]
+    if isinstance(form, Maybe):
+        return [] if x is None else parts_of(form.form, x, who)
+    if not isinstance(form, tuple):
+        return [(form, parse(form).label or "x", x)]
+    if type(x) is not tuple or len(x) != len(form):
+        raise TypeError(f"{who} takes a tuple of {len(form)}, not {describe_all(x)}")
+    return [pair for part in zip(form, x, strict=True) for pair in parts_of(*part, who)]
+
+
+def check_array(x: Any, who: str, label: str = "x", floats: bool = True, alone: bool = True) -> Ops:
+    """The engine of x, if it is an array. The usual mistakes are a list, and a tuple that holds lengths too.
+
+    `floats` says that it should hold such numbers, `alone` that it is all of x.
+    """
+    if is_array(x) or not isinstance(x, list | tuple):
+        return engine_of(x, who if label == "x" else f"{who}, as {label},")
+    mend = ""
+    if isinstance(x, list):
+        dtype = ", dtype=np.float32" if floats else ""
+        mend = f": write np.stack({label})" if _holds_arrays(x) else f": write np.asarray({label}{dtype})"
+    elif x and alone:
+        mend = f": to run it on the first and hand the rest on, write on_first({who})"
+    role = "" if label == "x" else f" as {label}"
+    raise TypeError(f"{who} takes an array{role}, not {describe_all(x)}{mend}")
+
+
+def _holds_arrays(x: Any) -> bool:
+    return isinstance(x, list) and any(is_array(part) for part in x)
+
+
+def describe_each(x: Any) -> str:
+    """A few words on each part of x."""
+    return f"({', '.join(map(describe_each, x))}{',' * (len(x) == 1)})" if type(x) is tuple else describe(x)

@@ -1,0 +1,99 @@
+"""The layer that a spec and a rule make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from purenet import tree
+from purenet.core import Layer
+from purenet.engine import Ops, joined_by
+from purenet.engine.arrays import likeness
+from purenet.guard import Guarded
+from purenet.patterns import parse
+from purenet.random import Key
+from purenet.spec.checks import check, check_output, check_output_gradient, check_pair, check_pulled
+from purenet.spec.shapes import init, out_shape
+from purenet.spec.words import Spec, check_spec
+
+Pull = Callable[[Any, bool], tuple[Any, Any]]
+Rule = Callable[[Ops, Any, Any, Any], tuple[Any, Pull]]
+
+
+def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] | None = None) -> Layer[Any]:
+    """The layer of a spec and a rule: `rule(ops, params, x, key) -> (y, pull)`, and `pull(dy, wrt_x) -> (dparams, dx)`.
+
+    The rule is called with arrays that fit the spec, all of one engine, and may call that engine's `ops`: the functions
+    of the array API standard by their names, and those of `purenet.engine.ops.Ops`. It must not write to what it is
+    given. With wrt_x=False nobody reads dx, and it may be None.
+
+    `forward(ops, params, x, key) -> y` is y alone, to the same bits, where that is worth saving the rest of the rule.
+
+    >>> import numpy as np, purenet as pn
+    >>> def scale(features):  # y = a·x, dE/da = Σ dE/dY ⊙ X, dE/dX = a·dE/dY
+    ...     def rule(ops, a, x, key):
+    ...         return a * x, lambda dy, wrt_x: (ops.sum_rows(dy * x), a * dy)
+    ...     return pn.layer(pn.Spec(f"scale({features})", x="... n", y="... n", sizes={"n": features},
+    ...                             params="n", init=pn.initializers.ones), rule)
+    >>> scale(2).apply(np.array([1.0, 10.0]), np.ones((1, 2)))
+    array([[ 1., 10.]])
+    >>> scale(2).apply(np.array([1.0, 10.0]), np.ones((1, 3)))
+    Traceback (most recent call last):
+    ValueError: scale(2) takes x of shape (..., 2), but x has shape (1, 3)
+    """
+    check_spec(spec)
+    run = _looking_first(spec, rule)
+    run_forward = _looking_first(spec, forward) if forward else None
+    returns, pulls = f"{spec.name}: its rule must return (y, pull)", f"{spec.name}: its pull must return (dparams, dx)"
+
+    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+        given = check(spec, params, x, key)
+        return check_output(run_forward(*given) if run_forward else check_pulled(run(*given), returns)[0], returns)
+
+    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
+        given = ops, own_params, own_x, _ = check(spec, params, x, key)
+        y, pull = check_pulled(run(*given), returns)
+        like = likeness(check_output(y, returns))
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            check_output_gradient(dy, like, spec.name)
+            there = joined_by(ops, tree.leaves(dy))
+            if there is ops:
+                found = pull(tree.map(ops.take_in, dy), wrt_x)
+            else:  # NumPy's y with a dE/dY of another engine, which may be traced: the rule goes there
+                found = run(there, *tree.map(there.take_in, (own_params, own_x)), key)[1](dy, wrt_x)
+            dparams, dx = check_pair(found, pulls)
+            return dparams, dx if wrt_x else None
+
+        return y, pullback
+
+    both = Guarded(apply, vjp, lambda: (run, run_forward), free=spec.params == (), matrices=_keeps_matrices(spec))
+    return Layer(
+        lambda key, in_shape=None: init(spec, key, in_shape),
+        both.apply,
+        both.vjp,
+        lambda in_shape: out_shape(spec, in_shape),
+        spec.name,
+    )
+
+
+def _looking_first(spec: Spec, rule: Callable[..., Any]) -> Callable[..., Any]:
+    """The rule, or a forward, with a look at the numbers first, if the spec asks for one."""
+    look = spec.values
+    if look is None:
+        return rule
+
+    def looking_first(ops: Ops, params: Any, x: Any, key: Any) -> Any:
+        ops.look(look, x)
+        return rule(ops, params, x, key)
+
+    return looking_first
+
+
+def _keeps_matrices(spec: Spec) -> bool:
+    """Whether of a matrix x the layer makes a matrix Y of as many rows: as dense, activations and norms do."""
+    forms = spec.x, spec.y
+    if not all(isinstance(form, str) for form in forms):
+        return False
+    x, y = (parse(form).axes for form in forms)
+    return x == y or (x[0] == y[0] == "..." and len(x) == len(y) == 2)

@@ -29,14 +29,14 @@ def by_layers(net, loss, params, x, target):
     return E, pullback(loss_pullback(), wrt_x=False)[0]
 
 
-def probe(seen):
+def probe(seen, of_matrices=True):
     """A layer that does nothing, and notes the ops that its rule is handed."""
 
     def rule(ops, params, x, key):
         seen.append(ops)
         return x, lambda dy, wrt_x: ((), dy)
 
-    return pn.layer(pn.Spec("probe", x="...", y="..."), rule)
+    return pn.layer(pn.Spec("probe", x="...", y="..."), rule, of_matrices=of_matrices)
 
 
 @pytest.mark.parametrize("case", [case for _, case in LAYER_CASES], ids=map(layer_id, LAYER_CASES))
@@ -108,6 +108,7 @@ def test_small_matrices_get_ops_that_look_at_no_size():
         (pn.serial(pn.dense(5, 3), probe(seen)), numbers((64, 5), np.float32), NUMPY),
         (pn.serial(pn.dense(5, 3), probe(seen)), numbers((2, 2, 5), np.float32), NUMPY),
         (pn.serial(pn.dense(5, 3), probe(seen)), numbers((4, 5), np.float64), NUMPY),
+        (pn.serial(pn.dense(5, 3), probe(seen, of_matrices=False)), numbers((4, 5), np.float32), NUMPY),
         (pn.serial(pn.reshape(1, 5), pn.dense(5, 3), probe(seen)), numbers((4, 5), np.float32), NUMPY),
         (pn.serial(pn.dense(5, 20000), probe(seen)), numbers((4, 5), np.float32), NUMPY),
     ]:

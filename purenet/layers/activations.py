@@ -31,7 +31,7 @@ def elementwise(name: str, rule: Elementwise, x: str = "...") -> Layer[NoParams]
         y, pull = rule(ops, x)
         return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 
-    return layer(Spec(name, x=x, y=x), whole)
+    return layer(Spec(name, x=x, y=x), whole, of_matrices=True)
 
 
 def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | None = None) -> Layer[NoParams]:
@@ -83,7 +83,9 @@ def tanh() -> Layer[NoParams]:
 
         return y, pull
 
-    return layer(Spec(called("tanh"), x="...", y="..."), rule, lambda ops, params, x, key: ops.tanh(x))
+    return layer(
+        Spec(called("tanh"), x="...", y="..."), rule, lambda ops, params, x, key: ops.tanh(x), of_matrices=True
+    )
 
 
 def _sigmoid(ops: Ops, x: Array) -> tuple[Array, Array, Array]:
@@ -168,7 +170,9 @@ def relu() -> Layer[NoParams]:
 
         return y, pull
 
-    return layer(Spec(called("relu"), x="...", y="..."), rule, lambda ops, params, x, key: ops.relu(x))
+    return layer(
+        Spec(called("relu"), x="...", y="..."), rule, lambda ops, params, x, key: ops.relu(x), of_matrices=True
+    )
 
 
 @preset

@@ -48,7 +48,7 @@ def dense(
         called("dense", *sizes, bias=(bias, True), unseen=unseen), weight_init, bias_init if bias else None
     )
 
-    return layer(spec, linear, linear_forward)
+    return layer(spec, linear, linear_forward, of_matrices=True)
 
 
 def linear(ops: Ops, params: DenseParams, x: Array, key: Key | None) -> tuple[Array, Pull]:

@@ -10,7 +10,6 @@ from purenet.core import Layer
 from purenet.engine import Ops, joined_by
 from purenet.engine.arrays import likeness
 from purenet.guard import Guarded
-from purenet.patterns import parse
 from purenet.random import Key
 from purenet.spec.checks import check, check_output, check_output_gradient, check_pair, check_pulled
 from purenet.spec.shapes import init, out_shape
@@ -20,7 +19,13 @@ Pull = Callable[[Any, bool], tuple[Any, Any]]
 Rule = Callable[[Ops, Any, Any, Any], tuple[Any, Pull]]
 
 
-def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] | None = None) -> Layer[Any]:
+def layer(
+    spec: Spec,
+    rule: Rule,
+    forward: Callable[[Ops, Any, Any, Any], Any] | None = None,
+    *,
+    of_matrices: bool = False,
+) -> Layer[Any]:
     """The layer of a spec and a rule: `rule(ops, params, x, key) -> (y, pull)`, and `pull(dy, wrt_x) -> (dparams, dx)`.
 
     The rule is called with arrays that fit the spec, all of one engine, and may call that engine's `ops`: the functions
@@ -28,6 +33,8 @@ def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] |
     given. With wrt_x=False nobody reads dx, and it may be None.
 
     `forward(ops, params, x, key) -> y` is y alone, to the same bits, where that is worth saving the rest of the rule.
+    `of_matrices` promises that of a matrix x the rule hands the ops only matrices of as many rows, and gives such a Y:
+    then few and small rows get ops that do not look at sizes.
 
     >>> import numpy as np, purenet as pn
     >>> def scale(features):  # y = a·x, dE/da = Σ dE/dY ⊙ X, dE/dX = a·dE/dY
@@ -67,7 +74,7 @@ def layer(spec: Spec, rule: Rule, forward: Callable[[Ops, Any, Any, Any], Any] |
 
         return y, pullback
 
-    both = Guarded(apply, vjp, lambda: (run, run_forward), free=spec.params == (), matrices=_keeps_matrices(spec))
+    both = Guarded(apply, vjp, lambda: (run, run_forward), free=spec.params == (), matrices=of_matrices)
     return Layer(
         lambda key, in_shape=None: init(spec, key, in_shape),
         both.apply,
@@ -88,12 +95,3 @@ def _looking_first(spec: Spec, rule: Callable[..., Any]) -> Callable[..., Any]:
         return rule(ops, params, x, key)
 
     return looking_first
-
-
-def _keeps_matrices(spec: Spec) -> bool:
-    """Whether of a matrix x the layer makes a matrix Y of as many rows: as dense, activations and norms do."""
-    forms = spec.x, spec.y
-    if not all(isinstance(form, str) for form in forms):
-        return False
-    x, y = (parse(form).axes for form in forms)
-    return x == y or (x[0] == y[0] == "..." and len(x) == len(y) == 2)

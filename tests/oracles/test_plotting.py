@@ -152,7 +152,7 @@ def animate(frames, path="a.gif", **options):
     return plots.boundary_animation(NET.apply, frames, X, TARGET, path, **options)
 
 
-FIT = pn.fitting.Fit((), None, {"loss": [1.0]}, "epochs")
+FIT = pn.Fit((), None, {"loss": [1.0]}, "epochs")
 BAD = {
     "no errors": (lambda: plots.error_curve([]), ValueError, "error_curve takes errors of at least one epoch, but there is none"),
     "errors in two directions": (lambda: plots.error_curve([[1.0, 2.0]]), ValueError, r"errors, one number for each epoch, not a float64 array of shape \(1, 2\)"),

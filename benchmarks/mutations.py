@@ -33,30 +33,62 @@ from random import Random
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-RULES = ("purenet/layers/*.py", "purenet/losses.py", "purenet/special.py", "purenet/combinators/*.py")
+RULES = (
+    "purenet/layers/*.py",
+    "purenet/losses.py",
+    "purenet/combinators/*.py",
+    "purenet/optimizers/*.py",
+    "purenet/engine/*.py",
+    "purenet/guard.py",
+    "purenet/patterns.py",
+    "purenet/spec.py",
+    "purenet/tree/layout.py",
+)
 
-TESTS = {  # the plain tests of each file; no other has to do with it, or it is too slow
-    "activations": ("numerics",),
-    "attention": ("attention",),
-    "bidirectional": ("recurrent",),
-    "binary": ("binary",),
-    "conv": ("conv",),
-    "correlate": ("conv",),
-    "dense": ("check_vjp", "combinators"),
-    "dropout": ("dropout",),
-    "embedding": ("embedding",),
-    "losses": ("numerics",),
-    "norm": ("norm", "numerics"),
-    "pool": ("conv",),
-    "numpy_recurrence": ("ops_recurrent", "recurrent"),
-    "recurrence": ("recurrent",),
-    "recurrent": ("recurrent",),
-    "resize": ("conv",),
-    "special": ("numerics",),
-    "transformer": ("attention",),
-    "windows": ("conv",),
+TESTS = {  # the plain tests of each file, and of all files of a folder; no other has to do with it, or it is too slow
+    "combinators": ("combinators", "guard"),
+    "engine": ("recorded",),
+    "engine/arrays": ("mistakes", "errors", "optimizers", "package"),
+    "engine/attention": ("ops_recurrent", "attention"),
+    "engine/chain": ("guard",),
+    "engine/convolution": ("ops_windows", "conv"),
+    "engine/jax": ("oracles/jax_host",),
+    "engine/jax_convolution": ("oracles/jax_ops",),
+    "engine/memory": ("memory",),
+    "engine/numpy": ("ops", "ops_recurrent", "guard"),
+    "engine/numpy_convolution": ("ops_windows", "conv"),
+    "engine/numpy_recurrence": ("ops_recurrent", "recurrent"),
+    "engine/numpy_windows": ("ops_windows", "conv"),
+    "engine/ops": ("ops", "ops_recurrent", "ops_windows"),
+    "engine/recurrence": ("ops_recurrent", "recurrent"),
+    "engine/select": ("guard", "oracles/jax_host"),
+    "engine/special": ("numerics", "ops"),
+    "engine/windows": ("ops_windows", "conv"),
+    "guard": ("guard", "errors"),
+    "layers": ("recorded",),
+    "layers/activations": ("numerics",),
+    "layers/attention": ("attention",),
+    "layers/binary": ("binary",),
+    "layers/conv": ("conv",),
+    "layers/dense": ("check_vjp", "combinators"),
+    "layers/dropout": ("dropout",),
+    "layers/embedding": ("embedding",),
+    "layers/hints": ("errors", "mistakes"),
+    "layers/merge": ("combinators",),
+    "layers/norm": ("norm", "numerics"),
+    "layers/pool": ("conv",),
+    "layers/recurrence": ("ops_recurrent", "recurrent"),
+    "layers/recurrent": ("recurrent",),
+    "layers/resize": ("conv",),
+    "layers/shape": ("combinators",),
+    "layers/transformer": ("attention",),
+    "layers/windows": ("conv",),
+    "losses": ("numerics", "recorded", "errors"),
+    "optimizers": ("optimizers",),
+    "patterns": ("errors", "mistakes"),
+    "spec": ("errors", "mistakes", "guard", "combinators"),
+    "tree/layout": ("layout",),
 }
-OTHERS = ("combinators",)
 
 # what the names of functions that only check or explain begin with
 NOT_RULES = ("check", "explain", "mend", "axes", "name", "locate", "placed")
@@ -217,6 +249,13 @@ def cases_of(file: Path, cases: list[Case]) -> list[int]:
     return [case.index for case in cases if any(name == str(file) for name, _ in case.calls)]
 
 
+def tests_of(file: Path) -> list[str]:
+    """The plain tests of a file: its own, then those of its folder."""
+    module = file.relative_to(ROOT / "purenet").with_suffix("")
+    names = [name for place in (module, module.parent) for name in TESTS.get(place.as_posix(), ())]
+    return ["{}/test_{}.py".format(*f"tests/{name}".rsplit("/", 1)) for name in names]
+
+
 # what runs in a process of its own, forked before purenet is imported
 
 
@@ -274,9 +313,8 @@ def run(file: Path, mutant: Mutant | None, indices: list[int]) -> None:
         stage = "tests"
         import pytest
 
-        chosen = [f"tests/test_{name}.py" for name in TESTS.get(file.stem, OTHERS)]
         doctests = ["--doctest-modules", str(file.relative_to(ROOT))]
-        failed = pytest.main(["-x", "-p", "no:cacheprovider", *chosen, *doctests]) != 0
+        failed = pytest.main(["-x", "-p", "no:cacheprovider", *tests_of(file), *doctests]) != 0
     except BaseException:
         failed = True
     os._exit(FATES.index(stage) if failed else 0)

@@ -53,11 +53,12 @@ def cases():
         for groups, ins, outs in [(1, 2, 5), (2, 4, 6), (3, 3, 3), (3, 3, 6)]:
             x, dy = normal(3, *space, ins), normal(3, *counts, outs, seed=1)
             weight = normal(*kernel, ins // groups, outs, seed=2)
-            yield "correlate", (x, weight, windows, groups)
+            in_groups = (groups,) if groups > 1 else ()
+            yield "correlate", (x, weight, windows, *in_groups)
             yield "correlate", (x, weight, windows, groups, normal(outs, seed=3))
-            yield "correlate_weight", (x, dy, windows, groups)
-            yield "transposed", (weight, groups)
-            yield "spread", (dy, normal(*kernel, outs // groups, ins), windows, low, space, groups)
+            yield "correlate_weight", (x, dy, windows, *in_groups)
+            yield "transposed", (weight, *in_groups)
+            yield "spread", (dy, normal(*kernel, outs // groups, ins), windows, low, space, *in_groups)
         for ins, outs in [(4, 2), (2, 24), (16, 16)]:
             yield "spread", (normal(3, *counts, ins), normal(*kernel, ins, outs), windows, low, space)
             yield "spread", (normal(3, *counts, ins), normal(*kernel, ins, outs), windows, (0,) * len(low), space)

@@ -85,8 +85,8 @@ TESTS = {  # the plain tests of each file, and of all files of a folder; no othe
     "layers/windows": ("conv",),
     "losses": ("numerics", "recorded", "errors"),
     "optimizers": ("optimizers",),
-    "patterns": ("errors", "mistakes"),
-    "spec": ("errors", "mistakes", "guard", "combinators"),
+    "patterns": ("patterns", "errors", "mistakes"),
+    "spec": ("patterns", "errors", "mistakes", "guard", "combinators"),
     "tree/layout": ("layout",),
 }
 

@@ -6,12 +6,13 @@ A mutant is a rule file with one change, made in its syntax tree inside a functi
 left out, the operands of a product of matrices swapped, a sign, a number, a comparison, a condition turned round, an
 augmented assignment left out, the first axis for the last. Checks of arguments, errors and names are left alone. It is
 killed if the library does not import, if `check_vjp` objects in one of the catalogue's cases that run the changed
-function, if a plain test of the family or a doctest fails, or if it all takes more than three times as long as it does
-without the change.
+function, if a test of the file (`TESTS`) or a doctest fails, or if it all takes more than three times as long as it
+does without the change.
 
 Not every survivor is a gap in the tests. Many are equivalent: they change only the speed (a branch that spares work) or
-nothing at all (`x > 0` for `x >= 0` where both sides agree at 0). Others change what only the oracles look at, which
-are not run here. Each survivor is for a reader to judge.
+nothing at all (`x > 0` for `x >= 0` where both sides agree at 0). The engine has many of these: it chooses between
+forms that give the same. Others change what only the oracles look at; few of those are run here, for JAX. Each survivor
+is for a reader to judge.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ RULES = (
     "purenet/tree/layout.py",
 )
 
-TESTS = {  # the plain tests of each file, and of all files of a folder; no other has to do with it, or it is too slow
+TESTS = {  # the tests of each file, and of all files of a folder; no other has to do with it, or it is too slow
     "combinators": ("combinators", "guard"),
     "engine": ("recorded",),
     "engine/arrays": ("mistakes", "errors", "optimizers", "package"),
@@ -54,7 +55,6 @@ TESTS = {  # the plain tests of each file, and of all files of a folder; no othe
     "engine/convolution": ("ops_windows", "conv"),
     "engine/jax": ("oracles/jax_host",),
     "engine/jax_convolution": ("oracles/jax_ops",),
-    "engine/memory": ("memory",),
     "engine/numpy": ("ops", "ops_recurrent", "guard"),
     "engine/numpy_convolution": ("ops_windows", "conv"),
     "engine/numpy_recurrence": ("ops_recurrent", "recurrent"),
@@ -65,7 +65,7 @@ TESTS = {  # the plain tests of each file, and of all files of a folder; no othe
     "engine/special": ("numerics", "ops"),
     "engine/windows": ("ops_windows", "conv"),
     "guard": ("guard", "errors"),
-    "layers": ("recorded",),
+    "layers": ("recorded", "invariants::test_name_is_the_code_that_makes_the_layer"),
     "layers/activations": ("numerics",),
     "layers/attention": ("attention",),
     "layers/binary": ("binary",),
@@ -73,7 +73,7 @@ TESTS = {  # the plain tests of each file, and of all files of a folder; no othe
     "layers/dense": ("check_vjp", "combinators"),
     "layers/dropout": ("dropout",),
     "layers/embedding": ("embedding",),
-    "layers/hints": ("errors", "mistakes"),
+    "layers/hints": ("errors", "mistakes", "conv"),
     "layers/merge": ("combinators",),
     "layers/norm": ("norm", "numerics"),
     "layers/pool": ("conv",),
@@ -250,10 +250,15 @@ def cases_of(file: Path, cases: list[Case]) -> list[int]:
 
 
 def tests_of(file: Path) -> list[str]:
-    """The plain tests of a file: its own, then those of its folder."""
+    """The tests of a file, as pytest takes them: its own, then those of its folder."""
     module = file.relative_to(ROOT / "purenet").with_suffix("")
     names = [name for place in (module, module.parent) for name in TESTS.get(place.as_posix(), ())]
-    return ["{}/test_{}.py".format(*f"tests/{name}".rsplit("/", 1)) for name in names]
+    found = []
+    for name in names:
+        test_file, _, function = name.partition("::")
+        path = ROOT / "tests" / test_file
+        found.append(f"{path.with_name(f'test_{path.name}.py').relative_to(ROOT)}" + f"::{function}" * bool(function))
+    return found
 
 
 # what runs in a process of its own, forked before purenet is imported

@@ -117,6 +117,13 @@ def test_every_op_of_windows_that_numpy_has_its_own_form_of_is_here():
     assert {name for name in own if not name.startswith("_")} - inside <= {op for op, _ in CASES}
 
 
+@pytest.mark.parametrize("ops", [PLAIN, NUMPY])
+def test_where_there_is_nothing_to_add_x_is_not_copied(ops):
+    x = normal(2, 3, 4, 2)
+    assert ops.pad_space(x, ((0, 0), (0, 0))) is x
+    assert np.shares_memory(ops.pad_space(x, ((0, -1), (-1, 0))), x)
+
+
 # The tile, the number of windows in a strip, changes no number: whichever is the quickest may be taken.
 
 

@@ -657,6 +657,7 @@ def test_joined_params_are_of_one_dtype_and_fit_their_gradients():
     with pytest.raises(ValueError, match="no state"):
         joined.step(params, params)
     assert joined.step((), (), joined.init(()))[0] == ()
+    assert pn.tree.size(joined.init(()).slots) == 0
 
 
 def test_the_slots_of_a_state_may_stand_in_another_order():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import purenet as pn
+from purenet.engine.arrays import likeness
 from purenet.engine.chain import LONGEST, pools_first
 from purenet.engine.numpy import NUMPY, SMALL_NUMPY
-from purenet.guard import MOST, guarded
+from purenet.guard import MOST, fits, guarded
 from tests.catalogue import LAYER_CASES, LOSS_CASES, layer_id, loss_id
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -168,12 +169,21 @@ def test_a_layer_with_a_rule_of_its_own_uses_it():
     assert bits(found[0]) != bits(by_layers(pn.serial(dense, pn.tanh), pn.mse, params, x, target))
 
 
+def test_a_layer_with_an_apply_of_its_own_uses_it():
+    dense = pn.dense(5, 5)
+    net = pn.serial(dense._replace(apply=lambda params, x, key=None: 2 * dense.apply(params, x)))
+    assert guarded(net.parts[0]) is guarded(net) is None
+    params, x = net.init(pn.key(0)), numbers((2, 5), np.float32)
+    for _ in range(2):
+        np.testing.assert_array_equal(net.apply(params, x), 2 * dense.apply(params[0], x))
+
+
 def test_shapes_that_come_and_go_are_forgotten_in_time():
     net = CHAINS["tanh"]
     params = net.init(pn.key(0))
     for n in range(1, 3 * MOST):
         net.apply(params, np.ones((n, 5), np.float32))
-    assert len(guarded(net).known.seen) <= MOST
+        assert 1 <= len(guarded(net).known.seen) <= MOST
 
 
 def test_a_long_chain_needs_no_deep_stack():
@@ -255,6 +265,21 @@ def test_a_dE_dY_that_does_not_fit_is_told_as_by_the_layers():
         assert error.value.__notes__ == ["  in layer 3, tanh"]
         with pytest.raises(TypeError, match="dE/dY is float64, but Y is float32"):
             pullback(y.astype(float))
+
+
+def test_what_looks_like_an_output():
+    a, b = np.ones((2, 3), np.float32), np.ones(2, np.int64)
+    one, two = likeness(a), likeness((a, (b, a)))
+    assert fits(a, one)
+    assert fits((a, (b, a)), two)
+    assert fits((a, None), two)
+    assert fits((a, (b, None)), two)
+    for wrong in (a[:1], a.astype(float), a.tolist(), (a,), None, np.float32(1), a.view(np.recarray)):
+        assert not fits(wrong, one)
+        assert not fits((wrong, (b, a)), two)
+        assert wrong is None or not fits((a, (b, wrong)), two)
+    for wrong in (a, (), (a,), (a, b), (a, (b, a), a), [a, (b, a)], (a, (None, a)), (None, (b, a)), (b, (a, a))):
+        assert not fits(wrong, two)
 
 
 def test_a_gradient_is_not_the_memory_of_the_loss():

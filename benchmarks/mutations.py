@@ -6,12 +6,13 @@ A mutant is a rule file with one change, made in its syntax tree inside a functi
 left out, the operands of a product of matrices swapped, a sign, a number, a comparison, a condition turned round, an
 augmented assignment left out, the first axis for the last. Checks of arguments, errors and names are left alone. It is
 killed if the library does not import, if `check_vjp` objects in one of the catalogue's cases that run the changed
-function, if a plain test of the family or a doctest fails, or if it all takes more than three times as long as it does
-without the change.
+function, if a test of the file (`TESTS`) or a doctest fails, or if it all takes more than three times as long as it
+does without the change.
 
 Not every survivor is a gap in the tests. Many are equivalent: they change only the speed (a branch that spares work) or
-nothing at all (`x > 0` for `x >= 0` where both sides agree at 0). Others change what only the oracles look at, which
-are not run here. Each survivor is for a reader to judge.
+nothing at all (`x > 0` for `x >= 0` where both sides agree at 0). The engine has many of these: it chooses between
+forms that give the same. Others change what only the oracles look at; few of those are run here, for JAX. Each survivor
+is for a reader to judge.
 """
 
 from __future__ import annotations
@@ -33,30 +34,61 @@ from random import Random
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-RULES = ("purenet/layers/*.py", "purenet/losses.py", "purenet/special.py", "purenet/combinators/*.py")
+RULES = (
+    "purenet/layers/*.py",
+    "purenet/losses.py",
+    "purenet/combinators/*.py",
+    "purenet/optimizers/*.py",
+    "purenet/engine/*.py",
+    "purenet/guard.py",
+    "purenet/patterns.py",
+    "purenet/spec.py",
+    "purenet/tree/layout.py",
+)
 
-TESTS = {  # the plain tests of each file; no other has to do with it, or it is too slow
-    "activations": ("numerics",),
-    "attention": ("attention",),
-    "bidirectional": ("recurrent",),
-    "binary": ("binary",),
-    "conv": ("conv",),
-    "correlate": ("conv",),
-    "dense": ("check_vjp", "combinators"),
-    "dropout": ("dropout",),
-    "embedding": ("embedding",),
-    "losses": ("numerics",),
-    "norm": ("norm", "numerics"),
-    "pool": ("conv",),
-    "numpy_recurrence": ("ops_recurrent", "recurrent"),
-    "recurrence": ("recurrent",),
-    "recurrent": ("recurrent",),
-    "resize": ("conv",),
-    "special": ("numerics",),
-    "transformer": ("attention",),
-    "windows": ("conv",),
+TESTS = {  # the tests of each file, and of all files of a folder; no other has to do with it, or it is too slow
+    "combinators": ("combinators", "guard"),
+    "engine": ("recorded",),
+    "engine/arrays": ("mistakes", "errors", "optimizers", "package"),
+    "engine/attention": ("ops_recurrent", "attention"),
+    "engine/chain": ("guard",),
+    "engine/convolution": ("ops_windows", "conv"),
+    "engine/jax": ("oracles/jax_host",),
+    "engine/jax_convolution": ("oracles/jax_ops",),
+    "engine/numpy": ("ops", "ops_recurrent", "guard"),
+    "engine/numpy_convolution": ("ops_windows", "conv"),
+    "engine/numpy_recurrence": ("ops_recurrent", "recurrent"),
+    "engine/numpy_windows": ("ops_windows", "conv"),
+    "engine/ops": ("ops", "ops_recurrent", "ops_windows"),
+    "engine/recurrence": ("ops_recurrent", "recurrent"),
+    "engine/select": ("guard", "oracles/jax_host"),
+    "engine/special": ("numerics", "ops"),
+    "engine/windows": ("ops_windows", "conv"),
+    "guard": ("guard", "errors"),
+    "layers": ("recorded", "invariants::test_name_is_the_code_that_makes_the_layer"),
+    "layers/activations": ("numerics",),
+    "layers/attention": ("attention",),
+    "layers/binary": ("binary",),
+    "layers/conv": ("conv",),
+    "layers/dense": ("check_vjp", "combinators"),
+    "layers/dropout": ("dropout",),
+    "layers/embedding": ("embedding",),
+    "layers/hints": ("errors", "mistakes", "conv"),
+    "layers/merge": ("combinators",),
+    "layers/norm": ("norm", "numerics"),
+    "layers/pool": ("conv",),
+    "layers/recurrence": ("ops_recurrent", "recurrent"),
+    "layers/recurrent": ("recurrent",),
+    "layers/resize": ("conv",),
+    "layers/shape": ("combinators",),
+    "layers/transformer": ("attention",),
+    "layers/windows": ("conv",),
+    "losses": ("numerics", "recorded", "errors"),
+    "optimizers": ("optimizers",),
+    "patterns": ("patterns", "errors", "mistakes"),
+    "spec": ("patterns", "errors", "mistakes", "guard", "combinators"),
+    "tree/layout": ("layout",),
 }
-OTHERS = ("combinators",)
 
 # what the names of functions that only check or explain begin with
 NOT_RULES = ("check", "explain", "mend", "axes", "name", "locate", "placed")
@@ -217,6 +249,18 @@ def cases_of(file: Path, cases: list[Case]) -> list[int]:
     return [case.index for case in cases if any(name == str(file) for name, _ in case.calls)]
 
 
+def tests_of(file: Path) -> list[str]:
+    """The tests of a file, as pytest takes them: its own, then those of its folder."""
+    module = file.relative_to(ROOT / "purenet").with_suffix("")
+    names = [name for place in (module, module.parent) for name in TESTS.get(place.as_posix(), ())]
+    found = []
+    for name in names:
+        test_file, _, function = name.partition("::")
+        path = ROOT / "tests" / test_file
+        found.append(f"{path.with_name(f'test_{path.name}.py').relative_to(ROOT)}" + f"::{function}" * bool(function))
+    return found
+
+
 # what runs in a process of its own, forked before purenet is imported
 
 
@@ -274,9 +318,8 @@ def run(file: Path, mutant: Mutant | None, indices: list[int]) -> None:
         stage = "tests"
         import pytest
 
-        chosen = [f"tests/test_{name}.py" for name in TESTS.get(file.stem, OTHERS)]
         doctests = ["--doctest-modules", str(file.relative_to(ROOT))]
-        failed = pytest.main(["-x", "-p", "no:cacheprovider", *chosen, *doctests]) != 0
+        failed = pytest.main(["-x", "-p", "no:cacheprovider", *tests_of(file), *doctests]) != 0
     except BaseException:
         failed = True
     os._exit(FATES.index(stage) if failed else 0)

@@ -107,7 +107,7 @@ def match_example(text: str, in_shape: Shape, sizes: Mapping[str, Any]) -> Sizes
     if is_open(in_shape):
         if axes and (axes[-1] == "..." or axes[-1][0] == "*"):
             return {**sizes, axes[-1].lstrip("*"): in_shape}
-        return _match(axes[-1:], in_shape[-1:], sizes)
+        return _match(axes[-1:], in_shape[-1:], sizes) if axes else None
     several = [i for i, axis in enumerate(axes) if axis == "..." or axis[0] == "*"]
     least = len(axes) - ("..." in axes)
     if len(in_shape) < least or (not several and len(in_shape) > least):
@@ -161,7 +161,8 @@ def _match(axes: tuple[str, ...], shape: Shape, sizes: Mapping[str, Any]) -> Siz
         known = size_of(axis, found)
         if known is None:
             left, operator, right = re.fullmatch(r"(\w+)([*/]?)(\w*)", axis).groups()  # type: ignore[union-attr]
-            unknown, other = (right, left) if operator == "*" and found.get(right) is None else (left, right)
+            turned = operator == "*" and size_of(right, found) is None
+            unknown, other = (right, left) if turned else (left, right)
             by = 1 if not operator else size_of(other, found)
             if by is None or (operator == "*" and n % by):
                 return None

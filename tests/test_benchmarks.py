@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import against, goals, report, rows, scale, works
+from benchmarks import against, goals, mutations, report, rows, scale, works
 from benchmarks import peers as registry
 from benchmarks.__main__ import benchmarks
 from benchmarks.child import FailedError, environment, run
@@ -372,3 +372,54 @@ def test_an_unknown_revision_is_named():
 def test_the_readme_of_benchmarks_lists_every_command():
     named = re.findall(r"`(\w+)", (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8"))
     assert {*benchmarks(), *GROUPS} <= {*named}
+
+
+# mutations
+
+
+def test_every_file_of_rules_has_tests_and_they_are_there():
+    files = [path for pattern in mutations.RULES for path in ROOT.glob(pattern) if mutations.mutants(path)]
+    assert {file.stem for file in files} >= {
+        "dense",
+        "losses",
+        "adaptive",
+        "chain",
+        "numpy",
+        "jax",
+        "guard",
+        "patterns",
+        "layout",
+    }
+    for file in files:
+        chosen = mutations.tests_of(file)
+        assert chosen, file
+        for test in chosen:
+            path, _, function = test.partition("::")
+            assert f"def {function}" in (ROOT / path).read_text(encoding="utf-8"), test
+    places = {file.relative_to(ROOT / "purenet").with_suffix("") for file in files}
+    places |= {place.parent for place in places}
+    assert {place.as_posix() for place in places} >= mutations.TESTS.keys()
+
+
+def test_what_is_changed_and_what_is_left_alone(tmp_path):
+    file = tmp_path / "rules.py"
+    file.write_text(
+        "SIZE = 1 + 1\n"
+        "def rule(x, w):\n"
+        "    if x < 0:\n"
+        "        raise ValueError('x is at least 0')\n"
+        "    return dot(x, w) + 3\n"
+        "def check_it(x):\n"
+        "    return x * 2\n"
+    )
+    changes = [mutant.change for mutant in mutations.mutants(file)]
+    assert sorted(changes) == [
+        "3  ->  4",
+        "dot(x, w)  ->  -dot(x, w)",
+        "dot(x, w)  ->  dot(w, x)",
+        "dot(x, w) + 3  ->  dot(x, w) - 3",
+    ]
+    names = {"dot": lambda a, b: 10 * a + b}
+    for i in range(len(changes)):
+        exec(mutations.mutants(file)[i].code(), names)
+        assert names["rule"](2, 1) != 24, changes[i]

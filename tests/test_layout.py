@@ -74,6 +74,8 @@ def test_which_trees_are_large():
     assert all(Layout.of(example).source == "" for example in LARGE.values())
     assert all(Layout.of(example).source != "" for example in TREES[: -len(LARGE)])
     assert Layout.of(nested(DEEPEST - 1)).source != ""
+    assert Layout.of((1,) * (MOST_NODES - 1)).source != ""  # of a node and its leaves
+    assert Layout.of((1,) * MOST_NODES).source == ""
 
 
 @trees

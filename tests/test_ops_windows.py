@@ -53,11 +53,12 @@ def cases():
         for groups, ins, outs in [(1, 2, 5), (2, 4, 6), (3, 3, 3), (3, 3, 6)]:
             x, dy = normal(3, *space, ins), normal(3, *counts, outs, seed=1)
             weight = normal(*kernel, ins // groups, outs, seed=2)
-            yield "correlate", (x, weight, windows, groups)
+            in_groups = (groups,) if groups > 1 else ()
+            yield "correlate", (x, weight, windows, *in_groups)
             yield "correlate", (x, weight, windows, groups, normal(outs, seed=3))
-            yield "correlate_weight", (x, dy, windows, groups)
-            yield "transposed", (weight, groups)
-            yield "spread", (dy, normal(*kernel, outs // groups, ins), windows, low, space, groups)
+            yield "correlate_weight", (x, dy, windows, *in_groups)
+            yield "transposed", (weight, *in_groups)
+            yield "spread", (dy, normal(*kernel, outs // groups, ins), windows, low, space, *in_groups)
         for ins, outs in [(4, 2), (2, 24), (16, 16)]:
             yield "spread", (normal(3, *counts, ins), normal(*kernel, ins, outs), windows, low, space)
             yield "spread", (normal(3, *counts, ins), normal(*kernel, ins, outs), windows, (0,) * len(low), space)
@@ -114,6 +115,13 @@ def test_every_op_of_windows_that_numpy_has_its_own_form_of_is_here():
     own = {name for ops in (pooling.NumpyWindowOps, convolution.NumpyConvolutionOps) for name in vars(ops)}
     inside = {"by_images", "kept_patches", "of_one_group", "weight_of_one_group"}  # run by others, and below
     assert {name for name in own if not name.startswith("_")} - inside <= {op for op, _ in CASES}
+
+
+@pytest.mark.parametrize("ops", [PLAIN, NUMPY])
+def test_where_there_is_nothing_to_add_x_is_not_copied(ops):
+    x = normal(2, 3, 4, 2)
+    assert ops.pad_space(x, ((0, 0), (0, 0))) is x
+    assert np.shares_memory(ops.pad_space(x, ((0, -1), (-1, 0))), x)
 
 
 # The tile, the number of windows in a strip, changes no number: whichever is the quickest may be taken.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from purenet.engine import engine_of
 from purenet.engine.jax_convolution import JaxConvolutionOps
-from tests.test_ops_windows import CASES, PLAIN, run
+from tests.test_ops_windows import CASES, PLAIN, run, side_by_side
 
 OWN = {name for name in vars(JaxConvolutionOps) if not name.startswith("_")}
 OF_JAX = [(op, given) for op, given in CASES if op in OWN]
@@ -28,3 +29,27 @@ def test_jaxs_form_is_the_plain_one(op, given):
 
 def test_every_op_that_jax_has_its_own_form_of_is_here():
     assert {op for op, _ in OF_JAX} == OWN
+
+
+@pytest.mark.parametrize(
+    ("size", "groups", "ins", "outs", "own"),
+    [
+        ((3, 3), 1, 15, 15, True),
+        ((3, 3), 1, 15, 64, True),
+        ((3, 3), 1, 64, 15, True),
+        ((3, 3), 1, 16, 16, False),
+        ((3, 3), 4, 32, 32, True),
+        ((3, 3), 2, 32, 32, False),
+        ((2,), 1, 3, 3, True),
+        ((1, 1), 1, 3, 3, False),
+    ],
+)
+def test_jaxs_own_convolution_is_taken_where_it_is_the_faster(size, groups, ins, outs, own):
+    if jax.default_backend() != "cpu":
+        pytest.skip("there it always is")
+    ops, windows, shape = engine_of(jnp.zeros(1)), side_by_side(size), (2, *(2 * n for n in size))
+    x, weight = jnp.zeros((*shape, ins)), jnp.zeros((*size, ins // groups, outs))
+    dy = jnp.zeros((2, *(2 for _ in size), outs))
+    for f, *given in ((ops.correlate, x, weight), (ops.correlate_weight, x, dy)):
+        program = str(jax.make_jaxpr(lambda a, b, f=f: f(a, b, windows, groups))(*given))
+        assert ("conv_general_dilated" in program) == own

@@ -86,7 +86,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "losses": ("numerics", "recorded", "errors"),
     "optimizers": ("optimizers",),
     "patterns": ("patterns", "errors", "mistakes"),
-    "spec": ("patterns", "errors", "mistakes", "guard", "combinators"),
+    "spec": ("patterns", "initializers", "errors", "mistakes", "guard", "combinators"),
     "tree/layout": ("layout",),
 }
 

@@ -73,3 +73,17 @@ def test_dense_takes_other_initializers():
     params = pn.dense(4, 3, weight_init=init.ones, bias_init=init.constant(2.0)).init(KEY)
     np.testing.assert_array_equal(params.weight, np.ones((4, 3)))
     np.testing.assert_array_equal(params.bias, [2, 2, 2])
+
+
+def test_each_parameter_of_a_layer_has_a_key_of_its_own_and_an_only_one_that_of_the_layer():
+    normal = pn.initializers.normal()
+
+    def params(form):
+        spec = pn.Spec("layer", x="...", y="...", params=form, init=(normal,) * len(form), sizes={"n": 5})
+        return pn.layer(spec, lambda ops, params, x, key: (x, lambda dy, wrt_x: (params, dy))).init(KEY)
+
+    (only,) = params(("n",))
+    np.testing.assert_array_equal(only, normal(KEY, (5,)))
+    for form in (("n",) * 2, ("n",) * 3):
+        for drawn, key in zip(params(form), pn.split(KEY, len(form)), strict=True):
+            np.testing.assert_array_equal(drawn, normal(key, (5,)))

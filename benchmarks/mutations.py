@@ -42,7 +42,7 @@ RULES = (
     "purenet/engine/*.py",
     "purenet/guard.py",
     "purenet/patterns.py",
-    "purenet/spec.py",
+    "purenet/spec/*.py",
     "purenet/tree/layout.py",
 )
 
@@ -73,6 +73,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "layers/dense": ("check_vjp", "combinators"),
     "layers/dropout": ("dropout",),
     "layers/embedding": ("embedding",),
+    "layers/gates": ("numerics", "errors"),
     "layers/hints": ("errors", "mistakes", "conv"),
     "layers/merge": ("combinators",),
     "layers/norm": ("norm", "numerics"),
@@ -86,7 +87,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "losses": ("numerics", "recorded", "errors"),
     "optimizers": ("optimizers",),
     "patterns": ("patterns", "errors", "mistakes"),
-    "spec": ("patterns", "initializers", "errors", "mistakes", "guard", "combinators"),
+    "spec": ("bad_input", "patterns", "initializers", "errors", "mistakes", "guard", "combinators"),
     "tree/layout": ("layout",),
 }
 

@@ -7,7 +7,9 @@ the usual mistakes what to write. `apply` and `vjp` say the same, at the first c
 
 from __future__ import annotations
 
+import copy
 import functools
+import inspect
 import linecache
 import re
 from collections.abc import Callable
@@ -19,6 +21,8 @@ import pytest
 
 import purenet as pn
 from purenet.presets import maker_of
+from purenet.spec import rules
+from purenet.spec.words import check_spec
 from tests.catalogue import LAYERS, layer_id
 from tests.kit import bits, cast
 
@@ -382,3 +386,17 @@ def test_a_contract_that_is_not_kept(name):
     said, _ = complaint(call)
     assert said is not None
     assert re.search(f"(?s){message}", said[1]), said[1]
+
+
+def test_the_librarys_own_specs_hold_what_is_asked_of_others(monkeypatch):
+    """They are made again, as if somebody else had named them."""
+    checked = []
+    monkeypatch.setattr(rules, "maker_of", lambda name: "")
+    monkeypatch.setattr(rules, "check_spec", lambda spec: (checked.append(spec.name), check_spec(spec)))
+    for name, cases in LAYERS.items():
+        public = getattr(pn, name)
+        if isinstance(public, pn.Layer):
+            inspect.unwrap(public)()  # the function that made the preset
+        for case in cases if name != "activation" else ():
+            copy.deepcopy(case.layer)
+    assert {"tanh", "dense(5, 3)", "add", "flatten", "batch_norm", "lstm(4, 3)", "glu"} <= set(checked)

@@ -207,8 +207,8 @@ class SmallNumpyOps(NumpyOps):
     """NumPy on matrices of float32 so few and small that a call costs more than its arithmetic: no op looks at a size,
     and those that are one call of NumPy or Python are that function itself."""
 
-    def __init__(self, namespace: Any) -> None:
-        super().__init__(namespace)
+    def __init__(self, any_size: NumpyOps) -> None:
+        vars(self).update(vars(any_size))  # NumPy's functions
         self.dot: Any = ndarray.dot
         self.add_row: Any = iadd
         self.relu: Any = _relu_of_few
@@ -227,8 +227,8 @@ class SmallNumpyOps(NumpyOps):
 class OneRowNumpyOps(SmallNumpyOps):
     """The same of a single row: NumPy adds a vector to a vector in half the time of a row to a matrix."""
 
-    def __init__(self, namespace: Any) -> None:
-        super().__init__(namespace)
+    def __init__(self, any_size: NumpyOps) -> None:
+        super().__init__(any_size)
         self.add_row = _add_to_one
 
     def sum_rows(self, x: NumpyArray) -> NumpyArray:
@@ -249,7 +249,8 @@ def _factor_of_few(number: float, like: NumpyArray) -> float | NumpyArray:
     return _remembered(number) if number else quick_number(number)
 
 
-NUMPY, SMALL_NUMPY, ONE_ROW_NUMPY = NumpyOps(np), SmallNumpyOps(np), OneRowNumpyOps(np)
+NUMPY = NumpyOps(np)
+SMALL_NUMPY, ONE_ROW_NUMPY = SmallNumpyOps(NUMPY), OneRowNumpyOps(NUMPY)
 
 
 @lru_cache

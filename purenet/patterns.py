@@ -75,12 +75,19 @@ def parse(text: str) -> Pattern:
 
 def size_of(axis: str, sizes: Mapping[str, Any]) -> int | None:
     """The size of an axis, if it is known."""
-    left, operator, right = re.fullmatch(r"(\w+)([*/]?)(\w*)", axis).groups()  # type: ignore[union-attr]
+    left, operator, right = _operands(axis)
     a = int(left) if left.isdigit() else sizes.get(left)
     b = int(right) if right.isdigit() else sizes.get(right) if right else 1
     if a is None or b is None:
         return None
     return int(a // b if operator == "/" else a * b)
+
+
+def _operands(axis: str) -> tuple[str, str, str]:
+    """An axis as what stands before `*` or `/`, that sign, and what stands after it."""
+    sign = next((sign for sign in "*/" if sign in axis), "")
+    left, _, right = axis.partition(sign or " ")
+    return left, sign, right
 
 
 def names_of(text: str) -> set[str]:
@@ -160,7 +167,7 @@ def _match(axes: tuple[str, ...], shape: Shape, sizes: Mapping[str, Any]) -> Siz
             continue
         known = size_of(axis, found)
         if known is None:
-            left, operator, right = re.fullmatch(r"(\w+)([*/]?)(\w*)", axis).groups()  # type: ignore[union-attr]
+            left, operator, right = _operands(axis)
             turned = operator == "*" and size_of(right, found) is None
             unknown, other = (right, left) if turned else (left, right)
             by = 1 if not operator else size_of(other, found)

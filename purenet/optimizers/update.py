@@ -52,7 +52,8 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
         if ps is not None:
             gs = exact.leaves(grads)
             if gs is not None:
-                return exact.seal([*map(step, ps, gs)])  # type: ignore[no-any-return]
+                done: P = exact.seal([*map(step, ps, gs)])
+                return done
     new = update(step, params, grads)
     _know(params)
     return new

@@ -141,7 +141,7 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
         check_array(x, name)
         floating(x, name)
 
-    return composed(name, (layer,), make, check, init, shape, lambda parts: residual(*parts))
+    return composed(name, (layer,), make, check, init, shape, lambda parts: residual(*parts), matrices=True)
 
 
 def on_first(layer: Layer[Any]) -> Layer[Any]:

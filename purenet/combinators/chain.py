@@ -87,7 +87,7 @@ def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
         return named(**dict(zip(names, parts, strict=True)))
 
     return composed(name, parts, lambda *rules: of_dicts(chain.make(*rules)), check, init, chain.shape, remake,
-                    names, straight)  # fmt: skip
+                    names, straight, matrices=True)  # fmt: skip
 
 
 class _Chain:

@@ -44,7 +44,7 @@ def frozen(layer: Layer[Any]) -> Layer[Buffer]:
 
         return rule
 
-    return composed(name, (layer,), make, check, init, inner.shape, lambda parts: frozen(*parts))
+    return composed(name, (layer,), make, check, init, inner.shape, lambda parts: frozen(*parts), matrices=True)
 
 
 def remat(layer: Layer[Any]) -> Layer[Any]:
@@ -69,7 +69,7 @@ def remat(layer: Layer[Any]) -> Layer[Any]:
         return rule
 
     return composed(call("remat", layer), (layer,), make, no_check, inner.init, inner.shape,
-                    lambda parts: remat(*parts))  # fmt: skip
+                    lambda parts: remat(*parts), matrices=True)  # fmt: skip
 
 
 def tied(net: Layer[Any]) -> Layer[Any]:

@@ -48,7 +48,7 @@ def dropout(rate: float = 0.5, channelwise: bool = False) -> Layer[NoParams]:
         return x * mask, lambda dy, wrt_x: ((), dy * mask if wrt_x else None)
 
     name = called("dropout", rate=(rate, 0.5), channelwise=(channelwise, False))
-    return layer(Spec(name, x=x_form, y=x_form), rule)
+    return layer(Spec(name, x=x_form, y=x_form), rule, of_matrices=True)
 
 
 def gaussian_noise(std: float) -> Layer[NoParams]:
@@ -70,4 +70,4 @@ def gaussian_noise(std: float) -> Layer[NoParams]:
         drawn = ops.take_in(random.normal(key, x.shape, dtype))
         return x + ops.astype(drawn, x.dtype) * std, lambda dy, wrt_x: ((), dy)
 
-    return layer(Spec(called("gaussian_noise", std), x="...", y="..."), rule)
+    return layer(Spec(called("gaussian_noise", std), x="...", y="..."), rule, of_matrices=True)

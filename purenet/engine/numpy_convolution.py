@@ -26,7 +26,7 @@ class NumpyConvolutionOps(NumpyWindowOps, ConvolutionOps):
     def kept_patches(self, x: NumpyArray, outs: int, windows: Windows, groups: int = 1) -> Blocks | None:
         """The patches of a padded x, if they are one block: Y and dE/dW are both products of them.
 
-        (To keep more of them was no faster than to copy them again: they are not in cache any more.)
+        More of them would have left the cache before they are read again: to copy them again takes as long.
         """
         if math.prod(windows.size) == 1 or groups > 1:
             return None

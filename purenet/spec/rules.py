@@ -49,9 +49,8 @@ def layer(
     Traceback (most recent call last):
     ValueError: scale(2) takes x of shape (..., 2), but x has shape (1, 3)
     """
-    if spec.params != () or not maker_of(
-        spec.name
-    ):  # of our own presets, the tests do it: an import has no time for it
+    is_preset = spec.params == () and maker_of(spec.name)
+    if not is_preset:  # the tests check the specs of presets: an import has no time for it
         check_spec(spec)
     run = _looking_first(spec, rule)
     run_forward = _looking_first(spec, forward) if forward else None

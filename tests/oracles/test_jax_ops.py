@@ -45,11 +45,9 @@ def test_every_op_that_jax_has_its_own_form_of_is_here():
     ],
 )
 def test_jaxs_own_convolution_is_taken_where_it_is_the_faster(size, groups, ins, outs, own):
-    if jax.default_backend() != "cpu":
-        pytest.skip("there it always is")
     ops, windows, shape = engine_of(jnp.zeros(1)), side_by_side(size), (2, *(2 * n for n in size))
     x, weight = jnp.zeros((*shape, ins)), jnp.zeros((*size, ins // groups, outs))
     dy = jnp.zeros((2, *(2 for _ in size), outs))
     for f, *given in ((ops.correlate, x, weight), (ops.correlate_weight, x, dy)):
         program = str(jax.make_jaxpr(lambda a, b, f=f: f(a, b, windows, groups))(*given))
-        assert ("conv_general_dilated" in program) == own
+        assert ("conv_general_dilated" in program) == (own if jax.default_backend() == "cpu" else max(size) > 1)

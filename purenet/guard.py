@@ -19,7 +19,7 @@ from purenet.tree import leaves
 from purenet.tree.layout import fitting
 
 Bare = Callable[..., Any]
-MOST = 64  # shapes of x that are remembered
+MOST = 64  # shapes of x that are remembered, and losses
 
 
 class Known:
@@ -76,6 +76,8 @@ class Guarded:
 
     def known_with(self, loss: Any) -> Known:
         """The signatures of (params, x, target) that were checked with a loss: for all gradients of the two."""
+        if loss not in self.known_by_loss and len(self.known_by_loss) >= MOST:
+            self.known_by_loss.clear()
         return self.known_by_loss.setdefault(loss, Known(self.matrices))
 
     @cached_property

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from purenet.engine.arrays import Shape, is_open
@@ -54,7 +54,7 @@ class Pattern(NamedTuple):
         return n >= max(1, len(self.axes) - (self.axes[self.rest] == "..."))
 
 
-@cache
+@lru_cache(1024)
 def parse(text: str) -> Pattern:
     """The pattern that a text writes; ValueError if it writes none.
 

@@ -189,6 +189,16 @@ def test_shapes_that_come_and_go_are_forgotten_in_time():
         assert 1 <= len(guarded(net).known.seen) <= MOST
 
 
+def test_losses_that_come_and_go_are_forgotten_in_time():
+    net = pn.dense(2, 1)
+    params, x, target = net.init(pn.key(0)), np.ones((3, 2), np.float32), np.ones((3, 1), np.float32)
+    for _ in range(2 * MOST):
+        loss = pn.Loss(pn.mse.apply, pn.mse.vjp, name="mine")  # as a loop may make one in each step
+        pn.value_and_grad(net, loss)(params, x, target)
+        pn.value_and_grad(net, pn.huber(delta=np.random.default_rng().random() + 1))(params, x, target)
+        assert 1 <= len(guarded(net).known_by_loss) <= MOST
+
+
 def test_a_long_chain_needs_no_deep_stack():
     net = pn.serial(*[pn.dense(2, 2), pn.tanh] * LONGEST * 10)
     params, x = net.init(pn.key(0)), numbers((3, 2), np.float32)

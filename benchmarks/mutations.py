@@ -44,6 +44,7 @@ RULES = (
     "purenet/patterns.py",
     "purenet/spec/*.py",
     "purenet/tree/layout.py",
+    "purenet/weighting.py",
 )
 
 TESTS = {  # the tests of each file, and of all files of a folder; no other has to do with it, or it is too slow
@@ -89,6 +90,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "patterns": ("patterns", "errors", "mistakes"),
     "spec": ("bad_input", "patterns", "initializers", "errors", "mistakes", "guard", "combinators"),
     "tree/layout": ("layout",),
+    "weighting": ("weighted", "errors"),
 }
 
 # what the names of functions that only check or explain begin with

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from purenet.engine import Ops
 from purenet.engine.arrays import Like, likeness
@@ -154,10 +154,20 @@ class Guarded:
 
 
 class GuardedLoss:
-    """The same of a loss, whose bare way is `rule(ops, y, target) -> (E, pull)`, and pull(dE) is dE/dY."""
+    """The same of a loss, whose bare way is `rule(ops, y, target) -> (E, pull)`, and pull(dE) is dE/dY.
 
-    def __init__(self, check: Callable[[Any, Any], tuple[Ops, Any, Any]], rule: Bare) -> None:
-        self.check, self.rule = check, rule
+    `costs` says what E sums, or if it is a `mean`, averages: what each of the elements costs, or each of the "rows";
+    None if that cannot be told.
+    """
+
+    def __init__(
+        self,
+        check: Callable[[Any, Any], tuple[Ops, Any, Any]],
+        rule: Bare,
+        costs: Literal["elements", "rows"] | None = None,
+        mean: bool = False,
+    ) -> None:
+        self.check, self.rule, self.costs, self.mean = check, rule, costs, mean
         self.known = Known()
 
     def apply(self, y: Any, target: Any) -> Any:

@@ -66,7 +66,7 @@ def _loss(
         count = 1 if not mean else math.prod(y.shape[:-1]) if rows else y.size
         return total / count, lambda dE: pull((dE if type(dE) is float else weak(dE)) / count)
 
-    both = GuardedLoss(check, bare)
+    both = GuardedLoss(check, bare, "rows" if rows else "elements", mean)
     return Loss(both.apply, both.vjp, name)
 
 

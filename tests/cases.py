@@ -27,6 +27,8 @@ class Case(NamedTuple):
 
 
 class LossCase(NamedTuple):
+    """A loss, with an output, and a target: an array, or a tuple of them."""
+
     loss: pn.Loss
     y: Any
     target: Any

@@ -16,8 +16,9 @@ each_layer = pytest.mark.parametrize("case", [case for _, case in LAYER_CASES], 
 each_loss = pytest.mark.parametrize("case", [case for _, case in LOSS_CASES], ids=map(loss_id, LOSS_CASES))
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
-# what a public function is, its module says: those of these modules make layers, every other one does not
+# what a public function is, its module says: those of these modules make layers or losses, every other one does not
 LAYER_MODULES = ("purenet.layers.", "purenet.combinators.")
+LOSS_MODULES = ("purenet.losses", "purenet.weighting")
 
 
 def test_catalogue_is_complete():
@@ -25,7 +26,8 @@ def test_catalogue_is_complete():
     functions = {name for name, value in public.items() if inspect.isfunction(value)}
     makers = {name for name in functions if public[name].__module__.startswith(LAYER_MODULES)}
     layers = makers | {name for name, value in public.items() if isinstance(value, pn.Layer)}
-    losses = {name for name, value in public.items() if isinstance(value, pn.Loss)}
+    losses = {name for name in functions if public[name].__module__ in LOSS_MODULES}
+    losses |= {name for name, value in public.items() if isinstance(value, pn.Loss)}
     assert set(LAYERS) == layers
     assert set(LOSSES) == losses
 

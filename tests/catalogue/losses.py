@@ -12,6 +12,10 @@ DISTRIBUTION = pn.softmax.apply((), normal(4, 3, seed=5))
 SIGNS = np.sign(normal(4, 3, seed=6))
 FAR = normal(4, 3, seed=2)
 NEAR = FAR + np.where(normal(4, 3, seed=3) > 0, 0.4, -0.4)
+WEIGHT = np.array([0.5, 3.0, 0.125, 1.25])
+EACH_STEP = np.array([[True, True], [True, False], [False, True], [True, True]])
+EACH_ELEMENT = abs(normal(4, 3, seed=7))
+MANY = pn.softmax.apply((), normal(4, 2, 3, seed=8))
 
 ROWS: dict[str, list[LossCase]] = {
     "mse": [LossCase(pn.mse, NEAR, FAR), LossCase(pn.mse(reduction="sum"), normal(5), normal(5, seed=1))],
@@ -44,5 +48,13 @@ ROWS: dict[str, list[LossCase]] = {
     "kl_divergence": [
         LossCase(pn.kl_divergence, np.log(PROBABILITIES), DISTRIBUTION),
         LossCase(pn.kl_divergence(reduction="sum"), np.log(PROBABILITIES), np.eye(4, 3)),
+    ],
+    "weighted": [
+        LossCase(pn.weighted(pn.mse), NEAR, (FAR, WEIGHT)),
+        LossCase(pn.weighted(pn.softmax_cross_entropy), normal(4, 3), (np.array([0, 2, 2, 1]), np.array([2, 7, 1, 3]))),
+        LossCase(pn.weighted(pn.softmax_cross_entropy(0.1)), normal(4, 2, 3), (MANY, EACH_STEP)),
+        LossCase(pn.weighted(pn.binary_cross_entropy_with_logits), normal(4, 3), ((SIGNS + 1) / 2, EACH_ELEMENT)),
+        LossCase(pn.weighted(pn.kl_divergence(reduction="sum")), np.log(PROBABILITIES), (DISTRIBUTION, WEIGHT)),
+        LossCase(pn.weighted(pn.mae(reduction="sum")), normal(4, 2, 3), (normal(4, 2, 3, seed=1), WEIGHT)),
     ],
 }

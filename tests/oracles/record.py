@@ -43,7 +43,7 @@ def arrays(tree):
 def recorded(layer, params, x, training, y):
     dy = some_dy(np.random.default_rng(2024), y)
     value, dparams, dx = by_torch(layer, params, x, dy, training)
-    form = "x" if isinstance(layer, pn.Loss) else form_of(x)
+    form = "x" if isinstance(x, list) else form_of(x)
     return Record(repr(layer), form, training, *map(arrays, (params, x, dy, value, dparams, dx)))
 
 

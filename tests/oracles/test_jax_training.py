@@ -39,7 +39,8 @@ def epoch(net, loss, optimizer, params, x, target, *penalties):
         return optimizer.step(carry[0], grads, carry[1]), E
 
     ours, errors = (params, optimizer.init(params)), []
-    for batch in zip(x, target, strict=True):
+    targets = zip(*target, strict=True) if isinstance(target, tuple) else target
+    for batch in zip(x, targets, strict=True):
         ours, E = step(ours, batch)
         errors.append(E)
     begin = (params, optimizer.init(params))
@@ -53,7 +54,7 @@ def test_an_epoch_of_each_loss(name, dtype):
     net = pn.serial(pn.dense(2, 4), pn.tanh, pn.dense(4, 3), PROBABLE.get(name, pn.identity))
     loss, _, target = LOSSES[name][0]
     params = pn.tree.cast(net.init(pn.key(0)), dtype)
-    targets = cast(np.stack([target] * STEPS), dtype)
+    targets = cast(pn.tree.map(lambda leaf: np.stack([leaf] * STEPS), target), dtype)
     ours, theirs = epoch(net, loss, pn.sgd(0.05), params, batches(4, 2, dtype=dtype), targets)
     agree(ours, theirs, dtype, name)
     assert ours[1][-1] != ours[1][0]

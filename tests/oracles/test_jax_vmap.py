@@ -51,11 +51,12 @@ def test_gradients_of_each_example(name, case):
 @pytest.mark.parametrize(("name", "case"), LOSS_CASES, ids=map(loss_id, LOSS_CASES))
 def test_losses_of_each_example(name, case):
     def rule(y, target):
-        E, pullback = case.loss.vjp(y[None], target[None])
+        E, pullback = case.loss.vjp(*pn.tree.map(lambda leaf: leaf[None], (y, target)))
         return E, pullback()
 
     found = jax.jit(jax.vmap(rule))(case.y, case.target)
-    apart = [rule(y, target) for y, target in zip(case.y, case.target, strict=True)]
+    targets = zip(*case.target, strict=True) if isinstance(case.target, tuple) else case.target
+    apart = [rule(y, target) for y, target in zip(case.y, targets, strict=True)]
     agree(pn.tree.map(lambda *leaves: np.stack(leaves), *apart), found, np.float64, name)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sklearn.metrics as skm
+import torch
+import torch.nn.functional as F  # noqa: N812
 
 import purenet as pn
 from tests.oracles.twins.compare import by_torch
@@ -32,3 +35,32 @@ def test_at_ties_and_extremes(name, dtype):
         close = {"rtol": max(1e-8, 4 * np.finfo(dtype).eps), "atol": 0}  # PyTorch has its bound 1e-12 in float32
         np.testing.assert_allclose(E, value, **close)
         np.testing.assert_allclose(pullback(), gradient, **close)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("shape", [(6,), (4, 5), (2, 3, 4)])
+def test_weighted_by_class_has_pytorchs_mean(shape, dtype):
+    rng = np.random.default_rng(0)
+    y, labels, by_class = rng.normal(size=(*shape, 3)).astype(dtype), rng.integers(0, 3, shape), np.array([0.2, 3, 0])
+    for loss, theirs, x in (
+        (pn.softmax_cross_entropy, F.cross_entropy, y),
+        (pn.nll, F.nll_loss, pn.log_softmax.apply((), y)),
+    ):
+        E, pullback = pn.weighted(loss).vjp(x, (labels, by_class[labels]))
+        rows = torch.tensor(x.reshape(-1, 3).astype(np.float64), requires_grad=True)
+        value = theirs(rows, torch.tensor(labels.reshape(-1)), weight=torch.tensor(by_class))
+        (gradient,) = torch.autograd.grad(value, rows)
+        close = {"rtol": 10 * np.finfo(dtype).eps, "atol": np.finfo(dtype).eps}
+        np.testing.assert_allclose(E, value.item(), **close)
+        np.testing.assert_allclose(pullback().reshape(-1, 3), gradient.numpy(), **close)
+
+
+def test_weighted_by_example_has_scikit_learns_mean():
+    rng = np.random.default_rng(0)
+    y, target, labels, weight = rng.normal(size=(7, 3)), rng.normal(size=(7, 3)), rng.integers(0, 3, 7), rng.random(7)
+    for loss, theirs in ((pn.mse, skm.mean_squared_error), (pn.mae, skm.mean_absolute_error)):
+        expected = theirs(target, y, sample_weight=weight)
+        np.testing.assert_allclose(pn.weighted(loss).apply(y, (target, weight)), expected, rtol=1e-14)
+    shares = pn.softmax.apply((), y)
+    expected = skm.log_loss(labels, shares, sample_weight=weight, labels=[0, 1, 2])
+    np.testing.assert_allclose(pn.weighted(pn.softmax_cross_entropy).apply(y, (labels, weight)), expected, rtol=1e-14)

@@ -69,7 +69,7 @@ def trained(tree):
 def given_of(layer, params, x):
     """What a twin takes, and which of its leaves have a gradient."""
     if isinstance(layer, pn.Loss):
-        return x, [True, False]
+        return x, [True] + [False] * (len(pn.tree.leaves(x)) - 1)
     return (params, x), [*trained(params), *trained(x)]
 
 
@@ -102,7 +102,7 @@ def by_torch(layer, params, x, dy, training=False):
         for leaf, tensor, grad in zip(leaves, tensors, has_gradient, strict=True)
     ]
     if isinstance(layer, pn.Loss):
-        gradients[1] = None
+        gradients[1:] = [None] * (len(gradients) - 1)
     return result_of(layer, given, pn.tree.map(lambda leaf: leaf.detach().numpy(), y), gradients)
 
 

@@ -99,6 +99,14 @@ def kl_in_jax(y, t):
     return jnp.sum(jax.scipy.special.xlogy(t, t) - t * y, axis=-1)
 
 
+def weighted(y, goal, loss):
+    """Σ w·E / Σ w, with E the twin's value of each part alone: in PyTorch and in JAX."""
+    target, weight = goal
+    places = list(np.ndindex(*weight.shape))
+    total = sum(weight[i] * loss.run(y[i][None], target[i][None]) for i in places)
+    return total if loss.options.get("reduction") == "sum" else total / weight.sum()
+
+
 def softmax(x):
     """Not so far out that a probability is 0."""
     x = 10 * np.tanh(x / 10)
@@ -149,6 +157,16 @@ def distributions(rng, shape):
     return np.log(softmax(random_array(rng, shape))), target * (target > 0.1)
 
 
+def weights(rng, few=False):
+    """A loss of the table with its options, and a weight for each example, or for more of its axes."""
+    names = ["mse", "huber", "softmax_cross_entropy", "nll", "kl_divergence", "binary_cross_entropy_with_logits"]
+    twin = TWINS[names[rng.integers(len(names))]]
+    loss, (y, target) = (twin.jax_draw if few else twin.draw)(rng)[:2]
+    most = target.ndim if target.ndim < y.ndim else y.ndim - 1
+    axes = max(n for n in range(1, most + 1) if n == 1 or np.prod(y.shape[:n]) <= 12)
+    return Drawn(pn.weighted(loss), (y, (target, rng.random(y.shape[:axes]) + 0.01)))
+
+
 def row(name, in_torch, in_jax, given, option=None):
     """The loss with its options at random: the reduction, and one of a range, for JAX from its ends."""
 
@@ -182,4 +200,5 @@ TWINS = {
     "nll": row("nll", nll_in_torch, of_costs(nll_in_jax), log_probabilities),
     "hinge": row("hinge", hinge_in_torch, of_costs(lambda y, t: jax.nn.relu(1 - t * y)), signs),
     "kl_divergence": row("kl_divergence", kl_in_torch, of_costs(kl_in_jax), distributions),
+    "weighted": Twin(weighted, weighted, weights, jax_draw=partial(weights, few=True), jax_draws=10),
 }

@@ -1,0 +1,91 @@
+"""`weighted(loss)`: the same loss, with a weight for each example, or for each part of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from purenet.core import Loss
+from purenet.engine import Ops, engine_of, joined_by
+from purenet.engine.arrays import Array, NumpyArray, describe, describe_all, weak
+from purenet.guard import GuardedLoss, guarded
+from purenet.presets import called
+
+
+def weighted(loss: Loss) -> Loss:
+    """The loss with a target (T, w), where w is a weight for each example: E = Σ w·Eᵢ / Σ w, where Eᵢ is the loss of
+    example i alone, its mean; dE/dY is each example's own times w / Σ w. With reduction="sum", E = Σ w·Eᵢ.
+
+    w has the first axis of Y, or more of them: for Y (batch, time, classes) it is (batch,) or (batch, time), such as a
+    mask of padding; for a loss that compares element by element it may have all. It is not differentiated. This is the
+    mean of scikit-learn's `sample_weight`, and PyTorch's for a class's weight, as in w = class_weight[labels].
+
+    Raises:
+        TypeError: a loss that is not one of this library's; a target that is no (T, w).
+        ValueError: w of another shape, or, for a mean, with Σ w = 0.
+
+    >>> import numpy as np, purenet as pn
+    >>> y, target, weight = np.array([[1.0], [3.0]]), np.zeros((2, 1)), np.array([3.0, 1.0])
+    >>> E, pullback = pn.weighted(pn.mse).vjp(y, (target, weight))
+    >>> float(E), pullback()
+    (3.0, array([[1.5],
+           [1.5]]))
+    """
+    inner = guarded(loss) if isinstance(loss, Loss) else None
+    if not isinstance(inner, GuardedLoss) or inner.costs is None:
+        mend = ": it has weights" if isinstance(inner, GuardedLoss) else ", which does not tell what each example costs"
+        raise TypeError(f"weighted takes a loss of this library, not {describe(loss)}{mend}")
+    name, costs, mean = called("weighted", loss), inner.costs, inner.mean
+
+    def check(y: Any, target: Any) -> tuple[Ops, Array, Any]:
+        if type(target) is not tuple or len(target) != 2:
+            raise TypeError(f"{name} takes a target (t, weight), not {describe_all(target)}")
+        ops, y, t = inner.check(y, target[0])
+        w = target[1]
+        if not engine_of(w, f"{name}'s weight").isdtype(w.dtype, ("real floating", "integral", "bool")):
+            raise TypeError(f"{name} takes weights that are real numbers, not {describe(w)}")
+        most = tuple(y.shape[:-1] if costs == "rows" else y.shape)
+        if not w.ndim or tuple(w.shape) != most[: w.ndim]:
+            axes = " or ".join(str(most[:n]) for n in range(1, len(most) + 1))
+            raise ValueError(f"{name} takes a weight of shape {axes} for this y, but it has shape {tuple(w.shape)}")
+        ops = joined_by(ops, [w])
+        return ops, ops.take_in(y), (ops.take_in(t), ops.take_in(w))
+
+    def some_weight(w: NumpyArray) -> None:
+        if not w.sum():
+            raise ValueError(f"{name} has no mean: the weights add up to 0")
+
+    def rule(ops: Ops, y: Array, target: tuple[Array, Array]) -> tuple[Array, Any]:
+        t, w = target
+        if mean:
+            ops.look(some_weight, w)
+        w = ops.reshape(ops.astype(w, y.dtype), (*w.shape, *[1] * (y.ndim - w.ndim)))
+        scale = w * (w.size / ops.sum_all(w)) if mean else w
+        each, pull = inner.rule(Unsummed(ops), y, t)
+        return ops.sum_all(each * scale), lambda dE: pull(1.0) * (scale * weak(dE))
+
+    both = GuardedLoss(check, rule)
+    return Loss(both.apply, both.vjp, name)
+
+
+class Unsummed:
+    """The ops of an engine whose sums over everything are left undone: a loss's rule then gives what each element
+    costs, or each row, with a last axis of 1."""
+
+    def __init__(self, ops: Ops) -> None:
+        self.ops = ops
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ops, name)
+
+    def sum_all(self, x: Array) -> Array:
+        return x
+
+    def sum_rows(self, x: Array) -> tuple[Array]:
+        """Of one column, whose sum a rule takes by [0]."""
+        return (x,)
+
+    def sum_of_squares(self, x: Array) -> Array:
+        return x * x
+
+    def sum_of_logs(self, target: Array, logs: Array) -> Array:
+        return self.ops.sum_last(target * self.ops.where(target == 0, 0, logs))

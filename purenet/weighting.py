@@ -19,6 +19,8 @@ def weighted(loss: Loss) -> Loss:
     mask of padding; for a loss that compares element by element it may have all. It is not differentiated. This is the
     mean of scikit-learn's `sample_weight`, and PyTorch's for a class's weight, as in w = class_weight[labels].
 
+    Of several batches `evaluate` and `in_chunks` take the mean by their examples, not by their Σ w.
+
     Raises:
         TypeError: a loss that is not one of this library's; a target that is no (T, w).
         ValueError: w of another shape, or, for a mean, with Σ w = 0.

@@ -68,17 +68,21 @@ def scores(model, x, y):
     return cross_val_score(model, x, y, cv=KFold(3, shuffle=True, random_state=0))
 
 
-@pytest.mark.parametrize("weight", [None, np.tile(np.linspace(0.1, 3, 40), 3)], ids=["", "weighted"])
+@pytest.mark.parametrize(
+    ("alpha", "size", "weight"),
+    [(0.5, 40, None), (0.5, 40, np.tile(np.linspace(0.1, 3, 40), 3)), (0.0, 50, None)],
+    ids=["penalty", "weights", "another last batch"],
+)
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 @pytest.mark.parametrize(
     ("ours", "theirs", "y"),
     [(NetClassifier, MLPClassifier, np.arange(120) % 3), (NetRegressor, MLPRegressor, NUMBERS_Y[:120])],
 )
-def test_from_the_same_parameters_training_goes_the_same_way(ours, theirs, y, solver, weight, monkeypatch):
-    """Batch by batch, with penalty and weights, to the same loss curve. (Of smaller batches, or of less weight, the
-    MLP takes the penalty for more.)"""
+def test_from_the_same_parameters_training_goes_the_same_way(ours, theirs, y, solver, alpha, size, weight, monkeypatch):
+    """Batch by batch, to the same loss curve. (In a batch that is smaller, or of less weight, the MLP takes the penalty
+    for more.)"""
     given = (NUMBERS_X[:120], y, weight) if weight is not None else (NUMBERS_X[:120], y)
-    options = {"hidden_layer_sizes": (7,), "solver": solver, "alpha": 0.5, "batch_size": 40, "shuffle": False}
+    options = {"hidden_layer_sizes": (7,), "solver": solver, "alpha": alpha, "batch_size": size, "shuffle": False}
     options |= {"random_state": 0, "learning_rate_init": 0.01, "max_iter": 8}
     first, initialize = [], theirs._initialize
 
@@ -183,16 +187,21 @@ def test_classes_that_a_part_does_not_have():
         model.partial_fit(X[:2], ["digit 1", "eleven"])
 
 
-def test_early_stopping_keeps_the_best_epoch():
-    options = {"early_stopping": True, "validation_fraction": 0.3, "n_iter_no_change": 3, "learning_rate_init": 0.03}
+@pytest.mark.parametrize("tol", [1e-4, 0.1])
+def test_early_stopping_keeps_the_best_epoch(tol):
+    options = {"early_stopping": True, "validation_fraction": 0.3, "n_iter_no_change": 5, "learning_rate_init": 0.03}
+    options["tol"] = tol
     model = NetClassifier((16,), random_state=0, **options).fit(FEW_X, FEW_Y)
     scores = model.validation_scores_
     assert len(scores) == len(model.loss_curve_) == model.n_iter_ < 200
     assert model.best_validation_score_ == max(scores)
     best = 1 + int(np.argmax(scores))
-    assert best < model.n_iter_
     until_then = NetClassifier((16,), random_state=0, max_iter=best, **options).fit(FEW_X, FEW_Y)
     assert bits(until_then.params_) == bits(model.params_)
+    still = model.set_params(early_stopping=False, learning_rate_init=0.0).partial_fit(FEW_X, FEW_Y)
+    assert bits(until_then.params_) == bits(still.params_)
+    with pytest.raises(ValueError, match="too few"):
+        NetClassifier(early_stopping=True).fit(FEW_X, np.arange(300) == 0)
     numbers = NetRegressor(random_state=0, **options).fit(NUMBERS_X, NUMBERS_Y, np.linspace(0, 1, len(NUMBERS_Y)))
     assert numbers.best_validation_score_ == max(numbers.validation_scores_) > 0.3
     assert NetClassifier(**QUICK).fit(FEW_X, FEW_Y).validation_scores_ is None
@@ -201,6 +210,9 @@ def test_early_stopping_keeps_the_best_epoch():
 def test_it_stops_when_the_loss_does_and_warns_if_it_does_not():
     model = NetClassifier(learning_rate_init=0.01, tol=0.05, random_state=0).fit(FEW_X, FEW_Y)
     assert model.n_iter_ < 100
+    for change in (1, 3):
+        both = [kind(tol=10, n_iter_no_change=change).fit(FEW_X, FEW_Y) for kind in (NetClassifier, MLPClassifier)]
+        assert both[0].n_iter_ == both[1].n_iter_
     with pytest.warns(ConvergenceWarning, match="after the 2 epochs of max_iter"):
         NetClassifier(max_iter=2).fit(FEW_X, FEW_Y)
 
@@ -214,11 +226,22 @@ def test_class_weights_are_sample_weights():
         NetClassifier(**QUICK).fit(FEW_X, y, [by_class[label] for label in y]),
     ):
         np.testing.assert_allclose(same.predict_proba(X), balanced.predict_proba(X), rtol=1e-9)
+    weight = np.linspace(0, 1, len(y))
+    both = NetClassifier(class_weight=by_class, **QUICK).fit(FEW_X, y, weight)
+    product = NetClassifier(**QUICK).fit(FEW_X, y, weight * [by_class[label] for label in y])
+    np.testing.assert_allclose(both.predict_proba(X), product.predict_proba(X), rtol=1e-9)
     few_epochs = {**QUICK, "max_iter": 2}
     assert (
         NetClassifier(class_weight="balanced", **few_epochs).fit(FEW_X, y).predict(FEW_X)[y == 1].mean()
         > NetClassifier(**few_epochs).fit(FEW_X, y).predict(FEW_X)[y == 1].mean()
     )
+
+
+def test_examples_of_weight_0_are_not_there():
+    weight, options = np.arange(300) % 3, QUICK | {"batch_size": 32}
+    some = weight > 0
+    model = NetClassifier(**options).fit(FEW_X, FEW_Y, weight)
+    assert bits(model.params_) == bits(NetClassifier(**options).fit(FEW_X[some], FEW_Y[some], weight[some]).params_)
 
 
 def test_several_labels_and_several_numbers():
@@ -234,6 +257,8 @@ def test_several_labels_and_several_numbers():
     numbers = NetRegressor(**options).fit(NUMBERS_X, y)
     assert numbers.predict(NUMBERS_X).shape == y.shape
     assert numbers.score(NUMBERS_X, y) > 0.5
+    objects = NetRegressor(**QUICK).fit(NUMBERS_X, NUMBERS_Y.astype(object))
+    assert bits(objects.params_) == bits(NetRegressor(**QUICK).fit(NUMBERS_X, NUMBERS_Y).params_)
 
 
 def test_layers_and_dropout_of_each_hidden_layer():

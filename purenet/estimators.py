@@ -110,8 +110,7 @@ class _Net(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def _learn(self, X: Any, y: Any, sample_weight: Any, epochs: int, anew: bool, classes: Any = None) -> bool:
         """Train for some epochs, or until nothing gets better: whether it came to that."""
         self._check()
-        numbers = isinstance(self, RegressorMixin)
-        x, y = validate_data(self, X, y, reset=anew, dtype=DTYPES, multi_output=True, y_numeric=numbers)
+        x, y = validate_data(self, X, y, reset=anew, dtype=DTYPES, multi_output=True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if anew:
@@ -159,7 +158,7 @@ class _Net(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         if weight is None:
             return x, target
         counts = weight != 0
-        return x[counts], target[counts], weight[counts].astype(self._dtype)
+        return x[counts], target[counts], weight[counts]
 
     def _hold_out(self, data: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Examples to train on, and those to validate on."""

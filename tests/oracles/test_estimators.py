@@ -179,8 +179,9 @@ def test_classes_that_a_part_does_not_have():
     with pytest.raises(ValueError, match=r"takes all classes: write partial_fit\(X, y, classes=\.\.\.\)"):
         model.partial_fit(X, Y)
     names = np.array([f"digit {i}" for i in range(10)])
+    model.partial_fit(X[Y < 5], names[Y[Y < 5]], classes=names[::-1])
     for digits in np.split(np.arange(1000), 20):
-        model.partial_fit(X[digits], names[Y[digits]], classes=names)
+        model.partial_fit(X[digits], names[Y[digits]])
     assert model.classes_.tolist() == names.tolist()
     assert model.score(X[1000:], names[Y[1000:]]) > 0.5
     with pytest.raises(ValueError, match="unseen labels"):
@@ -196,15 +197,22 @@ def test_early_stopping_keeps_the_best_epoch(tol):
     assert len(scores) == len(model.loss_curve_) == model.n_iter_ < 200
     assert model.best_validation_score_ == max(scores)
     best = 1 + int(np.argmax(scores))
-    until_then = NetClassifier((16,), random_state=0, max_iter=best, **options).fit(FEW_X, FEW_Y)
+    options |= {"tol": 0.0, "n_iter_no_change": 100, "max_iter": best}
+    until_then = NetClassifier((16,), random_state=0, **options).fit(FEW_X, FEW_Y)
     assert bits(until_then.params_) == bits(model.params_)
     still = model.set_params(early_stopping=False, learning_rate_init=0.0).partial_fit(FEW_X, FEW_Y)
     assert bits(until_then.params_) == bits(still.params_)
     with pytest.raises(ValueError, match="too few"):
         NetClassifier(early_stopping=True).fit(FEW_X, np.arange(300) == 0)
-    numbers = NetRegressor(random_state=0, **options).fit(NUMBERS_X, NUMBERS_Y, np.linspace(0, 1, len(NUMBERS_Y)))
-    assert numbers.best_validation_score_ == max(numbers.validation_scores_) > 0.3
     assert NetClassifier(**QUICK).fit(FEW_X, FEW_Y).validation_scores_ is None
+
+
+@pytest.mark.parametrize(("model", "y"), [(NetClassifier, (NUMBERS_Y > 0)), (NetRegressor, NUMBERS_Y)])
+def test_weights_count_in_validation_too(model, y):
+    weight, untrained = np.linspace(0, 1, len(y)), {"learning_rate_init": 0.0, "max_iter": 2, "random_state": 0}
+    model = model(early_stopping=True, **untrained)
+    even, weighted = (clone(model).fit(NUMBERS_X[1:], y[1:], w).validation_scores_ for w in (None, weight[1:]))
+    assert even[0] == even[1] != weighted[0] == weighted[1]
 
 
 def test_it_stops_when_the_loss_does_and_warns_if_it_does_not():
@@ -252,6 +260,7 @@ def test_several_labels_and_several_numbers():
     assert model.predict(x).dtype == mlp.predict(x).dtype
     assert model.classes_.tolist() == mlp.classes_.tolist()
     assert model.score(x, labels) > mlp.score(x, labels) - 0.05
+    assert (model.predict(x) == (model.predict_proba(x) > 0.5)).all()
     np.testing.assert_allclose(np.exp(model.predict_log_proba(x)), model.predict_proba(x))
     y = np.stack([NUMBERS_Y, -NUMBERS_Y, 2 * NUMBERS_Y], axis=1)
     numbers = NetRegressor(**options).fit(NUMBERS_X, y)
@@ -280,7 +289,8 @@ def test_it_computes_in_the_dtype_of_x(dtype):
     model = NetClassifier(**QUICK).fit(FEW_X.astype(dtype), FEW_Y)
     assert {leaf.dtype for leaf in pn.tree.leaves(model.params_)} == {np.dtype(dtype)}
     assert model.predict_proba(X).dtype == dtype
-    assert NetRegressor(**QUICK).fit(FEW_X.astype(dtype), FEW_Y).predict(X).dtype == dtype
+    y = NetRegressor(**QUICK).fit(FEW_X.astype(dtype), FEW_Y).predict(X)
+    assert (y.dtype, y.shape) == (dtype, Y.shape)
 
 
 def test_a_random_state_says_everything():

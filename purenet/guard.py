@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from purenet.engine import Ops
-from purenet.engine.arrays import Like, likeness
-from purenet.engine.select import is_plain, quickest
+from purenet.engine.arrays import Kind, kind_of
+from purenet.engine.select import quickest
 from purenet.tree import leaves
 from purenet.tree.layout import fitting
 
@@ -138,10 +138,10 @@ class Guarded:
 
     def pullback(self, y: Any, pull: Bare, params: Any, x: Any, key: Any) -> Callable[..., Any]:
         """The pullback of a rule that was run bare: a dE/dY that is built like Y goes straight to it."""
-        like = (y.shape, y.dtype) if is_plain(y) else likeness(y)
+        like = likeness(y)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            if (is_plain(dy) and (dy.shape, dy.dtype) == like) or fits(dy, like):
+            if fits(dy, like):
                 try:
                     dparams, dx = pull(dy, wrt_x)
                     return dparams, dx if wrt_x else None
@@ -181,10 +181,15 @@ def guarded(value: Any) -> Any:
     return owner if both else None
 
 
+def likeness(y: Any) -> Any:
+    """The kind of an output; of a tuple, the kinds of its parts."""
+    return tuple(map(likeness, y)) if type(y) is tuple else kind_of(y)
+
+
 def fits(dy: Any, like: Any) -> bool:
-    """Whether a tuple of NumPy's arrays looks like this. None may stand for a part but the first: a gradient of 0."""
-    if type(like) is Like:
-        return is_plain(dy) and dy.dtype == like.dtype and dy.shape == like.shape
+    """Whether a gradient is of this kind. None may stand for a part of a tuple but the first: a gradient of 0."""
+    if type(like) is Kind:
+        return kind_of(dy) == like
     if type(dy) is not tuple or type(like) is not tuple or not 0 < len(dy) == len(like):
         return False
     return fits(dy[0], like[0]) and all(d is None or fits(d, part) for d, part in zip(dy[1:], like[1:], strict=True))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from purenet import tree
 from purenet.core import Buffer, Layer
+from purenet.engine import engine_of
 from purenet.engine.arrays import Shape, describe, read_in_shape, shape_text
 from purenet.engine.jax import host_only
 from purenet.presets import maker_of
@@ -61,12 +62,12 @@ def first_not_finite(net: Layer[Any], params: Any, x: Any, target: Any, key: Key
     y = watch(net, report).apply(params, x, key)
     if found:
         return found[0]
-    largest = max((float(abs(leaf).max()) for leaf in tree.leaves(y) if leaf.size), default=0.0)
+    largest = max((float(abs(leaf).max()) for leaf in tree.leaves(y) if 0 not in leaf.shape), default=0.0)
     return f"every layer's output is finite, the net's up to {largest:.2g} in size: is the learning rate too large?"
 
 
 def _is_finite(x: Any) -> bool:
-    xp = x.__array_namespace__()
+    xp = engine_of(x)
     return not xp.isdtype(x.dtype, "real floating") or bool(xp.all(xp.isfinite(x)))
 
 

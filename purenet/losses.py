@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
-from purenet.engine.arrays import Array, NumpyArray, describe, weak
+from purenet.engine.arrays import Array, NumpyArray, conversion, describe, to_numpy, weak
 from purenet.guard import GuardedLoss
 from purenet.presets import Call, called, preset
 
@@ -63,7 +63,7 @@ def _loss(
         if target.dtype is not y.dtype and target.ndim == y.ndim:
             target = ops.astype(target, y.dtype)
         total, pull = rule(ops, y, target)
-        count = 1 if not mean else math.prod(y.shape[:-1]) if rows else y.size
+        count = 1 if not mean else math.prod(y.shape[:-1] if rows else y.shape)
         return total / count, lambda dE: pull((dE if type(dE) is float else weak(dE)) / count)
 
     both = GuardedLoss(check, bare)
@@ -73,7 +73,9 @@ def _loss(
 def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
     """Check that y and target are arrays that can be compared."""
     if not engine_of(y, f"{name}'s y").isdtype(y.dtype, "real floating"):
-        raise TypeError(f"{name}'s y computes in floating point, not on {describe(y)}: write y.astype(np.float32)")
+        raise TypeError(
+            f"{name}'s y computes in floating point, not on {describe(y)}: write {conversion('y', y, 'float32')}"
+        )
     ops = engine_of(target, f"{name}'s target")
     if ops.isdtype(target.dtype, "complex floating"):
         raise TypeError(f"{name} takes a real target, not {describe(target)}")
@@ -87,7 +89,9 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
                 f"but {given}"
             )
         if not ops.isdtype(target.dtype, "integral"):
-            raise TypeError(f"{name} takes labels that are integers, not {describe(target)}: write target.astype(int)")
+            raise TypeError(
+                f"{name} takes labels that are integers, not {describe(target)}: write {conversion('target', target, 'int')}"
+            )
         return
     mend = ""
     if y.shape == (*target.shape, 1):
@@ -98,7 +102,7 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
 
 
 def _wrong_label(name: Call, classes: int, labels: NumpyArray) -> str:
-    wrong = labels[(labels < 0) | (labels >= classes)].flat[0]
+    wrong = to_numpy(labels[(labels < 0) | (labels >= classes)]).flat[0]
     return f"{name} takes labels from 0 to {classes - 1}, one for each class of y, but found {wrong}"
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from purenet.engine import engine_of
 from purenet.engine.arrays import Shape, describe, is_integer
 from purenet.engine.jax import compiling, random_of
 
@@ -103,6 +104,17 @@ def normal(key: Key, shape: Shape = (), dtype: Any = np.float32) -> Any:
     if type(key) is not Key:
         return _jax_random(key, dtype).normal(key, shape, dtype)
     return _normal_quantile(_open_unit(key, shape)).astype(dtype).reshape(shape)
+
+
+def normal_like(key: Key, x: Any) -> Any:
+    """Numbers of the standard normal distribution, an array like x: in its engine, its shape and its dtype.
+
+    >>> normal_like(key(0), np.zeros(2))
+    array([-2.27188415, -0.70132792])
+    """
+    ops = engine_of(x, "normal_like")
+    dtype = np.float64 if ops.finfo(x.dtype).bits == 64 else np.float32
+    return ops.astype(ops.take_in(normal(key, x.shape, dtype)), x.dtype)
 
 
 def truncated_normal(key: Key, shape: Shape = (), low: float = -2.0, high: float = 2.0, dtype: Any = np.float32) -> Any:

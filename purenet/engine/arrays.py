@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -123,7 +125,76 @@ def _read_size(n: Any, who: str) -> Any:
 
 def is_array(x: Any) -> bool:
     """Whether x is an array of an engine that follows the array API standard."""
-    return hasattr(x, "__array_namespace__")
+    return hasattr(x, "__array_namespace__") or is_tensor(x)
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether x is a tensor of PyTorch, which follows the standard by way of array-api-compat."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)
+
+
+class Kind(NamedTuple):
+    """What arrays have in common that a rule treats alike. NumPy's arrays have no device."""
+
+    type: type
+    shape: tuple[int, ...]
+    dtype: Any
+    device: Any
+
+
+def kind_of(x: Any) -> Kind | None:
+    """The kind of an array of NumPy, or of a tensor that needs no gradient; None of a subclass, and of all else."""
+    if type(x) is ndarray:
+        return Kind(ndarray, x.shape, x.dtype, None)
+    plain = is_tensor(x) and type(x) is sys.modules["torch"].Tensor and not x.requires_grad
+    return Kind(type(x), tuple(x.shape), x.dtype, x.device) if plain else None
+
+
+def torch_namespace() -> Any:
+    """PyTorch's functions under the names of the array API standard."""
+    try:
+        return importlib.import_module("array_api_compat.torch")
+    except ImportError:
+        raise ImportError("tensors of PyTorch need array-api-compat: pip install 'purenet[torch]'") from None
+
+
+def mixed() -> TypeError:
+    """The error of params and gradients of two engines."""
+    return TypeError(
+        "params and grads are of one engine, but there are tensors of PyTorch and arrays of NumPy: "
+        "write pn.to_engine(..., 'torch')"
+    )
+
+
+def to_numpy(x: Any) -> NumpyArray:
+    """x as an array of NumPy, from whatever engine and device."""
+    return x.detach().cpu().numpy() if is_tensor(x) else np.asarray(x)
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype of any engine.
+
+    >>> dtype_name(np.dtype(np.float32)), dtype_name(np.int64)
+    ('float32', 'int64')
+    """
+    return dtype.__name__ if isinstance(dtype, type) else str(dtype).removeprefix("torch.")
+
+
+def same_dtype(a: Any, b: Any) -> bool:
+    """Whether two dtypes, perhaps of two engines, are one."""
+    return a is b or dtype_name(a) == dtype_name(b)
+
+
+def conversion(label: str, x: Any, dtype: str) -> str:
+    """The code that converts an array, as its engine has it.
+
+    >>> conversion("x", np.zeros(2), "float32"), conversion("lengths", np.zeros(2), "int")
+    ('x.astype(np.float32)', 'lengths.astype(int)')
+    """
+    if is_tensor(x):
+        return f"{label}.to(torch.{'int64' if dtype == 'int' else dtype})"
+    return f"{label}.astype({dtype if dtype in ('int', 'bool') else f'np.{dtype}'})"
 
 
 def holds(x: Any, *kinds: str) -> bool:
@@ -156,6 +227,12 @@ def namespace(x: Any, who: str = "this function") -> Any:
         return np
     if hasattr(x, "__array_namespace__") and not isinstance(x, np.ma.MaskedArray | np.matrix | np.generic):
         return x.__array_namespace__()
+    if is_tensor(x):
+        if x.requires_grad and sys.modules["torch"].is_grad_enabled():
+            raise TypeError(
+                f"{who} takes tensors that require no gradient, since its rules are the derivatives: write x.detach()"
+            )
+        return torch_namespace()
     mend = ": write np.asarray(..., dtype=np.float32)" if isinstance(x, list) else ""
     raise TypeError(f"{who} takes an array, not {describe(x)}{mend}")
 
@@ -166,7 +243,9 @@ def floating(x: Any, who: str) -> Any:
         return np
     xp = namespace(x, who)
     if not xp.isdtype(x.dtype, "real floating"):
-        raise TypeError(f"{who} computes in floating point, not on {describe(x)}: write x.astype(np.float32)")
+        raise TypeError(
+            f"{who} computes in floating point, not on {describe(x)}: write {conversion('x', x, 'float32')}"
+        )
     return xp
 
 
@@ -177,8 +256,9 @@ def describe(x: Any) -> str:
     ('a float64 array of shape (2, 3)', 'a list', 'an int')
     """
     if hasattr(x, "shape") and hasattr(x, "dtype"):
-        kind = "scalar" if isinstance(x, np.generic) else f"array of shape {tuple(x.shape)}"
-        return f"{article(str(x.dtype))} {kind}"
+        word = "tensor" if is_tensor(x) else "array"
+        kind = "scalar" if isinstance(x, np.generic) else f"{word} of shape {tuple(x.shape)}"
+        return f"{article(dtype_name(x.dtype))} {kind}"
     if x is None:
         return "None"
     return article(getattr(type(x), "__name__", str(type(x))))
@@ -199,13 +279,16 @@ def match(dy: Any, shape: Shape, dtype: Any, who: str) -> None:
     if type(dy) is np.ndarray and dy.shape == shape and dy.dtype is dtype:
         return
     if not is_array(dy):
-        like_y = f"{article(str(dtype))} array of shape {tuple(shape)}, as Y is"
+        like_y = f"{article(dtype_name(dtype))} array of shape {tuple(shape)}, as Y is"
         raise TypeError(f"the pullback of {who} takes an array, not {describe_all(dy)}: dE/dY is {like_y}")
     namespace(dy, f"the pullback of {who}")
     if dy.shape != shape:
         raise ValueError(f"the pullback of {who}: dE/dY has shape {tuple(dy.shape)}, but Y has shape {tuple(shape)}")
-    if dy.dtype != dtype:
-        raise TypeError(f"the pullback of {who}: dE/dY is {dy.dtype}, but Y is {dtype}: write dy.astype(np.{dtype})")
+    if not same_dtype(dy.dtype, dtype):
+        given, wanted = dtype_name(dy.dtype), dtype_name(dtype)
+        raise TypeError(
+            f"the pullback of {who}: dE/dY is {given}, but Y is {wanted}: write {conversion('dy', dy, wanted)}"
+        )
 
 
 class Like(NamedTuple):
@@ -242,6 +325,8 @@ def conform(new: Any, old: Any) -> Any:
     """The new array in the dtype of the old one, read-only. Another shape is a ValueError."""
     if new.shape != old.shape:
         raise ValueError("a step has changed a shape")
+    if is_tensor(new) is not is_tensor(old):
+        raise mixed()
     return freeze(new if new.dtype == old.dtype else astype(new, old.dtype))
 
 
@@ -250,8 +335,15 @@ def astype(x: Any, dtype: Any) -> Any:
     if isinstance(x, np.ndarray | np.generic):
         return x.astype(dtype)
     xp = namespace(x)
+    return xp.astype(x, own_dtype(xp, dtype))
+
+
+def own_dtype(xp: Any, dtype: Any) -> Any:
+    """The dtype as this engine has it."""
+    if xp.__name__ == "array_api_compat.torch":
+        return getattr(xp, dtype_name(dtype))
     check_dtype(xp, dtype)
-    return xp.astype(x, dtype)
+    return dtype
 
 
 def check_dtype(xp: Any, dtype: Any) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from purenet import random
 from purenet.core import Layer
 from purenet.engine import Ops
@@ -66,8 +64,6 @@ def gaussian_noise(std: float) -> Layer[NoParams]:
     def rule(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         if key is None:
             return x, lambda dy, wrt_x: ((), dy)
-        dtype = np.float64 if ops.finfo(x.dtype).bits == 64 else np.float32
-        drawn = ops.take_in(random.normal(key, x.shape, dtype))
-        return x + ops.astype(drawn, x.dtype) * std, lambda dy, wrt_x: ((), dy)
+        return x + random.normal_like(key, x) * std, lambda dy, wrt_x: ((), dy)
 
     return layer(Spec(called("gaussian_noise", std), x="...", y="..."), rule, of_matrices=True)

@@ -124,8 +124,10 @@ def _over_sequences(
         if lengths is not None:
             mask = ops.arange(time)[:, None] < lengths
             xs = ops.where(mask, xs, 0)  # so that nothing depends on what stands in the padding, be it NaN
-        if reverse:
-            xs, mask = xs[:, ::-1, :], None if mask is None else mask[::-1, :]
+
+        def turned(steps: Any, axis: int) -> Any:
+            """The steps in the order in which they are run, and back."""
+            return ops.flip(steps, axis=axis) if reverse and steps is not None else steps
 
         def inside(state: Any) -> States:
             """The state turned around, as a tuple; what is None begins with zeros."""
@@ -135,7 +137,7 @@ def _over_sequences(
         def outside(state: States) -> Any:
             return _state_of([part.T for part in state])
 
-        hs, final, back = cell.run(ops, plain, params, xs, mask, inside(state), keep)
+        hs, final, back = cell.run(ops, plain, params, turned(xs, 1), turned(mask, 0), inside(state), keep)
 
         def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
             dy, dfinal = dy if stateful else (dy, None)
@@ -143,11 +145,11 @@ def _over_sequences(
             if last:
                 dfinal = (dfinal[0] + dy.T, *dfinal[1:])
             else:
-                dys = ops.compact(_ordered(ops.permute_dims(dy, (1, 2, 0)), reverse))
+                dys = ops.compact(turned(ops.permute_dims(dy, (1, 2, 0)), 0))
             dparams, dxs, dstate = back(dys, dfinal, wrt_x)
             if not wrt_x:
                 return dparams, None
-            dx = ops.permute_dims(dxs[:, ::-1, :] if reverse else dxs, (2, 1, 0))
+            dx = ops.permute_dims(turned(dxs, 1), (2, 1, 0))
             if type(x) is not tuple:
                 return dparams, dx
             middle = (None if state is None else outside(dstate),) if stateful else ()
@@ -155,8 +157,8 @@ def _over_sequences(
 
         y = final[0].T
         if not last:
-            hs = hs if mask is None else ops.where(mask[:, None, :], hs, 0)
-            y = ops.compact(ops.permute_dims(_ordered(hs, reverse), (2, 0, 1)))
+            hs = hs if mask is None else ops.where(turned(mask, 0)[:, None, :], hs, 0)
+            y = ops.compact(ops.permute_dims(turned(hs, 0), (2, 0, 1)))
         return (y, outside(final)) if stateful else y, pull
 
     return run
@@ -266,10 +268,6 @@ def side_by_side(who: str, *initializers: Initializer) -> Initializer:
         return freeze(engine_of(pieces[0]).concat(pieces, axis=-1))
 
     return initialize
-
-
-def _ordered(steps: Any, reverse: bool) -> Any:
-    return steps[::-1, ...] if reverse else steps
 
 
 def _state_of(parts: list[Any]) -> Any:

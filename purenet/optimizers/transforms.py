@@ -167,7 +167,7 @@ def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transfor
             following, own = random.split(state.key)
             keys = iter(random.split(own, len(tree.leaves(grads))))
             std = (eta / (1 + now) ** gamma) ** 0.5
-            noisy = _each(lambda g: g + std * random.normal(next(keys), g.shape, g.dtype), grads)
+            noisy = _each(lambda g: g + std * random.normal_like(next(keys), g), grads)
             params, inner_state = inner.step(params, noisy, state.inner)
             return params, NoiseState(following, count, inner_state)
 

@@ -54,7 +54,12 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
             if gs is not None:
                 done: P = exact.seal([*map(step, ps, gs)])
                 return done
-    new = update(step, params, grads)
+
+    def checked(p: Array, g: Array) -> Array:
+        engine_of_both(p, g, "sgd_step")
+        return step(p, g)
+
+    new = update(checked, params, grads)
     _know(params)
     return new
 

@@ -7,7 +7,16 @@ from typing import Any
 from purenet import tree
 from purenet.core import Buffer
 from purenet.engine import Ops, ops_for
-from purenet.engine.arrays import Like, Shape, describe, describe_all, is_array
+from purenet.engine.arrays import (
+    Like,
+    Shape,
+    conversion,
+    describe,
+    describe_all,
+    dtype_name,
+    is_array,
+    same_dtype,
+)
 from purenet.engine.arrays import match as match_gradient
 from purenet.patterns import Sizes, match, parse, render
 from purenet.spec.forms import KINDS, check_array, form_of, parts_of
@@ -39,11 +48,11 @@ def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, A
 
 
 _MISFITS = {
-    "float": "{who} computes in floating point, not on {given}: write {label}.astype(np.float32)",
-    "int": "{who} takes integers{role}, not {given}: write {label}.astype(int)",
-    "number": "{who} computes in floating point, not on {given}: write {label}.astype(np.float32)",
-    "bool": "{who} takes booleans{role}, not {given}: write {label}.astype(bool)",
-    "any": "{who} takes numbers{role}, not {given}",
+    "float": ("{who} computes in floating point, not on {given}", "float32"),
+    "int": ("{who} takes integers{role}, not {given}", "int"),
+    "number": ("{who} computes in floating point, not on {given}", "float32"),
+    "bool": ("{who} takes booleans{role}, not {given}", "bool"),
+    "any": ("{who} takes numbers{role}, not {given}", ""),
 }
 
 
@@ -57,8 +66,9 @@ def _check_arrays(spec: Spec, x: Any) -> list[tuple[str, str, Any]]:
         xp = check_array(array, spec.name, label, floats=pattern.kind == "float", alone=form is whole)
         if not any(xp.isdtype(array.dtype, kind) for kind in KINDS[pattern.kind]):
             role = f" as {label}" if pattern.label else ""
-            misfit = _MISFITS[pattern.kind]
-            raise TypeError(misfit.format(who=spec.name, role=role, given=describe(array), label=label))
+            misfit, dtype = _MISFITS[pattern.kind]
+            mend = f": write {conversion(label, array, dtype)}" if dtype else ""
+            raise TypeError(misfit.format(who=spec.name, role=role, given=describe(array)) + mend)
         arrays.append((form, label, array))
     return arrays
 
@@ -84,16 +94,19 @@ def check_fits(spec: Spec, sizes: Sizes) -> Sizes:
 def _check_dtypes(spec: Spec, params: Any, arrays: list[Any]) -> None:
     """Check that all that is computed with has one dtype."""
     for array in arrays[1:]:
-        if array.dtype != arrays[0].dtype:
-            given = ", ".join(str(each.dtype) for each in arrays)
-            raise TypeError(f"{spec.name} takes arrays of one dtype, not {given}: write x.astype(np.float32) of each")
+        if not same_dtype(array.dtype, arrays[0].dtype):
+            given = ", ".join(dtype_name(each.dtype) for each in arrays)
+            mend = conversion("x", array, "float32")
+            raise TypeError(f"{spec.name} takes arrays of one dtype, not {given}: write {mend} of each")
     for leaf in tree.leaves(params) if arrays else ():
-        if leaf.dtype != arrays[0].dtype:
-            wanted, who = arrays[0].dtype, f"{spec.name} has {leaf.dtype} params, but x is {arrays[0].dtype}"
+        if not same_dtype(leaf.dtype, arrays[0].dtype):
+            wanted, found = dtype_name(arrays[0].dtype), dtype_name(leaf.dtype)
+            who = f"{spec.name} has {found} params, but x is {wanted}"
             if not ops_for([leaf]).isdtype(leaf.dtype, "real floating"):
-                raise TypeError(f"{who}: write purenet.tree.map(lambda p: p.astype(np.{wanted}), params)")
+                raise TypeError(f"{who}: write purenet.tree.map(lambda p: {conversion('p', leaf, wanted)}, params)")
             convert = f"purenet.tree.cast(params, np.{wanted})"
-            raise TypeError(f"{who}: write x.astype(np.{leaf.dtype}), or convert the params with {convert}")
+            mend = conversion("x", arrays[0], found)
+            raise TypeError(f"{who}: write {mend}, or convert the params with {convert}")
 
 
 # --- params

@@ -59,7 +59,7 @@ from typing import Any, NamedTuple, TypeAlias
 from numpy import ndarray
 
 from purenet import tree
-from purenet.engine.arrays import Array, Shape, conform
+from purenet.engine.arrays import Array, conform, kind_of
 
 Tree: TypeAlias = Any
 MOST_NODES, DEEPEST = 1000, 50  # of larger trees no code is made
@@ -122,17 +122,16 @@ def splitter(leaf_type: type | None = None) -> Callable[[Tree], tuple[Layout, li
 
 
 def fitting(*examples: Tree) -> Callable[..., bool]:
-    """Whether trees are laid out like these, of arrays of NumPy with the same shapes and dtypes.
+    """Whether trees are laid out like these, of arrays of the same kinds: of NumPy, or tensors of PyTorch.
 
     >>> import numpy as np
     >>> fits = fitting((np.ones(2), ()), np.ones(1))
     >>> fits((np.zeros(2), ()), np.ones(1)), fits((np.zeros(3), ()), np.ones(1)), fits((np.zeros(2),), np.ones(1))
     (True, False, False)
     """
-    arrays, outline = tree.leaves(examples), _outline(examples)
-    if not all(type(array) is ndarray for array in arrays):
+    outline, kinds = _outline(examples), tuple(map(kind_of, tree.leaves(examples)))
+    if None in kinds:
         return lambda *trees: False
-    kinds = tuple((array.shape, array.dtype) for array in arrays)
     return _compiled_fits(outline, kinds) if _is_small(outline) else _walking_fits(outline, kinds)
 
 
@@ -159,7 +158,7 @@ class Exact(NamedTuple):
         arrays, outline = tree.leaves(example), _outline(example)
         if not _is_small(outline) or not all(type(array) is ndarray and array.ndim for array in arrays):
             return None
-        return _compiled_exact(outline, tuple((array.shape, array.dtype) for array in arrays))
+        return _compiled_exact(outline, tuple(map(kind_of, arrays)))
 
 
 class _Node(NamedTuple):
@@ -333,7 +332,7 @@ def _compiled(outline: Outline) -> Layout:
 
 
 @lru_cache(256)
-def _compiled_fits(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Callable[[Tree], bool]:
+def _compiled_fits(outline: Outline, kinds: tuple[Any, ...]) -> Callable[[Tree], bool]:
     code = _Code(outline)
     looking = code.looking("False", _is_another(code, kinds))[2:]  # the tuple of all trees stands in no variable
     made, _ = code.functions({f"fits({code.arguments})": [*looking, "return True"]})
@@ -342,7 +341,7 @@ def _compiled_fits(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Ca
 
 
 @lru_cache(256)
-def _compiled_exact(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Exact:
+def _compiled_exact(outline: Outline, kinds: tuple[Any, ...]) -> Exact:
     code = _Code(outline)
     row = _row(code.leaves)
     sealing = [f"set_writeable({leaf}, False)" for leaf in code.leaves]
@@ -354,14 +353,17 @@ def _compiled_exact(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> E
     return Exact(made["leaves"], made["seal"])
 
 
-def _is_another(code: _Code, kinds: tuple[tuple[Shape, Any], ...]) -> Callable[[str], str]:
-    """The test whether a leaf is no array of NumPy with the shape and the dtype that it had."""
-    kind_of = dict(zip(code.leaves, kinds, strict=True))
+def _is_another(code: _Code, kinds: tuple[Any, ...]) -> Callable[[str], str]:
+    """The test whether a leaf is no array of the kind that it was."""
+    kind_by_leaf = dict(zip(code.leaves, kinds, strict=True))
 
     def test(leaf: str) -> str:
-        shape, dtype = kind_of[leaf]
-        its = code.constant("dtype", dtype)
-        return f"type({leaf}) is not ndarray or {leaf}.dtype is not {its} or {leaf}.shape != {shape}"
+        kind = kind_by_leaf[leaf]
+        its_type, dtype = code.constant("type", kind.type), code.constant("dtype", kind.dtype)
+        look = f"type({leaf}) is not {its_type} or {leaf}.dtype is not {dtype} or {leaf}.shape != {kind.shape}"
+        if kind.device is None:
+            return look
+        return f"{look} or {leaf}.device != {code.constant('device', kind.device)} or {leaf}.requires_grad"
 
     return test
 
@@ -398,10 +400,8 @@ def _walking(outline: Outline, example: Tree, leaf_type: type | None) -> Layout:
     return Layout(leaves, match, lambda whole: chosen(whole, True), fill, renew, bare, "")
 
 
-def _walking_fits(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Callable[[Tree], bool]:
+def _walking_fits(outline: Outline, kinds: tuple[Any, ...]) -> Callable[[Tree], bool]:
     def fits(*trees: Tree) -> bool:
-        return _outline(trees) == outline and kinds == tuple(
-            (leaf.shape, leaf.dtype) if type(leaf) is ndarray else None for leaf in tree.leaves(trees)
-        )
+        return _outline(trees) == outline and kinds == tuple(map(kind_of, tree.leaves(trees)))
 
     return fits

@@ -89,9 +89,8 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
                 f"but {given}"
             )
         if not ops.isdtype(target.dtype, "integral"):
-            raise TypeError(
-                f"{name} takes labels that are integers, not {describe(target)}: write {conversion('target', target, 'int')}"
-            )
+            mend = f"write {conversion('target', target, 'int')}"
+            raise TypeError(f"{name} takes labels that are integers, not {describe(target)}: {mend}")
         return
     mend = ""
     if y.shape == (*target.shape, 1):

@@ -169,7 +169,20 @@ def mixed() -> TypeError:
 
 def to_numpy(x: Any) -> NumpyArray:
     """x as an array of NumPy, from whatever engine and device."""
-    return x.detach().cpu().numpy() if is_tensor(x) else np.asarray(x)
+    if not is_tensor(x):
+        return np.asarray(x)
+    x = x.detach().cpu()
+    if dtype_name(x.dtype) != "bfloat16":
+        return x.numpy()
+    return x.view(sys.modules["torch"].int16).numpy().view(_bfloat16())
+
+
+def _bfloat16() -> Any:
+    """The dtype, which NumPy has by way of the package that JAX brings along."""
+    try:
+        return importlib.import_module("ml_dtypes").bfloat16
+    except ImportError:
+        raise TypeError("NumPy has no bfloat16: pip install ml_dtypes, or write x.to(torch.float32)") from None
 
 
 def dtype_name(dtype: Any) -> str:

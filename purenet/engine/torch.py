@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from purenet.engine.arrays import Array, Shape, describe, own_dtype, to_numpy, torch_namespace
+from purenet.engine.arrays import Array, Shape, describe, dtype_name, own_dtype, to_numpy, torch_namespace
 from purenet.engine.ops import Ops
 from purenet.engine.torch_convolution import TorchConvolutionOps
 
@@ -28,8 +28,10 @@ class TorchOps(TorchConvolutionOps, Ops):
 
     def asarray(self, x: Any, dtype: Any = None) -> Array:
         """A copy, of an array of NumPy: PyTorch does not know of read-only memory."""
-        x = x if self.torch.is_tensor(x) else _in_order(np.asarray(x))
-        tensor: Array = self.torch.tensor(x, device=self.device)
+        tensor: Any = x if self.torch.is_tensor(x) else self.torch.tensor(_readable(x))
+        if dtype_name(getattr(x, "dtype", "")) == "bfloat16":
+            tensor = tensor.view(self.torch.bfloat16)
+        tensor = tensor.to(self.device)
         return tensor if dtype is None else self.astype(tensor, dtype)
 
     def take_in(self, x: Any) -> Array:
@@ -75,13 +77,13 @@ class TorchOps(TorchConvolutionOps, Ops):
         return y
 
     def add_rows(self, ids: Array, rows: Array, count: int) -> Array:
-        total: Array = self.zeros((count, rows.shape[1]), dtype=rows.dtype).index_add_(0, _as_index(self, ids), rows)  # type: ignore[attr-defined]
-        return total
+        total: Any = self.zeros((count, rows.shape[1]), dtype=rows.dtype)
+        summed: Array = total.index_add_(0, _as_index(self, ids), rows)
+        return summed
 
     def one_hot(self, labels: Array, classes: int, dtype: Any) -> Array:
-        hot: Array = self.zeros((*labels.shape, classes), dtype=dtype).scatter_(
-            -1, _as_index(self, labels)[..., None], 1
-        )  # type: ignore[attr-defined]
+        zeros: Any = self.zeros((*labels.shape, classes), dtype=dtype)
+        hot: Array = zeros.scatter_(-1, _as_index(self, labels)[..., None], 1)
         return hot
 
     def max_last(self, x: Array) -> Array:
@@ -104,9 +106,12 @@ def _to_numpy(x: Any) -> Any:
     return tuple(map(_to_numpy, x)) if type(x) is tuple else None if x is None else to_numpy(x)
 
 
-def _in_order(x: Any) -> Any:
-    """The array in this machine's order of bytes, along rising addresses: PyTorch has no other."""
-    return np.array(x, x.dtype.newbyteorder("="), order="C")
+def _readable(x: Any) -> Any:
+    """An array of NumPy as PyTorch reads one: in this machine's order of bytes, along rising addresses, and as bits
+    where PyTorch does not know the dtype as NumPy's."""
+    x = np.asarray(x)
+    x = np.array(x, x.dtype.newbyteorder("="), order="C")
+    return x.view(np.int16) if dtype_name(x.dtype) == "bfloat16" else x
 
 
 @cache

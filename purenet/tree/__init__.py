@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from purenet.engine.arrays import Array, astype, describe, freeze, namespace
+from purenet.engine.arrays import Array, astype, describe, freeze, namespace, to_numpy
 from purenet.engine.jax import host_only
+from purenet.engine.moving import mover
 
 T = TypeVar("T")
 
@@ -152,6 +153,24 @@ def cast(tree: T, dtype: Any) -> T:
     return map(convert, tree)
 
 
+def to_engine(tree: T, engine: str, device: Any = None) -> T:
+    """The tree with every array in this engine, "numpy", "jax" or "torch", and with the same bits.
+
+    Params, states and data go there and back. `device` is one of the engine's, such as "cuda:0" of PyTorch, "mps", or
+    "gpu" of JAX; None is the engine's own choice. What is no array stays as it is, keys and numbers of steps too.
+    Arrays of NumPy and JAX cannot be written to; tensors of PyTorch can, and nothing here does.
+
+    Raises:
+        ImportError: the engine is not installed; the message names the extra.
+        ValueError: there is no such engine or device.
+        TypeError: JAX is to hold float64, and is not set to.
+
+    >>> to_engine((np.ones(2),), "numpy")
+    (array([1., 1.]),)
+    """
+    return map(mover(engine, device), tree)
+
+
 def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     """Whether two trees of one structure and equal shapes hold nearly the same numbers: |a − b| ≤ atol + rtol·|b|.
 
@@ -166,7 +185,7 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     check_same(a, b)
     host_only("allclose", *leaves(a), *leaves(b))
     pairs = zip(leaves(a), leaves(b), strict=True)
-    return all(bool(np.allclose(np.asarray(p), np.asarray(q), rtol, atol)) for p, q in pairs)
+    return all(bool(np.allclose(to_numpy(p), to_numpy(q), rtol, atol)) for p, q in pairs)
 
 
 def check_same(a: Any, b: Any, name: str = "tree", shapes: bool = True) -> None:
@@ -188,8 +207,8 @@ def parting(a: Any, b: Any, name: str, shapes: bool = False) -> str | None:
     """
     ours, theirs = children_of(a), children_of(b)
     if ours is None and theirs is None:
-        same = not shapes or np.shape(a) == np.shape(b)
-        return None if same else f"{name}: {np.shape(a)} against {np.shape(b)}"
+        same = not shapes or _shape(a) == _shape(b)
+        return None if same else f"{name}: {_shape(a)} against {_shape(b)}"
     if ours is None or theirs is None or type(a) is not type(b) or len(ours) != len(theirs):
         return f"{name}: {_outline(a)} against {_outline(b)}"
     if isinstance(a, dict) and _keys(a) != _keys(b):
@@ -312,6 +331,10 @@ def _cut(vector: Any, like: list[tuple[Any, Any]]) -> list[Any]:
         pieces.append(freeze(piece))
         start += n
     return pieces
+
+
+def _shape(leaf: Any) -> tuple[int, ...]:
+    return tuple(leaf.shape) if hasattr(leaf, "shape") else np.shape(leaf)
 
 
 def _outline(node: Any) -> str:

@@ -114,6 +114,7 @@ from purenet.random import Key, key, split
 from purenet.spec import Spec, layer
 from purenet.storage import checkpoints, from_dict, load, save, to_dict
 from purenet.training import Fit, State, evaluate, fit, in_chunks, l1, l2, predict, start, train, value_and_grad
+from purenet.tree import to_engine
 
 __version__ = "0.1.0"
 
@@ -152,6 +153,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "checkpoints",
     "to_torch_state_dict",
     "from_torch_state_dict",
+    "to_engine",
     # layers
     "dense",
     "serial",

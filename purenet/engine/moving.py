@@ -38,7 +38,7 @@ def _loaded(name: str, engine: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise ImportError(f'the engine "{engine}" is not installed: pip install \'purenet[{engine}]\'') from None
+        raise ImportError(f"the engine \"{engine}\" is not installed: pip install 'purenet[{engine}]'") from None
 
 
 def _to_numpy(device: Any) -> Callable[[Any], Any]:
@@ -57,8 +57,9 @@ def _to_jax(device: Any) -> Callable[[Any], Any]:
 
     def move(x: Any) -> Any:
         if not isinstance(x, jax.Array):
-            check_dtype(jax.numpy, to_numpy(x).dtype)
-            x = jax.numpy.array(to_numpy(x))
+            x = to_numpy(x)
+            check_dtype(jax.numpy, x.dtype)
+            x = jax.numpy.array(x.astype(x.dtype.newbyteorder("=")))
         return x if device is None else jax.device_put(x, device)
 
     return move
@@ -81,5 +82,3 @@ def _to_torch(device: Any) -> Callable[[Any], Any]:
         return ops.asarray(to_numpy(x))
 
     return move
-
-

@@ -84,7 +84,6 @@ BAD = {
     "arrays in a tuple": (lambda: pn.data.batches(None, (X, T), size=4), TypeError, r"one by one, not in a tuple: write batches\(key, \*arrays"),
     "numbers in a list": (lambda: pn.data.batches(None, [[1.0]], size=4), TypeError, r"not a list: write np.asarray"),
     "arrays in a list": (lambda: pn.data.batches(None, [X, T], size=4), TypeError, "not a list: hand in its arrays one by one"),
-    "tuples to split": (lambda: pn.data.split(None, (X, X), T), TypeError, "not a tuple: hand in its arrays one by one"),
     "a data frame": (lambda: pn.data.batches(None, Frame(), size=4), TypeError, r"takes arrays, not a Frame: write .to_numpy\(\)"),
     "x alone": (lambda: fit(data=X), TypeError, r"fit takes x and a target, not a float32 array of shape \(8, 2\) alone: write \(x, target\)"),
     "data in a list": (lambda: fit(data=[X, T]), TypeError, r"not arrays: write \(x, target\)"),

@@ -412,3 +412,36 @@ except MemoryError:
 def test_losses_are_python_floats():
     assert type(next(run()).loss) is float
     assert math.isnan(pn.start(sgd(0.1), params, None).loss)
+
+
+class Stream:
+    """What a program without a console may have for its standard error."""
+
+    def __init__(self, error=None, **methods):
+        vars(self).update(methods)
+        self.error = error
+
+    def write(self, text):
+        if self.error:
+            raise self.error
+
+
+@pytest.mark.parametrize("tqdm", [True, False])
+@pytest.mark.parametrize("progress", [None, True, False])
+@pytest.mark.parametrize(
+    "stream",
+    [
+        None,
+        object(),
+        Stream(),
+        Stream(ValueError("I/O operation on closed file")),
+        Stream(OSError(5, "Input/output error"), isatty=lambda: True, flush=lambda: None),
+    ],
+    ids=["none", "no file", "only write", "closed", "hung up"],
+)
+def test_training_goes_on_without_a_standard_error(stream, progress, tqdm, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream)
+    if not tqdm:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    found = pn.fit(net, pn.mse, sgd(0.1), params, (x, target), key=None, epochs=2, batch_size=1, progress=progress)
+    assert found.stopped == "epochs"

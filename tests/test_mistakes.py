@@ -125,10 +125,8 @@ BAD = {
     "a Fit to start": (lambda: fit(params=FOUND), TypeError, "a run takes params, not a Fit: write fit.params"),
     # keeping
     "a net to load like": (lambda: pn.load("p.npz", like=NET), TypeError, r"not the layer serial.*write net.init\(key\)"),
-    "a Fit to load like": (lambda: pn.load("p.npz", like=FOUND), TypeError, "not a Fit: write fit.params"),
     "an optimizer to load like": (lambda: pn.load("p.npz", like=pn.adam()), TypeError, "not an Optimizer"),
     "a net to save": (lambda: pn.save("p.npz", NET), TypeError, r"not the layer serial.*write net.init\(key\)"),
-    "a Fit to save": (lambda: pn.save("p.npz", FOUND), TypeError, "write fit.params, or fit.state"),
     "a loss to save": (lambda: pn.save("p.npz", pn.mse), TypeError, "not a mse"),
     "params before the path": (lambda: pn.save(PARAMS, "p.npz"), TypeError, r"a path stands first, as in save\(path, params\).*not a tuple"),
     "like before the path": (lambda: pn.load(PARAMS, "p.npz"), TypeError, r"a path stands first.*load\(path, like\), not a tuple"),

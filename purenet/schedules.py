@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,8 @@ from purenet.presets import called
 from purenet.rates import check_rates, first_rate
 
 
-class Schedule(NamedTuple):
+@dataclass(frozen=True, repr=False)  # no tuple: `jax.jit` takes only what can be referred to weakly
+class Schedule:
     """A learning rate as a function of the step count. `at` gets the count as a float, of Python or traced."""
 
     at: Callable[[Any], Any]
@@ -206,7 +208,7 @@ def reduce_on_plateau(
 ) -> Plateau:
     """The rate times `factor` when a loss was not bettered more than `patience` times on end; never below `least`.
 
-    Better is smaller, by a part of `threshold` at least; with `largest=True` it is larger. After a reduction it looks
+    Better is smaller, by more than threshold · |best|; with `largest=True` it is larger. After a reduction it looks
     away for `cooldown` times.
 
     It has a state, since it follows what happens, and the state holds the rate. An optimizer is a value, and its own
@@ -232,6 +234,8 @@ def reduce_on_plateau(
     check_rates(name, initial=initial, least=least)
     if not 0 < factor < 1:
         raise ValueError(f"{name}: the factor lies between 0 and 1, but {factor!r} was given")
+    if not 0 <= threshold < 1:
+        raise ValueError(f"{name}: the threshold lies from 0 to below 1, but {threshold!r} was given")
 
     def init() -> PlateauState:
         return _plateau_state(float(initial), -math.inf if largest else math.inf, 0, 0)
@@ -239,7 +243,8 @@ def reduce_on_plateau(
     def step(state: PlateauState, value: Any) -> PlateauState:
         rate, best, waited, cooling = map(known, state)
         value = known(value)
-        better = value > best * (1 + threshold) if largest else value < best * (1 - threshold)
+        margin = _where((best < 0) != largest, 1 + threshold, 1 - threshold)  # away from best, on the better side
+        better = value > best * margin if largest else value < best * margin
         best = _where(better, value, best)
         waited = _where(better, 0, waited + 1)
         waited = _where(cooling > 0, 0, waited)

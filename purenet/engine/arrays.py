@@ -368,6 +368,20 @@ def check_dtype(xp: Any, dtype: Any) -> None:
         )
 
 
+def rounding_of(x: Any) -> float:
+    """The part of itself by which a number of x's dtype may differ from the next one; 0 for whole numbers."""
+    return float(namespace(x).finfo(x.dtype).eps) if holds(x, "real floating") else 0.0
+
+
+def is_rounding(distance: Any, number: Any, eps: float) -> Any:
+    """Whether no more than rounding parts what lies this far from a number, of a dtype with this eps.
+
+    >>> is_rounding(abs((0.1 + 0.2) - 0.3), 0.3, rounding_of(np.zeros(1)))
+    True
+    """
+    return distance <= 2 * eps * abs(number)
+
+
 def weak(number: Any) -> Any:
     """A NumPy scalar as a Python number, so that multiplying by it keeps an array's dtype (NEP 50)."""
     return number.item() if isinstance(number, np.generic) else number

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from purenet.engine.arrays import Array, check_dtype
+import numpy as np
+
+from purenet.engine.arrays import Array, NumpyArray, check_dtype
 from purenet.engine.jax_convolution import JaxConvolutionOps
 from purenet.engine.ops import Ops
 
@@ -57,6 +59,28 @@ def random_of(key: Any, dtype: Any) -> Any:
         return None
     check_dtype(jax.numpy, dtype)
     return jax.random
+
+
+def kind_of_key(x: Any) -> str | None:
+    """The name of the generator that a key as `jax.random.key` makes them is for; None for all else."""
+    jax = sys.modules.get("jax")
+    if jax is None or not isinstance(x, jax.Array) or not jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return None
+    return str(jax.random.key_impl(x))
+
+
+def words_of_key(key: Any) -> NumpyArray:
+    """The numbers of a key as `jax.random.key` makes them."""
+    return np.asarray(sys.modules["jax"].random.key_data(key))
+
+
+def key_of_words(words: NumpyArray, kind: str) -> Any:
+    """The key with these numbers, for the generator of this name."""
+    try:
+        import jax
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("a key of JAX needs the library: pip install 'purenet[jax]'") from None
+    return jax.random.wrap_key_data(words, impl=kind)
 
 
 def namespace_of_jax() -> Any:

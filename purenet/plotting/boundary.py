@@ -12,6 +12,7 @@ from purenet.plotting.canvas import figure_of, new_figure, on_host, one_axes
 from purenet.plotting.curves import error_curve
 
 Predict = Callable[[Any], Any]
+LEVELS = 21  # of colours
 
 
 @on_host
@@ -88,13 +89,14 @@ def grid(predict: Predict, x: Any, who: str, margin: float = 0.25, points: int =
 def furthest(z: Any, level: float) -> float:
     """How far the outputs go from the level, to either side; a bit more, so that rounding leaves none out."""
     finite = z[np.isfinite(z)].astype(np.float64)
-    return 1.0001 * float(np.abs(finite - level).max(initial=0)) or 1.0
+    reach = 1.0001 * float(np.abs(finite - level).max(initial=0))
+    return reach if level + reach / LEVELS > level else 1.0
 
 
 def draw(ax: Any, a: Any, b: Any, z: Any, x: Any, labels: Any, level: float, reach: float) -> Any:
     """The outputs in colours, white at the level, the line there and the samples. Gives the colours, for their bar."""
     z = np.ma.masked_invalid(z)
-    colours = ax.contourf(a, b, z, levels=np.linspace(level - reach, level + reach, 21), cmap="RdBu_r")
+    colours = ax.contourf(a, b, z, levels=np.linspace(level - reach, level + reach, LEVELS), cmap="RdBu_r")
     if z.count() and z.min() < level < z.max():  # else there is no line, and matplotlib warns
         ax.contour(a, b, z, levels=[level], colors="black", linewidths=1.5)
     size = 110 if len(x) <= 50 else 30

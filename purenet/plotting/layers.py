@@ -12,7 +12,7 @@ from purenet.core import Buffer, Layer
 from purenet.engine.arrays import describe
 from purenet.plotting.canvas import figure_of, on_host, one_axes, panels
 
-MOST_BINS = 41
+MOST_BINS, EPS = 41, float(np.finfo(np.float64).eps)
 
 
 @on_host
@@ -82,7 +82,7 @@ def gradient_flow(grads: Any, ax: Any = None) -> Any:
     if np.isfinite(drawn).any():
         ax.set_yscale("log")
         low, high = np.clip(np.log10([np.nanmin(drawn), np.nanmax(drawn)]), -299, 299)  # Matplotlib counts to 1e300
-        margin = 0.12 * (high - low) or 1  # room for the marks
+        margin = 0.12 * (high - low) if high - low > 0.01 else 1  # room for the marks
         ax.set_ylim(10 ** np.clip([low - margin, high + margin], -300, 300))
     ax.set(xlabel="layer, from the input to the output", ylabel="|gradient|", title="Gradient flow")
     ax.grid(alpha=0.3)
@@ -137,7 +137,7 @@ def _bins(values: Any) -> tuple[int, tuple[float, float]]:
     """
     low, high = float(values.min()), float(values.max())
     size = max(abs(low), abs(high))
-    if high - low > max(1e-9 * size, 1e-290):
+    if high - low > max(MOST_BINS * EPS * size, 1e-290):  # each bin needs an end of its own
         return min(MOST_BINS, 2 * int(values.size**0.5 / 2) + 3), (low, high)
     around = 0.5 * size if size > 1e-290 else 0.5
     return MOST_BINS, (low - around, high + around)  # an odd number of bins: a thin bar in the middle

@@ -18,7 +18,7 @@ from purenet.engine.jax import host_only
 from purenet.random import Key
 from purenet.training.loop import Metrics, by_name, check_batches, evaluate, resumed, start, train
 from purenet.training.penalties import Penalty
-from purenet.training.runs import Best, Fit, State
+from purenet.training.runs import Best, Fit, Mean, State
 
 P = TypeVar("P")
 
@@ -84,38 +84,41 @@ def fit(
     if monitor not in names:
         raise ValueError(f"fit can monitor {', '.join(names)}, not {monitor!r}")
     state = start(optimizer, params, key) if resume is None else resumed(resume)
-    records, top_epoch = _past(resume, names, monitor, epochs) if isinstance(resume, Fit) else ([], None)
-    watched = _Watched(monitor, best, top_epoch, state.epoch)
+    records, top = _past(resume, names, monitor, epochs) if isinstance(resume, Fit) else ([], None)
+    since = state.epoch  # patience counts from here, if there is no best epoch before
     run = train(net, loss, optimizer, params, batches, key=key, epochs=epochs, penalties=penalties, resume=state)
-    losses: list[float] = []
+    mean = Mean(state)
+    done = state, len(records), top  # what is whole: Ctrl-C may come at any moment
     stopped = "epochs"
     try:
         with Progress(total and total * epochs, "step", progress, done=state.step) as line:
             for state in run:
-                losses.append(state.loss)
                 line.advance(
                     1, f"epoch {state.epoch + bool(state.batch)}/{epochs}  loss {state.loss:.4g}" + _told(records)
                 )
-                if state.batch:
+                mean_loss = mean.with_step(state)
+                if mean_loss is None:
+                    done = state, len(records), top
                     continue
-                record = {"loss": math.fsum(losses) / len(losses)}
-                losses = []
+                record = {"loss": mean_loss}
                 if validation is not None:
                     record |= _validated(evaluate(net, loss, state.params, validation, metrics))
                 records.append(record)
-                watched.look(record, state)
+                top = _better(top, monitor, best, record[monitor], state)
+                done = state, len(records), top
                 stop = [callback(state, record) for callback in callbacks]
                 if any(answer is True for answer in stop):
                     stopped = "callback"
                     break
-                if patience is not None and watched.since >= patience:
+                if patience is not None and state.epoch - (since if top is None else top.epoch) >= patience:
                     stopped = "patience"
                     break
     except KeyboardInterrupt:
         stopped = "interrupted"
-    history = {name: np.array([record[name] for record in records]) for name in names if records}
-    kept = state.params if patience is None or watched.best is None else watched.best.params
-    return Fit(kept, state, history, stopped, watched.best)
+    state, complete, top = done
+    history = {name: np.array([record[name] for record in records[:complete]]) for name in names if complete}
+    kept = state.params if patience is None or top is None else top.params
+    return Fit(kept, state, history, stopped, top)
 
 
 def _batches(data: Any, size: int) -> tuple[Any, int | None]:
@@ -130,20 +133,11 @@ def _validated(measured: dict[str, Any]) -> dict[str, Any]:
     return {f"validation_{name}": value for name, value in measured.items()}
 
 
-class _Watched:
-    """The number that a run is to make low or high: its best epoch so far, and how many epochs ago that was."""
-
-    def __init__(self, monitor: str, best: Literal["lowest", "highest"], so_far: Best[Any] | None, epoch: int) -> None:
-        self.monitor, self.sign = monitor, 1 if best == "lowest" else -1
-        self.best = so_far
-        self.since = 0 if so_far is None else epoch - so_far.epoch
-
-    def look(self, record: dict[str, Any], state: State[Any]) -> None:
-        value = record[self.monitor]
-        top = math.inf if self.best is None else self.sign * self.best.value
-        self.since += 1
-        if self.sign * value < top:
-            self.since, self.best = 0, Best(self.monitor, value, state.epoch, state.params)
+def _better(top: Best[P] | None, monitor: str, best: str, value: Any, state: State[P]) -> Best[P] | None:
+    """The best epoch so far, after one in which the number to make low or high is this. NaN is no better."""
+    sign = 1 if best == "lowest" else -1
+    beaten = sign * value < (math.inf if top is None else sign * top.value)
+    return Best(monitor, value, state.epoch, state.params) if beaten else top
 
 
 def _past(run: Fit[P], names: list[str], monitor: str, epochs: int) -> tuple[list[dict[str, Any]], Best[P] | None]:

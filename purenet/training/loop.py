@@ -26,7 +26,7 @@ from purenet.introspection import first_not_finite
 from purenet.random import Key, split
 from purenet.training.gradient import value_and_grad
 from purenet.training.penalties import Penalty
-from purenet.training.runs import Fit, State, check_params
+from purenet.training.runs import Fit, Mean, State, check_params
 
 P = TypeVar("P")
 Metric = Callable[[Any, Any], Any]
@@ -47,7 +47,7 @@ def start(optimizer: Optimizer[P, Any], params: P, key: Key | None) -> State[P]:
         mend = ": write adam(), with parentheses" if callable(optimizer) and not isinstance(optimizer, tuple) else ""
         raise TypeError(f"an optimizer stands after the loss, not {describe(optimizer)}{mend}")
     check_params(params, "a run")
-    return State(params, optimizer.init(params), key, 0, 0, 0, math.nan)
+    return State(params, optimizer.init(params), key, 0, 0, 0, math.nan, 0.0)
 
 
 def train(
@@ -109,7 +109,7 @@ def train(
         )
     penalties = [penalties] if isinstance(penalties, Penalty) else penalties
     steps = _steps(value_and_grad(net, loss, *penalties), net, loss, optimizer, batches, epochs, state)
-    return steps if each == "step" else _each_epoch(steps)
+    return steps if each == "step" else _each_epoch(steps, Mean(state))
 
 
 def _steps(
@@ -139,19 +139,18 @@ def _steps(
             params, optimizer_state = optimizer.step(state.params, grads, state.optimizer_state)
             batch = next(source, None)
             if batch is not None:
-                state = State(params, optimizer_state, state.key, state.step + 1, state.epoch, state.batch + 1, E)
+                at, total = (state.key, state.step + 1, state.epoch, state.batch + 1), state.total + E
             else:
-                state = State(params, optimizer_state, next_key, state.step + 1, state.epoch + 1, 0, E)
+                at, total = (next_key, state.step + 1, state.epoch + 1, 0), 0.0
+            state = State(params, optimizer_state, *at, E, total)
             yield state
 
 
-def _each_epoch(steps: Iterator[State[P]]) -> Iterator[State[P]]:
-    losses = []
+def _each_epoch(steps: Iterator[State[P]], mean: Mean) -> Iterator[State[P]]:
     for state in steps:
-        losses.append(state.loss)
-        if state.batch == 0:
-            yield state._replace(loss=math.fsum(losses) / len(losses))
-            losses = []
+        loss = mean.with_step(state)
+        if loss is not None:
+            yield state._replace(loss=loss)
 
 
 def _chain(key: Key | None) -> Iterator[Any]:

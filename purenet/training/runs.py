@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from purenet import tree
@@ -21,6 +22,7 @@ class State(NamedTuple, Generic[P]):
         step: how many steps were taken.
         epoch, batch: how many epochs are complete, and how many batches of the one under way.
         loss: of the last step.
+        total: of the losses in the epoch under way; NaN if it is not known.
     """
 
     params: P
@@ -30,10 +32,29 @@ class State(NamedTuple, Generic[P]):
     epoch: int
     batch: int
     loss: float
+    total: float = math.nan
 
     def __repr__(self) -> str:
         at = f"step={self.step}, epoch={self.epoch}, batch={self.batch}, loss={_short(self.loss)}"
         return f"State({at}, params=<{_count(self.params)}>)"
+
+
+class Mean:
+    """The mean loss of an epoch, from the losses of its steps and of those that a state remembers."""
+
+    def __init__(self, state: State[Any]) -> None:
+        known = not math.isnan(state.total)
+        self.total, self.count = (state.total, state.batch) if known else (0.0, 0)
+
+    def with_step(self, state: State[Any]) -> float | None:
+        """The mean, if this step is the last of its epoch."""
+        self.total += state.loss
+        self.count += 1
+        if state.batch:
+            return None
+        mean = self.total / self.count
+        self.total, self.count = 0.0, 0
+        return mean
 
 
 class Best(NamedTuple, Generic[P]):

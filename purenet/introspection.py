@@ -11,8 +11,8 @@ from purenet import tree
 from purenet.core import Buffer, Layer
 from purenet.engine.arrays import Shape, describe, read_in_shape, shape_text
 from purenet.engine.jax import host_only
-from purenet.presets import maker_of
 from purenet.random import Key, key
+from purenet.values import maker_of
 
 Report = Callable[[str, Layer[Any], Any, Any], None]
 
@@ -108,7 +108,7 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
     inside: list[tuple[int, Iterator[str]]] = [(1, repeat(""))]  # at each depth: how often it runs, its label
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         layer, times, labels = row.layer, *inside[row.depth]
-        title = (maker_of(layer.name) or layer.name) if layer.parts else layer.name
+        title = (maker_of(layer) or layer.name) if layer.parts else layer.name
         shape = "?" if row.out_shape is None else shape_text(row.out_shape)
         lines.append(("  " * row.depth + next(labels) + title, shape, f"{tree.size(row.params):,}"))
         if not layer.parts:

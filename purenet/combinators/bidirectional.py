@@ -9,9 +9,9 @@ from purenet.combinators.compose import Placed, check_tuple, composed, sum_trees
 from purenet.core import Layer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Shape, describe, likeness
-from purenet.presets import call
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule, check_output_gradient
+from purenet.values import call
 
 
 def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any, Any]]:

@@ -9,9 +9,9 @@ from purenet.combinators.compose import Placed, check_layers, check_tuple, compo
 from purenet.core import Layer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Shape, describe, floating, match
-from purenet.presets import call
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule, check_array
+from purenet.values import call
 
 
 def parallel(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:

@@ -11,9 +11,9 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Shape, describe
 from purenet.engine.chain import LONGEST, pools_first, straight_forward, straight_rule
 from purenet.guard import Guarded, guarded
-from purenet.presets import call, maker_of
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule
+from purenet.values import call, maker_of
 
 
 def serial(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
@@ -96,7 +96,7 @@ class _Chain:
     def __init__(self, layers: tuple[Layer[Any], ...], labels: Sequence[Any]) -> None:
         self.layers, self.count = layers, len(layers)
         self.places = [Placed(label, layer) for label, layer in zip(labels, layers, strict=True)]
-        makers = [maker_of(layer.name) if guarded(layer) else "" for layer in layers]
+        makers = [maker_of(layer) if guarded(layer) else "" for layer in layers]
         self.order = pools_first(makers)
         self.shape(None)  # sizes that cannot fit are found here
 

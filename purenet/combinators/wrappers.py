@@ -10,9 +10,9 @@ from purenet.combinators.compose import Placed, check_layers, check_tuple, compo
 from purenet.core import Buffer, Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Shape, describe, is_open, match
-from purenet.presets import call
 from purenet.random import Key
 from purenet.spec import Pull, Rule, check_array
+from purenet.values import call
 
 
 def frozen(layer: Layer[Any]) -> Layer[Buffer]:

@@ -106,6 +106,7 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
     return astype(labels[..., None] == xp.arange(classes), dtype)
 
 
+@tree.read_only_copies
 class Moments(NamedTuple):
     """What `standardize.fit` found: mean and standard deviation of each feature."""
 

@@ -238,6 +238,11 @@ def read_only(x: Any) -> Any:
     return freeze(x.copy()) if type(x) is np.ndarray and x.flags.writeable else x
 
 
+def is_read_only(x: Any) -> bool:
+    """Whether x is an array of NumPy that cannot be written to."""
+    return isinstance(x, np.ndarray) and not x.flags.writeable
+
+
 def conform(new: Any, old: Any) -> Any:
     """The new array in the dtype of the old one, read-only. Another shape is a ValueError."""
     if new.shape != old.shape:

@@ -10,9 +10,10 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape, shape_text
 from purenet.layers.activations import NoParams
-from purenet.presets import called, preset
+from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
+from purenet.values import called
 
 Arrays = tuple[Array, ...]
 

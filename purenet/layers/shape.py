@@ -11,9 +11,10 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape
 from purenet.layers.activations import NoParams
 from purenet.patterns import Sizes
-from purenet.presets import called, preset
+from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
+from purenet.values import called, takes_numbers
 
 
 def _reshaping(name: str, target: Callable[[Shape], Shape], y: Any, fits: Any = None) -> Layer[NoParams]:
@@ -41,6 +42,7 @@ def flatten() -> Layer[NoParams]:
     return _reshaping(called("flatten"), target, target)
 
 
+@takes_numbers
 def reshape(*shape: int) -> Layer[NoParams]:
     """Each example in another shape, batch left out; one size may be −1, what remains. dE/dX is dE/dY in X's shape.
 

@@ -12,6 +12,7 @@ from purenet.engine import engine_of
 from purenet.engine.arrays import Array, pieces
 from purenet.optimizers.transforms import Transform, transform
 from purenet.optimizers.update import Params, apart, without_buffers
+from purenet.values import call
 
 
 def joined() -> Transform:
@@ -51,7 +52,7 @@ def joined() -> Transform:
 
         return Optimizer(init, step, name)
 
-    return transform("joined()", wrap)
+    return transform(call("joined"), wrap)
 
 
 def _join(leaves: list[Array]) -> Any:

@@ -12,6 +12,7 @@ from purenet.random import Key
 P = TypeVar("P")
 
 
+@tree.read_only_copies
 class State(NamedTuple, Generic[P]):
     """Where a training run stands: all that is needed to go on from here, so it can be saved and resumed.
 
@@ -36,6 +37,7 @@ class State(NamedTuple, Generic[P]):
         return f"State({at}, params=<{_count(self.params)}>)"
 
 
+@tree.read_only_copies
 class Best(NamedTuple, Generic[P]):
     """The best epoch of a run so far: its number, what was monitored there, by which name, and the params after it."""
 
@@ -48,6 +50,7 @@ class Best(NamedTuple, Generic[P]):
         return f"Best(epoch={self.epoch}, {self.monitor}={_short(self.value)})"
 
 
+@tree.read_only_copies
 class Fit(NamedTuple, Generic[P]):
     """What `fit` gives.
 

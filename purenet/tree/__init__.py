@@ -10,6 +10,7 @@ come in JAX's order: from left to right, a dict's by its sorted keys (an Ordered
 
 from __future__ import annotations
 
+import copyreg
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from purenet.engine.arrays import Array, astype, describe, freeze, namespace
+from purenet.engine.arrays import Array, astype, describe, freeze, is_read_only, namespace
 from purenet.engine.jax import host_only
 
 T = TypeVar("T")
@@ -169,6 +170,25 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     return all(bool(np.allclose(np.asarray(p), np.asarray(q), rtol, atol)) for p, q in pairs)
 
 
+def read_only_copies(kind: type[T]) -> type[T]:
+    """The NamedTuple, of whose arrays those that cannot be written to stay so where it is pickled or copied.
+
+    NumPy forgets it, but for a pickle by protocol 5.
+
+    >>> import copy
+    >>> from typing import NamedTuple
+    >>> @read_only_copies
+    ... class Pair(NamedTuple):
+    ...     a: Any
+    ...     b: Any
+    >>> pair = copy.deepcopy(Pair(freeze(np.ones(2)), np.ones(2)))
+    >>> pair.a.flags.writeable, pair.b.flags.writeable
+    (False, True)
+    """
+    copyreg.pickle(kind, _reduced)  # type: ignore[arg-type]  # typing knows one kind at a time
+    return kind
+
+
 def check_same(a: Any, b: Any, name: str = "tree", shapes: bool = True) -> None:
     """Raise ValueError where two trees part, with the path: in structure, or in the shapes of leaves.
 
@@ -234,6 +254,18 @@ _LEAF = _Leaf()
 
 def _keys(node: Any) -> list[Hashable]:
     return sorted(node) if type(node) is dict else list(node)
+
+
+def _reduced(node: Any) -> tuple[Any, ...]:
+    return _made_again, (type(node), tuple(node), [is_read_only(leaf) for leaf in leaves(node)])
+
+
+def _made_again(kind: Any, children: tuple[Any, ...], are_read_only: list[bool]) -> Any:
+    node = read_only_copies(kind)(*children)
+    for leaf, is_one in zip(leaves(node), are_read_only, strict=True):
+        if is_one:
+            freeze(leaf)
+    return node
 
 
 def _steps(node: Any) -> list[str]:

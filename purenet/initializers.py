@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from purenet import random
-from purenet.engine.arrays import Shape, astype, describe, freeze, namespace
+from purenet.engine.arrays import Shape, astype, describe, freeze, namespace, owned
 from purenet.random import Key
 from purenet.values import Value, call, takes_numbers
 
@@ -211,8 +211,8 @@ def draw(initializer: Initializer, key: Key, shape: Shape, who: str) -> Any:
     """The initial value of a parameter, checked: a layer calls this."""
     try:
         value = initializer(key, shape)
-        if tuple(value.shape) == tuple(shape):
-            return freeze(value)
+        if tuple(getattr(value, "shape", ())) == tuple(shape) and hasattr(value, "dtype"):
+            return owned(value)  # its array may be one that the caller goes on to write to
     except TypeError as error:
         error.add_note(f"  in {who}: an initializer is called as (key, shape); initializers.normal needs parentheses")
         raise

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet import tree
-from purenet.engine.arrays import describe, freeze, known, namespace
+from purenet.engine.arrays import describe, freeze, is_integer, known, namespace
 from purenet.rates import check_rates, first_rate
 from purenet.values import Value, call, called, takes_numbers
 
@@ -128,7 +128,7 @@ def piecewise(initial: float, changes: dict[int, float]) -> Schedule:
         )
     check_rates(name, initial=initial, **{f"the rate from step {start} on": rate for start, rate in changes.items()})
     for start in changes:
-        if isinstance(start, bool) or not isinstance(start, int) or start < 0:
+        if not is_integer(start) or start < 0:
             raise ValueError(f"{name}: a step is a whole number from 0 up, not {start!r}")
     ordered = sorted(changes.items())
 
@@ -308,5 +308,5 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
 
 def _steps(name: str, **options: Any) -> None:
     for option, given in options.items():
-        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        if not is_integer(given) or given < 1:
             raise ValueError(f"{name}: {option} is a positive whole number, not {given!r}")

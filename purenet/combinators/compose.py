@@ -8,7 +8,7 @@ from typing import Any
 from purenet import tree
 from purenet.core import Buffer, Layer, Loss, Optimizer
 from purenet.engine import Ops, engine_of_any
-from purenet.engine.arrays import Shape, describe, describe_all, read_in_shape
+from purenet.engine.arrays import Shape, describe, describe_all, plain, read_in_shape
 from purenet.guard import Guarded, guarded
 from purenet.random import Key
 from purenet.spec import Rule, check_pair, check_pulled, check_shape
@@ -41,15 +41,18 @@ def composed(
     whole, whole_forward = make(rules, forwards), make(forwards, forwards)
 
     def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+        x = tree.map(plain, x)
         check(params, x)
         return whole_forward(engine_of_any(x), params, x, key)[0]
 
     def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
+        x = tree.map(plain, x)
         check(params, x)
         ops = engine_of_any(x)
         y, pull = whole(ops, params, x, key)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            dy = tree.map(plain, dy)
             there = engine_of_any(dy, ops)
             back = pull if there is ops else whole(there, params, x, key)[1]
             dparams, dx = back(dy, wrt_x)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet import random, tree
-from purenet.engine.arrays import article, astype, describe, floating, freeze, namespace
+from purenet.engine.arrays import article, astype, describe, floating, freeze, is_integer, known, namespace
 from purenet.engine.jax import host_only
 from purenet.random import Key
 
@@ -35,7 +35,7 @@ def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -
         flat, structure = tree.flatten(arrays)
         return (tree.unflatten(structure, batch) for batch in batches(key, *flat, size=size, drop_last=drop_last))
     n = count(arrays, "batches")
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+    if not is_integer(size) or size < 1:
         raise ValueError(f"batches takes a size, a positive integer, not {size!r}")
     arrays = tuple(plain(array) for array in arrays)
     end = n - n % size if drop_last else n
@@ -68,9 +68,9 @@ def split(
     [0, 0, 1, 1]
     """
     n = count(arrays, "split")
-    share = isinstance(test, float)
-    size = round(test * n) if share else test
-    if isinstance(test, bool) or not isinstance(size, int | np.integer) or not 0 < size < n:
+    test = known(test)
+    size = round(test * n) if isinstance(test, float) else test
+    if not is_integer(size) or not 0 < size < n:
         raise ValueError(
             f"split takes test, a share between 0 and 1 or a number below {n}, not {test!r}: both parts need examples"
         )

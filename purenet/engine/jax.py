@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from purenet.engine.arrays import Array, check_dtype
+from purenet.engine.arrays import Array, check_dtype, plain
 from purenet.engine.jax_convolution import JaxConvolutionOps
 from purenet.engine.ops import Ops
 
@@ -19,7 +19,7 @@ class JaxOps(JaxConvolutionOps, Ops):
     def take_in(self, x: Array) -> Array:
         if not isinstance(x, self.ndarray):
             check_dtype(self.namespace, x.dtype)
-        return self.asarray(x)
+        return self.asarray(plain(x))
 
     def astype(self, x: Array, dtype: Any) -> Array:
         check_dtype(self.namespace, dtype)

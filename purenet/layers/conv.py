@@ -222,6 +222,7 @@ def _spec(
         name,
         x=axes(dims),
         y=None,
+        last="outputs",
         params=ConvParams._make((f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if bias else None)),
         init=ConvParams._make((weight_init, bias_init)),
         sizes={"channels": inputs, "outputs": outputs},

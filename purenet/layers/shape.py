@@ -8,7 +8,7 @@ from typing import Any
 
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Array, Shape
+from purenet.engine.arrays import Array, Shape, is_integer
 from purenet.layers.activations import NoParams
 from purenet.patterns import Sizes
 from purenet.presets import preset
@@ -51,7 +51,7 @@ def reshape(*shape: int) -> Layer[NoParams]:
     (2, 8, 8, 1)
     """
     name = called("reshape", *shape)
-    if not all(isinstance(n, int) and not isinstance(n, bool) and (n > 0 or n == -1) for n in shape):
+    if not all(is_integer(n) and (n > 0 or n == -1) for n in shape):
         raise ValueError(f"reshape takes positive sizes, and at most one -1, as in reshape(8, 8, 1), not {shape!r}")
     if shape.count(-1) > 1:
         raise ValueError(f"{name}: only one size may be -1")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from purenet import random, tree
 from purenet.core import Buffer, Optimizer
 from purenet.engine import engine_of
-from purenet.engine.arrays import Array, describe, known
+from purenet.engine.arrays import Array, describe, is_integer, known
 from purenet.optimizers.adaptive import matrices
 from purenet.optimizers.update import Params, check_between, still, tick, update, wrong_state, zero_count
 from purenet.rates import Rate, check_rate, rate_at
@@ -374,6 +374,6 @@ def _limited(name: str, limit: float) -> Call:
 
 
 def _whole(name: str, k: int) -> int:
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+    if not is_integer(k) or k < 1:
         raise ValueError(f"{name} takes a positive number of steps, not {k!r}")
     return k

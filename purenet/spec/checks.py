@@ -7,7 +7,7 @@ from typing import Any
 from purenet import tree
 from purenet.core import Buffer
 from purenet.engine import Ops, ops_for
-from purenet.engine.arrays import Like, Shape, describe, describe_all, is_array
+from purenet.engine.arrays import Like, Shape, describe, describe_all, is_array, is_integer, native
 from purenet.engine.arrays import match as match_gradient
 from purenet.patterns import Sizes, match, parse, render
 from purenet.spec.forms import KINDS, check_array, form_of, parts_of
@@ -30,8 +30,7 @@ def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, A
     ops = ops_for([*tree.leaves(params), *(array for *_, array in arrays)], key)
     if spec.values is not None:
         ops_for([array for form, _, array in arrays if parse(form).kind != "float"]).look(spec.values, x)
-    if ops is not ops_for([]):
-        params, x = tree.map(ops.take_in, (params, x))
+    params, x = tree.map(ops.take_in, (params, x))
     return ops, params, x, key
 
 
@@ -83,17 +82,18 @@ def check_fits(spec: Spec, sizes: Sizes) -> Sizes:
 
 def _check_dtypes(spec: Spec, params: Any, arrays: list[Any]) -> None:
     """Check that all that is computed with has one dtype."""
-    for array in arrays[1:]:
-        if array.dtype != arrays[0].dtype:
-            given = ", ".join(str(each.dtype) for each in arrays)
-            raise TypeError(f"{spec.name} takes arrays of one dtype, not {given}: write x.astype(np.float32) of each")
+    dtypes = [native(array.dtype) for array in arrays]
+    if any(dtype != dtypes[0] for dtype in dtypes):
+        given = ", ".join(map(str, dtypes))
+        raise TypeError(f"{spec.name} takes arrays of one dtype, not {given}: write x.astype(np.float32) of each")
     for leaf in tree.leaves(params) if arrays else ():
-        if leaf.dtype != arrays[0].dtype:
-            wanted, who = arrays[0].dtype, f"{spec.name} has {leaf.dtype} params, but x is {arrays[0].dtype}"
-            if not ops_for([leaf]).isdtype(leaf.dtype, "real floating"):
-                raise TypeError(f"{who}: write purenet.tree.map(lambda p: p.astype(np.{wanted}), params)")
-            convert = f"purenet.tree.cast(params, np.{wanted})"
-            raise TypeError(f"{who}: write x.astype(np.{leaf.dtype}), or convert the params with {convert}")
+        own = native(leaf.dtype)
+        if own != dtypes[0]:
+            who = f"{spec.name} has {own} params, but x is {dtypes[0]}"
+            if not ops_for([leaf]).isdtype(own, "real floating"):
+                raise TypeError(f"{who}: write purenet.tree.map(lambda p: p.astype(np.{dtypes[0]}), params)")
+            convert = f"purenet.tree.cast(params, np.{dtypes[0]})"
+            raise TypeError(f"{who}: write x.astype(np.{own}), or convert the params with {convert}")
 
 
 # --- params
@@ -221,5 +221,5 @@ def in_and_out(maker: str, sizes: tuple[Any, ...]) -> tuple[int | None, int]:
 def check_sizes(maker: str, what: str, *sizes: Any) -> None:
     """Check that sizes are positive integers."""
     for size in sizes:
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        if not is_integer(size) or size < 1:
             raise ValueError(f"{maker} takes {what} that are positive integers, not {size!r}")

@@ -16,7 +16,7 @@ import numpy as np
 
 from purenet import tree as trees
 from purenet.core import Layer, Loss, Optimizer
-from purenet.engine.arrays import describe, freeze
+from purenet.engine.arrays import describe, freeze, is_integer
 from purenet.engine.jax import host_only
 from purenet.random import Key
 from purenet.storage.files import DamagedError, Path, file_format, reading, replace
@@ -127,7 +127,7 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
     error, not a damage.
     """
     for name, number in (("every", every), ("keep", keep)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        if not is_integer(number) or number < 1:
             raise ValueError(f"checkpoints takes {name}, a positive integer, not {number!r}")
     folder = os.fspath(folder)
 

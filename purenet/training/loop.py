@@ -20,7 +20,7 @@ from purenet import metrics as known_metrics
 from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import count, plain
-from purenet.engine.arrays import describe, is_writable, namespace
+from purenet.engine.arrays import describe, is_integer, is_writable, namespace
 from purenet.engine.jax import host_only
 from purenet.introspection import first_not_finite
 from purenet.random import Key, split
@@ -302,7 +302,7 @@ def weigh(value: Any) -> Any:
 
 def _parts(data: Any, size: int) -> Iterator[Any]:
     """Slices of an array, or of the arrays in a tuple; or what an iterable gives."""
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+    if not is_integer(size) or size < 1:
         raise ValueError(f"batch_size is a positive integer, not {size!r}")
     if not isinstance(data, tuple) and not hasattr(data, "shape"):
         return iter(data)

@@ -37,7 +37,7 @@ class Structure:
         return isinstance(other, Structure) and parting(self._hollow, other._hollow, "") is None
 
     def __hash__(self) -> int:
-        return hash(repr(self))
+        return hash(_outlined(self._hollow))
 
     def __repr__(self) -> str:
         return f"Structure({self._hollow})"
@@ -185,7 +185,7 @@ def read_only_copies(kind: type[T]) -> type[T]:
     >>> pair.a.flags.writeable, pair.b.flags.writeable
     (False, True)
     """
-    copyreg.pickle(kind, _reduced)  # type: ignore[arg-type]  # typing knows one kind at a time
+    copyreg.pickle(kind, _reduced)
     return kind
 
 
@@ -266,6 +266,14 @@ def _made_again(kind: Any, children: tuple[Any, ...], are_read_only: list[bool])
         if is_one:
             freeze(leaf)
     return node
+
+
+def _outlined(node: Any) -> Hashable:
+    """What is the same of equal structures: the type of each node, and a dict's keys in the order of its leaves."""
+    children = children_of(node)
+    if children is None:
+        return None
+    return type(node), *(_keys(node) if isinstance(node, dict) else ()), *[_outlined(child) for child in children]
 
 
 def _steps(node: Any) -> list[str]:

@@ -168,7 +168,7 @@ def _numbers(shape: Any) -> int:
         return 0
     if any(isinstance(n, tuple) for n in shape):
         return sum(map(_numbers, shape))
-    return math.prod(n for n in shape if n is not ...)
+    return math.prod(n for n in shape if n is not ... and n is not None)
 
 
 def _bytes(n: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
 from purenet.core import Layer
 from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Shape, describe, floating, match, may_be_equal
+from purenet.engine.arrays import Shape, describe, floating, match, may_be_equal, shape_text
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule, check_array
 from purenet.values import call
@@ -109,7 +109,7 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
         if tuple(in_shape) != tuple(out_shape):
             raise ValueError(
                 f"{name} adds its input to the output of its layer, so their shapes must be equal: "
-                f"the input has {tuple(in_shape)}, the output {tuple(out_shape)}"
+                f"the input has {shape_text(tuple(in_shape))}, the output {shape_text(tuple(out_shape))}"
             )
 
     def shape(in_shape: Shape | None) -> Shape | None:

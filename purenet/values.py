@@ -33,7 +33,14 @@ class Call(str):
     __slots__ = ("args", "maker", "options")
 
 
-class Value:
+class Kind(type):
+    """The class of the kinds of values: `help` shows the fields of one, and not what Python needs of it."""
+
+    def __dir__(cls) -> list[str]:
+        return [name for name in super().__dir__() if not name.startswith("_")]
+
+
+class Value(metaclass=Kind):
     """What never changes once it is made: a frozen dataclass of functions, with a name.
 
     Two are equal, and hash alike, if equal calls made them; without a call, if their fields are equal.

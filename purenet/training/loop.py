@@ -41,7 +41,7 @@ class NotFiniteError(ValueError):
         self.state = state
 
 
-def start(optimizer: Optimizer[P, Any], params: P, key: Key | None) -> State[P]:
+def start(optimizer: Optimizer[Any, Any], params: P, key: Key | None) -> State[P]:
     """The state of a run that has not begun."""
     if not isinstance(optimizer, Optimizer):
         mend = ": write adam(), with parentheses" if callable(optimizer) and not isinstance(optimizer, tuple) else ""
@@ -53,7 +53,7 @@ def start(optimizer: Optimizer[P, Any], params: P, key: Key | None) -> State[P]:
 def train(
     net: Layer[P],
     loss: Loss,
-    optimizer: Optimizer[P, Any],
+    optimizer: Optimizer[Any, Any],
     params: P,
     batches: Callable[[Any], Iterable[Any]] | Iterable[Any],
     *,

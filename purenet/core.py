@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 from purenet.engine.arrays import Shape
 from purenet.random import Key
 from purenet.tree import read_only_copies
-from purenet.values import Value
+from purenet.values import Value, brief
 
 if TYPE_CHECKING:  # `Layer` alone is `Layer[Any]`; typing's own TypeVar has defaults only from Python 3.13
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -93,7 +93,7 @@ class Layer(Value, Generic[P]):
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """An error that says how to run a layer."""
-        raise TypeError(f"{self.name} is a layer, which is a value: to run it, write layer.apply(params, x)")
+        raise TypeError(f"{brief(self.name)} is a layer, which is a value: to run it, write layer.apply(params, x)")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -104,11 +104,17 @@ class Loss(Value):
         apply: `apply(y, target) -> E`.
         vjp: `vjp(y, target) -> (E, pullback)`, and `pullback(dE=1.0) -> dy`.
         name: the code that makes the loss, as `repr(loss)` shows it.
+
+    A loss of a function f(y, target) and its derivative df(y, target) by y, as in the video:
+
+    >>> f = lambda y, t: ((y - t) ** 2).mean()
+    >>> df = lambda y, t: 2 * (y - t) / y.size
+    >>> loss = Loss(f, lambda y, t: (f(y, t), lambda dE=1.0: dE * df(y, t)), "own")
     """
 
     apply: Callable[[Any, Any], Any]
     vjp: Callable[[Any, Any], tuple[Any, LossPullback]]
-    name: str
+    name: str = "loss"
     instead = ": for a sum of losses, write a Loss whose vjp adds theirs"
 
     def __call__(self, *_: Any, **__: Any) -> Any:

@@ -12,7 +12,7 @@ from purenet.core import Buffer, Layer
 from purenet.engine.arrays import Shape, describe, read_in_shape, shape_text
 from purenet.engine.jax import host_only
 from purenet.random import Key, key
-from purenet.values import maker_of
+from purenet.values import brief, maker_of
 
 Report = Callable[[str, Layer[Any], Any, Any], None]
 
@@ -56,7 +56,7 @@ def first_not_finite(net: Layer[Any], params: Any, x: Any, target: Any, key: Key
 
     def report(path: str, layer: Layer[Any], x: Any, y: Any) -> None:
         if not all(_is_finite(leaf) for leaf in tree.leaves(y)):
-            found.append(f"the output of {path}, {layer.name}, is not finite")
+            found.append(f"the output of {path}, {brief(layer.name)}, is not finite")
 
     y = watch(net, report).apply(params, x, key)
     if found:

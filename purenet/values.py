@@ -91,7 +91,7 @@ class Value(metaclass=Kind):
 
         def _refuse(self, *_: Any) -> NoReturn:
             kind = article(kind_of(self).__name__.lower())
-            raise TypeError(f"{self.name} is {kind}, a value that has no sums, products or items{self.instead}")
+            raise TypeError(f"{brief(self.name)} is {kind}, a value that has no sums, products or items{self.instead}")
 
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = __getitem__ = _refuse
 
@@ -154,6 +154,15 @@ def shown(argument: Any) -> str:
         if hasattr(argument, "shape"):  # a traced one has no value to show
             return f"<{describe(argument)}>"
     return repr(argument)
+
+
+def brief(name: str) -> str:
+    """A name as it stands in an error, whose other words are to be found: of a long one the beginning.
+
+    >>> brief("serial(dense(2, 3), tanh)"), len(brief("dense(2, 3), " * 100))
+    ('serial(dense(2, 3), tanh)', 100)
+    """
+    return name if len(name) <= 100 else f"{name[:97]}..."
 
 
 def spelled(text: str, maker: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> Call:

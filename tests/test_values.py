@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import pydoc
 import subprocess
 import sys
 
@@ -322,3 +323,96 @@ def test_equal_structures_hash_alike():
         len({one, structure({"a": 1, "b": (2, 3)}), structure({"a": 1, "b": [2, None]}), structure({"a": 1, "c": 2})})
         == 4
     )
+
+
+# --- what is written by hand
+
+
+def f(y, target):
+    return ((y - target) ** 2).mean()
+
+
+def df(y, target):
+    return 2 * (y - target) / y.size
+
+
+X, TARGET = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+NET = pn.dense(2, 1)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pn.Loss(f, df),
+        pn.Loss(f, df, "own"),
+        pn.Loss(f, lambda y, t: (f(y, t), df(y, t)), "own"),
+        pn.Loss(f, lambda y, t: [f(y, t), lambda dE=1.0: dE * df(y, t)], "own"),
+    ],
+)
+def test_a_loss_of_a_function_and_its_derivative_is_told_what_to_write(loss):
+    params = NET.init(pn.key(0))
+    for use in (
+        lambda: pn.value_and_grad(NET, loss)(params, X, TARGET),
+        lambda: pn.fit(NET, loss, pn.sgd(), params, (X, TARGET), key=None, epochs=1),
+        lambda: pn.testing.check_vjp(loss, X, X + 1),
+    ):
+        with pytest.raises(
+            TypeError, match=r"must return \(E, pullback\).*write Loss\(f, lambda y, t: \(f\(y, t\), la"
+        ):
+            use()
+
+
+def test_what_it_is_told_to_write_is_right():
+    loss = pn.Loss(f, lambda y, t: (f(y, t), lambda dE=1.0: dE * df(y, t)), "own")
+    pn.testing.check_vjp(loss, X, X + 1)
+
+
+@pytest.mark.parametrize("penalty", [lambda params: 0.0, [pn.l2(0.1)], pn.l2, 0.1])
+def test_what_is_no_penalty_is_shown_how_to_make_one(penalty):
+    with pytest.raises(TypeError, match=r"or Penalty\(add, name\) of your own, where add\(params, grads\) is"):
+        pn.value_and_grad(NET, pn.mse, penalty)
+
+
+def test_a_penalty_of_ones_own():
+    params = NET.init(pn.key(0))
+    by_hand = pn.Penalty(lambda p, g: (p.bias.sum(), g._replace(bias=g.bias + 1)), "sum of biases")
+    E, grads = pn.value_and_grad(NET, pn.mse, by_hand)(params, X, TARGET)
+    plain, without = pn.value_and_grad(NET, pn.mse)(params, X, TARGET)
+    assert plain + params.bias.sum() == E
+    assert grads.bias == without.bias + 1
+
+
+def test_errors_tell_each_level_in_one_short_line():
+    def deep(depth):
+        block = pn.serial(pn.conv(4, 3, padding="same"), pn.batch_norm, pn.relu)
+        return block if not depth else pn.serial(block, pn.residual(pn.named(deeper=deep(depth - 1))), block)
+
+    net = deep(6)
+    params = net.init(pn.key(0), (8, 8, 1))
+    x = np.ones((2, 8, 8, 2), np.float32)
+    for wrong in (
+        lambda: net.apply(params, x),
+        lambda: net.apply(params[:1], x[..., :1]),
+        lambda: net.init(pn.key(0)),
+        lambda: net.init(pn.key(0), 3),
+        lambda: net(x),
+        lambda: net[:1],
+        lambda: pn.predict(net, net, x),
+    ):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            wrong()
+        lines = [*str(caught.value).splitlines(), *getattr(caught.value, "__notes__", ())]
+        assert max(map(len, lines)) < 270
+        assert sum(map(len, lines)) < 300 + 130 * len(lines)
+
+
+# --- help
+
+
+def test_help_of_the_package_is_no_list_of_methods_of_tuples():
+    text = pydoc.render_doc(pn, renderer=pydoc.plaintext)
+    assert len(text.splitlines()) < 2000
+    assert "builtins.tuple" not in text
+    for name in pn.__all__:
+        assert f" {name}" in text or name.endswith("Params"), name
+    assert len(pydoc.render_doc(pn.Layer, renderer=pydoc.plaintext).splitlines()) < 60

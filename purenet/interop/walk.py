@@ -15,7 +15,7 @@ from purenet.layers.activations import PReLUParams
 from purenet.layers.conv import ConvParams
 from purenet.layers.dense import DenseParams
 from purenet.layers.norm import BatchNormParams, NormParams
-from purenet.values import maker_of
+from purenet.values import brief, maker_of
 
 
 class _Flat(NamedTuple):
@@ -77,7 +77,9 @@ def _steps(net: Layer[Any] | None, params: Any) -> list[tuple[Any, Layer[Any] | 
     if net.call is not None and net.call.maker == "named":
         steps = list(net.call.options)
     if params is not None and sorted(steps) != sorted(params if isinstance(params, dict) else range(len(params))):
-        raise ValueError(f"the params are not of this net: {net.name} has layers {steps}, but not {describe(params)}")
+        raise ValueError(
+            f"the params are not of this net: {brief(net.name)} has layers {steps}, but not {describe(params)}"
+        )
     return list(zip(steps, net.parts, strict=True))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from purenet import tree
-from purenet.core import Buffer
+from purenet.core import Buffer, Loss
 from purenet.engine import Ops, ops_for
 from purenet.engine.arrays import Like, Shape, describe, describe_all, is_array, is_integer, native
 from purenet.engine.arrays import match as match_gradient
@@ -181,6 +182,18 @@ def check_pulled(given: Any, returns: str) -> Any:
     if not callable(pull):
         raise TypeError(f"{returns}, not (y, {describe(pull)})")
     return y, pull
+
+
+def pulled_by(loss: Loss, y: Any, target: Any) -> tuple[Any, Callable[..., Any]]:
+    """(E, pullback) of a loss, which somebody may have written out by hand."""
+    given = loss.vjp(y, target)
+    if type(given) is tuple and len(given) == 2 and callable(given[1]):
+        return given
+    pair = f"({', '.join(map(describe, given))})" if type(given) is tuple else describe(given)
+    raise TypeError(
+        f"{loss.name}: its vjp must return (E, pullback), not {pair}: with a function f and its derivative df by y, "
+        "write Loss(f, lambda y, t: (f(y, t), lambda dE=1.0: dE * df(y, t)), name)"
+    )
 
 
 def check_shape(given: Any, whose: str) -> Any:

@@ -21,6 +21,7 @@ from purenet.engine.jax import host_only
 from purenet.random import Key
 from purenet.storage.files import DamagedError, Path, file_format, reading, replace
 from purenet.training.runs import Fit
+from purenet.values import brief
 
 T = TypeVar("T")
 
@@ -185,7 +186,7 @@ def _check_tree(tree: Any, who: str) -> None:
     """Check that a tree is not what makes one, or holds more than one."""
     what = {"save": "params, or a State,", "load": "like, a tree as it was saved,"}[who]
     if isinstance(tree, Layer):
-        raise TypeError(f"{who} takes {what} not the layer {tree.name}: write net.init(key) for its params")
+        raise TypeError(f"{who} takes {what} not the layer {brief(tree.name)}: write net.init(key) for its params")
     if isinstance(tree, Fit):
         raise TypeError(f"{who} takes {what} not a Fit: write fit.params, or fit.state to go on with the run")
     if isinstance(tree, Loss | Optimizer):

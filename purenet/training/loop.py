@@ -27,6 +27,7 @@ from purenet.random import Key, split
 from purenet.training.gradient import value_and_grad
 from purenet.training.penalties import Penalty
 from purenet.training.runs import Fit, State, check_params
+from purenet.values import brief
 
 P = TypeVar("P")
 Metric = Callable[[Any, Any], Any]
@@ -199,7 +200,7 @@ def predict(net: Layer[P], params: P, x: Any, batch_size: int = 1024) -> Any:
         for whole, piece in zip(tree.leaves(y), tree.leaves(part), strict=True):
             if piece.shape[:1] != (size,):
                 raise ValueError(
-                    f"predict gave {net.name} {size} examples, the first axis of x, but got {describe(piece)}: "
+                    f"predict gave {brief(net.name)} {size} examples, the first axis of x, but got {describe(piece)}: "
                     "of one example, write x[None]"
                 )
             whole[done : done + size] = piece

@@ -8,6 +8,7 @@ from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
 from purenet.engine.arrays import describe
 from purenet.random import Key
+from purenet.values import brief
 
 P = TypeVar("P")
 
@@ -80,7 +81,7 @@ def check_params(params: Any, who: str) -> None:
     if isinstance(params, State | Fit | Best):
         raise TypeError(f"{who} takes params, not {describe(params)}: write {type(params).__name__.lower()}.params")
     if isinstance(params, Layer):
-        raise TypeError(f"{who} takes params, not the layer {params.name}: write net.init(key)")
+        raise TypeError(f"{who} takes params, not the layer {brief(params.name)}: write net.init(key)")
     if isinstance(params, Loss | Optimizer):
         raise TypeError(f"{who} takes params, not {describe(params)}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from purenet.engine.arrays import Array, check_dtype, plain
 from purenet.engine.jax_convolution import JaxConvolutionOps
@@ -68,6 +68,27 @@ def traced(x: Any) -> bool:
     """Whether x stands for an array that JAX does not have yet."""
     jax = sys.modules.get("jax")
     return jax is not None and isinstance(x, jax.core.Tracer)
+
+
+class Registered(NamedTuple):
+    """A container that JAX was told to take apart, such as a dataclass: its children, what leads to each, and its
+    structure, which is equal for equal containers and makes another one of other children."""
+
+    children: list[Any]
+    steps: list[str]
+    structure: Any
+
+
+def registered(x: Any) -> Registered | None:
+    """x taken apart by JAX, if that is loaded and has such a thing registered as a container; None of a leaf."""
+    jax = sys.modules.get("jax")
+    trees = getattr(jax, "tree_util", None)
+    if trees is None or hasattr(x, "dtype") or trees.all_leaves([x]):
+        return None
+    found, structure = trees.tree_flatten_with_path(x, is_leaf=lambda child: child is not x)
+    steps = [trees.keystr(step) for step, _ in found]
+    steps = [f"[{i}]" if "<flat index" in step else step for i, step in enumerate(steps)]  # of one without names
+    return Registered([child for _, child in found], steps, structure)
 
 
 def host_only(who: str, *arrays: Any) -> None:

@@ -9,6 +9,7 @@ in Hugging Face's tools. Beside the leaves stands a description of their contain
 from __future__ import annotations
 
 import os
+from ast import literal_eval
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -258,6 +259,8 @@ def _outline(node: Any) -> Any:
         return _kind(node)
     if node is None:
         return None
+    if trees.structure_of(node) is not None:
+        return _outline_registered(node)
     if isinstance(node, dict):
         for key in node:
             if type(key) not in (str, int):
@@ -267,6 +270,14 @@ def _outline(node: Any) -> Any:
         fields = [[f, _outline(child)] for f, child in zip(node._fields, node, strict=True)]
         return {"fields": fields, "name": type(node).__name__}
     return {type(node).__name__: [_outline(child) for child in node]}
+
+
+def _outline_registered(node: Any) -> Any:
+    """The same of a container that only JAX knows: as one with fields, or as a dict."""
+    pairs = [*zip(trees.steps_of(node), map(_outline, trees.children_of(node) or ()), strict=True)]
+    if all(step.startswith(".") for step, _ in pairs):
+        return {"fields": [[step[1:], child] for step, child in pairs], "name": type(node).__name__}
+    return {"dict": [[literal_eval(step[1:-1]), child] for step, child in pairs]}
 
 
 def _build(outline: Any, arrays: dict[str, np.ndarray]) -> Any:

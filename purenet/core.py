@@ -12,10 +12,13 @@ a gradient can change a parameter: params are read-only arrays, and `sgd_step` a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from purenet.engine.arrays import Shape
 from purenet.random import Key
+from purenet.tree import read_only_copies
+from purenet.values import Value, brief
 
 if TYPE_CHECKING:  # `Layer` alone is `Layer[Any]`; typing's own TypeVar has defaults only from Python 3.13
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -24,6 +27,7 @@ if TYPE_CHECKING:  # `Layer` alone is `Layer[Any]`; typing's own TypeVar has def
     S = TypeVarWithDefault("S", default=Any)
 else:
     P, S = TypeVar("P"), TypeVar("S")
+T = TypeVar("T")
 P_co = TypeVar("P_co", covariant=True)
 P_in = TypeVar("P_in", contravariant=True)
 
@@ -55,7 +59,14 @@ class Vjp(Protocol[P]):
     def __call__(self, params: P, x: Any, /, key: Key | None = None) -> tuple[Any, Pullback[P]]: ...
 
 
-class Layer(NamedTuple, Generic[P]):
+class Step(Protocol[S]):
+    """`step(params, grads, state) -> (params, state)`: new params are built like the old ones."""
+
+    def __call__(self, params: T, grads: T, state: S, /) -> tuple[T, S]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Layer(Value, Generic[P]):
     """A layer: an immutable value made of functions.
 
     Shapes leave the batch axis out. A key means training (dropout drops); without one a layer is deterministic.
@@ -78,37 +89,41 @@ class Layer(NamedTuple, Generic[P]):
     name: str
     parts: tuple[Layer[Any], ...] = ()
     remake: Callable[[tuple[Layer[Any], ...]], Layer[Any]] | None = None
-
-    def __repr__(self) -> str:
-        return str(self.name)
+    instead = ": its layers are net.parts, `serial` runs layers one after another, and `add` adds what `fan_out` gives"
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """An error that says how to run a layer."""
-        raise TypeError(f"{self.name} is a layer, which is a value: to run it, write layer.apply(params, x)")
+        raise TypeError(f"{brief(self.name)} is a layer, which is a value: to run it, write layer.apply(params, x)")
 
 
-class Loss(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Loss(Value):
     """A loss: one number E that says how far the output Y is from its target.
 
     Fields:
         apply: `apply(y, target) -> E`.
         vjp: `vjp(y, target) -> (E, pullback)`, and `pullback(dE=1.0) -> dy`.
         name: the code that makes the loss, as `repr(loss)` shows it.
+
+    A loss of a function f(y, target) and its derivative df(y, target) by y, as in the video:
+
+    >>> f = lambda y, t: ((y - t) ** 2).mean()
+    >>> df = lambda y, t: 2 * (y - t) / y.size
+    >>> loss = Loss(f, lambda y, t: (f(y, t), lambda dE=1.0: dE * df(y, t)), "own")
     """
 
     apply: Callable[[Any, Any], Any]
     vjp: Callable[[Any, Any], tuple[Any, LossPullback]]
-    name: str
-
-    def __repr__(self) -> str:
-        return str(self.name)
+    name: str = "loss"
+    instead = ": for a sum of losses, write a Loss whose vjp adds theirs"
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """An error that says how to run a loss."""
         raise TypeError(f"{self.name} is a loss, which is a value: to run it, write loss.apply(y, target)")
 
 
-class Optimizer(NamedTuple, Generic[P, S]):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Optimizer(Value, Generic[P, S]):
     """An optimizer: a pure step, and the state that it hands from one step to the next.
 
     Fields:
@@ -119,14 +134,13 @@ class Optimizer(NamedTuple, Generic[P, S]):
     """
 
     init: Callable[[P], S]
-    step: Callable[[P, P, S], tuple[P, S]]
+    step: Step[S]
     name: str
     elementwise: bool = False
-
-    def __repr__(self) -> str:
-        return str(self.name)
+    instead = ": `chain` puts transforms before an optimizer"
 
 
+@read_only_copies
 class Buffer(NamedTuple):
     """A part of params that is carried along but not trained, such as batch norm's running mean.
 

@@ -12,8 +12,8 @@ from purenet.core import Buffer, Layer
 from purenet.engine import engine_of
 from purenet.engine.arrays import Shape, describe, read_in_shape, shape_text
 from purenet.engine.jax import host_only
-from purenet.presets import maker_of
 from purenet.random import Key, key
+from purenet.values import brief, maker_of
 
 Report = Callable[[str, Layer[Any], Any, Any], None]
 
@@ -57,7 +57,7 @@ def first_not_finite(net: Layer[Any], params: Any, x: Any, target: Any, key: Key
 
     def report(path: str, layer: Layer[Any], x: Any, y: Any) -> None:
         if not all(_is_finite(leaf) for leaf in tree.leaves(y)):
-            found.append(f"the output of {path}, {layer.name}, is not finite")
+            found.append(f"the output of {path}, {brief(layer.name)}, is not finite")
 
     y = watch(net, report).apply(params, x, key)
     if found:
@@ -109,7 +109,7 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
     inside: list[tuple[int, Iterator[str]]] = [(1, repeat(""))]  # at each depth: how often it runs, its label
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         layer, times, labels = row.layer, *inside[row.depth]
-        title = (maker_of(layer.name) or layer.name) if layer.parts else layer.name
+        title = (maker_of(layer) or layer.name) if layer.parts else layer.name
         shape = "?" if row.out_shape is None else shape_text(row.out_shape)
         lines.append(("  " * row.depth + next(labels) + title, shape, f"{tree.size(row.params):,}"))
         if not layer.parts:
@@ -169,7 +169,7 @@ def _numbers(shape: Any) -> int:
         return 0
     if any(isinstance(n, tuple) for n in shape):
         return sum(map(_numbers, shape))
-    return math.prod(n for n in shape if n is not ...)
+    return math.prod(n for n in shape if n is not ... and n is not None)
 
 
 def _bytes(n: float) -> str:

@@ -15,7 +15,8 @@ from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
 from purenet.engine.arrays import Array, NumpyArray, conversion, describe, to_numpy, weak
 from purenet.guard import GuardedLoss
-from purenet.presets import Call, called, preset
+from purenet.presets import preset
+from purenet.values import Call, called
 
 Reduction = Literal["mean", "sum"]
 Total = tuple[Array, Callable[[float | Array], Array]]  # and pull(scale), the derivative of scale·total

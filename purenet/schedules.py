@@ -26,31 +26,34 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.engine.arrays import describe, freeze, known, namespace
-from purenet.presets import called
+from purenet import tree
+from purenet.engine.arrays import describe, freeze, is_integer, known, namespace
 from purenet.rates import check_rates, first_rate
+from purenet.values import Value, call, called, takes_numbers
 
 
-@dataclass(frozen=True, repr=False)  # no tuple: `jax.jit` takes only what can be referred to weakly
-class Schedule:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Schedule(Value):
     """A learning rate as a function of the step count. `at` gets the count as a float, of Python or traced."""
 
     at: Callable[[Any], Any]
     name: str
+    home = "purenet.schedules"
+    instead = ": a schedule may be any function of the step count, such as lambda t: 2 * schedule(t)"
 
     def __call__(self, count: Any) -> Any:
         return self.at(known(count) * 1.0)
 
-    def __repr__(self) -> str:
-        return self.name
 
-
+@takes_numbers
 def constant(rate: float) -> Schedule:
     """Always this rate."""
-    check_rates(f"constant({rate!r})", rate=rate)
-    return Schedule(lambda t: rate, f"constant({rate!r})")
+    name = call("constant", rate)
+    check_rates(name, rate=rate)
+    return Schedule(lambda t: rate, name)
 
 
+@takes_numbers
 def step(initial: float, every: int, factor: float = 0.1) -> Schedule:
     """initial · factor^⌊t / every⌋: times `factor` once every so many steps."""
     name = called("step", initial, every=(every, None), factor=(factor, 0.1))
@@ -59,6 +62,7 @@ def step(initial: float, every: int, factor: float = 0.1) -> Schedule:
     return Schedule(lambda t: initial * factor ** (t // every), name)
 
 
+@takes_numbers
 def exponential(initial: float, factor: float, every: int = 1) -> Schedule:
     """initial · factor^(t / every)."""
     name = called("exponential", initial, factor, every=(every, 1))
@@ -67,6 +71,7 @@ def exponential(initial: float, factor: float, every: int = 1) -> Schedule:
     return Schedule(lambda t: initial * factor ** (t / every), name)
 
 
+@takes_numbers
 def polynomial(initial: float, steps: int, power: float = 1.0, end: float = 0.0) -> Schedule:
     """end + (initial − end) · (1 − t / steps)^power, and `end` from there on. The power 1 is a straight line."""
     name = called("polynomial", initial, steps=(steps, None), power=(power, 1.0), end=(end, 0.0))
@@ -75,6 +80,7 @@ def polynomial(initial: float, steps: int, power: float = 1.0, end: float = 0.0)
     return Schedule(lambda t: end + (initial - end) * (1 - _min(t, steps) / steps) ** power, name)
 
 
+@takes_numbers
 def cosine(initial: float, steps: int, end: float = 0.0) -> Schedule:
     """end + (initial − end) · ½·(1 + cos(π·t / steps)), and `end` from there on.
 
@@ -86,6 +92,7 @@ def cosine(initial: float, steps: int, end: float = 0.0) -> Schedule:
     return Schedule(lambda t: _cosine(initial, end, _min(t, steps) / steps), name)
 
 
+@takes_numbers
 def cosine_restarts(initial: float, steps: int, growth: int = 1, end: float = 0.0) -> Schedule:
     """`cosine`, begun anew at the end of each cycle; the first takes `steps`, each later one `growth` times the last.
 
@@ -106,6 +113,7 @@ def cosine_restarts(initial: float, steps: int, growth: int = 1, end: float = 0.
     return Schedule(at, name)
 
 
+@takes_numbers
 def piecewise(initial: float, changes: dict[int, float]) -> Schedule:
     """The rate `changes[step]` from that step on, `initial` before the first.
 
@@ -113,14 +121,14 @@ def piecewise(initial: float, changes: dict[int, float]) -> Schedule:
     >>> schedule(99), schedule(100), schedule(1000)
     (0.1, 0.01, 0.001)
     """
-    name = f"piecewise({initial!r}, {changes!r})"
+    name = call("piecewise", initial, changes)
     if not isinstance(changes, Mapping):
         raise TypeError(
             f"{name}: the changes are a dict of rates by step, not {describe(changes)}: write {{100: 0.01}}"
         )
     check_rates(name, initial=initial, **{f"the rate from step {start} on": rate for start, rate in changes.items()})
     for start in changes:
-        if isinstance(start, bool) or not isinstance(start, int) or start < 0:
+        if not is_integer(start) or start < 0:
             raise ValueError(f"{name}: a step is a whole number from 0 up, not {start!r}")
     ordered = sorted(changes.items())
 
@@ -133,6 +141,7 @@ def piecewise(initial: float, changes: dict[int, float]) -> Schedule:
     return Schedule(at, name)
 
 
+@takes_numbers
 def warmup(after: float | Callable[[Any], Any], steps: int, start: float = 0.0) -> Schedule:
     """A straight line from `start` to the first rate of `after`, a number or a schedule, which then begins."""
     name = called("warmup", after, steps=(steps, None), start=(start, 0.0))
@@ -149,6 +158,7 @@ def warmup(after: float | Callable[[Any], Any], steps: int, start: float = 0.0) 
     return Schedule(at, name)
 
 
+@takes_numbers
 def one_cycle(
     peak: float, steps: int, rising: float = 0.3, initial: float | None = None, end: float | None = None
 ) -> Schedule:
@@ -177,6 +187,7 @@ def one_cycle(
     return Schedule(at, name)
 
 
+@tree.read_only_copies
 class PlateauState(NamedTuple):
     """rate is the one to train with now; best the best value so far; waited how many times it was not bettered."""
 
@@ -186,17 +197,17 @@ class PlateauState(NamedTuple):
     cooling: Any
 
 
-class Plateau(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Plateau(Value):
     """What `reduce_on_plateau` makes: `init() -> state`, `step(state, value) -> state`."""
 
     init: Callable[[], PlateauState]
     step: Callable[[PlateauState, Any], PlateauState]
     name: str
-
-    def __repr__(self) -> str:
-        return self.name
+    home = "purenet.schedules"
 
 
+@takes_numbers
 def reduce_on_plateau(
     initial: float,
     factor: float = 0.1,
@@ -300,5 +311,5 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
 
 def _steps(name: str, **options: Any) -> None:
     for option, given in options.items():
-        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        if not is_integer(given) or given < 1:
             raise ValueError(f"{name}: {option} is a positive whole number, not {given!r}")

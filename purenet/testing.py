@@ -12,6 +12,7 @@ from purenet.core import Buffer, Layer, Loss
 from purenet.engine.arrays import describe
 from purenet.engine.jax import host_only
 from purenet.random import Key
+from purenet.spec import check_pulled, pulled_by
 
 EVERY_ENTRY = 64  # a leaf of up to this size is checked entry by entry, a larger one in this many random directions
 STEP = 1e-5  # of the central differences, which then err by about 1e-10 of the function's scale
@@ -84,7 +85,8 @@ class _Point(NamedTuple):
 
 def _layer_at(layer: Layer[Any], params: Any, x: Any, key: Key | None) -> _Point:
     def vjp(inputs: Any) -> tuple[Any, Callable[..., Any]]:
-        y, pullback = layer.vjp(inputs["params"], inputs["x"], key)
+        returns = f"{layer.name}: its vjp must return (y, pullback)"
+        y, pullback = check_pulled(layer.vjp(inputs["params"], inputs["x"], key), returns)
 
         def pull(dy: Any, **options: bool) -> Any:
             gradients = pullback(dy, **options)
@@ -104,7 +106,7 @@ def _layer_at(layer: Layer[Any], params: Any, x: Any, key: Key | None) -> _Point
 
 def _loss_at(loss: Loss, y: Any, target: Any) -> _Point:
     def vjp(inputs: Any) -> tuple[Any, Callable[..., Any]]:
-        E, pullback = loss.vjp(inputs["y"], inputs["target"])
+        E, pullback = pulled_by(loss, inputs["y"], inputs["target"])
         return number(E, inputs), lambda dE: {"y": pullback(dE)}
 
     def apply(inputs: Any) -> Any:

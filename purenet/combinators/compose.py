@@ -8,10 +8,11 @@ from typing import Any
 from purenet import tree
 from purenet.core import Buffer, Layer, Loss, Optimizer
 from purenet.engine import Ops, engine_of_any
-from purenet.engine.arrays import Shape, describe, describe_all, read_in_shape
+from purenet.engine.arrays import Shape, describe, describe_all, plain, read_in_shape
 from purenet.guard import Guarded, guarded
 from purenet.random import Key
 from purenet.spec import Rule, check_pair, check_pulled, check_shape
+from purenet.values import brief
 
 Make = Callable[[Sequence[Rule], Sequence[Rule]], Rule]
 
@@ -41,15 +42,18 @@ def composed(
     whole, whole_forward = make(rules, forwards), make(forwards, forwards)
 
     def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+        x = tree.map(plain, x)
         check(params, x)
         return whole_forward(engine_of_any(x), params, x, key)[0]
 
     def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
+        x = tree.map(plain, x)
         check(params, x)
         ops = engine_of_any(x)
         y, pull = whole(ops, params, x, key)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            dy = tree.map(plain, dy)
             there = engine_of_any(dy, ops)
             back = pull if there is ops else whole(there, params, x, key)[1]
             dparams, dx = back(dy, wrt_x)
@@ -58,10 +62,10 @@ def composed(
         return y, pullback
 
     def own_init(key: Key, in_shape: Any = None) -> Any:
-        return init(key, read_in_shape(in_shape, name))
+        return init(key, read_in_shape(in_shape, brief(name)))
 
     def own_shape(in_shape: Any) -> Any:
-        return shape(read_in_shape(in_shape, name))
+        return shape(read_in_shape(in_shape, brief(name)))
 
     parts = [part for part in map(guarded, layers) if part is not None]
 
@@ -84,8 +88,8 @@ def _paired(forward: Any) -> Any:
 
 def _checked(label: Any, layer: Layer[Any], f: Callable[..., Any], forward: bool = False) -> Any:
     """A layer's `vjp`, or its `apply`, as a rule; an error that comes out of it tells the layer's place."""
-    returns = f"{layer.name}: its vjp must return (y, pullback)"
-    pulls = f"{layer.name}: its pullback must return (dparams, dx)"
+    returns = f"{brief(layer.name)}: its vjp must return (y, pullback)"
+    pulls = f"{brief(layer.name)}: its pullback must return (dparams, dx)"
 
     def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Any]:
         try:
@@ -124,7 +128,7 @@ class Placed:
 
     def shape(self, in_shape: Shape | None) -> Shape | None:
         try:
-            shape: Shape | None = check_shape(self._shape(in_shape), f"{self.layer.name}: its shape")
+            shape: Shape | None = check_shape(self._shape(in_shape), f"{brief(self.layer.name)}: its shape")
             return shape
         except Exception as error:
             locate(error, self.label, self.layer)
@@ -138,13 +142,13 @@ class Placed:
             if in_shape is not None:
                 raise
             raise ValueError(
-                f"{self.layer.name}: its shape must take None too, for an input that is not known, and give (..., n) "
-                f"if the last axis of its output is known, else None; but shape(None) fails: {error}"
+                f"{brief(self.layer.name)}: its shape must take None too, for an input that is not known, and give "
+                f"(..., n) if the last axis of its output is known, else None; but shape(None) fails: {error}"
             ) from error
 
 
 def locate(error: BaseException, label: Any, layer: Layer[Any]) -> None:
-    error.add_note(f"  in layer {label}, {layer.name}")
+    error.add_note(f"  in layer {label}, {brief(layer.name)}")
 
 
 def check_layers(who: str, layers: tuple[Any, ...]) -> None:

@@ -9,7 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet import random, tree
-from purenet.engine.arrays import article, astype, describe, floating, freeze, is_rounding, namespace, rounding_of
+from purenet.engine.arrays import (
+    article,
+    astype,
+    describe,
+    floating,
+    freeze,
+    is_integer,
+    is_rounding,
+    known,
+    namespace,
+    rounding_of,
+)
 from purenet.engine.jax import host_only
 from purenet.random import Key
 
@@ -35,7 +46,7 @@ def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -
         flat, structure = tree.flatten(arrays)
         return (tree.unflatten(structure, batch) for batch in batches(key, *flat, size=size, drop_last=drop_last))
     n = count(arrays, "batches")
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+    if not is_integer(size) or size < 1:
         raise ValueError(f"batches takes a size, a positive integer, not {size!r}")
     arrays = tuple(plain(array) for array in arrays)
     end = n - n % size if drop_last else n
@@ -71,9 +82,9 @@ def split(
     nested = any(isinstance(array, tuple) for array in arrays)
     flat, structure = tree.flatten(arrays) if nested else ([*arrays], None)
     n = count(flat, "split")
-    share = isinstance(test, float)
-    size = round(test * n) if share else test
-    if isinstance(test, bool) or not isinstance(size, int | np.integer) or not 0 < size < n:
+    test = known(test)
+    size = round(test * n) if isinstance(test, float) else test
+    if not is_integer(size) or not 0 < size < n:
         raise ValueError(
             f"split takes test, a share between 0 and 1 or a number below {n}, not {test!r}: both parts need examples"
         )
@@ -109,6 +120,7 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
     return astype(labels[..., None] == xp.arange(classes), dtype)
 
 
+@tree.read_only_copies
 class Moments(NamedTuple):
     """What `standardize.fit` found: mean and standard deviation of each feature."""
 

@@ -78,6 +78,17 @@ def is_open(shape: Any) -> bool:
     return shape is not None and len(shape) > 0 and shape[0] is ...
 
 
+def may_be_equal(one: Shape, two: Shape) -> bool:
+    """Whether two shapes are equal as far as they are known.
+
+    >>> may_be_equal((None, 8, 3), (..., 3)), may_be_equal((None, 3), (8, 3)), may_be_equal((None, 3), (8, 2))
+    (True, True, False)
+    """
+    if is_open(one) or is_open(two):
+        one, two = one[-1:], two[-1:]
+    return len(one) == len(two) and all(a == b or a is None or b is None for a, b in zip(one, two, strict=True))
+
+
 def shape_text(shape: Any) -> str:
     """A shape as one writes it.
 
@@ -146,7 +157,7 @@ class Kind(NamedTuple):
 def kind_of(x: Any) -> Kind | None:
     """The kind of an array of NumPy, or of a tensor that needs no gradient; None of a subclass, and of all else."""
     if type(x) is ndarray:
-        return Kind(ndarray, x.shape, x.dtype, None)
+        return Kind(ndarray, x.shape, x.dtype, None) if x.dtype.isnative else None
     plain = is_tensor(x) and type(x) is sys.modules["torch"].Tensor and not x.requires_grad
     return Kind(type(x), tuple(x.shape), x.dtype, x.device) if plain else None
 
@@ -191,7 +202,9 @@ def dtype_name(dtype: Any) -> str:
     >>> dtype_name(np.dtype(np.float32)), dtype_name(np.int64)
     ('float32', 'int64')
     """
-    return dtype.__name__ if isinstance(dtype, type) else str(dtype).removeprefix("torch.")
+    if isinstance(dtype, type):
+        return dtype.__name__
+    return dtype.name if isinstance(dtype, np.dtype) else str(dtype).removeprefix("torch.")
 
 
 def same_dtype(a: Any, b: Any) -> bool:
@@ -320,18 +333,46 @@ def likeness(y: Any) -> Any:
     return Like(y.shape, y.dtype, floats or namespace(y).isdtype(y.dtype, ("real floating", "complex floating")))
 
 
+def native(dtype: Any) -> Any:
+    """The dtype in the byte order of this machine.
+
+    >>> native(np.dtype(">f4")) == native(np.dtype("<f4"))
+    True
+    """
+    return dtype if getattr(dtype, "isnative", True) else dtype.newbyteorder("=")
+
+
+def plain(x: Any) -> Any:
+    """An array of NumPy as one of no subclass, such as `np.memmap`, in this machine's byte order; all else as it is."""
+    if type(x) is np.ndarray and x.dtype.isnative:
+        return x
+    return np.asarray(x, native(x.dtype)) if isinstance(x, np.ndarray) else x
+
+
 def freeze(x: Any) -> Any:
     """The same array, from now on read-only. (Arrays of other engines cannot be written to in the first place.)"""
     if type(x) is np.ndarray:
         _set_writeable(x, False)  # by its first argument: by name it takes twice as long
-    elif isinstance(x, np.generic):  # arithmetic on 0-d arrays gives scalars
+    elif isinstance(x, np.ndarray | np.generic):  # arithmetic gives arrays of a subclass, and on 0-d arrays scalars
         x = freeze(np.asarray(x))
     return x
 
 
 def read_only(x: Any) -> Any:
     """x if it cannot be written to, else a copy that cannot."""
-    return freeze(x.copy()) if type(x) is np.ndarray and x.flags.writeable else x
+    return freeze(np.array(x)) if isinstance(x, np.ndarray) and x.flags.writeable else x
+
+
+def is_read_only(x: Any) -> bool:
+    """Whether x is an array of NumPy that cannot be written to."""
+    return isinstance(x, np.ndarray) and not x.flags.writeable
+
+
+def owned(x: Any) -> Any:
+    """x if nobody can write to its memory, also not through another array, else a copy of which that is true."""
+    if not isinstance(x, np.ndarray) or (type(x) is np.ndarray and is_read_only(x) and x.base is None):
+        return freeze(x)
+    return freeze(np.array(x))
 
 
 def conform(new: Any, old: Any) -> Any:
@@ -340,7 +381,8 @@ def conform(new: Any, old: Any) -> Any:
         raise ValueError("a step has changed a shape")
     if is_tensor(new) is not is_tensor(old):
         raise mixed()
-    return freeze(new if new.dtype == old.dtype else astype(new, old.dtype))
+    dtype = native(old.dtype)
+    return freeze(new if new.dtype == dtype else astype(new, dtype))
 
 
 def astype(x: Any, dtype: Any) -> Any:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.engine.arrays import Array, NumpyArray, check_dtype
+from purenet.engine.arrays import Array, NumpyArray, check_dtype, plain
 from purenet.engine.jax_convolution import JaxConvolutionOps
 from purenet.engine.ops import Ops
 
@@ -21,7 +21,7 @@ class JaxOps(JaxConvolutionOps, Ops):
     def take_in(self, x: Array) -> Array:
         if not isinstance(x, self.ndarray):
             check_dtype(self.namespace, x.dtype)
-        return self.asarray(x)
+        return self.asarray(plain(x))
 
     def astype(self, x: Array, dtype: Any) -> Array:
         check_dtype(self.namespace, dtype)
@@ -92,6 +92,27 @@ def traced(x: Any) -> bool:
     """Whether x stands for an array that JAX does not have yet."""
     jax = sys.modules.get("jax")
     return jax is not None and isinstance(x, jax.core.Tracer)
+
+
+class Registered(NamedTuple):
+    """A container that JAX was told to take apart, such as a dataclass: its children, what leads to each, and its
+    structure, which is equal for equal containers and makes another one of other children."""
+
+    children: list[Any]
+    steps: list[str]
+    structure: Any
+
+
+def registered(x: Any) -> Registered | None:
+    """x taken apart by JAX, if that is loaded and has such a thing registered as a container; None of a leaf."""
+    jax = sys.modules.get("jax")
+    trees = getattr(jax, "tree_util", None)
+    if trees is None or hasattr(x, "dtype") or trees.all_leaves([x]):
+        return None
+    found, structure = trees.tree_flatten_with_path(x, is_leaf=lambda child: child is not x)
+    steps = [trees.keystr(step) for step, _ in found]
+    steps = [f"[{i}]" if "<flat index" in step else step for i, step in enumerate(steps)]  # of one without names
+    return Registered([child for _, child in found], steps, structure)
 
 
 def host_only(who: str, *arrays: Any) -> None:

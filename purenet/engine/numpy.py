@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, freeze
+from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, freeze, plain
 from purenet.engine.numpy_convolution import NumpyConvolutionOps
 from purenet.engine.numpy_recurrence import NumpyRecurrenceOps
 from purenet.engine.ops import Ops
@@ -26,7 +26,7 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
     """NumPy on arrays of any size."""
 
     def take_in(self, x: NumpyArray) -> NumpyArray:
-        return x if type(x) is ndarray else np.asarray(x)
+        return plain(np.asarray(x))
 
     def astype(self, x: NumpyArray, dtype: Any) -> NumpyArray:
         """NumPy has the standard's function of this name only from 2.1."""

@@ -15,9 +15,10 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array, describe
 from purenet.engine.special import normal_cdf
 from purenet.initializers import Initializer, constant
-from purenet.presets import called, preset, spelled
+from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.values import called, spelled
 
 NoParams = tuple[()]
 Back = Callable[[Array], Array]
@@ -45,7 +46,8 @@ def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | No
     """
     if not callable(f) or not callable(df):
         raise TypeError(f"activation takes a function and its derivative, not {describe(f)} and {describe(df)}")
-    code = name or spelled(f"activation({_name(f)}, {_name(df)})", "activation", (f, df), {})
+    named = {"name": name} if name else {}
+    code = spelled(name or f"activation({_name(f)}, {_name(df)})", "activation", (f, df), named)
     return elementwise(code, lambda ops, x: (f(x), lambda dy: dy * df(x)))
 
 

@@ -9,9 +9,9 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, linear
-from purenet.presets import called
 from purenet.random import Key
 from purenet.spec import Pull, Rule, Spec, check_sizes, layer
+from purenet.values import called, takes_numbers
 
 
 class AttentionParams(NamedTuple):
@@ -23,6 +23,7 @@ class AttentionParams(NamedTuple):
     out: DenseParams
 
 
+@takes_numbers
 def multi_head_attention(
     features: int,
     heads: int,

@@ -7,11 +7,12 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, dense_spec
-from purenet.presets import called
 from purenet.random import Key
 from purenet.spec import Pull, layer
+from purenet.values import called, takes_numbers
 
 
+@takes_numbers
 def binary_dense(
     *sizes: int, bias: bool = True, binary_input: bool = True, weight_init: Initializer = glorot_uniform
 ) -> Layer[DenseParams]:

@@ -14,9 +14,9 @@ from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.hints import of_images
 from purenet.layers.windows import Ends, Padding, axes, pairs, per_axis, place, window_size
 from purenet.patterns import Sizes
-from purenet.presets import called
 from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.values import called, takes_numbers
 
 
 class ConvParams(NamedTuple):
@@ -26,6 +26,7 @@ class ConvParams(NamedTuple):
     bias: Array | None
 
 
+@takes_numbers
 def conv(
     *sizes: Any,
     stride: int | Sequence[int] = 1,
@@ -99,6 +100,7 @@ def conv(
     return layer(spec._replace(y=y_shape), rule)
 
 
+@takes_numbers
 def conv_transpose(
     *sizes: Any,
     stride: int | Sequence[int] = 1,
@@ -220,6 +222,7 @@ def _spec(
         name,
         x=axes(dims),
         y=None,
+        last="outputs",
         params=ConvParams._make((f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if bias else None)),
         init=ConvParams._make((weight_init, bias_init)),
         sizes={"channels": inputs, "outputs": outputs},

@@ -7,9 +7,10 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.layers.activations import NoParams
-from purenet.presets import called, preset
+from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
+from purenet.values import called, takes_numbers
 
 
 @preset
@@ -49,6 +50,7 @@ def dropout(rate: float = 0.5, channelwise: bool = False) -> Layer[NoParams]:
     return layer(Spec(name, x=x_form, y=x_form), rule, of_matrices=True)
 
 
+@takes_numbers
 def gaussian_noise(std: float) -> Layer[NoParams]:
     """In training Y = X + N with normal noise N of this standard deviation, so dE/dX = dE/dY; in inference Y = X.
 

@@ -13,9 +13,10 @@ from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, normal
 from purenet.layers.activations import NoParams
 from purenet.patterns import Sizes
-from purenet.presets import called, preset
+from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.values import called, takes_numbers
 
 _UNIT_NORMAL, _SMALL_NORMAL = normal(1.0), normal(0.02)
 
@@ -26,6 +27,7 @@ class EmbeddingParams(NamedTuple):
     weight: Array
 
 
+@takes_numbers
 def embedding(count: int, features: int, weight_init: Initializer = _UNIT_NORMAL) -> Layer[EmbeddingParams]:
     """A learned row of `features` numbers for each of the ids 0 … count − 1.
 
@@ -104,6 +106,7 @@ def positional_encoding(base: float = 10_000.0) -> Layer[NoParams]:
     return layer(Spec(called("positional_encoding", base=(base, 10_000.0)), x=x, y=x), rule)
 
 
+@takes_numbers
 def learned_positions(
     length: int, features: int | None = None, weight_init: Initializer = _SMALL_NORMAL
 ) -> Layer[EmbeddingParams]:

@@ -29,9 +29,10 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import ones, zeros
 from purenet.patterns import Sizes
-from purenet.presets import Call, called, preset
+from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.values import Call, called, takes_numbers
 
 Back = Callable[[Array], Array]
 Normalize = Callable[[Ops, Array], tuple[Array, Back]]
@@ -270,6 +271,7 @@ def _normalized_by_group(ops: Ops, x: Array, groups: int, eps: float) -> tuple[A
     return ops.reshape(xhat, x.shape), lambda dxhat: ops.reshape(pull(ops.reshape(dxhat, wide)), x.shape)
 
 
+@takes_numbers
 def group_norm(groups: int, features: int | None = None, *, eps: float = 1e-5, affine: bool = True) -> Layer[Any]:
     """Group normalization: each of `groups` groups of channels in each example, over the group and every position.
 

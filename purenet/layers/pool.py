@@ -13,9 +13,11 @@ from purenet.engine.windows import Back, Windows
 from purenet.layers.activations import NoParams
 from purenet.layers.windows import Padding, pairs, per_axis, place, spatial, window_size
 from purenet.patterns import Sizes
-from purenet.presets import called, preset
+from purenet.presets import preset
+from purenet.values import called, takes_numbers
 
 
+@takes_numbers
 def max_pool(
     window: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: Padding = "valid"
 ) -> Layer[NoParams]:
@@ -44,6 +46,7 @@ def max_pool(
     return _pool("max_pool", lambda ops: ops.max_windows, window, stride, padding)
 
 
+@takes_numbers
 def avg_pool(
     window: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: Padding = "valid"
 ) -> Layer[NoParams]:

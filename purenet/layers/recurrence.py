@@ -23,9 +23,9 @@ from purenet.core import Layer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array, Shape, freeze
 from purenet.initializers import Initializer, draw, glorot_uniform, orthogonal, zeros
-from purenet.presets import called
 from purenet.random import Key, split
 from purenet.spec import Maybe, Pull, Spec, in_and_out, layer
+from purenet.values import called
 
 ORTHOGONAL = orthogonal()
 States = tuple[Array, ...]

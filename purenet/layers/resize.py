@@ -11,9 +11,10 @@ from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Back, Pair, on_axis, opposite
 from purenet.layers.activations import NoParams
 from purenet.layers.windows import pairs, per_axis, spatial
-from purenet.presets import called
+from purenet.values import called, takes_numbers
 
 
+@takes_numbers
 def upsample(scale: int | Sequence[int], method: Literal["nearest", "bilinear"] = "nearest") -> Layer[NoParams]:
     """Larger images by repeating each cell ("nearest") or by linear interpolation along each axis ("bilinear").
 
@@ -99,6 +100,7 @@ def _linear(ops: Ops, x: Array, axis: int, scale: int) -> tuple[Array, Back]:
     return ops.interleave(phases, on_axis(axis, dims, scale, 1), sizes), pull
 
 
+@takes_numbers
 def pad(width: int | Sequence[int | Pair]) -> Layer[NoParams]:
     """Zeros around the spatial axes: an int for all ends, or for each axis an int or a pair (low, high).
 

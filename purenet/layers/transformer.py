@@ -11,9 +11,10 @@ from purenet.layers.attention import multi_head_attention
 from purenet.layers.dense import dense
 from purenet.layers.dropout import dropout as drop
 from purenet.layers.norm import layer_norm
-from purenet.presets import called
+from purenet.values import called, takes_numbers
 
 
+@takes_numbers
 def transformer_block(
     features: int, heads: int, hidden: int | None = None, *, dropout: float = 0.0, causal: bool = False
 ) -> Layer[Any]:

@@ -9,9 +9,10 @@ import numpy as np
 from purenet import tree
 from purenet.core import Optimizer
 from purenet.engine import engine_of
-from purenet.engine.arrays import Array, pieces
+from purenet.engine.arrays import Array, native, pieces
 from purenet.optimizers.transforms import Transform, transform
 from purenet.optimizers.update import Params, apart, without_buffers
+from purenet.values import call
 
 
 def joined() -> Transform:
@@ -51,7 +52,7 @@ def joined() -> Transform:
 
         return Optimizer(init, step, name)
 
-    return transform("joined()", wrap)
+    return transform(call("joined"), wrap)
 
 
 def _join(leaves: list[Array]) -> Any:
@@ -60,5 +61,5 @@ def _join(leaves: list[Array]) -> Any:
 
 def _check_dtypes(ps: list[Array], dtype: Any) -> None:
     for p in ps:
-        if p.dtype is not dtype and p.dtype != dtype:
+        if p.dtype is not dtype and native(p.dtype) != dtype:
             raise TypeError(f"joined() takes params of one dtype, but these are {p.dtype} and {dtype}: see tree.cast")

@@ -10,6 +10,7 @@ from purenet.core import Buffer, Optimizer
 from purenet.engine.arrays import describe
 from purenet.optimizers.transforms import Transform, transform
 from purenet.optimizers.update import Params, still, wrong_state
+from purenet.values import call
 
 
 def route(
@@ -67,7 +68,7 @@ def per_path(optimizers: dict[str, Optimizer[Any, Any]], otherwise: Optimizer[An
         ValueError: by init, if nothing stands at a path.
     """
     paths = sorted(optimizers, key=len, reverse=True)
-    name = f"per_path({optimizers!r}, {otherwise!r})"
+    name = call("per_path", dict(optimizers), otherwise)
 
     def choose(path: str, p: Any) -> int:
         return next((i for i, prefix in enumerate(paths) if _leads_to(prefix, path)), len(paths))
@@ -78,7 +79,7 @@ def per_path(optimizers: dict[str, Optimizer[Any, Any]], otherwise: Optimizer[An
         _check_paths(name, params, paths)
         return chosen.init(params)
 
-    return chosen._replace(init=init)
+    return chosen._replace(init=init, name=name)
 
 
 def freeze(*paths: str) -> Transform:
@@ -90,7 +91,7 @@ def freeze(*paths: str) -> Transform:
     >>> pn.chain(pn.freeze("[0]", "[2].bias"), pn.adam())
     chain(freeze('[0]', '[2].bias'), adam())
     """
-    name = f"freeze({', '.join(map(repr, paths))})"
+    name = call("freeze", *paths)
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
         routed = route(name, lambda path, p: int(not any(_leads_to(prefix, path) for prefix in paths)), (still, inner))

@@ -8,33 +8,33 @@ a state of its own, a NamedTuple with the state of what follows as its `inner`; 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from purenet import random, tree
 from purenet.core import Buffer, Optimizer
 from purenet.engine import engine_of
-from purenet.engine.arrays import Array, describe, known
+from purenet.engine.arrays import Array, describe, is_integer, known
 from purenet.optimizers.adaptive import matrices
-from purenet.optimizers.update import Params, check_between, shown, still, tick, update, wrong_state, zero_count
-from purenet.presets import called
+from purenet.optimizers.update import Params, check_between, still, tick, update, wrong_state, zero_count
 from purenet.rates import Rate, check_rate, rate_at
+from purenet.values import Call, Value, call, called, takes_numbers
 
 Wrap = Callable[[Optimizer[Any, Any], str], Optimizer[Any, Any]]
 
 
-class Transform(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Transform(Value):
     """A function from an optimizer to an optimizer, with the code that makes it as its name."""
 
     wrap: Callable[[Optimizer[Any, Any]], Optimizer[Any, Any]]
     name: str
+    instead = ": write chain(transform, optimizer)"
 
     def __call__(self, optimizer: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{self.name} stands in front of an optimizer, not of {describe(optimizer)}")
         return self.wrap(optimizer)
-
-    def __repr__(self) -> str:
-        return self.name
 
 
 def chain(*links: Any) -> Optimizer[Any, Any]:
@@ -70,25 +70,29 @@ def chain(*links: Any) -> Optimizer[Any, Any]:
 def transform(name: str, wrap: Wrap) -> Transform:
     """The transform `wrap(inner, name)`, where name is the code of the whole chain."""
 
-    def named(inner: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
-        rest = inner.name.removeprefix("chain(").removesuffix(")") if inner.name.startswith("chain(") else inner.name
-        return wrap(inner, f"chain({name}, {rest})")
+    def in_front_of(inner: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
+        rest = inner.call.args if inner.call is not None and inner.call.maker == "chain" else (inner,)
+        return wrap(inner, call("chain", made, *rest))
 
-    return Transform(named, name)
+    made = Transform(in_front_of, name)
+    return made
 
 
+@takes_numbers
 def clip_by_value(limit: float) -> Transform:
     """Each number of a gradient to the nearest one in [−limit, limit]."""
     name = _limited("clip_by_value", limit)
     return _on_gradients(name, lambda grads: _each(lambda g: engine_of(g).clip(g, -limit, limit), grads))
 
 
+@takes_numbers
 def clip_by_norm(limit: float) -> Transform:
     """Each array of gradients by itself, g ← g · min(1, limit / ‖g‖)."""
     name = _limited("clip_by_norm", limit)
     return _on_gradients(name, lambda grads: _each(lambda g: g * _shrink(engine_of(g).sum_of_squares(g), limit), grads))
 
 
+@takes_numbers
 def clip_by_global_norm(limit: float) -> Transform:
     """All gradients together, g ← g · min(1, limit / ‖g‖), with the norm of all numbers in one vector.
 
@@ -106,11 +110,13 @@ def clip_by_global_norm(limit: float) -> Transform:
     return _on_gradients(name, clip)
 
 
+@tree.read_only_copies
 class DecayState(NamedTuple):
     count: Any
     inner: Any
 
 
+@takes_numbers
 def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Transform:
     """Decoupled weight decay: θ ← θ − rate·θ beside the optimizer's step, for the parameters p with `which(p)`.
 
@@ -119,7 +125,7 @@ def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Trans
 
     I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
-    name = called("weight_decay", shown(rate), which=(which, matrices))
+    name = called("weight_decay", rate, which=(which, matrices))
     check_rate(rate, name, "rate")
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
@@ -139,12 +145,14 @@ def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Trans
     return transform(name, wrap)
 
 
+@tree.read_only_copies
 class NoiseState(NamedTuple):
     key: Any
     count: Any
     inner: Any
 
 
+@takes_numbers
 def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transform:
     """Normal noise on every gradient, of variance η / (1 + t)^γ at step t = 0, 1, …; the state holds the next key.
 
@@ -152,7 +160,7 @@ def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transfor
 
     A. Neelakantan et al., "Adding gradient noise improves learning for very deep networks", arXiv:1511.06807 (2015).
     """
-    name = f"gradient_noise({key!r}, eta={eta!r}, gamma={gamma!r})"
+    name = call("gradient_noise", key, eta=eta, gamma=gamma)
     check_between(name, high=float("inf"), eta=eta, gamma=gamma)
     random.split(key)  # is it a key?
 
@@ -176,18 +184,20 @@ def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transfor
     return transform(name, wrap)
 
 
+@tree.read_only_copies
 class AccumulateState(NamedTuple):
     count: Any
     total: Any
     inner: Any
 
 
+@takes_numbers
 def accumulate(k: int) -> Transform:
     """The mean of k gradients in one step: as one batch k times as large. In between, params stay as they are.
 
     Buffers take each batch's value.
     """
-    name = f"accumulate({_whole('accumulate', k)})"
+    name = call("accumulate", _whole("accumulate", k))
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
         def init(params: Params) -> AccumulateState:
@@ -214,18 +224,20 @@ def accumulate(k: int) -> Transform:
     return transform(name, wrap)
 
 
+@tree.read_only_copies
 class LookaheadState(NamedTuple):
     count: Any
     slow: Any
     inner: Any
 
 
+@takes_numbers
 def lookahead(k: int = 5, alpha: float = 0.5) -> Transform:
     """Every k steps back to slow params φ, which come along by a part α of the way: φ ← φ + α·(θ − φ), θ ← φ.
 
     M. Zhang, J. Lucas, G. Hinton, J. Ba, "Lookahead optimizer: k steps forward, 1 step back", NeurIPS 2019.
     """
-    name = f"lookahead({_whole('lookahead', k)}, {alpha!r})"
+    name = call("lookahead", _whole("lookahead", k), alpha)
     check_between(name, alpha=alpha)
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
@@ -250,6 +262,7 @@ def lookahead(k: int = 5, alpha: float = 0.5) -> Transform:
     return transform(name, wrap)
 
 
+@tree.read_only_copies
 class AverageState(NamedTuple):
     """`average` are params like any others: evaluate the net with them."""
 
@@ -258,6 +271,7 @@ class AverageState(NamedTuple):
     inner: Any
 
 
+@takes_numbers
 def ema(decay: float = 0.999) -> Transform:
     """Keeps an exponential average of the params, θ̄ ← d·θ̄ + (1 − d)·θ from the first step's on: `state.average`.
 
@@ -273,7 +287,7 @@ def ema(decay: float = 0.999) -> Transform:
     ((array([-2.]),), (array([-1.1]),))
     """
     check_between("ema", decay=decay)
-    return _averaging(f"ema({decay!r})", lambda t: 1 - decay)
+    return _averaging(call("ema", decay), lambda t: 1 - decay)
 
 
 def polyak() -> Transform:
@@ -282,7 +296,7 @@ def polyak() -> Transform:
     B. T. Polyak, A. B. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM J. Control and
     Optimization 30 (1992).
     """
-    return _averaging("polyak()", lambda t: 1 / (t * 1.0))  # JAX divides int32 in float32
+    return _averaging(call("polyak"), lambda t: 1 / (t * 1.0))  # JAX divides int32 in float32
 
 
 def _averaging(name: str, weight: Callable[[Any], Any]) -> Transform:
@@ -353,13 +367,13 @@ def _if(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -
     return tree.map(lambda a, b: ops.where(condition, a, b), then(), otherwise())
 
 
-def _limited(name: str, limit: float) -> str:
+def _limited(name: str, limit: float) -> Call:
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
         raise ValueError(f"{name} takes a limit that is a positive number, not {limit!r}")
-    return f"{name}({limit!r})"
+    return call(name, limit)
 
 
 def _whole(name: str, k: int) -> int:
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+    if not is_integer(k) or k < 1:
         raise ValueError(f"{name} takes a positive number of steps, not {k!r}")
     return k

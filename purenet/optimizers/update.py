@@ -26,9 +26,9 @@ from purenet.engine.arrays import (
     read_only,
 )
 from purenet.engine.numpy import quick_number
-from purenet.presets import called
 from purenet.rates import Rate, check_rate, rate_at
 from purenet.tree.layout import Exact, Layout, splitter
+from purenet.values import Call, call, called
 
 P = TypeVar("P")
 Params: TypeAlias = Any  # a tree of arrays, with buffers
@@ -168,6 +168,7 @@ def without_buffers(params: Any, start: Callable[[Any], Any] = lambda p: p) -> A
     return tree.map(lambda p: () if type(p) is Buffer else start(p), params, leaf_type=Buffer)
 
 
+@tree.read_only_copies
 class State(NamedTuple):
     """What an optimizer hands from one step to the next.
 
@@ -247,29 +248,13 @@ def tick(count: Any) -> tuple[Any, Any]:
     return now, count + 1 if now is count else freeze(np.array(now + 1, _INT32))
 
 
-def written(name: str, **options: tuple[Any, Any]) -> str:
+def written(name: str, **options: tuple[Any, Any]) -> Call:
     """The code that makes an optimizer, from its options (given, default).
 
     >>> written("adam", lr=(0.1, 0.001)), written("adam", lr=(0.001, 0.001))
     ('adam(lr=0.1)', 'adam()')
     """
-    code = called(name, unseen=None, **options)
-    return code if code.endswith(")") else f"{code}()"
-
-
-class _Shown(NamedTuple):
-    words: str
-
-    def __repr__(self) -> str:
-        return self.words
-
-
-def shown(rate: Rate) -> Any:
-    """The learning rate as it stands in a name: an array in words, since a traced one has no value to show."""
-    rate = known(rate)
-    if hasattr(rate, "__name__"):  # a function, without the place in memory that its repr shows
-        return _Shown(rate.__name__)
-    return _Shown(f"<{describe(rate)}>") if hasattr(rate, "shape") else rate
+    return call(name, **called(name, unseen=None, **options).options)
 
 
 def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any) -> None:

@@ -11,6 +11,7 @@ from purenet import tree
 from purenet.core import Buffer, Layer
 from purenet.engine.arrays import describe
 from purenet.plotting.canvas import figure_of, on_host, one_axes, panels
+from purenet.values import brief
 
 MOST_BINS, EPS = 41, float(np.finfo(np.float64).eps)
 
@@ -155,7 +156,7 @@ def _sizes(values: Any) -> tuple[float, float]:
 def _leaves(given: Any, who: str, what: str) -> list[tuple[str, Any]]:
     """The paths and the numbers, in float64, of all that is trained."""
     if isinstance(given, Layer):
-        raise TypeError(f"{who} takes {what}, not the layer {given.name}, which holds none: write net.init(key)")
+        raise TypeError(f"{who} takes {what}, not the layer {brief(given.name)}, which holds none: write net.init(key)")
     found = []
     for path, leaf in tree.items(given, leaf_type=Buffer):
         if type(leaf) is Buffer:

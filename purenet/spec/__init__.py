@@ -16,6 +16,7 @@ from purenet.spec.checks import (
     check_shape,
     check_sizes,
     in_and_out,
+    pulled_by,
 )
 from purenet.spec.forms import check_array
 from purenet.spec.rules import Pull, Rule, layer
@@ -34,4 +35,5 @@ __all__ = [
     "check_sizes",
     "in_and_out",
     "layer",
+    "pulled_by",
 ]

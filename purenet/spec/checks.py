@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from purenet import tree
-from purenet.core import Buffer
+from purenet.core import Buffer, Loss
 from purenet.engine import Ops, ops_for
 from purenet.engine.arrays import (
     Like,
@@ -15,6 +16,7 @@ from purenet.engine.arrays import (
     describe_all,
     dtype_name,
     is_array,
+    is_integer,
     same_dtype,
 )
 from purenet.engine.arrays import match as match_gradient
@@ -39,8 +41,7 @@ def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, A
     ops = ops_for([*tree.leaves(params), *(array for *_, array in arrays)], key)
     if spec.values is not None:
         ops_for([array for form, _, array in arrays if parse(form).kind != "float"]).look(spec.values, x)
-    if ops is not ops_for([]):
-        params, x = tree.map(ops.take_in, (params, x))
+    params, x = tree.map(ops.take_in, (params, x))
     return ops, params, x, key
 
 
@@ -196,6 +197,18 @@ def check_pulled(given: Any, returns: str) -> Any:
     return y, pull
 
 
+def pulled_by(loss: Loss, y: Any, target: Any) -> tuple[Any, Callable[..., Any]]:
+    """(E, pullback) of a loss, which somebody may have written out by hand."""
+    given = loss.vjp(y, target)
+    if type(given) is tuple and len(given) == 2 and callable(given[1]):
+        return given
+    pair = f"({', '.join(map(describe, given))})" if type(given) is tuple else describe(given)
+    raise TypeError(
+        f"{loss.name}: its vjp must return (E, pullback), not {pair}: with a function f and its derivative df by y, "
+        "write Loss(f, lambda y, t: (f(y, t), lambda dE=1.0: dE * df(y, t)), name)"
+    )
+
+
 def check_shape(given: Any, whose: str) -> Any:
     """What a function gives as the shape of Y, if it is one, or None."""
     if given is None or isinstance(given, tuple):
@@ -234,5 +247,5 @@ def in_and_out(maker: str, sizes: tuple[Any, ...]) -> tuple[int | None, int]:
 def check_sizes(maker: str, what: str, *sizes: Any) -> None:
     """Check that sizes are positive integers."""
     for size in sizes:
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        if not is_integer(size) or size < 1:
             raise ValueError(f"{maker} takes {what} that are positive integers, not {size!r}")

@@ -10,11 +10,11 @@ from purenet.core import Layer
 from purenet.engine import Ops, joined_by
 from purenet.engine.arrays import likeness
 from purenet.guard import Guarded
-from purenet.presets import maker_of
 from purenet.random import Key
 from purenet.spec.checks import check, check_output, check_output_gradient, check_pair, check_pulled
 from purenet.spec.shapes import init, out_shape
 from purenet.spec.words import Spec, check_spec
+from purenet.values import Call
 
 Pull = Callable[[Any, bool], tuple[Any, Any]]
 Rule = Callable[[Ops, Any, Any, Any], tuple[Any, Pull]]
@@ -49,9 +49,10 @@ def layer(
     Traceback (most recent call last):
     ValueError: scale(2) takes x of shape (..., 2), but x has shape (1, 3)
     """
-    is_preset = spec.params == () and maker_of(spec.name)
+    is_preset = spec.params == () and isinstance(spec.name, Call)
     if not is_preset:  # the tests check the specs of presets: an import has no time for it
         check_spec(spec)
+    _keep_read_only(spec.params)
     run = _looking_first(spec, rule)
     run_forward = _looking_first(spec, forward) if forward else None
     returns, pulls = f"{spec.name}: its rule must return (y, pull)", f"{spec.name}: its pull must return (dparams, dx)"
@@ -85,6 +86,15 @@ def layer(
         lambda in_shape: out_shape(spec, in_shape),
         spec.name,
     )
+
+
+def _keep_read_only(params: Any) -> None:
+    """Have copies of such params read-only too: the containers of a user's layer cannot know."""
+    if isinstance(params, tuple):
+        for part in params:
+            _keep_read_only(part)
+        if hasattr(params, "_fields"):
+            tree.read_only_copies(type(params))
 
 
 def _looking_first(spec: Spec, rule: Callable[..., Any]) -> Callable[..., Any]:

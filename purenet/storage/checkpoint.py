@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+from ast import literal_eval
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
@@ -18,7 +19,7 @@ import numpy as np
 
 from purenet import tree as trees
 from purenet.core import Layer, Loss, Optimizer
-from purenet.engine.arrays import describe, freeze
+from purenet.engine.arrays import describe, freeze, is_integer
 from purenet.engine.jax import host_only, key_of_words, kind_of_key, words_of_key
 from purenet.random import Key
 from purenet.storage.files import (
@@ -33,6 +34,7 @@ from purenet.storage.files import (
     replace,
 )
 from purenet.training.runs import Best, Fit, State
+from purenet.values import brief
 
 T = TypeVar("T")
 _JAX_KEY = "jax.random.key "
@@ -146,7 +148,7 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
     a warning, and takes the one before. `like` says how the state is built: a mismatch is an error, not a damage.
     """
     for name, number in (("every", every), ("keep", keep)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        if not is_integer(number) or number < 1:
             raise ValueError(f"checkpoints takes {name}, a positive integer, not {number!r}")
     folder = os.fspath(folder)
 
@@ -216,7 +218,7 @@ def _check_tree(tree: Any, who: str) -> None:
     """Check that a tree is not what makes one, or holds more than one."""
     what = {"save": "params, or a State,", "load": "like, a tree as it was saved,"}[who]
     if isinstance(tree, Layer):
-        raise TypeError(f"{who} takes {what} not the layer {tree.name}: write net.init(key) for its params")
+        raise TypeError(f"{who} takes {what} not the layer {brief(tree.name)}: write net.init(key) for its params")
     if isinstance(tree, Loss | Optimizer):
         raise TypeError(f"{who} takes {what} not {describe(tree)}")
 
@@ -329,6 +331,8 @@ def _outline(node: Any) -> Any:
         return _kind(node)
     if node is None:
         return None
+    if trees.structure_of(node) is not None:
+        return _outline_registered(node)
     if isinstance(node, dict):
         for key in node:
             if type(key) not in (str, int):
@@ -338,6 +342,14 @@ def _outline(node: Any) -> Any:
         fields = [[f, _outline(child)] for f, child in zip(node._fields, node, strict=True)]
         return {"fields": fields, "name": type(node).__name__}
     return {type(node).__name__: [_outline(child) for child in node]}
+
+
+def _outline_registered(node: Any) -> Any:
+    """The same of a container that only JAX knows: as one with fields, or as a dict."""
+    pairs = [*zip(trees.steps_of(node), map(_outline, trees.children_of(node) or ()), strict=True)]
+    if all(step.startswith(".") for step, _ in pairs):
+        return {"fields": [[step[1:], child] for step, child in pairs], "name": type(node).__name__}
+    return {"dict": [[literal_eval(step[1:-1]), child] for step, child in pairs]}
 
 
 def _build(outline: Any, arrays: dict[str, np.ndarray]) -> Any:

@@ -4,12 +4,13 @@ from purenet.training.chunks import in_chunks
 from purenet.training.fitting import fit
 from purenet.training.gradient import value_and_grad
 from purenet.training.loop import NotFiniteError, evaluate, predict, start, train
-from purenet.training.penalties import l1, l2
+from purenet.training.penalties import Penalty, l1, l2
 from purenet.training.runs import Fit, State
 
 __all__ = [
     "Fit",
     "NotFiniteError",
+    "Penalty",
     "State",
     "evaluate",
     "fit",

@@ -13,7 +13,7 @@ from purenet import tree
 from purenet.combinators.compose import sum_trees
 from purenet.core import Buffer, Layer, Loss
 from purenet.data.arrays import count
-from purenet.engine.arrays import describe
+from purenet.engine.arrays import describe, is_integer
 from purenet.random import Key, split
 
 P = TypeVar("P")
@@ -53,7 +53,7 @@ def in_chunks(
     if not callable(function) or isinstance(function, Layer | Loss):
         raise TypeError(f"in_chunks takes a function, as value_and_grad(net, loss) gives it, not {describe(function)}")
     for name, number in (("size", size), ("threads", threads)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        if not is_integer(number) or number < 1:
             raise ValueError(f"in_chunks: {name} is a positive integer, not {number!r}")
     if reduction not in ("mean", "sum"):
         raise ValueError(f"in_chunks takes reduction 'mean' or 'sum', not {reduction!r}")

@@ -26,7 +26,7 @@ P = TypeVar("P")
 def fit(
     net: Layer[P],
     loss: Loss,
-    optimizer: Optimizer[P, Any],
+    optimizer: Optimizer[Any, Any],
     params: P,
     data: Any,
     *,

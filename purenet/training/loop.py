@@ -20,13 +20,14 @@ from purenet import metrics as known_metrics
 from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import count, plain
-from purenet.engine.arrays import describe, is_writable, namespace
+from purenet.engine.arrays import describe, is_integer, is_writable, namespace
 from purenet.engine.jax import host_only
 from purenet.introspection import first_not_finite
 from purenet.random import Key, split
 from purenet.training.gradient import value_and_grad
 from purenet.training.penalties import Penalty
 from purenet.training.runs import Fit, Mean, State, check_params
+from purenet.values import brief
 
 P = TypeVar("P")
 Metric = Callable[[Any, Any], Any]
@@ -41,7 +42,7 @@ class NotFiniteError(ValueError):
         self.state = state
 
 
-def start(optimizer: Optimizer[P, Any], params: P, key: Key | None) -> State[P]:
+def start(optimizer: Optimizer[Any, Any], params: P, key: Key | None) -> State[P]:
     """The state of a run that has not begun."""
     if not isinstance(optimizer, Optimizer):
         mend = ": write adam(), with parentheses" if callable(optimizer) and not isinstance(optimizer, tuple) else ""
@@ -53,7 +54,7 @@ def start(optimizer: Optimizer[P, Any], params: P, key: Key | None) -> State[P]:
 def train(
     net: Layer[P],
     loss: Loss,
-    optimizer: Optimizer[P, Any],
+    optimizer: Optimizer[Any, Any],
     params: P,
     batches: Callable[[Any], Iterable[Any]] | Iterable[Any],
     *,
@@ -198,7 +199,7 @@ def predict(net: Layer[P], params: P, x: Any, batch_size: int = 1024) -> Any:
         for whole, piece in zip(tree.leaves(y), tree.leaves(part), strict=True):
             if piece.shape[:1] != (size,):
                 raise ValueError(
-                    f"predict gave {net.name} {size} examples, the first axis of x, but got {describe(piece)}: "
+                    f"predict gave {brief(net.name)} {size} examples, the first axis of x, but got {describe(piece)}: "
                     "of one example, write x[None]"
                 )
             whole[done : done + size] = piece
@@ -301,7 +302,7 @@ def weigh(value: Any) -> Any:
 
 def _parts(data: Any, size: int) -> Iterator[Any]:
     """Slices of an array, or of the arrays in a tuple; or what an iterable gives."""
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+    if not is_integer(size) or size < 1:
         raise ValueError(f"batch_size is a positive integer, not {size!r}")
     if not isinstance(data, tuple) and not hasattr(data, "shape"):
         return iter(data)

@@ -6,18 +6,20 @@ By default they count the weights with two axes or more, and so leave biases and
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array
 from purenet.optimizers import matrices, update
 from purenet.optimizers.update import check_between
-from purenet.presets import called
+from purenet.values import Value, called, takes_numbers
 
 P = TypeVar("P")
 
 
-class Penalty(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Penalty(Value):
     """A function R of the params alone, with its rule.
 
     Fields:
@@ -27,17 +29,17 @@ class Penalty(NamedTuple):
 
     add: Callable[[Any, Any], tuple[Any, Any]]
     name: str
-
-    def __repr__(self) -> str:
-        return self.name
+    instead = ": value_and_grad takes several, one after another"
 
 
+@takes_numbers
 def l1(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
     """R = rate · Σ |w|, dR/dw = rate · sign(w): it makes weights 0."""
     name = _name("l1", rate, which)
     return _penalty(name, which, lambda ops, w: rate * ops.sum_all(abs(w)), lambda ops, w: ops.sign(w) * rate)
 
 
+@takes_numbers
 def l2(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
     """R = rate · Σ w², dR/dw = 2 · rate · w: it makes weights small. `weight_decay=d` in PyTorch's SGD is l2(d / 2).
 

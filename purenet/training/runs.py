@@ -9,10 +9,12 @@ from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
 from purenet.engine.arrays import describe
 from purenet.random import Key
+from purenet.values import brief
 
 P = TypeVar("P")
 
 
+@tree.read_only_copies
 class State(NamedTuple, Generic[P]):
     """Where a training run stands: all that is needed to go on from here, so it can be saved and resumed.
 
@@ -57,6 +59,7 @@ class Mean:
         return mean
 
 
+@tree.read_only_copies
 class Best(NamedTuple, Generic[P]):
     """The best epoch of a run so far: its number, what was monitored there, by which name, and the params after it."""
 
@@ -69,6 +72,7 @@ class Best(NamedTuple, Generic[P]):
         return f"Best(epoch={self.epoch}, {self.monitor}={_short(self.value)})"
 
 
+@tree.read_only_copies
 class Fit(NamedTuple, Generic[P]):
     """What `fit` gives.
 
@@ -98,7 +102,7 @@ def check_params(params: Any, who: str) -> None:
     if isinstance(params, State | Fit | Best):
         raise TypeError(f"{who} takes params, not {describe(params)}: write {type(params).__name__.lower()}.params")
     if isinstance(params, Layer):
-        raise TypeError(f"{who} takes params, not the layer {params.name}: write net.init(key)")
+        raise TypeError(f"{who} takes params, not the layer {brief(params.name)}: write net.init(key)")
     if isinstance(params, Loss | Optimizer):
         raise TypeError(f"{who} takes params, not {describe(params)}")
 

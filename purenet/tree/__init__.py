@@ -1,7 +1,8 @@
 """Pytrees: nested containers of arrays, as parameters, gradients and optimizer states are.
 
-A node is a tuple, a list, a dict, a NamedTuple or `None` (a node without children); anything else is a leaf. Leaves
-come in JAX's order: from left to right, a dict's by its sorted keys (an OrderedDict's in its own order).
+A node is a tuple, a list, a dict, a NamedTuple or `None` (a node without children), and where JAX is loaded, what is
+registered with it (`jax.tree_util.register_dataclass`); anything else is a leaf. Leaves come in JAX's order: from left
+to right, a dict's by its sorted keys (an OrderedDict's in its own order).
 
 >>> params = {"b": np.zeros(2), "a": [np.ones(3), None]}
 >>> [leaf.shape for leaf in leaves(params)], size(params)
@@ -10,6 +11,7 @@ come in JAX's order: from left to right, a dict's by its sorted keys (an Ordered
 
 from __future__ import annotations
 
+import copyreg
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -17,11 +19,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from purenet.engine.arrays import Array, astype, describe, freeze, namespace, to_numpy
-from purenet.engine.jax import host_only
+from purenet.engine.arrays import Array, astype, describe, freeze, is_read_only, namespace, to_numpy
+from purenet.engine.jax import host_only, registered
 from purenet.engine.moving import mover
 
 T = TypeVar("T")
+_DICTS = (dict, OrderedDict)
 
 
 class Structure:
@@ -37,7 +40,7 @@ class Structure:
         return isinstance(other, Structure) and parting(self._hollow, other._hollow, "") is None
 
     def __hash__(self) -> int:
-        return hash(repr(self))
+        return hash(_outlined(self._hollow))
 
     def __repr__(self) -> str:
         return f"Structure({self._hollow})"
@@ -84,7 +87,7 @@ def items(tree: Any, name: str = "", leaf_type: type | None = None) -> list[tupl
     children = None if type(tree) is leaf_type else children_of(tree)
     if children is None:
         return [(name, tree)]
-    steps = zip(_steps(tree), children, strict=True)
+    steps = zip(steps_of(tree), children, strict=True)
     return [item for step, child in steps for item in items(child, name + step, leaf_type)]
 
 
@@ -188,6 +191,25 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     return all(bool(np.allclose(to_numpy(p), to_numpy(q), rtol, atol)) for p, q in pairs)
 
 
+def read_only_copies(kind: type[T]) -> type[T]:
+    """The NamedTuple, of whose arrays those that cannot be written to stay so where it is pickled or copied.
+
+    NumPy forgets it, but for a pickle by protocol 5.
+
+    >>> import copy
+    >>> from typing import NamedTuple
+    >>> @read_only_copies
+    ... class Pair(NamedTuple):
+    ...     a: Any
+    ...     b: Any
+    >>> pair = copy.deepcopy(Pair(freeze(np.ones(2)), np.ones(2)))
+    >>> pair.a.flags.writeable, pair.b.flags.writeable
+    (False, True)
+    """
+    copyreg.pickle(kind, _reduced)
+    return kind
+
+
 def check_same(a: Any, b: Any, name: str = "tree", shapes: bool = True) -> None:
     """Raise ValueError where two trees part, with the path: in structure, or in the shapes of leaves.
 
@@ -211,9 +233,11 @@ def parting(a: Any, b: Any, name: str, shapes: bool = False) -> str | None:
         return None if same else f"{name}: {_shape(a)} against {_shape(b)}"
     if ours is None or theirs is None or type(a) is not type(b) or len(ours) != len(theirs):
         return f"{name}: {_outline(a)} against {_outline(b)}"
-    if isinstance(a, dict) and _keys(a) != _keys(b):
+    if type(a) in _DICTS and _keys(a) != _keys(b):
         return f"{name}: keys {_keys(a)} against {_keys(b)}"
-    for step, child, other in zip(_steps(a), ours, theirs, strict=True):
+    if not _is_known(a) and structure_of(a) != structure_of(b):
+        return f"{name}: {structure_of(a)} against {structure_of(b)}"
+    for step, child, other in zip(steps_of(a), ours, theirs, strict=True):
         if message := parting(child, other, name + step, shapes):
             return message
     return None
@@ -234,9 +258,33 @@ def children_of(node: Any) -> Sequence[Any] | None:
         return children
     if node is None:
         return ()
-    if kind is dict or kind is OrderedDict:
+    if kind in _DICTS:
         return [node[k] for k in _keys(node)]
-    return None
+    found = registered(node)
+    return None if found is None else found.children
+
+
+def structure_of(node: Any) -> Any:
+    """What is the same of all nodes like this one, if it is one that only JAX knows; else None."""
+    found = None if _is_known(node) else registered(node)
+    return None if found is None else found.structure
+
+
+def steps_of(node: Any) -> list[str]:
+    """What leads from a node to each of its children: [0], .weight or ['name']."""
+    if type(node) in _DICTS:
+        return [f"[{k!r}]" for k in _keys(node)]
+    if hasattr(node, "_fields"):
+        return [f".{field}" for field in node._fields]
+    if node is None or type(node) in (tuple, list):
+        return [f"[{i}]" for i in range(len(node or ()))]
+    found = registered(node)
+    return [] if found is None else found.steps
+
+
+def _is_known(node: Any) -> bool:
+    """Whether a container is one that needs no JAX to be taken apart."""
+    return node is None or type(node) in (tuple, list, *_DICTS) or hasattr(node, "_fields")
 
 
 class _PartError(ValueError):
@@ -255,13 +303,24 @@ def _keys(node: Any) -> list[Hashable]:
     return sorted(node) if type(node) is dict else list(node)
 
 
-def _steps(node: Any) -> list[str]:
-    """What leads from a node to each of its children: [0], .weight or ['name']."""
-    if isinstance(node, dict):
-        return [f"[{k!r}]" for k in _keys(node)]
-    if hasattr(node, "_fields"):
-        return [f".{field}" for field in node._fields]
-    return [f"[{i}]" for i in range(len(node or ()))]
+def _reduced(node: Any) -> tuple[Any, ...]:
+    return _made_again, (type(node), tuple(node), [is_read_only(leaf) for leaf in leaves(node)])
+
+
+def _made_again(kind: Any, children: tuple[Any, ...], are_read_only: list[bool]) -> Any:
+    node = read_only_copies(kind)(*children)
+    for leaf, is_one in zip(leaves(node), are_read_only, strict=True):
+        if is_one:
+            freeze(leaf)
+    return node
+
+
+def _outlined(node: Any) -> Hashable:
+    """What is the same of equal structures: the type of each node, and a dict's keys in the order of its leaves."""
+    children = children_of(node)
+    if children is None:
+        return None
+    return type(node), *(_keys(node) if type(node) in _DICTS else ()), *[_outlined(child) for child in children]
 
 
 def _rebuild(node: Any, children: list[Any]) -> Any:
@@ -273,10 +332,11 @@ def _rebuild(node: Any, children: list[Any]) -> Any:
         return children
     if node is None:
         return None
-    if isinstance(node, dict):
+    if type(node) in _DICTS:
         by_key = dict(zip(_keys(node), children, strict=True))
         return kind((k, by_key[k]) for k in node)
-    return kind(*children)
+    structure = structure_of(node)
+    return kind(*children) if structure is None else structure.unflatten(children)
 
 
 def _map(f: Callable[..., Any], leaf_type: type | None, node: Any, *rest: Any) -> Any:
@@ -293,9 +353,16 @@ def _map(f: Callable[..., Any], leaf_type: type | None, node: Any, *rest: Any) -
 
 def _children_like(node: Any, other: Any) -> Sequence[Any]:
     """The children of a node that must be like another one."""
-    if type(node) is not type(other) or (node is not None and len(node) != len(other)):
+    if type(node) is not type(other):
         raise _PartError
-    if isinstance(node, dict):
+    if not _is_known(node):
+        ours, theirs = registered(node), registered(other)
+        if ours is None or theirs is None or ours.structure != theirs.structure:
+            raise _PartError
+        return theirs.children
+    if node is not None and len(node) != len(other):
+        raise _PartError
+    if type(node) in _DICTS:
         if _keys(node) != _keys(other):
             raise _PartError
         return children_of(other) or ()
@@ -343,4 +410,4 @@ def _outline(node: Any) -> str:
         return describe(node)
     if hasattr(node, "_fields"):
         return f"{type(node).__name__}({', '.join(node._fields)})"
-    return f"{describe(node)} of {len(node)}"
+    return f"{describe(node)} of {len(children_of(node) or ())}"

@@ -162,7 +162,9 @@ class Exact(NamedTuple):
 
 
 class _Node(NamedTuple):
-    """A container in an outline: keys and children stand in its own order, and `order` is that of its leaves."""
+    """A container in an outline: keys and children stand in its own order, and `order` is that of its leaves.
+
+    Of a container that only JAX knows, the key is its structure, and there are no types of keys."""
 
     kind: type
     keys: tuple[Hashable, ...] | None
@@ -183,8 +185,13 @@ def _outline(node: Tree, leaf_type: type | None = None) -> Outline:
     children = tree.children_of(node)
     if children is None:
         return _LEAF
-    if not isinstance(node, dict):
-        return _Node(kind, None, None, tuple(_outline(c, leaf_type) for c in children), tuple(range(len(children))))
+    structure = tree.structure_of(node)
+    if structure is not None or not isinstance(node, dict):
+        parts, only = (
+            tuple(_outline(child, leaf_type) for child in children),
+            None if structure is None else (structure,),
+        )
+        return _Node(kind, only, None, parts, tuple(range(len(parts))))
     keys = (*node,)
     order = range(len(keys)) if kind is not dict else sorted(range(len(keys)), key=keys.__getitem__)
     children = tuple(_outline(child, leaf_type) for child in node.values())
@@ -199,11 +206,14 @@ def _bare(outline: Outline) -> Outline:
 
 
 def _is_small(outline: Outline) -> bool:
-    """Whether code is made of it: a compiler has its limits."""
+    """Whether code is made of it: a compiler has its limits, and some containers only JAX can take apart."""
     level, count = [outline], 0
     for _ in range(DEEPEST):
         count += len(level)
-        level = [child for node in level if isinstance(node, _Node) for child in node.children]
+        nodes = [node for node in level if isinstance(node, _Node)]
+        level = [child for node in nodes for child in node.children]
+        if any(node.keys is not None and node.key_types is None for node in nodes):
+            return False
         if not level or count > MOST_NODES:
             break
     return not level and count <= MOST_NODES

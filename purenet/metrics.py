@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from purenet.engine.arrays import describe, holds, is_rounding, rounding_of
+from purenet.engine.arrays import describe, holds, is_rounding, rounding_of, to_numpy
 from purenet.engine.jax import host_only
 
 Average = Literal["macro", "micro", "weighted", "binary"] | None
@@ -46,7 +46,7 @@ def top_k_accuracy(y: Any, target: Any, k: int = 5) -> float:
     0.5
     """
     host_only("top_k_accuracy", y, target)
-    y = np.asarray(y)
+    y = to_numpy(y)
     if y.ndim != 2 or not 1 <= k <= y.shape[1]:
         raise ValueError(
             f"top_k_accuracy takes scores (n, classes) and k from 1 to classes, not {describe(y)} and {k!r}"
@@ -144,7 +144,7 @@ def r2(y: Any, target: Any) -> float:
     >>> r2(np.array([1.0, 2.0, 2.0]), np.array([1.0, 2.0, 3.0]))
     0.5
     """
-    eps, target_eps = rounding_of(np.asarray(y)), rounding_of(np.asarray(target))
+    eps, target_eps = rounding_of(to_numpy(y)), rounding_of(to_numpy(target))
     y, target = _numbers(y, target, "r2")
     if len(y) < 2:
         raise ValueError("r2 takes at least two examples")
@@ -169,7 +169,7 @@ def perplexity(y: Any, target: Any) -> float:
     4.0
     """
     host_only("perplexity", y, target)
-    logits, labels = np.asarray(y, np.float64), np.asarray(target)
+    logits, labels = to_numpy(y).astype(np.float64), to_numpy(target)
     if logits.ndim < 2 or labels.shape != logits.shape[:-1] or not holds(labels, "integral") or not labels.size:
         given = f"{describe(logits)} and {describe(labels)}"
         raise ValueError(f"perplexity takes logits (..., classes) and integer labels (...), not {given}")
@@ -185,7 +185,7 @@ def perplexity(y: Any, target: Any) -> float:
 def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
     """The classes that were chosen and those that are right, both (n,)."""
     host_only(who, y, target)
-    y, target = np.asarray(y), np.asarray(target)
+    y, target = to_numpy(y), to_numpy(target)
     if y.ndim > 2 and target.shape in (y.shape, y.shape[:-1]):  # of sequences, each place is an example
         target = target.reshape(-1, *target.shape[y.ndim - 1 :])
         y = y.reshape(-1, y.shape[-1])
@@ -211,12 +211,12 @@ def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
 
 
 def _hold_nan(*arrays: Any) -> bool:
-    return any(bool(np.isnan(np.asarray(array)).any()) for array in arrays)
+    return any(bool(np.isnan(to_numpy(array)).any()) for array in arrays)
 
 
 def _numbers(y: Any, target: Any, who: str) -> tuple[Any, Any]:
     host_only(who, y, target)
-    y, target = np.asarray(y, np.float64), np.asarray(target, np.float64)
+    y, target = to_numpy(y).astype(np.float64), to_numpy(target).astype(np.float64)
     if y.shape != target.shape or not y.size:
         raise ValueError(
             f"{who} compares each element of y with one of target, but they are {y.shape} and {target.shape}"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet import random, tree
+from purenet.engine import engine_of
 from purenet.engine.arrays import (
     article,
     astype,
@@ -20,6 +21,7 @@ from purenet.engine.arrays import (
     known,
     namespace,
     rounding_of,
+    to_numpy,
 )
 from purenet.engine.jax import host_only
 from purenet.random import Key
@@ -93,7 +95,7 @@ def split(
         chosen = np.arange(n) >= n - size
     else:
         host_only("split, to stratify,", stratify)
-        labels = np.asarray(stratify)
+        labels = to_numpy(stratify)
         if labels.shape != (n,):
             raise ValueError(f"split takes labels of shape ({n},) to stratify by, not {describe(labels)}")
         chosen = _stratified(labels[order], int(size))
@@ -161,12 +163,12 @@ def _fit(x: Any) -> Moments:
     if x.ndim == 1:
         mean, std = _fit(x[:, None])
         return Moments(mean[0], std[0])
-    first = np.asarray(x[0], np.float64).reshape(-1, x.shape[-1])[0]
+    first = to_numpy(x[0]).astype(np.float64).reshape(-1, x.shape[-1])[0]
     n = 0
     mean = square = furthest = np.zeros(x.shape[-1:], np.float64)
     block = max(1, 2**17 // max(1, math.prod(x.shape[1:])))  # about 1 MB at a time, which stays in cache
     for start in range(0, x.shape[0], block):
-        part = np.asarray(x[start : start + block], np.float64).reshape(-1, x.shape[-1]) - first
+        part = to_numpy(x[start : start + block]).astype(np.float64).reshape(-1, x.shape[-1]) - first
         furthest = np.maximum(furthest, np.abs(part).max(axis=0))
         part_mean = part.mean(axis=0)
         part_square = ((part - part_mean) ** 2).sum(axis=0)
@@ -175,10 +177,10 @@ def _fit(x: Any) -> Moments:
         mean = mean + step * (len(part) / both)
         square = square + part_square + step**2 * (n * len(part) / both)
         n = both
-    xp, dtype = namespace(x), x.dtype
+    ops, dtype = engine_of(x), x.dtype
     std = np.sqrt(square / n)
-    std[is_rounding(furthest, first, rounding_of(x)) | (xp.asarray(std, dtype=dtype) == 0)] = 1
-    return Moments(freeze(xp.asarray(first + mean, dtype=dtype)), freeze(xp.asarray(std, dtype=dtype)))
+    std[is_rounding(furthest, first, rounding_of(x)) | (to_numpy(ops.asarray(std, dtype=dtype)) == 0)] = 1
+    return Moments(freeze(ops.asarray(first + mean, dtype=dtype)), freeze(ops.asarray(std, dtype=dtype)))
 
 
 def _apply(moments: Moments, x: Any) -> Any:

@@ -204,7 +204,8 @@ def dtype_name(dtype: Any) -> str:
     """
     if isinstance(dtype, type):
         return dtype.__name__
-    return dtype.name if isinstance(dtype, np.dtype) else str(dtype).removeprefix("torch.")
+    of_numbers = isinstance(dtype, np.dtype) and dtype.kind in "biufc"
+    return dtype.name if of_numbers else str(dtype).removeprefix("torch.")
 
 
 def same_dtype(a: Any, b: Any) -> bool:

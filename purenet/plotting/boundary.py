@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from purenet.engine.arrays import describe, floating, namespace
+from purenet.engine import engine_of
+from purenet.engine.arrays import describe, floating, to_numpy
 from purenet.plotting.canvas import figure_of, new_figure, on_host, one_axes
 from purenet.plotting.curves import error_curve
 
@@ -67,7 +68,7 @@ def check_samples(x: Any, target: Any, who: str) -> Any:
     floating(x, who)
     if np.size(target) != len(x):
         raise ValueError(f"{who} takes a target for each of the {len(x)} samples, not {describe(target)}")
-    return np.reshape(np.asarray(target), -1)
+    return np.reshape(to_numpy(target), -1)
 
 
 def grid(predict: Predict, x: Any, who: str, margin: float = 0.25, points: int = 101) -> tuple[Any, Any, Any]:
@@ -77,7 +78,7 @@ def grid(predict: Predict, x: Any, who: str, margin: float = 0.25, points: int =
     low, high = low - margin * width, np.where(high > low, high, low + 1) + margin * width
     a, b = np.meshgrid(np.linspace(low[0], high[0], points), np.linspace(low[1], high[1], points))
     where = np.stack([a.ravel(), b.ravel()], axis=1).astype(x.dtype)
-    z = np.asarray(predict(namespace(x, who).asarray(where)))
+    z = to_numpy(predict(engine_of(x, who).asarray(where)))
     if z.size != a.size:
         raise ValueError(
             f"{who} takes a predict that gives one number for each point, ({a.size}, 1) or ({a.size},), not "

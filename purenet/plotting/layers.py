@@ -9,7 +9,7 @@ import numpy as np
 
 from purenet import tree
 from purenet.core import Buffer, Layer
-from purenet.engine.arrays import describe
+from purenet.engine.arrays import describe, to_numpy
 from purenet.plotting.canvas import figure_of, on_host, one_axes, panels
 from purenet.values import brief
 
@@ -163,7 +163,7 @@ def _leaves(given: Any, who: str, what: str) -> list[tuple[str, Any]]:
             continue
         if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
             raise TypeError(f"{who} takes {what}, a pytree of arrays, but {path or what} is {describe(leaf)}")
-        values = np.asarray(leaf).astype(np.float64).ravel()
+        values = to_numpy(leaf).astype(np.float64).ravel()
         if values.size:
             found.append((path or what, values))
     if not found:

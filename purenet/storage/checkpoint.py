@@ -19,7 +19,8 @@ import numpy as np
 
 from purenet import tree as trees
 from purenet.core import Layer, Loss, Optimizer
-from purenet.engine.arrays import describe, freeze, is_integer
+from purenet.engine import engine_of
+from purenet.engine.arrays import describe, freeze, is_array, is_integer, is_tensor, to_numpy
 from purenet.engine.jax import host_only, key_of_words, kind_of_key, words_of_key
 from purenet.random import Key
 from purenet.storage.files import (
@@ -235,6 +236,7 @@ def _encode(leaf: Any, name: str) -> Any:
         raise ValueError(f"{name} is an integer of more than 64 bits")
     if type(leaf) in (bool, int, float):
         return np.asarray(leaf, {bool: np.bool_, int: np.int64, float: np.float64}[type(leaf)])
+    leaf = to_numpy(leaf) if is_tensor(leaf) else leaf
     dtype = getattr(leaf, "dtype", None)
     if getattr(dtype, "kind", "") not in tuple("biufc") and not is_narrow(dtype):
         raise TypeError(
@@ -283,13 +285,13 @@ def _fill(arrays: Mapping[str, Any], like: T, who: str) -> T:
 
     def restore(name: str, leaf: Any) -> Any:
         array, kind = arrays[name], _kind(leaf)
-        model = leaf if kind == "array" and hasattr(leaf, "dtype") else _encode(leaf, name)
+        model = leaf if kind == "array" and hasattr(leaf, "dtype") and not is_tensor(leaf) else _encode(leaf, name)
         if tuple(array.shape) != tuple(model.shape) or array.dtype != np.dtype(model.dtype).newbyteorder("="):
             raise ValueError(f"{who}: {name} is {describe(array)}, but in like {describe(model)}")
         if isinstance(leaf, np.generic):
             return array[()]
-        if kind == "array" and not isinstance(leaf, np.ndarray) and hasattr(leaf, "__array_namespace__"):
-            return leaf.__array_namespace__().asarray(array)
+        if kind == "array" and not isinstance(leaf, np.ndarray) and is_array(leaf):
+            return engine_of(leaf).asarray(array)
         return _decode(array, kind)
 
     restored: T = trees.unflatten(structure, [restore(*pair) for pair in named])

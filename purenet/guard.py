@@ -154,10 +154,11 @@ class Guarded:
 
 
 class GuardedLoss:
-    """The same of a loss, whose bare way is `rule(ops, y, target) -> (E, pull)`, and pull(dE) is dE/dY."""
+    """The same of a loss, whose bare way is `rule(ops, y, target) -> (E, pull)`, and pull(dE) is dE/dY. `reduction`
+    says whether E is a "mean" over the examples or a "sum"."""
 
-    def __init__(self, check: Callable[[Any, Any], tuple[Ops, Any, Any]], rule: Bare) -> None:
-        self.check, self.rule = check, rule
+    def __init__(self, check: Callable[[Any, Any], tuple[Ops, Any, Any]], rule: Bare, reduction: str) -> None:
+        self.check, self.rule, self.reduction = check, rule, reduction
         self.known = Known()
 
     def apply(self, y: Any, target: Any) -> Any:

@@ -11,10 +11,11 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
+from purenet import tree
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
-from purenet.engine.arrays import Array, NumpyArray, conversion, describe, to_numpy, weak
-from purenet.guard import GuardedLoss
+from purenet.engine.arrays import Array, NumpyArray, conversion, describe, namespace, to_numpy, weak
+from purenet.guard import GuardedLoss, guarded
 from purenet.presets import preset
 from purenet.values import Call, called
 
@@ -67,8 +68,36 @@ def _loss(
         count = 1 if not mean else math.prod(y.shape[:-1] if rows else y.shape)
         return total / count, lambda dE: pull((dE if type(dE) is float else weak(dE)) / count)
 
-    both = GuardedLoss(check, bare)
+    both = GuardedLoss(check, bare, reduction)
     return Loss(both.apply, both.vjp, name)
+
+
+def reduction_of(loss: Loss) -> str | None:
+    """Whether a loss of this library is a "mean" over the examples or a "sum"; None for one that somebody wrote.
+
+    >>> reduction_of(mse), reduction_of(sse)
+    ('mean', 'sum')
+    """
+    both = guarded(loss)
+    return None if both is None else both.reduction
+
+
+def reduction_seen(loss: Loss, batch: tuple[Any, Any], other: tuple[Any, Any]) -> str | None:
+    """The same of any loss, by its E of two batches (y, target), each by itself and both together: "mean", "sum", or
+    "neither"; None where E is 0 or not finite, which tells nothing, or where the two cannot be put together."""
+    if any(a.shape[1:] != b.shape[1:] for a, b in zip(tree.leaves(batch), tree.leaves(other), strict=True)):
+        return None
+    E, E_other = (float(loss.apply(*each)) for each in (batch, other))
+    E_both = float(loss.apply(*tree.map(lambda *parts: namespace(parts[0]).concat(parts), batch, other)))
+    n, n_other = (tree.leaves(y)[0].shape[0] for y, _ in (batch, other))
+    size = abs(E) + abs(E_other)
+    if not 0 < size < math.inf:
+        return None
+    guesses = {"mean": (n * E + n_other * E_other) / (n + n_other), "sum": E + E_other}
+    near = {name: abs(E_both - guess) <= 1e-4 * size for name, guess in guesses.items()}
+    if all(near.values()):
+        return None
+    return next((name for name in near if near[name]), "neither")
 
 
 def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:

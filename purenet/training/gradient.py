@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from purenet.core import Layer, Loss
 from purenet.engine.arrays import describe, is_number
@@ -48,7 +48,7 @@ def value_and_grad(net: Layer[P], loss: Loss, *penalties: Penalty, check_finite:
                 "Penalty(add, name) of your own, where add(params, grads) is (R, grads with dR/dparams added)"
             )
     evaluate = _straight(net, loss, _checked(net, loss, check_finite), check_finite)
-    return _with_penalties(evaluate, penalties) if penalties else evaluate
+    return put_together(Terms(net, loss, evaluate, penalties))
 
 
 def _checked(net: Layer[P], loss: Loss, check_finite: bool) -> Evaluate[P]:
@@ -105,7 +105,19 @@ def _straight(net: Layer[P], loss: Loss, checked: Evaluate[P], check_finite: boo
     return evaluate
 
 
-def _with_penalties(evaluate: Evaluate[P], penalties: tuple[Penalty, ...]) -> Evaluate[P]:
+class Terms(NamedTuple):
+    """What the function of `value_and_grad` is made of, as its `terms` tell: `evaluate` is that of the loss alone."""
+
+    net: Layer[Any]
+    loss: Loss
+    evaluate: Evaluate[Any]
+    penalties: tuple[Penalty, ...]
+
+
+def put_together(terms: Terms) -> Evaluate[Any]:
+    """The function of these terms."""
+    evaluate, penalties = terms.evaluate, terms.penalties
+
     def penalized(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
         E, grads = evaluate(params, x, target, key)
         for penalty in penalties:
@@ -113,4 +125,6 @@ def _with_penalties(evaluate: Evaluate[P], penalties: tuple[Penalty, ...]) -> Ev
             E = E + more
         return E, grads
 
-    return penalized
+    whole: Any = penalized if penalties else evaluate
+    whole.terms = terms
+    return whole  # type: ignore[no-any-return]

@@ -23,6 +23,7 @@ from purenet.data.arrays import count, plain
 from purenet.engine.arrays import describe, is_integer, is_writable, namespace
 from purenet.engine.jax import host_only
 from purenet.introspection import first_not_finite
+from purenet.losses import reduction_of, reduction_seen
 from purenet.random import Key, split
 from purenet.training.gradient import value_and_grad
 from purenet.training.penalties import Penalty
@@ -217,9 +218,9 @@ def evaluate(
 ) -> dict[str, float]:
     """The loss and the metrics of a net on data that it does not train on, a batch at a time.
 
-    The loss is the mean over batches, weighted by their examples: for a loss that is a mean, its value on all the data.
-    Metrics are functions of (y, target), such as those of `pn.metrics`, and see all outputs at once, so these are kept
-    (but not the inputs).
+    The loss is that of all the data: of one that is a mean, the mean over batches, weighted by their examples; of a sum
+    the sum. A loss of your own is taken for a sum if it is one of the first two batches. Metrics are functions of (y,
+    target), such as those of `pn.metrics`, and see all outputs at once, so these are kept (but not the inputs).
 
     Args:
         data: `(x, target)`, arrays of any length and on disk too, or anything that gives such batches.
@@ -233,18 +234,22 @@ def evaluate(
     check_params(params, "evaluate")
     check_batches(data, "evaluate", arrays=True)
     named = by_name(metrics)
-    total, n, outputs = 0.0, 0, []
+    losses, sizes, outputs, reduction, before = [], [], [], reduction_of(loss), None
     for batch in _parts(data, batch_size):
         x, target = pair(batch)
         y = net.apply(params, x)
-        examples = int(tree.leaves(target)[0].shape[0])
-        total += float(loss.apply(y, target)) * examples
-        n += examples
+        losses.append(float(loss.apply(y, target)))
+        sizes.append(int(tree.leaves(target)[0].shape[0]))
+        if reduction is None and before is not None:
+            reduction = reduction_seen(loss, before, (y, target))
+        before = (y, target) if reduction is None else None
         if named:
             outputs.append((y, target))
+    n = sum(sizes)
     if n == 0:
         raise ValueError("evaluate takes at least one example")
-    found = {"loss": total / n}
+    mean = sum(E * size for E, size in zip(losses, sizes, strict=True)) / n
+    found = {"loss": sum(losses) if reduction == "sum" else mean}
     if named:
         y, target = tree.map(lambda *parts: namespace(parts[0]).concat(parts), *outputs)
         found.update({name: weigh(metric(y, target)) for name, metric in named.items()})

@@ -229,3 +229,26 @@ def test_the_example_of_compiled_training(capsys):
     assert one < 0.25  # of about 1, the variance of the product
     assert many[0] < many[1] < 0.3
     assert abs(product - 0.25) < 0.2
+
+
+@pytest.mark.parametrize("loss", [pn.sse, pn.mse], ids=str)
+def test_chunks_under_jit(loss):
+    params = pn.tree.cast(NET.init(pn.key(0)), np.float64)
+    x, target = batches(10, 2)[0], batches(10, 1)[1]
+    for penalties in ((), (pn.l2(0.5),)):
+        whole = pn.value_and_grad(NET, loss, *penalties)
+        expected = whole(params, x, target)
+        agree(expected, jax.jit(pn.in_chunks(whole, 4))(params, x, target), np.float64, "chunks in jit")
+        if loss is pn.mse or not penalties:
+            agree(expected, pn.in_chunks(jax.jit(whole), 4)(params, x, target), np.float64, "jit in chunks")
+    with pytest.raises(ValueError, match="write in_chunks first"):
+        pn.in_chunks(jax.jit(pn.value_and_grad(NET, pn.sse, pn.l2(0.5))), 4)(params, x, target)
+    own = pn.value_and_grad(NET, pn.Loss(pn.sse.apply, lambda y, t: pn.sse.vjp(y, t), "own"))
+    with pytest.raises(TypeError, match='cannot try, where JAX traces, whether own is a mean: write reduction="mean"'):
+        jax.jit(pn.in_chunks(own, 4))(params, x, target)
+    agree(
+        pn.value_and_grad(NET, pn.sse)(params, x, target),
+        jax.jit(pn.in_chunks(own, 4, reduction="sum"))(params, x, target),
+        np.float64,
+        "a loss of one's own",
+    )

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.training.loop import NotFiniteError
+from purenet.training import NotFiniteError
 from purenet.training.runs import State
 from tests.kit import bits, momentum, noise, sgd
 

@@ -57,7 +57,7 @@ class Progress:
         self.bar = tqdm.tqdm(file=sys.stderr, **counts)
 
     def _advance_bar(self, n: int) -> None:
-        self.bar.set_postfix_str(self.text, refresh=False)
+        self.bar.set_postfix_str(self.text, refresh=n == 0)
         self.bar.update(n)
 
     def _draw(self, end: str = "") -> None:

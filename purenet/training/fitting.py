@@ -16,9 +16,11 @@ from purenet.data.progress import Progress
 from purenet.engine.arrays import describe, is_integer
 from purenet.engine.jax import host_only
 from purenet.random import Key
-from purenet.training.loop import Metrics, by_name, check_batches, evaluate, resumed, start, train
+from purenet.training.compiled import ArrayRun
+from purenet.training.loop import Metrics, by_name, check_batches, evaluate, pair, resumed, start, steps_by
 from purenet.training.penalties import Penalty
-from purenet.training.runs import Best, Fit, Mean, State
+from purenet.training.runs import Best, Fit, Mean, State, Stretch
+from purenet.training.steps import Engine, JaxStepper, Stepper, stepper
 
 P = TypeVar("P")
 
@@ -42,6 +44,8 @@ def fit(
     penalties: Sequence[Penalty] | Penalty = (),
     resume: State[P] | Fit[P] | None = None,
     progress: bool | None = None,
+    engine: Engine | None = None,
+    device: Any = None,
 ) -> Fit[P]:
     """Train for some epochs in one call; `train` is the same with the loop in your hands.
 
@@ -62,6 +66,10 @@ def fit(
         resume: what `fit` gave: it goes on with its params, its history, and its patience. Or a `State`, as `train`
             yields it, with a history that begins here.
         progress: whether to show how far it is; by default on a terminal only.
+        engine: "numpy", "jax" or "torch": where it is computed; params, states and data are moved there, as by
+            `to_engine`. By default they stay what they are. With "jax" the steps are compiled, and the data lie on the
+            device: an epoch is one program, and where nobody looks at each, many short epochs are.
+        device: of that engine, such as "cuda" or "gpu".
 
     >>> import numpy as np, purenet as pn
     >>> x = np.arange(4, dtype=np.float32)[:, None]
@@ -78,66 +86,96 @@ def fit(
     if named and validation is None:
         raise ValueError("fit takes metrics with validation data, which they are measured on")
     _check_validation(validation, epochs)
-    batches, total = _batches(data, batch_size)
     names = ["loss"] if validation is None else ["loss", "validation_loss", *(f"validation_{name}" for name in named)]
     monitor = monitor or names[:2][-1]
     if monitor not in names:
         raise ValueError(f"fit can monitor {', '.join(names)}, not {monitor!r}")
-    state = start(optimizer, params, key) if resume is None else resumed(resume)
-    records, top = _past(resume, names, monitor, epochs) if isinstance(resume, Fit) else ([], None)
-    since = state.epoch  # patience counts from here, if there is no best epoch before
-    run = train(net, loss, optimizer, params, batches, key=key, epochs=epochs, penalties=penalties, resume=state)
-    mean = Mean(state)
-    done = state, len(records), top  # what is whole: Ctrl-C may come at any moment
+    by = stepper(net, loss, optimizer, penalties, engine, device)
+    state = by.moved(start(optimizer, params, key) if resume is None else resumed(resume))
+    past = _past(resume, names, monitor, epochs) if isinstance(resume, Fit) else ([], None)
+    told = _Told(state, monitor, best, *past)
+    is_watched = validation is not None or bool(callbacks) or patience is not None or best != "lowest"
+    run, total = _run(by, data, batch_size, state, epochs, is_watched)
     stopped = "epochs"
     try:
         with Progress(total and total * epochs, "step", progress, done=state.step) as line:
-            for state in run:
-                line.advance(
-                    1, f"epoch {state.epoch + bool(state.batch)}/{epochs}  loss {state.loss:.4g}" + _told(records)
-                )
-                mean_loss = mean.with_step(state)
-                if mean_loss is None:
-                    done = state, len(records), top
+            line.advance(0, "compiling" if engine == "jax" else "")
+            for stretch in run:
+                line.advance(len(stretch.losses), told.line(stretch.state, epochs))
+                measured = {}
+                if validation is not None and not stretch.state.batch:
+                    params = stretch.state.params
+                    measured = evaluate(net, loss, params, validation, metrics, engine=engine, device=device)
+                record = told.add(stretch, {f"validation_{name}": value for name, value in measured.items()})
+                if record is None:
                     continue
-                record = {"loss": mean_loss}
-                if validation is not None:
-                    record |= _validated(evaluate(net, loss, state.params, validation, metrics))
-                records.append(record)
-                top = _better(top, monitor, best, record[monitor], state)
-                done = state, len(records), top
-                stop = [callback(state, record) for callback in callbacks]
+                stop = [callback(stretch.state, record) for callback in callbacks]
                 if any(answer is True for answer in stop):
                     stopped = "callback"
                     break
-                if patience is not None and state.epoch - (since if top is None else top.epoch) >= patience:
+                if patience is not None and told.epochs_since_best() >= patience:
                     stopped = "patience"
                     break
     except KeyboardInterrupt:
         stopped = "interrupted"
-    state, complete, top = done
-    history = {name: np.array([record[name] for record in records[:complete]]) for name in names if complete}
-    kept = state.params if patience is None or top is None else top.params
-    return Fit(kept, state, history, stopped, top)
+    return told.fit(names, stopped, patience is not None)
 
 
-def _batches(data: Any, size: int) -> tuple[Any, int | None]:
-    """What `train` takes for data, and how many batches an epoch has, if that is known."""
+class _Told:
+    """What a run has told so far: the numbers of each epoch, and the best one. `done` is whole at any moment at which
+    Ctrl-C may come: the state, how many epochs have their numbers, and the best one."""
+
+    def __init__(
+        self, state: State[Any], monitor: str, best: str, records: list[dict[str, Any]], top: Best[Any] | None
+    ) -> None:
+        self.monitor, self.sign = monitor, 1 if best == "lowest" else -1
+        self.records, self.mean, self.began = records, Mean(state), state.epoch
+        self.done = state, len(records), top
+
+    def add(self, stretch: Stretch, measured: dict[str, Any]) -> dict[str, Any] | None:
+        """The numbers of the epoch that a stretch ends with; None if it ends with none."""
+        state, losses, best = stretch
+        means, top = self.mean.with_steps(state, losses), self.done[2]
+        if not means:
+            self.done = state, len(self.records), top
+            return None
+        self.records += [{"loss": mean} for mean in means]
+        self.records[-1] |= measured
+        place, params = best or (len(means) - 1, state.params)
+        value = self.records[place - len(means)][self.monitor]
+        if self.sign * value < (math.inf if top is None else self.sign * top.value):  # NaN is no better
+            top = Best(self.monitor, value, state.epoch - len(means) + 1 + place, params)
+        self.done = state, len(self.records), top
+        return self.records[-1]
+
+    def epochs_since_best(self) -> int:
+        state, _, top = self.done
+        return state.epoch - (self.began if top is None else top.epoch)
+
+    def line(self, state: State[Any], epochs: int) -> str:
+        """How far it is, and the numbers of the last epoch, for the progress line."""
+        last = {name: value for name, value in self.records[-1].items() if name != "loss"} if self.records else {}
+        numbers = "".join(f"  {name} {value:.4g}" for name, value in last.items() if isinstance(value, float))
+        return f"epoch {state.epoch + bool(state.batch)}/{epochs}  loss {state.loss:.4g}{numbers}"
+
+    def fit(self, names: list[str], stopped: str, wants_best: bool) -> Fit[Any]:
+        state, complete, top = self.done
+        history = {name: np.array([record[name] for record in self.records[:complete]]) for name in names if complete}
+        return Fit(top.params if wants_best and top is not None else state.params, state, history, stopped, top)
+
+
+def _run(
+    by: Stepper, data: Any, size: int, state: State[Any], epochs: int, is_watched: bool
+) -> tuple[Iterator[Stretch], int | None]:
+    """The run, and how many batches an epoch has, if that is known."""
     check_batches(data, "fit", arrays=True)
     if not isinstance(data, tuple):
-        return data, None
-    return lambda key: cut(key, *data, size=size), -(-count(parts(data), "fit") // size)
-
-
-def _validated(measured: dict[str, Any]) -> dict[str, Any]:
-    return {f"validation_{name}": value for name, value in measured.items()}
-
-
-def _better(top: Best[P] | None, monitor: str, best: str, value: Any, state: State[P]) -> Best[P] | None:
-    """The best epoch so far, after one in which the number to make low or high is this. NaN is no better."""
-    sign = 1 if best == "lowest" else -1
-    beaten = sign * value < (math.inf if top is None else sign * top.value)
-    return Best(monitor, value, state.epoch, state.params) if beaten else top
+        return steps_by(by, data, epochs, state), None
+    total = -(-count(parts(data), "fit") // size)
+    if isinstance(by, JaxStepper):
+        return ArrayRun(by, by.moved(pair(data)), size, is_watched).stretches(state, epochs), total
+    data = by.moved(data)
+    return steps_by(by, lambda key: cut(key, *data, size=size), epochs, state), total
 
 
 def _past(run: Fit[P], names: list[str], monitor: str, epochs: int) -> tuple[list[dict[str, Any]], Best[P] | None]:
@@ -183,9 +221,3 @@ def _check_validation(validation: Any, epochs: int) -> None:
             f"fit validates after each of {epochs} epochs, but the validation data are an iterator, which is used up "
             "after one: give arrays, or a list of batches"
         )
-
-
-def _told(records: list[dict[str, Any]]) -> str:
-    """The numbers of the last epoch, for the progress line."""
-    told = {name: value for name, value in records[-1].items() if name != "loss"} if records else {}
-    return "".join(f"  {name} {value:.4g}" for name, value in told.items() if isinstance(value, float))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
 
 from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
@@ -41,22 +44,37 @@ class State(NamedTuple, Generic[P]):
         return f"State({at}, params=<{_count(self.params)}>)"
 
 
+class Stretch(NamedTuple):
+    """Some steps of a run: where it stands after them, their losses, and of several epochs the best one.
+
+    Fields:
+        best: (its place among these epochs, the params after it).
+    """
+
+    state: State[Any]
+    losses: list[float]
+    best: tuple[int, Any] | None = None
+
+
 class Mean:
     """The mean loss of an epoch, from the losses of its steps and of those that a state remembers."""
 
     def __init__(self, state: State[Any]) -> None:
         known = not math.isnan(state.total)
         self.total, self.count = (state.total, state.batch) if known else (0.0, 0)
+        self.epoch = state.epoch
 
-    def with_step(self, state: State[Any]) -> float | None:
-        """The mean, if this step is the last of its epoch."""
-        self.total += state.loss
-        self.count += 1
-        if state.batch:
-            return None
+    def with_steps(self, state: State[Any], losses: Sequence[float]) -> list[float]:
+        """The means of the epochs that these steps end with: of those of several, all steps are here."""
+        ended, self.epoch = state.epoch - self.epoch, state.epoch
+        if ended > 1:
+            return [float(mean) for mean in np.reshape(losses, (ended, -1)).mean(axis=1)]
+        self.total, self.count = self.total + math.fsum(losses), self.count + len(losses)
+        if not ended:
+            return []
         mean = self.total / self.count
         self.total, self.count = 0.0, 0
-        return mean
+        return [mean]
 
 
 @tree.read_only_copies

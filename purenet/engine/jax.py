@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from purenet.engine.arrays import Array, check_dtype
 from purenet.engine.jax_convolution import JaxConvolutionOps
 from purenet.engine.ops import Ops
@@ -62,6 +64,17 @@ def random_of(key: Any, dtype: Any) -> Any:
 def namespace_of_jax() -> Any:
     """The module jax.numpy, of a JAX that is loaded."""
     return sys.modules["jax"].numpy
+
+
+def float64_hint() -> str:
+    """What to do where JAX is loaded and has no float64, as it is set; else ""."""
+    try:
+        check_dtype(namespace_of_jax(), np.float64)
+    except KeyError:  # it is not loaded
+        pass
+    except TypeError as error:
+        return str(error)
+    return ""
 
 
 def traced(x: Any) -> bool:

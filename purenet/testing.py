@@ -112,7 +112,7 @@ class _Run(NamedTuple):
     y: Any
     dy: Any
     leaves: list[_Leaf]
-    sizes: NumpyArray  # of the terms of E = Σ dE/dY ⊙ Y; for a loss, which may be 0 as a difference, that of dE
+    sizes: NumpyArray  # of the terms of E = Σ dE/dY ⊙ Y; of a loss, which may be a difference near 0, dE
 
 
 def _layer_at(layer: Layer[Any], params: Any, x: Any, key: Key | None) -> _Point:
@@ -264,12 +264,13 @@ def _check_buffer(label: str, *nodes: Buffer) -> None:
 def _check_float32(single: _Run, double: _Run, differences: bool) -> None:
     """In float32 the gradients are those in float64, but for rounding.
 
-    An error may be a share of the largest product of an argument and its gradient; or of the mean term of E, since all
-    gradients may be sums that cancel; or no larger than what it does to a gradient that the arguments are rounded.
+    That is a share of the largest argument times its gradient; of the mean term of E, where all gradients are sums that
+    cancel; or of what a gradient becomes where the arguments are rounded, too. A function that is another one in float32,
+    since it draws other numbers, say, is held against its own differences.
     """
     pairs = zip(tree.leaves(single.y), tree.leaves(double.y), strict=True)
-    if differences and any(_largest(p - q) > 1e-3 * _largest(q) for p, q in pairs):
-        return _check_derivative(single)  # another function: one that draws other numbers, say
+    if differences and any(_is_float(q) and _largest(p - q) > 1e-3 * _largest(q) for p, q in pairs):
+        return _check_derivative(single)
     product = max((_largest(leaf.gradient) * max(1.0, _largest(leaf.at)) for leaf in double.leaves), default=0.0)
     for i, (one, two) in enumerate(zip(single.leaves, double.leaves, strict=True)):
         error = np.abs(one.gradient - two.gradient)

@@ -422,6 +422,11 @@ def test_a_loss_that_leaks_float64_forward_alone():
         check_vjp(pn.Loss(lambda y, target: vjp(y, target)[0], vjp, "leaks"), X, X + B)
 
 
+def test_integers_and_booleans_beside_x_are_handed_on():
+    for rest in (np.ones((4, 2), bool), np.array([3, 1, 2, 0])):
+        check_vjp(pn.on_first(dense()), PARAMS, (X, rest))
+
+
 def test_a_loss_that_is_not_one_number():
     loss = pn.Loss(lambda y, t: (y - t) ** 2, lambda y, t: ((y - t) ** 2, lambda dE=1.0: 2 * dE * (y - t)), "vector")
     with pytest.raises(AssertionError, match=r"vector: a loss is one number, not a float64 array of shape \(4, 3\)"):

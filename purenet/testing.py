@@ -264,9 +264,9 @@ def _check_buffer(label: str, *nodes: Buffer) -> None:
 def _check_float32(single: _Run, double: _Run, differences: bool) -> None:
     """In float32 the gradients are those in float64, but for rounding.
 
-    That is a share of the largest argument times its gradient; of the mean term of E, where all gradients are sums that
-    cancel; or of what a gradient becomes where the arguments are rounded, too. A function that is another one in float32,
-    since it draws other numbers, say, is held against its own differences.
+    That is a share of the largest product of an argument and its gradient; of the mean term of E, where all gradients
+    are sums that cancel; or what a gradient changes by where its arguments are rounded. A function that is another one
+    in float32, since it draws other numbers there, is held against its own differences.
     """
     pairs = zip(tree.leaves(single.y), tree.leaves(double.y), strict=True)
     if differences and any(_is_float(q) and _largest(p - q) > 1e-3 * _largest(q) for p, q in pairs):

@@ -8,7 +8,7 @@ from typing import Any
 from purenet import tree
 from purenet.core import Buffer, Layer, Loss, Optimizer
 from purenet.engine import Ops, engine_of_any
-from purenet.engine.arrays import Shape, describe, describe_all, plain, read_in_shape
+from purenet.engine.arrays import Shape, describe, describe_all, holds, is_array, plain, read_in_shape
 from purenet.guard import Guarded, guarded
 from purenet.random import Key
 from purenet.spec import Rule, check_pair, check_pulled, check_shape
@@ -90,6 +90,7 @@ def _checked(label: Any, layer: Layer[Any], f: Callable[..., Any], forward: bool
     """A layer's `vjp`, or its `apply`, as a rule; an error that comes out of it tells the layer's place."""
     returns = f"{brief(layer.name)}: its vjp must return (y, pullback)"
     pulls = f"{brief(layer.name)}: its pullback must return (dparams, dx)"
+    is_ours = guarded(layer) is not None
 
     def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Any]:
         try:
@@ -103,7 +104,10 @@ def _checked(label: Any, layer: Layer[Any], f: Callable[..., Any], forward: bool
 
         def pull(dy: Any, wrt_x: bool) -> Any:
             try:
-                return check_pair(pullback(dy, wrt_x), pulls)
+                dparams, dx = check_pair(pullback(dy, wrt_x), pulls)
+                if not is_ours and wrt_x and is_array(x) and holds(x, "real floating"):
+                    _check_mirrors(dx, x, layer.name)
+                return dparams, dx
             except Exception as error:
                 locate(error, label, layer)
                 raise
@@ -111,6 +115,12 @@ def _checked(label: Any, layer: Layer[Any], f: Callable[..., Any], forward: bool
         return y, pull
 
     return rule
+
+
+def _check_mirrors(dx: Any, x: Any, who: str) -> None:
+    """Check dE/dX of a layer by hand: else the layer before it would be blamed."""
+    if (getattr(dx, "shape", None), getattr(dx, "dtype", None)) != (x.shape, x.dtype):
+        raise ValueError(f"{who}: its pullback gives {describe(dx)} as dE/dX, but x is {describe(x)}")
 
 
 class Placed:

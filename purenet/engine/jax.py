@@ -88,6 +88,17 @@ def namespace_of_jax() -> Any:
     return sys.modules["jax"].numpy
 
 
+def float64_hint() -> str:
+    """What to do where JAX is loaded and has no float64, as it is set; else ""."""
+    try:
+        check_dtype(namespace_of_jax(), np.float64)
+    except KeyError:  # it is not loaded
+        pass
+    except TypeError as error:
+        return str(error)
+    return ""
+
+
 def traced(x: Any) -> bool:
     """Whether x stands for an array that JAX does not have yet."""
     jax = sys.modules.get("jax")

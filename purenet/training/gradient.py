@@ -67,11 +67,10 @@ def _checked(net: Layer[P], loss: Loss, check_finite: bool) -> Evaluate[P]:
         dy = loss_pullback()
         try:
             grads, _ = check_pair(pullback(dy, False), pulls)
-        except (TypeError, ValueError):
-            if hasattr(y, "shape") and getattr(dy, "shape", None) != y.shape:
-                raise ValueError(
-                    f"the pullback of {loss.name} gives {describe(dy)} for a Y of shape {tuple(y.shape)}"
-                ) from None
+        except (TypeError, ValueError) as error:
+            if hasattr(y, "shape") and (getattr(dy, "shape", None), getattr(dy, "dtype", None)) != (y.shape, y.dtype):
+                wanted = f"for a Y of shape {tuple(y.shape)} and dtype {y.dtype}"
+                raise type(error)(f"the pullback of {loss.name} gives {describe(dy)} {wanted}") from None
             raise
         return E, grads
 

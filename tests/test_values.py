@@ -414,5 +414,5 @@ def test_help_of_the_package_is_no_list_of_methods_of_tuples():
     assert len(text.splitlines()) < 2000
     assert "builtins.tuple" not in text
     for name in pn.__all__:
-        assert f" {name}" in text or name.endswith("Params"), name
+        assert f" {name}" in text, name
     assert len(pydoc.render_doc(pn.Layer, renderer=pydoc.plaintext).splitlines()) < 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
 import pydoc
 import subprocess
@@ -434,6 +435,17 @@ def test_errors_tell_each_level_in_one_short_line():
         lines = [*str(caught.value).splitlines(), *getattr(caught.value, "__notes__", ())]
         assert max(map(len, lines)) < 270
         assert sum(map(len, lines)) < 300 + 130 * len(lines)
+
+
+@dataclasses.dataclass
+class MLP:
+    weight: object
+
+
+def test_a_dataclass_that_nobody_registered_says_so():
+    for use in (lambda p: pn.adam().init(p), lambda p: pn.tree.cast(p, np.float64), pn.tree.ravel):
+        with pytest.raises(TypeError, match="not a MLP: make its class a NamedTuple, or register it with JAX"):
+            use((MLP(np.ones(2)),))
 
 
 # --- help

@@ -443,7 +443,12 @@ class MLP:
 
 
 def test_a_dataclass_that_nobody_registered_says_so():
-    for use in (lambda p: pn.adam().init(p), lambda p: pn.tree.cast(p, np.float64), pn.tree.ravel):
+    for use in (
+        lambda p: pn.adam().init(p),
+        lambda p: pn.tree.cast(p, np.float64),
+        pn.tree.ravel,
+        lambda p: pn.sgd_step(p, p, 0.1),
+    ):
         with pytest.raises(TypeError, match="not a MLP: make its class a NamedTuple, or register it with JAX"):
             use((MLP(np.ones(2)),))
 

@@ -33,7 +33,9 @@ from purenet.engine.arrays import Array
 from purenet.interop import from_torch_state_dict, to_torch_state_dict
 from purenet.introspection import summary
 from purenet.layers.activations import (
-    PReLUParams,
+    PReLUParams as PReLUParams,
+)
+from purenet.layers.activations import (
     activation,
     celu,
     elu,
@@ -58,17 +60,26 @@ from purenet.layers.activations import (
     softsign,
     tanh,
 )
-from purenet.layers.attention import AttentionParams, multi_head_attention
+from purenet.layers.attention import AttentionParams as AttentionParams
+from purenet.layers.attention import multi_head_attention
 from purenet.layers.binary import binary_dense
-from purenet.layers.conv import ConvParams, conv, conv_transpose
-from purenet.layers.dense import DenseParams, dense
+from purenet.layers.conv import ConvParams as ConvParams
+from purenet.layers.conv import conv, conv_transpose
+from purenet.layers.dense import DenseParams as DenseParams
+from purenet.layers.dense import dense
 from purenet.layers.dropout import dropout, gaussian_noise
-from purenet.layers.embedding import EmbeddingParams, embedding, learned_positions, positional_encoding
+from purenet.layers.embedding import EmbeddingParams as EmbeddingParams
+from purenet.layers.embedding import embedding, learned_positions, positional_encoding
 from purenet.layers.gates import glu, swiglu
 from purenet.layers.merge import add, concat, mul
-from purenet.layers.norm import BatchNormParams, NormParams, batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from purenet.layers.norm import BatchNormParams as BatchNormParams
+from purenet.layers.norm import NormParams as NormParams
+from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from purenet.layers.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
-from purenet.layers.recurrent import GRUParams, LSTMParams, RNNParams, gru, lstm, rnn
+from purenet.layers.recurrent import GRUParams as GRUParams
+from purenet.layers.recurrent import LSTMParams as LSTMParams
+from purenet.layers.recurrent import RNNParams as RNNParams
+from purenet.layers.recurrent import gru, lstm, rnn
 from purenet.layers.resize import pad, upsample
 from purenet.layers.shape import flatten, reshape
 from purenet.layers.transformer import transformer_block
@@ -173,17 +184,6 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "to_torch_state_dict",
     "from_torch_state_dict",
     "to_engine",
-    # what `init` of such layers gives
-    "DenseParams",
-    "ConvParams",
-    "EmbeddingParams",
-    "AttentionParams",
-    "RNNParams",
-    "LSTMParams",
-    "GRUParams",
-    "NormParams",
-    "BatchNormParams",
-    "PReLUParams",
     # layers
     "dense",
     "serial",

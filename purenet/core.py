@@ -44,7 +44,7 @@ class Pullback(Protocol[P_co]):
 class LossPullback(Protocol):
     """The rule of a loss at one point: `pullback(dE=1.0) -> dy`."""
 
-    def __call__(self, dE: Any = 1.0) -> Any: ...
+    def __call__(self, dE: Any = 1.0, /) -> Any: ...
 
 
 class Init(Protocol[P_co]):

@@ -82,6 +82,12 @@ class Value(metaclass=Kind):
             return made_again, (self.home, self.call.maker, self.call.args, dict(self.call.options))
         return kind_of(self), (*fields_of(self).values(),)
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
     def _replace(self, **changes: Any) -> Self:
         """The same value with other fields."""
         changed: Self = replace(self, **changes)  # type: ignore[type-var]  # each kind of value is a dataclass

@@ -261,6 +261,8 @@ def namespace(x: Any, who: str = "this function") -> Any:
             )
         return torch_namespace()
     mend = ": write np.asarray(..., dtype=np.float32)" if isinstance(x, list) else ""
+    if hasattr(x, "__dataclass_fields__"):
+        mend = ": make its class a NamedTuple, or register it with JAX, as by jax.tree_util.register_dataclass"
     raise TypeError(f"{who} takes an array, not {describe(x)}{mend}")
 
 

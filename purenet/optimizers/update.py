@@ -144,6 +144,8 @@ def apart(params: Params, grads: Params) -> tuple[Layout, list[Array], list[Arra
             held = layout.held(grads)
     except (ValueError, TypeError, AttributeError):
         tree.check_same(params, grads, "params")
+        for p in ps:
+            engine_of(p, "an optimizer")  # what is no array is told so
         raise
     return layout, ps, gs, [tree.map(freeze, buffer) for buffer in held] if held else ()
 

@@ -14,7 +14,7 @@ from purenet.random import Key
 from purenet.spec.checks import check, check_output, check_output_gradient, check_pair, check_pulled
 from purenet.spec.shapes import init, out_shape
 from purenet.spec.words import Spec, check_spec
-from purenet.values import Call
+from purenet.values import Call, spelled
 
 Pull = Callable[[Any, bool], tuple[Any, Any]]
 Rule = Callable[[Ops, Any, Any, Any], tuple[Any, Pull]]
@@ -49,8 +49,10 @@ def layer(
     Traceback (most recent call last):
     ValueError: scale(2) takes x of shape (..., 2), but x has shape (1, 3)
     """
-    is_preset = spec.params == () and isinstance(spec.name, Call)
-    if not is_preset:  # the tests check the specs of presets: an import has no time for it
+    name = spec.name
+    if not isinstance(name, Call):
+        name = spelled(name, "layer", (spec, rule, forward), {"of_matrices": True} if of_matrices else {})
+    if name is not spec.name or spec.params != ():  # the tests check those of presets: an import has no time for it
         check_spec(spec)
     _keep_read_only(spec.params)
     run = _looking_first(spec, rule)
@@ -84,7 +86,7 @@ def layer(
         both.apply,
         both.vjp,
         lambda in_shape: out_shape(spec, in_shape),
-        spec.name,
+        name,
     )
 
 

@@ -235,7 +235,7 @@ def parting(a: Any, b: Any, name: str, shapes: bool = False) -> str | None:
         return f"{name}: {_outline(a)} against {_outline(b)}"
     if type(a) in _DICTS and _keys(a) != _keys(b):
         return f"{name}: keys {_keys(a)} against {_keys(b)}"
-    if not _is_known(a) and structure_of(a) != structure_of(b):
+    if structure_of(a) != structure_of(b):
         return f"{name}: {structure_of(a)} against {structure_of(b)}"
     for step, child, other in zip(steps_of(a), ours, theirs, strict=True):
         if message := parting(child, other, name + step, shapes):
@@ -266,7 +266,9 @@ def children_of(node: Any) -> Sequence[Any] | None:
 
 def structure_of(node: Any) -> Any:
     """What is the same of all nodes like this one, if it is one that only JAX knows; else None."""
-    found = None if _is_known(node) else registered(node)
+    if node is None or type(node) in (tuple, list, *_DICTS) or hasattr(node, "_fields"):
+        return None
+    found = registered(node)
     return None if found is None else found.structure
 
 
@@ -280,11 +282,6 @@ def steps_of(node: Any) -> list[str]:
         return [f"[{i}]" for i in range(len(node or ()))]
     found = registered(node)
     return [] if found is None else found.steps
-
-
-def _is_known(node: Any) -> bool:
-    """Whether a container is one that needs no JAX to be taken apart."""
-    return node is None or type(node) in (tuple, list, *_DICTS) or hasattr(node, "_fields")
 
 
 class _PartError(ValueError):
@@ -353,20 +350,12 @@ def _map(f: Callable[..., Any], leaf_type: type | None, node: Any, *rest: Any) -
 
 def _children_like(node: Any, other: Any) -> Sequence[Any]:
     """The children of a node that must be like another one."""
-    if type(node) is not type(other):
+    if type(node) is not type(other) or structure_of(node) != structure_of(other):
         raise _PartError
-    if not _is_known(node):
-        ours, theirs = registered(node), registered(other)
-        if ours is None or theirs is None or ours.structure != theirs.structure:
-            raise _PartError
-        return theirs.children
-    if node is not None and len(node) != len(other):
+    ours, theirs = children_of(node) or (), children_of(other) or ()
+    if len(ours) != len(theirs) or (type(node) in _DICTS and _keys(node) != _keys(other)):
         raise _PartError
-    if type(node) in _DICTS:
-        if _keys(node) != _keys(other):
-            raise _PartError
-        return children_of(other) or ()
-    return other or ()
+    return theirs
 
 
 def _collect(node: Any, found: list[Any], leaf_type: type | None) -> None:

@@ -187,10 +187,8 @@ def _outline(node: Tree, leaf_type: type | None = None) -> Outline:
         return _LEAF
     structure = tree.structure_of(node)
     if structure is not None or not isinstance(node, dict):
-        parts, only = (
-            tuple(_outline(child, leaf_type) for child in children),
-            None if structure is None else (structure,),
-        )
+        only = None if structure is None else (structure,)
+        parts = tuple(_outline(child, leaf_type) for child in children)
         return _Node(kind, only, None, parts, tuple(range(len(parts))))
     keys = (*node,)
     order = range(len(keys)) if kind is not dict else sorted(range(len(keys)), key=keys.__getitem__)

@@ -94,7 +94,8 @@ def test_where_they_part_is_told():
 @pytest.mark.parametrize(
     "optimizer",
     [pn.sgd(0.1), pn.adam(), pn.lamb(), pn.chain(pn.clip_by_global_norm(1.0), pn.freeze(".rest['a']"), pn.adam()),
-     pn.chain(pn.ema(), pn.weight_decay(0.1), pn.joined(), pn.adam()), pn.per_path({".weight": pn.sgd(0.1)}, pn.adam())],
+     pn.chain(pn.ema(), pn.weight_decay(0.1), pn.joined(), pn.adam()),
+     pn.per_path({".weight": pn.sgd(0.1)}, pn.adam())],
     ids=repr,
 )  # fmt: skip
 def test_optimizers_take_them(xp, optimizer):

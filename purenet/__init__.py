@@ -9,6 +9,8 @@ E, grads = pn.value_and_grad(net, pn.mse)(params, x, target)
 params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old ones are untouched
 """
 
+from typing import TYPE_CHECKING
+
 from purenet import data, initializers, metrics, plotting, random, schedules, testing, tree
 from purenet.combinators import (
     bidirectional,
@@ -114,6 +116,9 @@ from purenet.random import Key, key, split
 from purenet.spec import Spec, layer
 from purenet.storage import checkpoints, from_dict, load, save, to_dict
 from purenet.training import Fit, State, evaluate, fit, in_chunks, l1, l2, predict, start, train, value_and_grad
+
+if not TYPE_CHECKING:
+    from purenet.interop.names import missing as __getattr__  # noqa: F401 (of a name that is not here)
 
 __version__ = "0.1.0"
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from purenet import tree
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
-from purenet.engine.arrays import Array, NumpyArray, describe, namespace, weak
+from purenet.engine.arrays import Array, NumpyArray, describe, holds_numbers, namespace, weak, write_as_integers
 from purenet.guard import GuardedLoss, guarded
 from purenet.presets import Call, called, preset
 
@@ -106,6 +106,10 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
     ops = engine_of(target, f"{name}'s target")
     if ops.isdtype(target.dtype, "complex floating"):
         raise TypeError(f"{name} takes a real target, not {describe(target)}")
+    if not holds_numbers(target):
+        raise TypeError(
+            f"{name} takes a target of numbers, not {describe(target)}: {write_as_integers(target, 'target')}"
+        )
     if target.shape == y.shape:
         return
     given = f"y has shape {tuple(y.shape)} and target {tuple(target.shape)}"
@@ -116,7 +120,8 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
                 f"but {given}"
             )
         if not ops.isdtype(target.dtype, "integral"):
-            raise TypeError(f"{name} takes labels that are integers, not {describe(target)}: write target.astype(int)")
+            mend = write_as_integers(target, "target")
+            raise TypeError(f"{name} takes labels that are integers, not {describe(target)}: {mend}")
         return
     mend = ""
     if y.shape == (*target.shape, 1):
@@ -192,6 +197,7 @@ def huber(delta: float = 1.0, reduction: Reduction = "mean") -> Loss:
     >>> float(pn.huber.apply(np.array([0.5, 3.0]), np.array([0.0, 0.0])))
     1.3125
     """
+    name = called("huber", delta=(delta, 1.0), reduction=(reduction, "mean"))
     if not delta > 0:
         raise ValueError(f"huber takes a positive delta, not {delta!r}")
 
@@ -200,7 +206,7 @@ def huber(delta: float = 1.0, reduction: Reduction = "mean") -> Loss:
         cut = ops.clip(d, -delta, delta)
         return ops.sum_all(cut * (d - 0.5 * cut)), lambda scale: cut * scale
 
-    return _loss(called("huber", delta=(delta, 1.0), reduction=(reduction, "mean")), reduction, rule)
+    return _loss(name, reduction, rule)
 
 
 @preset
@@ -282,6 +288,7 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
     (5000.34657359028, array([[ 0.5 , -0.5 ],
            [-0.25,  0.25]]))
     """
+    name = called("softmax_cross_entropy", label_smoothing=(label_smoothing, 0.0), reduction=(reduction, "mean"))
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"softmax_cross_entropy takes a label_smoothing from 0 to below 1, not {label_smoothing!r}")
 
@@ -307,7 +314,6 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
 
         return total, pull
 
-    name = called("softmax_cross_entropy", label_smoothing=(label_smoothing, 0.0), reduction=(reduction, "mean"))
     return _loss(name, reduction, rule, classes=True, rows=True)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from purenet.engine.arrays import describe, holds, is_rounding, rounding_of
+from purenet.engine.arrays import describe, holds, holds_numbers, is_rounding, rounding_of, write_as_integers
 from purenet.engine.jax import host_only
 
 Average = Literal["macro", "micro", "weighted", "binary"] | None
@@ -199,7 +199,9 @@ def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
         if labels.ndim != 1 or not holds(labels, "integral", "bool"):
             scores = "(n, classes) scores" if name == "y" else "(n, classes) one-hot"
             mend = ""
-            if name == "y" and labels.ndim == 1:
+            if name == "target" and not holds_numbers(labels):
+                mend = f": {write_as_integers(labels, name)}"
+            if name == "y" and labels.ndim == 1 and holds_numbers(labels):
                 mend = f": write {who}(y > 0.5, target) for probabilities of class 1, {who}(y > 0, target) for logits"
             raise ValueError(f"{who} takes {name} as {scores}, or (n,) integer labels, not {describe(given)}{mend}")
         found.append(labels.astype(np.int64))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, ParamSpec, overload
+from functools import wraps
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from purenet.core import Layer, Loss, P
+from purenet.engine.jax import traced
 
 Options = ParamSpec("Options")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Call(str):
@@ -55,6 +58,12 @@ def called(maker: str, *args: Any, unseen: Mapping[str, tuple[Any, Any]] | None 
     >>> called("conv", 6, 5, stride=((2, 1)), padding=("valid", "valid")), called("elu", alpha=(1.0, 1.0))
     ('conv(6, 5, stride=2)', 'elu')
     """
+    for option, (value, _) in options.items():
+        if traced(value):
+            raise TypeError(
+                f"{maker} takes {option} as a number that is known, not one that JAX traces (jit, grad, vmap, scan): "
+                "make it outside, of a number. Of all options only learning rates may be traced"
+            )
     given = {option: value for option, (value, default) in options.items() if value != default}
     hidden = {option: value for option, (value, default) in (unseen or {}).items() if value is not default}
     text = str(call(maker, *args, **given)) if args or given else maker
@@ -78,6 +87,43 @@ def _reduced(value: Layer[Any] | Loss) -> tuple[Any, ...]:
 
 for _kind in (Layer, Loss):
     copyreg.pickle(_kind, _reduced)  # type: ignore[arg-type]  # typing knows one kind at a time
+
+
+OPTIONS_ELSEWHERE = {
+    "learning_rate": "lr", "step_size": "lr", "b1": "beta1", "beta_1": "beta1", "b2": "beta2", "beta_2": "beta2",
+    "betas": "beta1=..., beta2", "epsilon": "eps", "rho": "decay", "p": "rate", "slope": "negative_slope",
+    "label_smooth": "label_smoothing", "smoothing": "label_smoothing", "beta": "delta",
+    "use_bias": "bias", "strides": "stride", "kernel_initializer": "weight_init", "bias_initializer": "bias_init",
+    "batch": "batch_size", "validation_data": "validation", "verbose": "progress", "n_epochs": "epochs",
+    "num_epochs": "epochs", "early_stopping": "patience", "max_epochs": "epochs", "random_state": "key", "seed": "key",
+}  # fmt: skip
+
+
+def hinted(make: F) -> F:
+    """The same function; an option that it does not have is an error that names the right one, or all there are."""
+
+    @wraps(make)
+    def made(*args: Any, **options: Any) -> Any:
+        try:
+            return make(*args, **options)
+        except TypeError as error:
+            wrong = str(error).removeprefix(f"{make.__qualname__}() got an unexpected keyword argument ").strip("'")
+            if wrong not in options:
+                raise
+            takes = _parameters(make)
+            right = OPTIONS_ELSEWHERE.get(wrong, "")
+            there = right.rpartition(" ")[2] in takes
+            mend = f"write {right}=..." if there else f"it has {', '.join(takes)}" if takes else "it has none"
+            raise TypeError(f"{make.__qualname__} has no option {wrong}: {mend}") from None
+
+    return made  # type: ignore[return-value]  # it takes what `make` takes
+
+
+def _parameters(make: Callable[..., Any]) -> list[str]:
+    import inspect
+
+    variadic = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    return [name for name, each in inspect.signature(make).parameters.items() if each.kind not in variadic]
 
 
 class LayerPreset(Layer[P], Generic[Options, P]):
@@ -108,14 +154,14 @@ def preset(make: Callable[..., Any]) -> Any:
     The value gets a class of its own, which carries the docstring and the signature of `make`. The docstring is a
     property, so that it is the value's and not the class's: `help` then shows it alone, without the methods of a tuple.
     """
-    value = make()
+    value, hinted_make = make(), hinted(make)
     kind: Any = Layer if isinstance(value, Layer) else Loss
 
     def call(self: Any, *args: Any, **options: Any) -> Any:
         """The same with other options."""
-        if args and hasattr(args[0], "shape"):  # called on an array: not to set options, but to run it
+        if args and getattr(args[0], "shape", ()):  # called on an array: not to set options, but to run it
             return kind.__call__(self)
-        return make(*args, **options)
+        return hinted_make(*args, **options)
 
     body = {
         "__slots__": (),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from purenet.engine.arrays import Array, describe, known
 
@@ -59,3 +59,18 @@ def check_rates(name: str, **options: Any) -> None:
             raise TypeError(f"{name}: {option} is a number, not {describe(number)}")
         if not 0 <= number < math.inf:
             raise ValueError(f"{name}: {option} is a finite number from 0 up, not {number!r}")
+
+
+class _Shown(NamedTuple):
+    words: str
+
+    def __repr__(self) -> str:
+        return self.words
+
+
+def shown(rate: Any) -> Any:
+    """The learning rate as it stands in a name: an array in words, since a traced one has no value to show."""
+    rate = known(rate)
+    if hasattr(rate, "__name__"):  # a function, without the place in memory that its repr shows
+        return _Shown(rate.__name__)
+    return _Shown(f"<{describe(rate)}>") if hasattr(rate, "shape") else rate

@@ -28,7 +28,7 @@ import numpy as np
 
 from purenet.engine.arrays import describe, freeze, known, namespace
 from purenet.presets import called
-from purenet.rates import check_rates, first_rate
+from purenet.rates import check_rates, first_rate, shown
 
 
 @dataclass(frozen=True, repr=False)  # no tuple: `jax.jit` takes only what can be referred to weakly
@@ -53,7 +53,7 @@ def constant(rate: float) -> Schedule:
 
 def step(initial: float, every: int, factor: float = 0.1) -> Schedule:
     """initial · factor^⌊t / every⌋: times `factor` once every so many steps."""
-    name = called("step", initial, every=(every, None), factor=(factor, 0.1))
+    name = called("step", initial, every=(every, None), factor=(shown(factor), 0.1))
     check_rates(name, initial=initial, factor=factor)
     _steps(name, every=every)
     return Schedule(lambda t: initial * factor ** (t // every), name)
@@ -69,7 +69,7 @@ def exponential(initial: float, factor: float, every: int = 1) -> Schedule:
 
 def polynomial(initial: float, steps: int, power: float = 1.0, end: float = 0.0) -> Schedule:
     """end + (initial − end) · (1 − t / steps)^power, and `end` from there on. The power 1 is a straight line."""
-    name = called("polynomial", initial, steps=(steps, None), power=(power, 1.0), end=(end, 0.0))
+    name = called("polynomial", initial, steps=(steps, None), power=(shown(power), 1.0), end=(shown(end), 0.0))
     check_rates(name, initial=initial, power=power, end=end)
     _steps(name, steps=steps)
     return Schedule(lambda t: end + (initial - end) * (1 - _min(t, steps) / steps) ** power, name)
@@ -80,7 +80,7 @@ def cosine(initial: float, steps: int, end: float = 0.0) -> Schedule:
 
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
-    name = called("cosine", initial, steps=(steps, None), end=(end, 0.0))
+    name = called("cosine", initial, steps=(steps, None), end=(shown(end), 0.0))
     check_rates(name, initial=initial, end=end)
     _steps(name, steps=steps)
     return Schedule(lambda t: _cosine(initial, end, _min(t, steps) / steps), name)
@@ -91,7 +91,7 @@ def cosine_restarts(initial: float, steps: int, growth: int = 1, end: float = 0.
 
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
-    name = called("cosine_restarts", initial, steps=(steps, None), growth=(growth, 1), end=(end, 0.0))
+    name = called("cosine_restarts", initial, steps=(steps, None), growth=(growth, 1), end=(shown(end), 0.0))
     check_rates(name, initial=initial, end=end)
     _steps(name, steps=steps, growth=growth)
 
@@ -135,7 +135,7 @@ def piecewise(initial: float, changes: dict[int, float]) -> Schedule:
 
 def warmup(after: float | Callable[[Any], Any], steps: int, start: float = 0.0) -> Schedule:
     """A straight line from `start` to the first rate of `after`, a number or a schedule, which then begins."""
-    name = called("warmup", after, steps=(steps, None), start=(start, 0.0))
+    name = called("warmup", after, steps=(steps, None), start=(shown(start), 0.0))
     _steps(name, steps=steps)
     check_rates(name, start=start)
     if not callable(after):
@@ -159,7 +159,12 @@ def one_cycle(
     L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using large learning rates" (2018).
     """
     name = called(
-        "one_cycle", peak, steps=(steps, None), rising=(rising, 0.3), initial=(initial, None), end=(end, None)
+        "one_cycle",
+        peak,
+        steps=(steps, None),
+        rising=(rising, 0.3),
+        initial=(shown(initial), None),
+        end=(shown(end), None),
     )
     _steps(name, steps=steps)
     check_rates(name, peak=peak, initial=0 if initial is None else initial, end=0 if end is None else end)
@@ -229,7 +234,7 @@ def reduce_on_plateau(
     """
     name = called(
         "reduce_on_plateau", initial, factor=(factor, 0.1), patience=(patience, 10), threshold=(threshold, 1e-4),
-        cooldown=(cooldown, 0), least=(least, 0.0), largest=(largest, False),
+        cooldown=(cooldown, 0), least=(shown(least), 0.0), largest=(largest, False),
     )  # fmt: skip
     check_rates(name, initial=initial, least=least)
     if not 0 < factor < 1:

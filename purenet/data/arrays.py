@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet import random, tree
-from purenet.engine.arrays import article, astype, describe, floating, freeze, is_rounding, namespace, rounding_of
+from purenet.engine.arrays import (
+    article,
+    astype,
+    describe,
+    floating,
+    freeze,
+    is_rounding,
+    namespace,
+    rounding_of,
+    write_as_integers,
+)
 from purenet.engine.jax import host_only
 from purenet.random import Key
 
@@ -101,7 +111,7 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
     """
     xp = namespace(labels, "one_hot")
     if not xp.isdtype(labels.dtype, "integral"):
-        raise TypeError(f"one_hot takes integer labels, not {describe(labels)}: write labels.astype(int)")
+        raise TypeError(f"one_hot takes integer labels, not {describe(labels)}: {write_as_integers(labels, 'labels')}")
     if isinstance(labels, np.ndarray) and labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(
             f"one_hot takes labels from 0 to {classes - 1}, but they go from {labels.min()} to {labels.max()}"

@@ -14,7 +14,7 @@ from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.hints import of_images
 from purenet.layers.windows import Ends, Padding, axes, pairs, per_axis, place, window_size
 from purenet.patterns import Sizes
-from purenet.presets import called
+from purenet.presets import called, hinted
 from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
 
@@ -26,6 +26,7 @@ class ConvParams(NamedTuple):
     bias: Array | None
 
 
+@hinted
 def conv(
     *sizes: Any,
     stride: int | Sequence[int] = 1,
@@ -99,6 +100,7 @@ def conv(
     return layer(spec._replace(y=y_shape), rule)
 
 
+@hinted
 def conv_transpose(
     *sizes: Any,
     stride: int | Sequence[int] = 1,

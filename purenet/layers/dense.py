@@ -9,7 +9,7 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.hints import examples_are_rows, flatten_first, one_feature
-from purenet.presets import Call, called
+from purenet.presets import Call, called, hinted
 from purenet.random import Key
 from purenet.spec import Pull, Spec, in_and_out, layer
 
@@ -21,6 +21,7 @@ class DenseParams(NamedTuple):
     bias: Array | None
 
 
+@hinted
 def dense(
     *sizes: int, bias: bool = True, weight_init: Initializer = glorot_uniform, bias_init: Initializer = zeros
 ) -> Layer[DenseParams]:

@@ -15,8 +15,9 @@ from typing import Any
 from purenet.core import Optimizer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array, freeze
-from purenet.optimizers.update import State, check_between, per_leaf, shown, written, zeros
-from purenet.rates import Rate, check_rate
+from purenet.optimizers.update import State, check_between, per_leaf, written, zeros
+from purenet.presets import hinted
+from purenet.rates import Rate, check_rate, shown
 
 Adaptive = Optimizer[Any, State]
 _FOREVER = math.inf
@@ -28,6 +29,7 @@ def matrices(p: Array) -> bool:
     return bool(p.ndim > 1)
 
 
+@hinted
 def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adaptive:
     """Adagrad: s ← s + g², θ ← θ − η·g / (√s + ε). s begins at `initial`.
 
@@ -47,6 +49,7 @@ def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adapti
     return per_leaf(name, lr, rule, {"sum": start}, (eps,))
 
 
+@hinted
 def adadelta(lr: Rate = 1.0, decay: float = 0.9, eps: float = 1e-6) -> Adaptive:
     """Adadelta: s ← ρ·s + (1 − ρ)·g², d = √(u + ε) / √(s + ε) · g, u ← ρ·u + (1 − ρ)·d², θ ← θ − η·d. ρ is `decay`.
 
@@ -68,6 +71,7 @@ def adadelta(lr: Rate = 1.0, decay: float = 0.9, eps: float = 1e-6) -> Adaptive:
     return per_leaf(name, lr, rule, ("square", "step"), (decay, 1 - decay, eps))
 
 
+@hinted
 def rmsprop(
     lr: Rate = 1e-2, decay: float = 0.99, momentum: float = 0.0, centered: bool = False, eps: float = 1e-8
 ) -> Adaptive:
@@ -105,6 +109,7 @@ def rmsprop(
     return per_leaf(name, lr, rule, slots, (decay, 1 - decay, momentum, eps))
 
 
+@hinted
 def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:
     """Adam: m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², θ ← θ − η·m̂ / (√v̂ + ε).
 
@@ -124,6 +129,7 @@ def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float =
     return _adam(name, lr, beta1, beta2, eps)
 
 
+@hinted
 def adamw(
     lr: Rate = 1e-3,
     beta1: float = 0.9,
@@ -141,6 +147,7 @@ def adamw(
     return _adam(name, lr, beta1, beta2, eps, weight_decay=weight_decay, which=which)
 
 
+@hinted
 def amsgrad(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:
     """AMSGrad: Adam with the largest v so far in place of v, so that no step grows again.
 
@@ -190,6 +197,7 @@ def _adam(
     return per_leaf(name, lr, rule, slots, (beta1, beta2), numbers, elementwise=not weight_decay)
 
 
+@hinted
 def adamax(lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:
     """AdaMax: Adam with the norm of infinity: m ← β₁·m + (1 − β₁)·g, u ← max(β₂·u, |g| + ε), θ ← θ − η·m̂ / u.
 
@@ -210,6 +218,7 @@ def adamax(lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float
     return per_leaf(name, lr, rule, ("mean", "largest"), constants, lambda rate, t: (rate / complement(beta1, t),))
 
 
+@hinted
 def nadam(
     lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, momentum_decay: float = 4e-3
 ) -> Adaptive:
@@ -243,6 +252,7 @@ def nadam(
     return per_leaf(name, lr, rule, slots, (beta1, 1 - beta1, beta2, 1 - beta2), numbers)
 
 
+@hinted
 def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:
     """RAdam: Adam that holds v̂ back while it rests on few gradients.
 

@@ -11,12 +11,14 @@ from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array
 from purenet.optimizers.adaptive import adam_name, adamw, complement, matrices, mix, root_of
 from purenet.optimizers.routing import route
-from purenet.optimizers.update import State, check_between, per_leaf, shown, written
-from purenet.rates import Rate
+from purenet.optimizers.update import State, check_between, per_leaf, written
+from purenet.presets import hinted
+from purenet.rates import Rate, shown
 
 _FOREVER = math.inf
 
 
+@hinted
 def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optimizer[Any, State]:
     """Gradient descent: θ ← θ − η·g. With momentum: b ← μ·b + g, θ ← θ − η·b; Nesterov's: θ ← θ − η·(g + μ·b).
 
@@ -58,6 +60,7 @@ def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optim
     return per_leaf(name, lr, with_momentum, ("momentum",), (momentum,), numbers)
 
 
+@hinted
 def lion(
     lr: Rate = 1e-4,
     beta1: float = 0.9,
@@ -92,6 +95,7 @@ def lion(
     return per_leaf(name, lr, rule, ("mean",), constants, numbers, elementwise=not weight_decay)
 
 
+@hinted
 def lamb(
     lr: Rate = 1e-3,
     beta1: float = 0.9,
@@ -134,6 +138,7 @@ def lamb(
     return per_leaf(name, lr, rule, ("mean", "square"), constants, numbers, elementwise=False)
 
 
+@hinted
 def muon(
     lr: Rate = 0.02,
     momentum: float = 0.95,

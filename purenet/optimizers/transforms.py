@@ -15,9 +15,9 @@ from purenet.core import Buffer, Optimizer
 from purenet.engine import engine_of
 from purenet.engine.arrays import Array, describe, known
 from purenet.optimizers.adaptive import matrices
-from purenet.optimizers.update import Params, check_between, shown, still, tick, update, wrong_state, zero_count
+from purenet.optimizers.update import Params, check_between, still, tick, update, wrong_state, zero_count
 from purenet.presets import called
-from purenet.rates import Rate, check_rate, rate_at
+from purenet.rates import Rate, check_rate, rate_at, shown
 
 Wrap = Callable[[Optimizer[Any, Any], str], Optimizer[Any, Any]]
 

@@ -252,21 +252,6 @@ def written(name: str, **options: tuple[Any, Any]) -> str:
     return code if code.endswith(")") else f"{code}()"
 
 
-class _Shown(NamedTuple):
-    words: str
-
-    def __repr__(self) -> str:
-        return self.words
-
-
-def shown(rate: Rate) -> Any:
-    """The learning rate as it stands in a name: an array in words, since a traced one has no value to show."""
-    rate = known(rate)
-    if hasattr(rate, "__name__"):  # a function, without the place in memory that its repr shows
-        return _Shown(rate.__name__)
-    return _Shown(f"<{describe(rate)}>") if hasattr(rate, "shape") else rate
-
-
 def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any) -> None:
     """Check that options are numbers in [low, high)."""
     for option, given in options.items():

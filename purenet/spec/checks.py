@@ -7,7 +7,7 @@ from typing import Any
 from purenet import tree
 from purenet.core import Buffer
 from purenet.engine import Ops, ops_for
-from purenet.engine.arrays import Like, Shape, describe, describe_all, is_array
+from purenet.engine.arrays import Like, Shape, describe, describe_all, holds_numbers, is_array, write_as_integers
 from purenet.engine.arrays import match as match_gradient
 from purenet.patterns import Sizes, match, parse, render
 from purenet.spec.forms import KINDS, check_array, form_of, parts_of
@@ -58,6 +58,8 @@ def _check_arrays(spec: Spec, x: Any) -> list[tuple[str, str, Any]]:
         if not any(xp.isdtype(array.dtype, kind) for kind in KINDS[pattern.kind]):
             role = f" as {label}" if pattern.label else ""
             misfit = _MISFITS[pattern.kind]
+            if pattern.kind == "int" and not holds_numbers(array):
+                misfit = misfit.partition(":")[0] + f": {write_as_integers(array, label)}"
             raise TypeError(misfit.format(who=spec.name, role=role, given=describe(array), label=label))
         arrays.append((form, label, array))
     return arrays

@@ -15,6 +15,7 @@ from purenet.data.arrays import count, parts
 from purenet.data.progress import Progress
 from purenet.engine.arrays import describe, is_integer
 from purenet.engine.jax import host_only
+from purenet.presets import hinted
 from purenet.random import Key
 from purenet.training.loop import Metrics, by_name, check_batches, evaluate, resumed, start, train
 from purenet.training.penalties import Penalty
@@ -23,6 +24,7 @@ from purenet.training.runs import Best, Fit, Mean, State
 P = TypeVar("P")
 
 
+@hinted
 def fit(
     net: Layer[P],
     loss: Loss,

@@ -24,6 +24,7 @@ from purenet.engine.arrays import describe, is_writable, namespace
 from purenet.engine.jax import host_only
 from purenet.introspection import first_not_finite
 from purenet.losses import reduction_of, reduction_seen
+from purenet.presets import hinted
 from purenet.random import Key, split
 from purenet.training.gradient import value_and_grad
 from purenet.training.penalties import Penalty
@@ -51,6 +52,7 @@ def start(optimizer: Optimizer[P, Any], params: P, key: Key | None) -> State[P]:
     return State(params, optimizer.init(params), key, 0, 0, 0, math.nan, 0.0)
 
 
+@hinted
 def train(
     net: Layer[P],
     loss: Loss,

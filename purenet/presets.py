@@ -58,16 +58,21 @@ def called(maker: str, *args: Any, unseen: Mapping[str, tuple[Any, Any]] | None 
     >>> called("conv", 6, 5, stride=((2, 1)), padding=("valid", "valid")), called("elu", alpha=(1.0, 1.0))
     ('conv(6, 5, stride=2)', 'elu')
     """
-    for option, (value, _) in options.items():
+    check_known(maker, **{option: value for option, (value, _) in options.items()})
+    given = {option: value for option, (value, default) in options.items() if value != default}
+    hidden = {option: value for option, (value, default) in (unseen or {}).items() if value is not default}
+    text = str(call(maker, *args, **given)) if args or given else maker
+    return spelled(text, maker, args, {**given, **hidden})
+
+
+def check_known(maker: str, **options: Any) -> None:
+    """Check that JAX traces none of the options."""
+    for option, value in options.items():
         if traced(value):
             raise TypeError(
                 f"{maker} takes {option} as a number that is known, not one that JAX traces (jit, grad, vmap, scan): "
                 "make it outside, of a number. Of all options only learning rates may be traced"
             )
-    given = {option: value for option, (value, default) in options.items() if value != default}
-    hidden = {option: value for option, (value, default) in (unseen or {}).items() if value is not default}
-    text = str(call(maker, *args, **given)) if args or given else maker
-    return spelled(text, maker, args, {**given, **hidden})
 
 
 def made_again(maker: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:

@@ -26,7 +26,7 @@ from purenet.engine.arrays import (
     read_only,
 )
 from purenet.engine.numpy import quick_number
-from purenet.presets import called
+from purenet.presets import called, check_known
 from purenet.rates import Rate, check_rate, rate_at
 from purenet.tree.layout import Exact, Layout, splitter
 
@@ -254,6 +254,7 @@ def written(name: str, **options: tuple[Any, Any]) -> str:
 
 def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any) -> None:
     """Check that options are numbers in [low, high)."""
+    check_known(name, **options)
     for option, given in options.items():
         if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given < high:
             raise ValueError(f"{name}: {option} lies in [{low:g}, {high:g}), but {given!r} was given")

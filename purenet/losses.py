@@ -86,8 +86,11 @@ def reduction_seen(loss: Loss, batch: tuple[Any, Any], other: tuple[Any, Any]) -
     "neither"; None where E is 0 or not finite, which tells nothing, or where the two cannot be put together."""
     if any(a.shape[1:] != b.shape[1:] for a, b in zip(tree.leaves(batch), tree.leaves(other), strict=True)):
         return None
-    E, E_other = (float(loss.apply(*each)) for each in (batch, other))
-    E_both = float(loss.apply(*tree.map(lambda *parts: namespace(parts[0]).concat(parts), batch, other)))
+    try:
+        both = tree.map(lambda *parts: namespace(parts[0]).concat(parts), batch, other)
+        E, E_other, E_both = (float(loss.apply(*each)) for each in (batch, other, both))
+    except Exception:  # it may be made for one size of batch
+        return None
     n, n_other = (tree.leaves(y)[0].shape[0] for y, _ in (batch, other))
     size = abs(E) + abs(E_other)
     if not 0 < size < math.inf:

@@ -138,6 +138,16 @@ def test_options_of_other_libraries(make, option, message):
         make(**{option: 0.1})
 
 
+def test_values_that_are_run_as_functions():
+    for value, write in (
+        (NET, r"layer\.apply\(params, x\)"),
+        (pn.mse, r"loss\.apply\(y, target\)"),
+        (pn.data.standardize, r"moments = standardize\.fit\(x\)"),
+    ):
+        with pytest.raises(TypeError, match=f"write {write}"):
+            value(np.ones((2, 2)))
+
+
 def test_other_errors_are_what_they_were():
     def broken(**options):
         raise TypeError("f() got an unexpected keyword argument 'lr'")

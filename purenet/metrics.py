@@ -144,8 +144,9 @@ def r2(y: Any, target: Any) -> float:
     >>> r2(np.array([1.0, 2.0, 2.0]), np.array([1.0, 2.0, 3.0]))
     0.5
     """
-    eps, target_eps = rounding_of(np.asarray(y)), rounding_of(np.asarray(target))
+    given = y, target
     y, target = _numbers(y, target, "r2")
+    eps, target_eps = (rounding_of(np.asarray(each)) for each in given)
     if len(y) < 2:
         raise ValueError("r2 takes at least two examples")
     if _hold_nan(y, target):

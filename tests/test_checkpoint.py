@@ -435,6 +435,16 @@ def test_a_file_keeps_its_rights(suffix, tmp_path):
             os.umask(before)
 
 
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root gives files away")
+def test_a_file_keeps_its_owner(tmp_path):
+    path = tmp_path / "a.npz"
+    pn.save(path, small())
+    os.chown(path, 1234, 2345)
+    path.chmod(0o640)
+    pn.save(path, small())
+    assert (path.stat().st_uid, path.stat().st_gid, stat.S_IMODE(path.stat().st_mode)) == (1234, 2345, 0o640)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="rights are those of POSIX")
 def test_what_is_being_written_is_as_private_as_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"

@@ -47,7 +47,7 @@ def fit(
 ) -> Fit[P]:
     """Train for some epochs in one call; `train` is the same with the loop in your hands.
 
-    Ctrl-C ends it early, with what was trained so far.
+    Ctrl-C ends it early, with what was trained so far; with `resume` it goes on from there, and no number is missing.
 
     Args:
         data: arrays `(x, target)`, cut into batches in a new order for each epoch; for a net of several inputs,

@@ -519,6 +519,32 @@ def test_what_a_living_process_writes_is_not_swept_away(tmp_path):
     assert os.listdir(tmp_path) == ["step-000000009.npz"]
 
 
+RIVAL = """
+import sys, numpy as np, purenet as pn
+from typing import NamedTuple
+class Run(NamedTuple):
+    step: int
+    w: object
+def at(step):
+    return Run(step, np.full(5000, step, np.float32))
+run = pn.checkpoints(sys.argv[1], every=1, keep=2)
+for step in range(1, 30):
+    try:
+        run.save(at(step))
+    except ValueError as error:
+        assert "later than this one" in str(error)
+    found = run.load(at(0))
+    assert (found.w == found.step).all()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such marks")
+def test_runs_in_one_folder_do_not_disturb_each_other(tmp_path):
+    rivals = [subprocess.Popen([sys.executable, "-W", "error", "-c", RIVAL, str(tmp_path)]) for _ in range(3)]
+    assert [rival.wait(120) for rival in rivals] == [0, 0, 0]
+    assert sorted(os.listdir(tmp_path)) == ["step-000000028.npz", "step-000000029.npz"]
+
+
 # --- what fit gave
 
 X = pn.random.normal(pn.key(1), (8, 2))

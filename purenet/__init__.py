@@ -12,6 +12,8 @@ Types have a help of their own: Layer, Loss, Optimizer; Buffer, State, Fit; Spec
 LossPullback, Penalty; and DenseParams, ConvParams and the like, which are what `init` of such layers gives.
 """
 
+from typing import TYPE_CHECKING
+
 from purenet import data, initializers, metrics, plotting, random, schedules, testing, tree
 from purenet.combinators import (
     bidirectional,
@@ -144,6 +146,9 @@ from purenet.training import (
 )
 from purenet.tree import to_engine
 from purenet.values import Kind
+
+if not TYPE_CHECKING:
+    from purenet.interop.names import missing as __getattr__  # noqa: F401 (of a name that is not here)
 
 __version__ = "0.1.0"
 

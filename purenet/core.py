@@ -149,3 +149,29 @@ class Buffer(NamedTuple):
     """
 
     value: Any
+
+
+ELSEWHERE = {  # what does the work that other libraries do under these names
+    Layer: {
+        "net.apply(params, x)": "forward predict call output",
+        "net.vjp(params, x)": "backward backpropagate grad gradient",
+        "params = net.init(key)": "parameters weights state_dict get_weights variables build",
+    },
+    Loss: {
+        "loss.apply(y, target)": "forward call loss",
+        "loss.vjp(y, target)": "backward prime grad gradient derivative",
+    },
+    Optimizer: {"optimizer.step(params, grads, state)": "update apply apply_gradients minimize"},
+}
+
+
+def _missing(self: Any, name: str) -> Any:
+    """An error that says what to write for a name of another library."""
+    kind = next(kind for kind in ELSEWHERE if isinstance(self, kind))
+    here = next((here for here, others in ELSEWHERE[kind].items() if name in others.split()), "")
+    mend = here and f": write {here}"
+    raise AttributeError(f"{kind.__name__} has no attribute {name!r}{mend}", name=name, obj=self)
+
+
+if not TYPE_CHECKING:  # a type checker still knows which attributes there are
+    Layer.__getattr__ = Loss.__getattr__ = Optimizer.__getattr__ = _missing

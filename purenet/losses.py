@@ -14,7 +14,17 @@ from typing import Any, Literal
 from purenet import tree
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
-from purenet.engine.arrays import Array, NumpyArray, conversion, describe, namespace, to_numpy, weak
+from purenet.engine.arrays import (
+    Array,
+    NumpyArray,
+    conversion,
+    describe,
+    holds_numbers,
+    namespace,
+    to_numpy,
+    weak,
+    write_as_integers,
+)
 from purenet.guard import GuardedLoss, guarded
 from purenet.presets import preset
 from purenet.values import Call, called
@@ -87,8 +97,11 @@ def reduction_seen(loss: Loss, batch: tuple[Any, Any], other: tuple[Any, Any]) -
     "neither"; None where E is 0 or not finite, which tells nothing, or where the two cannot be put together."""
     if any(a.shape[1:] != b.shape[1:] for a, b in zip(tree.leaves(batch), tree.leaves(other), strict=True)):
         return None
-    E, E_other = (float(loss.apply(*each)) for each in (batch, other))
-    E_both = float(loss.apply(*tree.map(lambda *parts: namespace(parts[0]).concat(parts), batch, other)))
+    try:
+        both = tree.map(lambda *parts: namespace(parts[0]).concat(parts), batch, other)
+        E, E_other, E_both = (float(loss.apply(*each)) for each in (batch, other, both))
+    except Exception:  # it may be made for one size of batch
+        return None
     n, n_other = (tree.leaves(y)[0].shape[0] for y, _ in (batch, other))
     size = abs(E) + abs(E_other)
     if not 0 < size < math.inf:
@@ -109,6 +122,10 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
     ops = engine_of(target, f"{name}'s target")
     if ops.isdtype(target.dtype, "complex floating"):
         raise TypeError(f"{name} takes a real target, not {describe(target)}")
+    if not holds_numbers(target):
+        raise TypeError(
+            f"{name} takes a target of numbers, not {describe(target)}: {write_as_integers(target, 'target')}"
+        )
     if target.shape == y.shape:
         return
     given = f"y has shape {tuple(y.shape)} and target {tuple(target.shape)}"
@@ -119,7 +136,7 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
                 f"but {given}"
             )
         if not ops.isdtype(target.dtype, "integral"):
-            mend = f"write {conversion('target', target, 'int')}"
+            mend = write_as_integers(target, "target")
             raise TypeError(f"{name} takes labels that are integers, not {describe(target)}: {mend}")
         return
     mend = ""
@@ -196,6 +213,7 @@ def huber(delta: float = 1.0, reduction: Reduction = "mean") -> Loss:
     >>> float(pn.huber.apply(np.array([0.5, 3.0]), np.array([0.0, 0.0])))
     1.3125
     """
+    name = called("huber", delta=(delta, 1.0), reduction=(reduction, "mean"))
     if not delta > 0:
         raise ValueError(f"huber takes a positive delta, not {delta!r}")
 
@@ -204,7 +222,7 @@ def huber(delta: float = 1.0, reduction: Reduction = "mean") -> Loss:
         cut = ops.clip(d, -delta, delta)
         return ops.sum_all(cut * (d - 0.5 * cut)), lambda scale: cut * scale
 
-    return _loss(called("huber", delta=(delta, 1.0), reduction=(reduction, "mean")), reduction, rule)
+    return _loss(name, reduction, rule)
 
 
 @preset
@@ -286,6 +304,7 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
     (5000.34657359028, array([[ 0.5 , -0.5 ],
            [-0.25,  0.25]]))
     """
+    name = called("softmax_cross_entropy", label_smoothing=(label_smoothing, 0.0), reduction=(reduction, "mean"))
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"softmax_cross_entropy takes a label_smoothing from 0 to below 1, not {label_smoothing!r}")
 
@@ -311,7 +330,6 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
 
         return total, pull
 
-    name = called("softmax_cross_entropy", label_smoothing=(label_smoothing, 0.0), reduction=(reduction, "mean"))
     return _loss(name, reduction, rule, classes=True, rows=True)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from purenet.engine.arrays import describe, holds, is_rounding, rounding_of, to_numpy
+from purenet.engine.arrays import describe, holds, holds_numbers, is_rounding, rounding_of, to_numpy, write_as_integers
 from purenet.engine.jax import host_only
 
 Average = Literal["macro", "micro", "weighted", "binary"] | None
@@ -144,8 +144,9 @@ def r2(y: Any, target: Any) -> float:
     >>> r2(np.array([1.0, 2.0, 2.0]), np.array([1.0, 2.0, 3.0]))
     0.5
     """
-    eps, target_eps = rounding_of(to_numpy(y)), rounding_of(to_numpy(target))
+    given = y, target
     y, target = _numbers(y, target, "r2")
+    eps, target_eps = (rounding_of(np.asarray(each)) for each in given)
     if len(y) < 2:
         raise ValueError("r2 takes at least two examples")
     if _hold_nan(y, target):
@@ -199,7 +200,9 @@ def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
         if labels.ndim != 1 or not holds(labels, "integral", "bool"):
             scores = "(n, classes) scores" if name == "y" else "(n, classes) one-hot"
             mend = ""
-            if name == "y" and labels.ndim == 1:
+            if name == "target" and not holds_numbers(labels):
+                mend = f": {write_as_integers(labels, name)}"
+            if name == "y" and labels.ndim == 1 and holds_numbers(labels):
                 mend = f": write {who}(y > 0.5, target) for probabilities of class 1, {who}(y > 0, target) for logits"
             raise ValueError(f"{who} takes {name} as {scores}, or (n,) integer labels, not {describe(given)}{mend}")
         found.append(labels.astype(np.int64))

@@ -31,6 +31,8 @@ from purenet.engine.arrays import describe, freeze, is_integer, known, namespace
 from purenet.rates import check_rates, first_rate
 from purenet.values import Value, call, called, takes_numbers
 
+RATES = ("factor", "power", "initial", "end", "start")  # what JAX may trace, beside the first argument
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Schedule(Value):
@@ -56,7 +58,7 @@ def constant(rate: float) -> Schedule:
 @takes_numbers
 def step(initial: float, every: int, factor: float = 0.1) -> Schedule:
     """initial · factor^⌊t / every⌋: times `factor` once every so many steps."""
-    name = called("step", initial, every=(every, None), factor=(factor, 0.1))
+    name = called("step", initial, traceable=RATES, every=(every, None), factor=(factor, 0.1))
     check_rates(name, initial=initial, factor=factor)
     _steps(name, every=every)
     return Schedule(lambda t: initial * factor ** (t // every), name)
@@ -74,7 +76,7 @@ def exponential(initial: float, factor: float, every: int = 1) -> Schedule:
 @takes_numbers
 def polynomial(initial: float, steps: int, power: float = 1.0, end: float = 0.0) -> Schedule:
     """end + (initial − end) · (1 − t / steps)^power, and `end` from there on. The power 1 is a straight line."""
-    name = called("polynomial", initial, steps=(steps, None), power=(power, 1.0), end=(end, 0.0))
+    name = called("polynomial", initial, traceable=RATES, steps=(steps, None), power=(power, 1.0), end=(end, 0.0))
     check_rates(name, initial=initial, power=power, end=end)
     _steps(name, steps=steps)
     return Schedule(lambda t: end + (initial - end) * (1 - _min(t, steps) / steps) ** power, name)
@@ -86,7 +88,7 @@ def cosine(initial: float, steps: int, end: float = 0.0) -> Schedule:
 
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
-    name = called("cosine", initial, steps=(steps, None), end=(end, 0.0))
+    name = called("cosine", initial, traceable=RATES, steps=(steps, None), end=(end, 0.0))
     check_rates(name, initial=initial, end=end)
     _steps(name, steps=steps)
     return Schedule(lambda t: _cosine(initial, end, _min(t, steps) / steps), name)
@@ -98,7 +100,7 @@ def cosine_restarts(initial: float, steps: int, growth: int = 1, end: float = 0.
 
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
-    name = called("cosine_restarts", initial, steps=(steps, None), growth=(growth, 1), end=(end, 0.0))
+    name = called("cosine_restarts", initial, traceable=RATES, steps=(steps, None), growth=(growth, 1), end=(end, 0.0))
     check_rates(name, initial=initial, end=end)
     _steps(name, steps=steps, growth=growth)
 
@@ -144,7 +146,7 @@ def piecewise(initial: float, changes: dict[int, float]) -> Schedule:
 @takes_numbers
 def warmup(after: float | Callable[[Any], Any], steps: int, start: float = 0.0) -> Schedule:
     """A straight line from `start` to the first rate of `after`, a number or a schedule, which then begins."""
-    name = called("warmup", after, steps=(steps, None), start=(start, 0.0))
+    name = called("warmup", after, traceable=RATES, steps=(steps, None), start=(start, 0.0))
     _steps(name, steps=steps)
     check_rates(name, start=start)
     if not callable(after):
@@ -169,8 +171,9 @@ def one_cycle(
     L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using large learning rates" (2018).
     """
     name = called(
-        "one_cycle", peak, steps=(steps, None), rising=(rising, 0.3), initial=(initial, None), end=(end, None)
-    )
+        "one_cycle", peak, traceable=RATES,
+        steps=(steps, None), rising=(rising, 0.3), initial=(initial, None), end=(end, None),
+    )  # fmt: skip
     _steps(name, steps=steps)
     check_rates(name, peak=peak, initial=0 if initial is None else initial, end=0 if end is None else end)
     low = peak / 25 if initial is None else initial
@@ -239,7 +242,8 @@ def reduce_on_plateau(
     Under `jax.jit`, hand watch.rate to the compiled step as an argument, and make the optimizer in it.
     """
     name = called(
-        "reduce_on_plateau", initial, factor=(factor, 0.1), patience=(patience, 10), threshold=(threshold, 1e-4),
+        "reduce_on_plateau", initial, traceable=("least",),
+        factor=(factor, 0.1), patience=(patience, 10), threshold=(threshold, 1e-4),
         cooldown=(cooldown, 0), least=(least, 0.0), largest=(largest, False),
     )  # fmt: skip
     check_rates(name, initial=initial, least=least)

@@ -6,16 +6,18 @@ functions that are made on the spot can be neither.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, Self, TypeVar
 
 from purenet.engine.arrays import article, describe, known
+from purenet.engine.jax import traced
 
 Options = ParamSpec("Options")
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Call(str):
@@ -178,21 +180,75 @@ def spelled(text: str, maker: str, args: tuple[Any, ...], options: Mapping[str, 
     return code
 
 
-def called(maker: str, *args: Any, unseen: Mapping[str, tuple[Any, Any]] | None = None, **options: Any) -> Call:
+def called(
+    maker: str,
+    *args: Any,
+    unseen: Mapping[str, tuple[Any, Any]] | None = None,
+    traceable: Sequence[str] = (),
+    **options: Any,
+) -> Call:
     """The code that makes a value from what was given and the options (given, default) that are not default; without
-    any, the name of a preset. Options that are `unseen` are kept, but not written.
+    any, the name of a preset. Options that are `unseen` are kept, but not written; JAX may trace those `traceable`.
 
     >>> called("conv", 6, 5, stride=((2, 1)), padding=("valid", "valid")), called("elu", alpha=(1.0, 1.0))
     ('conv(6, 5, stride=2)', 'elu')
     """
+    check_known(maker, **{option: value for option, (value, _) in options.items() if option not in traceable})
     given = {option: value for option, (value, default) in options.items() if not _is_default(value, default)}
     hidden = {option: value for option, (value, default) in (unseen or {}).items() if value is not default}
     text = str(call(maker, *args, **given)) if args or given else maker
     return spelled(text, maker, args, {**given, **hidden})
 
 
+def check_known(maker: str, **options: Any) -> None:
+    """Check that JAX traces none of the options."""
+    for option, value in options.items():
+        if traced(value):
+            raise TypeError(
+                f"{maker} takes {option} as a number that is known, not one that JAX traces (jit, grad, vmap, scan): "
+                "make it outside, of a number. Of all options only learning rates may be traced"
+            )
+
+
 def _is_default(value: Any, default: Any) -> bool:
     return value is default or (not hasattr(value, "shape") and bool(value == default))
+
+
+OPTIONS_ELSEWHERE = {
+    "learning_rate": "lr", "step_size": "lr", "b1": "beta1", "beta_1": "beta1", "b2": "beta2", "beta_2": "beta2",
+    "betas": "beta1=..., beta2", "epsilon": "eps", "rho": "decay", "p": "rate", "slope": "negative_slope",
+    "label_smooth": "label_smoothing", "smoothing": "label_smoothing", "beta": "delta",
+    "use_bias": "bias", "strides": "stride", "kernel_initializer": "weight_init", "bias_initializer": "bias_init",
+    "batch": "batch_size", "validation_data": "validation", "verbose": "progress", "n_epochs": "epochs",
+    "num_epochs": "epochs", "early_stopping": "patience", "max_epochs": "epochs", "random_state": "key", "seed": "key",
+}  # fmt: skip
+
+
+def hinted(make: F) -> F:
+    """The same function; an option that it does not have is an error that names the right one, or all there are."""
+
+    @wraps(make)
+    def made(*args: Any, **options: Any) -> Any:
+        try:
+            return make(*args, **options)
+        except TypeError as error:
+            wrong = str(error).removeprefix(f"{make.__qualname__}() got an unexpected keyword argument ").strip("'")
+            if wrong not in options:
+                raise
+            takes = _parameters(make)
+            right = OPTIONS_ELSEWHERE.get(wrong, "")
+            there = right.rpartition(" ")[2] in takes
+            mend = f"write {right}=..." if there else f"it has {', '.join(takes)}" if takes else "it has none"
+            raise TypeError(f"{make.__qualname__} has no option {wrong}: {mend}") from None
+
+    return made  # type: ignore[return-value]  # it takes what `make` takes
+
+
+def _parameters(make: Callable[..., Any]) -> list[str]:
+    import inspect
+
+    variadic = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    return [name for name, each in inspect.signature(make).parameters.items() if each.kind not in variadic]
 
 
 def takes_numbers(make: Callable[Options, T]) -> Callable[Options, T]:
@@ -202,9 +258,11 @@ def takes_numbers(make: Callable[Options, T]) -> Callable[Options, T]:
     what is made of them stays as it is.
     """
 
+    hinting = hinted(make)
+
     @wraps(make)
     def take(*args: Options.args, **options: Options.kwargs) -> T:
-        return make(*map(_python, args), **{name: _python(value) for name, value in options.items()})
+        return hinting(*map(_python, args), **{name: _python(value) for name, value in options.items()})
 
     return take
 

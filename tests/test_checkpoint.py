@@ -435,6 +435,16 @@ def test_a_file_keeps_its_rights(suffix, tmp_path):
             os.umask(before)
 
 
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root gives files away")
+def test_a_file_keeps_its_owner(tmp_path):
+    path = tmp_path / "a.npz"
+    pn.save(path, small())
+    os.chown(path, 1234, 2345)
+    path.chmod(0o640)
+    pn.save(path, small())
+    assert (path.stat().st_uid, path.stat().st_gid, stat.S_IMODE(path.stat().st_mode)) == (1234, 2345, 0o640)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="rights are those of POSIX")
 def test_what_is_being_written_is_as_private_as_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
@@ -507,6 +517,32 @@ def test_what_a_living_process_writes_is_not_swept_away(tmp_path):
         assert len(os.listdir(tmp_path)) == 1
         process.communicate("go on\n", timeout=30)
     assert os.listdir(tmp_path) == ["step-000000009.npz"]
+
+
+RIVAL = """
+import sys, numpy as np, purenet as pn
+from typing import NamedTuple
+class Run(NamedTuple):
+    step: int
+    w: object
+def at(step):
+    return Run(step, np.full(5000, step, np.float32))
+run = pn.checkpoints(sys.argv[1], every=1, keep=2)
+for step in range(1, 30):
+    try:
+        run.save(at(step))
+    except ValueError as error:
+        assert "later than this one" in str(error)
+    found = run.load(at(0))
+    assert (found.w == found.step).all()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such marks")
+def test_runs_in_one_folder_do_not_disturb_each_other(tmp_path):
+    rivals = [subprocess.Popen([sys.executable, "-W", "error", "-c", RIVAL, str(tmp_path)]) for _ in range(3)]
+    assert [rival.wait(120) for rival in rivals] == [0, 0, 0]
+    assert sorted(os.listdir(tmp_path)) == ["step-000000028.npz", "step-000000029.npz"]
 
 
 # --- what fit gave

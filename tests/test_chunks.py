@@ -95,6 +95,20 @@ def test_a_loss_that_is_neither_a_mean_nor_a_sum():
     assert pn.in_chunks(whole, 50, reduction="mean")(PARAMS, X, target)[0] > 0
 
 
+def test_a_loss_for_one_size_of_batch_is_taken_for_a_mean():
+    weights = np.array([0.5, 1.5, 1.0], np.float32)[:, None]
+
+    def vjp(y, target):
+        d = (y - target) * weights
+        return float((d * d).mean()), lambda dE=1.0: 2 * dE * d * weights / d.size
+
+    loss = pn.Loss(lambda y, target: vjp(y, target)[0], vjp, "weighted")
+    parts = [(X[:3], TARGET[:3]), (X[3:6], TARGET[3:6])]
+    mean = np.mean([loss.apply(NET.apply(PARAMS, x), t) for x, t in parts])
+    assert pn.evaluate(NET, loss, PARAMS, parts)["loss"] == pytest.approx(mean, rel=1e-6)
+    assert pn.in_chunks(pn.value_and_grad(NET, loss), 3)(PARAMS, X[:6], TARGET[:6])[0] == pytest.approx(mean, rel=1e-6)
+
+
 def test_a_loss_that_is_not_finite_is_handed_on():
     params = pn.tree.map(lambda p: p * np.nan, PARAMS)
     assert np.isnan(pn.in_chunks(pn.value_and_grad(NET, SUMS[-1]), 10)(params, X, TARGET)[0])

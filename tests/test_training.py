@@ -227,6 +227,19 @@ def test_patience_stops_and_gives_the_best_params():
     assert bits(found.params) == bits(seen[4 + 3])
 
 
+@pytest.mark.parametrize("best", ["lowest", "highest"])
+def test_nan_is_never_the_best(best):
+    nan = math.nan
+    for scores, epoch in (([nan, 2.0, nan, nan, 1.5], 2), ([2.0, nan, nan, 9.0], 1), ([nan, nan, nan], None)):
+        supply = iter(scores)
+        found = pn.fit(net, pn.mse, sgd(0.05), params, shuffled, key=pn.key(1), epochs=9, validation=(x, target),
+                       metrics={"score": lambda y, t, s=supply: next(s)}, monitor="validation_score", best=best,
+                       patience=2)  # fmt: skip
+        assert (found.stopped, found.state.epoch) == ("patience", 2 + (epoch or 0))
+        assert (found.best and found.best.epoch) == epoch
+        assert all(np.isfinite(leaf).all() for leaf in pn.tree.leaves(found.params))
+
+
 def test_a_callback_stops():
     found = pn.fit(net, pn.mse, sgd(0.05), params, shuffled, key=pn.key(1), epochs=9,
                    callbacks=[lambda state, record: state.epoch == 2])  # fmt: skip

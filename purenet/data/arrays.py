@@ -22,6 +22,7 @@ from purenet.engine.arrays import (
     namespace,
     rounding_of,
     to_numpy,
+    write_as_integers,
 )
 from purenet.engine.jax import host_only
 from purenet.random import Key
@@ -114,7 +115,7 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
     """
     xp = namespace(labels, "one_hot")
     if not xp.isdtype(labels.dtype, "integral"):
-        raise TypeError(f"one_hot takes integer labels, not {describe(labels)}: write labels.astype(int)")
+        raise TypeError(f"one_hot takes integer labels, not {describe(labels)}: {write_as_integers(labels, 'labels')}")
     if isinstance(labels, np.ndarray) and labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(
             f"one_hot takes labels from 0 to {classes - 1}, but they go from {labels.min()} to {labels.max()}"

@@ -233,6 +233,22 @@ def holds(x: Any, *kinds: str) -> bool:
     return bool(namespace(x).isdtype(x.dtype, kinds))
 
 
+def holds_numbers(x: Any) -> bool:
+    """Whether an array holds numbers or truth values, and not texts or objects."""
+    return getattr(x.dtype, "kind", "") not in ("U", "S", "T", "O")
+
+
+def write_as_integers(x: Any, name: str) -> str:
+    """What to write for labels that should be integers.
+
+    >>> write_as_integers(np.array(["cat", "dog"]), "target")
+    'number the classes: names, target = np.unique(target, return_inverse=True)'
+    """
+    if holds_numbers(x):
+        return f"write {name}.astype(int)"
+    return f"number the classes: names, {name} = np.unique({name}, return_inverse=True)"
+
+
 def is_integer(n: Any) -> bool:
     """Whether n is a whole number of Python or NumPy, and no truth value."""
     return isinstance(n, int | np.integer) and not isinstance(n, bool)
@@ -415,7 +431,10 @@ def check_dtype(xp: Any, dtype: Any) -> None:
 
 def rounding_of(x: Any) -> float:
     """The part of itself by which a number of x's dtype may differ from the next one; 0 for whole numbers."""
-    return float(namespace(x).finfo(x.dtype).eps) if holds(x, "real floating") else 0.0
+    try:
+        return float(namespace(x).finfo(x.dtype).eps)
+    except ValueError:  # no floating point that this engine knows
+        return 0.0
 
 
 def is_rounding(distance: Any, number: Any, eps: float) -> Any:

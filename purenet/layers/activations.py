@@ -235,9 +235,10 @@ def celu(alpha: float = 1.0) -> Layer[NoParams]:
 
     J. Barron, "Continuously differentiable exponential linear units", 2017.
     """
+    name = called("celu", alpha=(alpha, 1.0))
     if alpha == 0:
         raise ValueError("celu takes an alpha other than 0")
-    return elementwise(called("celu", alpha=(alpha, 1.0)), _exponential_rule(alpha, width=alpha))
+    return elementwise(name, _exponential_rule(alpha, width=alpha))
 
 
 @preset

@@ -41,7 +41,7 @@ def binary_dense(
     (array([[2.]]), array([[1.],
            [0.]]), array([[1., 0.]]))
     """
-    options = {"bias": (bias, True), "binary_input": (binary_input, True)}
+    options: Any = {"bias": (bias, True), "binary_input": (binary_input, True)}
     name = called("binary_dense", *sizes, **options, unseen={"weight_init": (weight_init, glorot_uniform)})
 
     def sign(ops: Ops, x: Array) -> Array:

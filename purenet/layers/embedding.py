@@ -92,6 +92,7 @@ def positional_encoding(base: float = 10_000.0) -> Layer[NoParams]:
     array([[[0.    , 1.    , 0.    , 1.    ],
             [0.8415, 0.5403, 0.01  , 1.    ]]])
     """
+    name = called("positional_encoding", base=(base, 10_000.0))
     if not base > 0:
         raise ValueError(f"positional_encoding takes a positive base, not {base!r}")
 
@@ -103,7 +104,7 @@ def positional_encoding(base: float = 10_000.0) -> Layer[NoParams]:
         return x + ops.asarray(table, dtype=x.dtype), lambda dy, wrt_x: ((), dy)
 
     x = "batch time features"
-    return layer(Spec(called("positional_encoding", base=(base, 10_000.0)), x=x, y=x), rule)
+    return layer(Spec(name, x=x, y=x), rule)
 
 
 @takes_numbers

@@ -149,11 +149,11 @@ def batch_norm(
     >>> dparams.mean.value, dparams.variance.value  # the next ones: a step of 0.1 from 0 and 1
     (array([  0.2     , 100.200005], dtype=float32), array([1.1, 1.1], dtype=float32))
     """
-    if not 0 <= momentum <= 1:
-        raise ValueError(f"batch_norm takes a momentum from 0 to 1, not {momentum!r}")
     name = called(
         "batch_norm", features=(features, None), momentum=(momentum, 0.1), eps=(eps, 1e-5), affine=(affine, True)
     )
+    if not 0 <= momentum <= 1:
+        raise ValueError(f"batch_norm takes a momentum from 0 to 1, not {momentum!r}")
     spec = _spec(name, features)
     one = "features" if affine else None
     spec = spec._replace(

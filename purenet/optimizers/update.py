@@ -28,7 +28,7 @@ from purenet.engine.arrays import (
 from purenet.engine.numpy import quick_number
 from purenet.rates import Rate, check_rate, rate_at
 from purenet.tree.layout import Exact, Layout, splitter
-from purenet.values import Call, call, called
+from purenet.values import Call, call, called, check_known
 
 P = TypeVar("P")
 Params: TypeAlias = Any  # a tree of arrays, with buffers
@@ -256,11 +256,12 @@ def written(name: str, **options: tuple[Any, Any]) -> Call:
     >>> written("adam", lr=(0.1, 0.001)), written("adam", lr=(0.001, 0.001))
     ('adam(lr=0.1)', 'adam()')
     """
-    return call(name, **called(name, unseen=None, **options).options)
+    return call(name, **called(name, unseen=None, traceable=("lr",), **options).options)
 
 
 def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any) -> None:
     """Check that options are numbers in [low, high)."""
+    check_known(name, **options)
     for option, given in options.items():
         if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given < high:
             raise ValueError(f"{name}: {option} lies in [{low:g}, {high:g}), but {given!r} was given")

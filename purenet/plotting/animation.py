@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from purenet.engine.arrays import describe, is_integer
-from purenet.plotting.boundary import check_samples, colour_bar, draw, furthest, grid
+from purenet.plotting.boundary import check_predict, check_samples, colour_bar, draw, furthest, grid
 from purenet.plotting.canvas import figure_of, on_host, one_axes
 
 
@@ -48,6 +48,7 @@ def boundary_animation(
         ValueError: there is no frame, or the path ends otherwise.
     """
     who = "boundary_animation"
+    check_predict(predict, who, "net.apply")
     path = os.fspath(path)
     if not path.lower().endswith(".gif"):
         raise ValueError(f"{who} writes a GIF, to a path that ends in .gif, not {path!r}")

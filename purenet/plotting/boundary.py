@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from purenet.core import Layer
 from purenet.engine import engine_of
 from purenet.engine.arrays import describe, floating, to_numpy
 from purenet.plotting.canvas import figure_of, new_figure, on_host, one_axes
@@ -26,6 +27,7 @@ def decision_boundary(predict: Predict, x: Any, target: Any, ax: Any = None, lev
         target: their targets, (n, 1) or (n,).
     """
     who = "decision_boundary"
+    check_predict(predict, who)
     labels = check_samples(x, target, who)
     a, b, z = grid(predict, x, who)
     ax = one_axes(ax, who)
@@ -40,6 +42,7 @@ def decision_boundary(predict: Predict, x: Any, target: Any, ax: Any = None, lev
 def surface(predict: Predict, x: Any, target: Any, ax: Any = None) -> Any:
     """What `predict` gives for two features, as a surface over them; the samples stand at their targets."""
     who = "surface"
+    check_predict(predict, who)
     labels = check_samples(x, target, who)
     a, b, z = grid(predict, x, who, margin=0.0)
     ax = one_axes(ax, who, projection="3d")
@@ -54,6 +57,7 @@ def surface(predict: Predict, x: Any, target: Any, ax: Any = None) -> Any:
 @on_host
 def overview(errors: Sequence[float], predict: Predict, x: Any, target: Any) -> Any:
     """One picture of a net with two features: its error per epoch, its decision boundary, its output as a surface."""
+    check_predict(predict, "overview")
     figure = new_figure(16, 4.5)
     error_curve(errors, figure.add_subplot(1, 3, 1))
     decision_boundary(predict, x, target, figure.add_subplot(1, 3, 2))
@@ -61,9 +65,17 @@ def overview(errors: Sequence[float], predict: Predict, x: Any, target: Any) -> 
     return figure
 
 
+def check_predict(predict: Any, who: str, write: str = "lambda points: net.apply(params, points)") -> None:
+    """Check that this is a function of points, and not the net itself."""
+    if isinstance(predict, Layer) or not callable(predict):
+        given = f"the layer {predict.name}" if isinstance(predict, Layer) else describe(predict)
+        raise TypeError(f"{who} takes predict, a function, not {given}: write {write} in its place")
+
+
 def check_samples(x: Any, target: Any, who: str) -> Any:
     """The targets as a vector, after a check of the samples."""
-    if np.ndim(x) != 2 or np.shape(x)[1] != 2 or not len(x):
+    shape = getattr(x, "shape", None)
+    if shape is not None and (len(shape) != 2 or shape[1] != 2 or not shape[0]):
         raise ValueError(f"{who} takes samples x of two features, an array (n, 2), not {describe(x)}")
     floating(x, who)
     if np.size(target) != len(x):

@@ -15,9 +15,11 @@ from purenet.engine.arrays import (
     describe,
     describe_all,
     dtype_name,
+    holds_numbers,
     is_array,
     is_integer,
     same_dtype,
+    write_as_integers,
 )
 from purenet.engine.arrays import match as match_gradient
 from purenet.patterns import Sizes, match, parse, render
@@ -69,6 +71,8 @@ def _check_arrays(spec: Spec, x: Any) -> list[tuple[str, str, Any]]:
             role = f" as {label}" if pattern.label else ""
             misfit, dtype = _MISFITS[pattern.kind]
             mend = f": write {conversion(label, array, dtype)}" if dtype else ""
+            if pattern.kind == "int" and not holds_numbers(array):
+                mend = f": {write_as_integers(array, label)}"
             raise TypeError(misfit.format(who=spec.name, role=role, given=describe(array)) + mend)
         arrays.append((form, label, array))
     return arrays

@@ -191,8 +191,8 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
         for step in reversed(steps()):
             try:
                 return load(place(step), like)
-            except FileNotFoundError:  # another process has removed it
-                continue
+            except FileNotFoundError:  # another process has removed it, for a newer one
+                return load_newest(like)
             except DamagedError as error:
                 import warnings
 
@@ -211,7 +211,7 @@ def _sweep(folder: str) -> None:
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         if name.startswith("step-") and name.endswith(".tmp"):
             with suppress(FileNotFoundError, IsADirectoryError), open(os.path.join(folder, name), "rb") as file:
-                if hold(file):
+                if os.fstat(file.fileno()).st_size and hold(file):  # an empty one may be about to be marked
                     os.remove(file.name)
 
 

@@ -196,9 +196,9 @@ class _OneThread:
 
     def __enter__(self) -> None:
         with self.lock:
-            self.inside += 1
-            if self.inside == 1 and (products := _products()):
+            if self.inside == 0 and (products := _products()):
                 self.limit = products.limit(limits=1)
+            self.inside += 1
 
     def __exit__(self, *_: Any) -> None:
         with self.lock:

@@ -21,10 +21,12 @@ from purenet.training.loop import Metrics, by_name, check_batches, evaluate, pai
 from purenet.training.penalties import Penalty
 from purenet.training.runs import Best, Fit, Mean, State, Stretch
 from purenet.training.steps import Engine, JaxStepper, Stepper, stepper
+from purenet.values import hinted
 
 P = TypeVar("P")
 
 
+@hinted
 def fit(
     net: Layer[P],
     loss: Loss,
@@ -49,7 +51,7 @@ def fit(
 ) -> Fit[P]:
     """Train for some epochs in one call; `train` is the same with the loop in your hands.
 
-    Ctrl-C ends it early, with what was trained so far.
+    Ctrl-C ends it early, with what was trained so far; with `resume` it goes on from there, and no number is missing.
 
     Args:
         data: arrays `(x, target)`, cut into batches in a new order for each epoch; for a net of several inputs,

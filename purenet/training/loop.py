@@ -27,7 +27,7 @@ from purenet.random import Key, split
 from purenet.training.penalties import Penalty
 from purenet.training.runs import Fit, Mean, State, Stretch, check_params
 from purenet.training.steps import Engine, Stepper, applied, move_to, moved, stepper
-from purenet.values import brief
+from purenet.values import brief, hinted
 
 P = TypeVar("P")
 Metric = Callable[[Any, Any], Any]
@@ -43,6 +43,7 @@ def start(optimizer: Optimizer[Any, Any], params: P, key: Key | None) -> State[P
     return State(params, optimizer.init(params), key, 0, 0, 0, math.nan, 0.0)
 
 
+@hinted
 def train(
     net: Layer[P],
     loss: Loss,

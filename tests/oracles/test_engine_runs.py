@@ -32,7 +32,7 @@ class Setting(NamedTuple):
     loss: pn.Loss
     optimizer: pn.Optimizer
     data: tuple
-    options: dict = {}
+    options: dict = {}  # noqa: RUF012 (it is never changed)
 
 
 SCHEDULE = pn.schedules.warmup(pn.schedules.cosine(0.05, steps=16), steps=3)
@@ -111,8 +111,10 @@ def test_train_yields_each_step_and_each_epoch(engine):
 
 @each_engine
 def test_batches_come_from_anywhere(engine):
-    found = pn.fit(NET, pn.mse, pn.adam(), PARAMS, [(x[:16], target[:16]), (x[16:], target[16:])], key=pn.key(0), epochs=3, engine=engine)  # fmt: skip
-    own = pn.fit(NET, pn.mse, pn.adam(), PARAMS, [(x[:16], target[:16]), (x[16:], target[16:])], key=pn.key(0), epochs=3)  # fmt: skip
+    batches = [(x[:16], target[:16]), (x[16:], target[16:])]
+    own, found = (
+        pn.fit(NET, pn.mse, pn.adam(), PARAMS, batches, key=pn.key(0), epochs=3, engine=name) for name in (None, engine)
+    )
     agree(own, found)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
@@ -41,7 +43,7 @@ def binary_dense(
     (array([[2.]]), array([[1.],
            [0.]]), array([[1., 0.]]))
     """
-    options: Any = {"bias": (bias, True), "binary_input": (binary_input, True)}
+    options: dict[str, Any] = {"bias": (bias, True), "binary_input": (binary_input, True)}
     name = called("binary_dense", *sizes, **options, unseen={"weight_init": (weight_init, glorot_uniform)})
 
     def sign(ops: Ops, x: Array) -> Array:

@@ -40,7 +40,7 @@ def results(name, case, params, given):
     y, pullback = case.layer.vjp(params, x, case.key)
     dparams, dx = pullback(dy)
     compared = not case.layer.parts and name not in PRODUCTS_WITH_0 and "padding" not in case.layer.name
-    return [np.asarray(leaf) for leaf in pn.tree.leaves((y, dx, dparams if compared else ()))]
+    return pn.tree.leaves((y, dx, dparams if compared else ()))
 
 
 def places(tree):
@@ -84,3 +84,138 @@ def test_what_is_not_finite_reaches_only_what_it_belongs_to(name, case, dtype):
     y = case.layer.apply(params, x, case.key)
     dy = pn.tree.map(lambda leaf: normal(*leaf.shape, seed=3).astype(leaf.dtype), y)
     check(name, lambda given: results(name, case, params, given), (x, dy))
+
+
+def bad(a):
+    """How many numbers are not finite."""
+    return int((~np.isfinite(a)).sum())
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    "layer", [pn.relu, pn.relu6, pn.hard_tanh, pn.hard_sigmoid, pn.hard_swish, pn.max_pool(2), pn.global_max_pool]
+)
+def test_an_infinite_gradient_is_0_where_the_slope_is_0(layer, dtype):
+    x = np.full((1, 2, 2, 2), -9, dtype)
+    x[0, 0, 1] = 1 if "pool" in layer.name else 0.5
+    y, pullback = layer.vjp((), x)
+    for value in NOT_FINITE:
+        dx = pullback(np.full_like(y, value))[1]
+        assert np.isfinite(dx[x == -9]).all()
+        assert not np.isfinite(dx[0, 0, 1]).any()
+
+
+@pytest.mark.parametrize("channelwise", [False, True])
+def test_what_is_dropped_is_0_be_it_infinite(channelwise):
+    layer, key = pn.dropout(channelwise=channelwise), pn.key(0)
+    kept = layer.apply((), np.ones((4, 5, 6), np.float32), key) != 0
+    for value in NOT_FINITE:
+        x = np.full((4, 5, 6), value, np.float32)
+        y, pullback = layer.vjp((), x, key)
+        for found in (y, pullback(x)[1]):
+            np.testing.assert_array_equal(found, np.where(kept, value, 0))
+
+
+def test_the_slope_of_prelu_is_that_of_negative_numbers():
+    params = pn.prelu.init(pn.key(0))
+    _, pullback = pn.prelu.vjp(params, np.array([1, -2], np.float32))
+    assert pullback(np.array([np.inf, 1], np.float32))[0].negative_slope == -2
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+@pytest.mark.parametrize(
+    ("ins", "outs", "kernel", "options"),
+    [
+        (1, 1, 3, {}),
+        (1, 6, 5, {}),
+        (6, 16, 5, {"padding": 2}),  # x and dx by bands
+        (32, 32, 3, {}),  # dx by rows
+        (4, 2, 3, {"stride": 2}),
+        (4, 6, 3, {"dilation": (2, 3)}),
+        (4, 6, 3, {"groups": 2}),
+    ],
+)
+def test_a_pixel_reaches_the_windows_that_hold_it(ins, outs, kernel, options, value, monkeypatch):
+    layer = pn.conv(ins, outs, kernel, **options)
+    params, x = layer.init(pn.key(0)), normal(3, 28, 28, ins).astype(np.float32)
+    ones = params._replace(weight=np.ones_like(params.weight))
+    for many in (True, False):  # patches that are kept, and patches that are made again
+        if not many:
+            monkeypatch.setattr("purenet.engine.numpy_convolution.PATCH_BYTES", 10_000)
+        y, pullback = layer.vjp(params, x)
+        dy = normal(*y.shape, seed=1).astype(np.float32)
+        dx = pullback(dy)[1]
+        there = np.zeros_like(x)
+        there[1, 13, 13, 0] = 1
+        x_bad, dy_bad = np.where(there, value, x), dy.copy()
+        dy_bad[1, 5, 5, 0] = value
+        with np.errstate(invalid="ignore"):
+            y_found, pulled = layer.vjp(params, x_bad)
+            assert bad(pulled(dy)[0].weight) <= kernel * kernel * outs
+            dx_found = pullback(dy_bad)[1]
+        np.testing.assert_array_equal(~np.isfinite(y_found), layer.apply(ones, there) != layer.apply(ones, 0 * there))
+        assert bad(dx_found) == kernel * kernel * ins // options.get("groups", 1)
+        for found, right in ((y_found, y), (dx_found, dx)):
+            finite = np.isfinite(found)
+            np.testing.assert_allclose(found[finite], right[finite], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+def test_what_comes_later_does_not_reach_causal_attention(value):
+    layer = pn.multi_head_attention(6, 2, causal=True)
+    params, x = layer.init(pn.key(0)), normal(2, 5, 6).astype(np.float32)
+    y, pullback = layer.vjp(params, x)
+    dx = pullback(np.ones_like(y))[1]
+    later, dy = x.copy(), np.ones_like(y)
+    later[0, 3, 2], dy[0, 1, 2] = value, value
+    with np.errstate(invalid="ignore"):
+        found, dx_found = layer.apply(params, later), pullback(dy)[1]
+    assert bad(found) == 2 * 6
+    np.testing.assert_allclose(found[0, :3], y[0, :3], rtol=1e-5, atol=1e-6)
+    assert bad(dx_found) == 2 * 6
+    np.testing.assert_allclose(dx_found[0, 2:], dx[0, 2:], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+def test_keys_and_values_in_the_padding_count_for_nothing(value):
+    layer = pn.multi_head_attention(6, 2)
+    queries, others = normal(2, 3, 6), normal(2, 4, 6, seed=1)
+    params = pn.tree.cast(layer.init(pn.key(0)), np.float64)
+    mask = np.array([[True, True, False, True], [True, False, False, False]])
+    y, pullback = layer.vjp(params, (queries, others, mask))
+    gradients = pullback(y)
+    padded = np.where(mask[..., None], others, value)
+    found, pulled = layer.vjp(params, (queries, padded, mask))
+    for a, b in zip(pn.tree.leaves((y, gradients)), pn.tree.leaves((found, pulled(y))), strict=True):
+        np.testing.assert_array_equal(a, b)
+    dy = y.copy()
+    dy[0, 1] = value
+    with np.errstate(invalid="ignore"):
+        dothers = pullback(dy)[1][1]
+    np.testing.assert_array_equal(np.isfinite(dothers).all(axis=-1), [[False, False, True, False], [True] * 4])
+
+
+@pytest.mark.parametrize("make", [pn.rnn, pn.lstm, pn.gru])
+def test_a_state_that_is_not_finite_leaves_the_padding_alone(make):
+    layer = make(2, 3)
+    params, x = layer.init(pn.key(0)), np.ones((2, 4, 2), np.float32)
+    x[0, 1], x[:, 3] = np.nan, np.inf
+    with np.errstate(invalid="ignore"):
+        y, pullback = layer.vjp(params, (x, np.array([2, 3])))
+        dx, _ = pullback(np.full_like(y, np.inf))[1]
+    assert (y[0, 2:] == 0).all()
+    assert (dx[0, 2:] == 0).all()
+    assert (dx[1, 3] == 0).all()
+    assert np.isfinite(y[1]).all()
+
+
+@pytest.mark.parametrize("scale", [3, 5])
+def test_the_middle_of_a_cell_that_is_made_larger_is_that_cell(scale):
+    x = np.array([1, np.inf, 2])[None, :, None]
+    layer = pn.upsample((scale,), "bilinear")
+    y, pullback = layer.vjp((), x)
+    middle = scale // 2
+    assert y[0, middle, 0] == 1
+    dy = np.zeros_like(y)
+    dy[0, middle] = np.inf
+    assert bad(pullback(dy)[1]) == 1

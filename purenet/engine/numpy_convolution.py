@@ -266,9 +266,8 @@ def tile_for(x: NumpyArray, windows: Windows, count: int, ins: int, outs: int, c
 
 
 def all_finite(x: NumpyArray) -> bool:
-    """Whether all numbers are finite, and not so large that their squares are not."""
-    flat = x.ravel()
-    return math.isfinite(flat.dot(flat))
+    """Whether no number is a NaN or an infinity."""
+    return bool(np.isfinite(x).all())
 
 
 @lru_cache(1024)  # it is asked at each step

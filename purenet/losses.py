@@ -332,7 +332,8 @@ def kl_divergence(reduction: Reduction = "mean") -> Loss:
     """For log-probabilities Y and probabilities T, both (batch, classes): E = Σ T·(log T − Y) / batch;
     dE/dY = −T / batch.
 
-    A T of exactly 0 adds 0; one below 0 is a ValueError. The mean is over the examples, which PyTorch calls "batchmean".
+    A T of exactly 0 adds 0; one below 0 is a ValueError. The mean is over the examples, which PyTorch calls
+    "batchmean".
 
     S. Kullback, R. Leibler, "On information and sufficiency", 1951.
 

@@ -115,9 +115,7 @@ def patches_times_weight(
     return y.reshape(x.shape[0], *counts, channels)
 
 
-def patches_times_dy(
-    x: NumpyArray, dy: NumpyArray, windows: Windows, patches: Patches | None = None
-) -> NumpyArray:
+def patches_times_dy(x: NumpyArray, dy: NumpyArray, windows: Windows, patches: Patches | None = None) -> NumpyArray:
     counts, channels = windows.counts(x.shape[1:-1]), dy.shape[-1]
     tile, blocks = patches or patches_of(x, windows, channels)
     dy = np.ascontiguousarray(dy).reshape(*dy.shape[:-2], counts[-1] // tile, tile * channels)

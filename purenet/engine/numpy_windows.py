@@ -14,8 +14,8 @@ import numpy as np
 from purenet.engine.arrays import NumpyArray, Shape
 from purenet.engine.windows import Back, Ends, WindowOps, Windows, cut_space
 
-# Where a mask is 0 or 1, its product with the bits of a float, as an integer, is that float or 0. The float itself times
-# 0 would be NaN where it is not finite, and `where` takes up to twenty times as long.
+# A mask of 0 and 1 times the bits of a float, as an integer, is that float or 0. The float itself times 0 would be NaN
+# where it is not finite, and `where` takes up to twenty times as long.
 BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 BLOCK_BYTES = 1 << 20  # of the images handled at a time, where what is made of them is to stay in cache

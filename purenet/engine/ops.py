@@ -105,11 +105,11 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         """Σ a ⊙ b over the rows of two matrices."""
         return self.sum(a * b, axis=0)
 
-    def add_rows(self, ids: Array, rows: Array, count: int) -> Array:
+    def add_rows(self, ids: Any, rows: Array, count: int) -> Any:
         """Row i of the result is the sum of the rows whose id is i."""
-        total = self.zeros((count, rows.shape[1]), dtype=rows.dtype)
-        for place in range(ids.shape[0]):
-            total[int(ids[place]), ...] += rows[place, ...]
+        total: Any = self.zeros_of((count, rows.shape[1]), rows)
+        for i in range(ids.shape[0]):
+            total[int(ids[i]), ...] += rows[i, ...]
         return total
 
     def sum_of_logs(self, target: Array, logs: Array) -> Array:

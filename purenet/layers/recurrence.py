@@ -132,13 +132,16 @@ def _over_sequences(
             parts = state if type(state) is tuple else (state,) * cell.states
             return tuple(ops.zeros_of((hidden, batch), sequence) if part is None else part.T for part in parts)
 
+        def lengths_fit() -> Any:
+            return (lengths >= 0) & (lengths <= time)
+
         def outside(state: States) -> Any:
             return _state_of([part.T for part in state])
 
         hs, final, back = cell.run(ops, plain, params, xs, mask, inside(state), keep)
         if mask is not None:
             hs = hs if last else ops.keep(hs, mask[:, None, :])
-            hs, *final = (ops.or_nan(h, lambda: (lengths >= 0) & (lengths <= time)) for h in (hs, *final))
+            hs, final = ops.or_nan(hs, lengths_fit), tuple(ops.or_nan(h, lengths_fit) for h in final)
 
         def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
             dy, dfinal = dy if stateful else (dy, None)

@@ -179,7 +179,9 @@ def test_batch_norm_in_training_says_how_many_examples_it_was_given():
         jax.vmap(lambda x: pn.batch_norm.apply(params, x[None], jax.random.key(0)))(jnp.zeros((4, 3), jnp.float32))
 
 
-@pytest.mark.parametrize("net", [pn.serial(pn.conv(2, 3), pn.relu, pn.flatten, pn.layer_norm, pn.dense(3)), pn.dense(3)])
+@pytest.mark.parametrize(
+    "net", [pn.serial(pn.conv(2, 3), pn.relu, pn.flatten, pn.layer_norm, pn.dense(3)), pn.dense(3)]
+)
 def test_the_gradient_of_each_example_is_that_of_a_batch_of_one(net):
     """As the docs of `purenet.examples.compiled` show it."""
     shape = (6, 6, 1) if net.parts else (4,)

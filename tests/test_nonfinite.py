@@ -120,6 +120,8 @@ def test_the_slope_of_prelu_is_that_of_negative_numbers():
     params = pn.prelu.init(pn.key(0))
     _, pullback = pn.prelu.vjp(params, np.array([1, -2], np.float32))
     assert pullback(np.array([np.inf, 1], np.float32))[0].negative_slope == -2
+    lost = params._replace(negative_slope=np.full(1, np.nan, np.float32))
+    np.testing.assert_array_equal(pn.prelu.apply(lost, np.array([1, -2, np.inf], np.float32)), [1, np.nan, np.inf])
 
 
 @pytest.mark.parametrize("value", NOT_FINITE)

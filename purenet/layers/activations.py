@@ -437,13 +437,13 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
     x_form = "..." if one else "... channels"
 
     def rule(ops: Ops, params: PReLUParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
-        slope, negative = params.negative_slope, ops.minimum(x, 0)
-        y = ops.maximum(x, 0) + negative * slope
+        slope, scaled = params.negative_slope, ~(x > 0)
+        y = ops.maximum(x, 0) + ops.keep(x * slope, scaled)
 
         def pull(dy: Array, wrt_x: bool) -> tuple[PReLUParams, Array | None]:
-            each = ops.keep(dy, x <= 0) * negative
+            each = ops.keep(dy * x, scaled)
             dslope = ops.reshape(ops.sum(each), (1,)) if one else ops.sum_rows(each)
-            return PReLUParams(dslope), ops.where(x > 0, dy, dy * slope) if wrt_x else None
+            return PReLUParams(dslope), ops.where(scaled, dy * slope, dy) if wrt_x else None
 
         return y, pull
 

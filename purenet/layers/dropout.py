@@ -37,7 +37,7 @@ def dropout(rate: float = 0.5, channelwise: bool = False) -> Layer[NoParams]:
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
         raise ValueError(f"dropout takes a rate from 0 to 1, the share that is dropped, not {rate!r}")
     keep = 1 - rate
-    scale = 1 / keep if keep else 0.0
+    scale = 1 / keep if keep else 1.0  # if nothing is kept, nothing is multiplied
 
     x_form = "batch ... channels" if channelwise else "..."
 

@@ -18,6 +18,15 @@ class AttentionOps(Standard):
         """
         return False
 
+    def finite_part(self, a: Array) -> Array:
+        """a, and 0 for what is not finite."""
+        return self.keep(a, self.isfinite(a))
+
+    def taint(self, a: Array) -> Array:
+        """0 for each row of finite numbers, NaN for any other."""
+        ok = self.all(self.isfinite(a), axis=-1, keepdims=True)
+        return self.where(ok, self.zeros_of(ok.shape, a), self.nan)
+
     def attend(
         self, q: Array, k: Array, v: Array, mask: Array | None, heads: int, causal: bool
     ) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array]]]:
@@ -43,20 +52,12 @@ class AttentionOps(Standard):
         def turn(a: Array) -> Array:
             return self.permute_dims(a, (0, 1, 3, 2))
 
-        def finite(*arrays: Array) -> list[Array]:
-            return [self.keep(a, self.isfinite(a)) for a in arrays]
-
-        def taint(a: Array) -> Array:
-            """0 for a row of finite numbers, else NaN."""
-            ok = self.all(self.isfinite(a), axis=-1, keepdims=True)
-            return self.where(ok, self.zeros_of(ok.shape, a), self.nan)
-
         q, k, v = cut(q * scale), cut(k), cut(v)
-        masked, careful = causal or mask is not None, False
-        if masked and not self.all_finite(q, k, v):
-            careful = True
-            e = q @ turn(k + taint(v))
-            q, k, v = finite(q, k, v)
+        masked = causal or mask is not None
+        careful = masked and not self.all_finite(q, k, v)
+        if careful:
+            e = q @ turn(k + self.taint(v))
+            q, k, v = map(self.finite_part, (q, k, v))
         else:
             e = q @ self.compact(turn(k))  # BLAS takes twice as long for small matrices with a turned view
         small = self.exp_takes(e)
@@ -83,8 +84,8 @@ class AttentionOps(Standard):
             dy, p = cut(dy), e
             guarded = masked and (careful or not self.all_finite(dy))
             if guarded:
-                p = self.keep(e + taint(dy), allowed)
-                (dy,) = finite(dy)
+                p = self.keep(e + self.taint(dy), allowed)
+                dy = self.finite_part(dy)
             ds = dy @ self.compact(turn(v))
             ds -= self.vecdot(ds, p)[..., None]
             ds *= p

@@ -1,5 +1,7 @@
 """Losses: how far the output Y is from its target, as one number E, and dE/dY.
 
+A value that is refused on NumPy, such as a label out of range, cannot raise under JAX: there E and dE/dY are NaN.
+
 Each is a loss as it stands; call it to set options: `mse` is the mean, `mse(reduction="sum")` the sum. The mean is over
 every element for losses that compare element by element, and over the examples (rows) for those that compare
 distributions over classes. A target is not differentiated; it is converted to Y's dtype.
@@ -251,6 +253,7 @@ def binary_cross_entropy(reduction: Reduction = "mean") -> Loss:
                 )
 
     def rule(ops: Ops, y: Array, target: Array) -> Total:
+        target = ops.or_nan(target, lambda: (target >= 0) & (target <= 1) & (y >= 0) & (y <= 1))
         log_y = ops.maximum(ops.where(y == 0, -100, ops.log(ops.where(y == 0, 1, y))), -100)
         log_other = ops.maximum(ops.where(y == 1, -100, ops.log1p(-ops.where(y == 1, 0, y))), -100)
         total = -ops.sum_all(target * log_y + (1 - target) * log_other)
@@ -368,8 +371,9 @@ def hinge(reduction: Reduction = "mean") -> Loss:
             raise ValueError(f"{name} takes targets of -1 and 1, but found {target[abs(target) != 1].flat[0]:g}")
 
     def rule(ops: Ops, y: Array, target: Array) -> Total:
+        target = ops.or_nan(target, lambda: abs(target) == 1)
         margin = 1 - target * y
-        return ops.sum_all(ops.maximum(margin, 0)), lambda scale: ops.where(margin > 0, target * -scale, 0)
+        return ops.sum_all(ops.maximum(margin, 0)), lambda scale: ops.keep(target * -scale, ~(margin <= 0))
 
     return _loss(name, reduction, rule, values=values)
 
@@ -379,7 +383,8 @@ def kl_divergence(reduction: Reduction = "mean") -> Loss:
     """For log-probabilities Y and probabilities T, both (batch, classes): E = Σ T·(log T − Y) / batch;
     dE/dY = −T / batch.
 
-    A T of exactly 0 adds 0. The mean is over the examples, which PyTorch calls "batchmean".
+    A T of exactly 0 adds 0; one below 0 is a ValueError. The mean is over the examples, which PyTorch calls
+    "batchmean".
 
     S. Kullback, R. Leibler, "On information and sufficiency", 1951.
 
@@ -388,10 +393,15 @@ def kl_divergence(reduction: Reduction = "mean") -> Loss:
     0.6931471805599453
     """
 
-    def rule(ops: Ops, y: Array, target: Array) -> Total:
-        positive = target > 0
-        ratio = ops.log(ops.where(positive, target, 1)) - ops.where(positive, y, 0)  # 0 · −∞ is 0 here
-        total = ops.sum_all(ops.where(positive, target * ratio, 0))
-        return total, lambda scale: target * -scale
+    name = called("kl_divergence", reduction=(reduction, "mean"))
 
-    return _loss(called("kl_divergence", reduction=(reduction, "mean")), reduction, rule, rows=True)
+    def values(y: NumpyArray, target: NumpyArray) -> None:
+        if target.size and target.min() < 0:
+            raise ValueError(f"{name} takes a target from 0 up, but found {target.min():g}")
+
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
+        target = ops.or_nan(target, lambda: target >= 0)
+        ratio = ops.log(ops.maximum(target, float(ops.finfo(y.dtype).smallest_normal))) - y  # log 0 is finite here
+        return ops.sum_of_logs(target, ratio), lambda scale: target * -scale
+
+    return _loss(name, reduction, rule, rows=True, values=values)

@@ -27,6 +27,20 @@ class JaxOps(JaxConvolutionOps, Ops):
         check_dtype(self.namespace, dtype)
         return super().astype(x, dtype)
 
+    def call(self, f: Callable[..., Any], x: Array) -> Array:
+        try:
+            return super().call(f, x)
+        except sys.modules["jax"].errors.TracerArrayConversionError:
+            raise TypeError(
+                f"{getattr(f, '__name__', f)} calls NumPy with an array that JAX traces: "
+                "call the array's own functions, those of x.__array_namespace__(), or jax.numpy's"
+            ) from None
+
+    def add_rows(self, ids: Array, rows: Array, count: int) -> Any:
+        """As `jax.grad` of `take` has it."""
+        total: Any = self.zeros_of((count, rows.shape[1]), rows)
+        return total.at[ids].add(rows)
+
     def scan(
         self, f: Callable[..., Any], carry: Any, given: tuple[Any, ...], time: int, reverse: bool = False
     ) -> tuple[Any, Any]:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy import ndarray
 
 from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, freeze, plain
-from purenet.engine.numpy_convolution import NumpyConvolutionOps
+from purenet.engine.numpy_convolution import NumpyConvolutionOps, all_finite
 from purenet.engine.numpy_recurrence import NumpyRecurrenceOps
+from purenet.engine.numpy_windows import BITS
 from purenet.engine.ops import Ops
 
 LARGE = 65536  # numbers in a matrix from which it pays to look for another way to multiply it
@@ -158,11 +159,24 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
         total = np.vdot(target, logs)
         return total if math.isfinite(total) else super().sum_of_logs(target, logs)
 
+    def call(self, f: Callable[..., Any], x: NumpyArray) -> NumpyArray:
+        return f(x)
+
+    def or_nan(self, x: NumpyArray, is_right: Callable[[], NumpyArray]) -> NumpyArray:
+        """x: here numbers are looked at, and what is wrong is an error."""
+        return x
+
     def one_hot(self, labels: NumpyArray, classes: int, dtype: Any) -> NumpyArray:
         """To copy rows of the identity is faster than to compare."""
         if classes > 256:
             return super().one_hot(labels, classes, dtype)
         return identity(classes, dtype).take(labels, axis=0)
+
+    def keep(self, x: NumpyArray, mask: NumpyArray) -> NumpyArray:
+        return np.multiply(mask, x.view(BITS[x.itemsize])).view(x.dtype)
+
+    def all_finite(self, *arrays: NumpyArray) -> bool:
+        return all(map(all_finite, arrays))
 
     def compact(self, x: NumpyArray) -> NumpyArray:
         return x.reshape(-1).reshape(x.shape)

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from numpy import ufunc
+
 from purenet.engine.arrays import Array, Shape
 from purenet.engine.attention import AttentionOps
 from purenet.engine.convolution import ConvolutionOps
@@ -44,6 +46,16 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
     def labels_fit(self, labels: Array, classes: int) -> bool:
         """Whether all labels are from 0 to classes − 1, as far as they can be looked at."""
         return True
+
+    def call(self, f: Callable[..., Any], x: Array) -> Array:
+        """f(x) in this engine, of a function that users hand in: in place of one of NumPy's own, that of its name."""
+        if isinstance(f, ufunc):
+            f = getattr(self, f.__name__, f)
+        return self.take_in(f(x))
+
+    def or_nan(self, x: Array, is_right: Callable[[], Array]) -> Array:
+        """x, and NaN where it is not right: instead of an error, where numbers cannot be looked at."""
+        return x + self.where(is_right(), self.zeros_of((), x), self.nan)
 
     # products: the rows of a and y are what stands along their last axis, with any axes before it; b is a matrix
 
@@ -93,17 +105,22 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         """Σ a ⊙ b over the rows of two matrices."""
         return self.sum(a * b, axis=0)
 
-    def add_rows(self, ids: Array, rows: Array, count: int) -> Array:
-        """Row i of the result is the sum of the rows whose id is i: Hᵀ · rows, with a 1 in H at each id."""
-        return self.dot(self.astype(self.arange(count)[:, None] == ids[None, :], rows.dtype), rows)
+    def add_rows(self, ids: Any, rows: Array, count: int) -> Any:
+        """Row i of the result is the sum of the rows whose id is i."""
+        total: Any = self.zeros_of((count, rows.shape[1]), rows)
+        for i in range(ids.shape[0]):
+            total[int(ids[i]), ...] += rows[i, ...]
+        return total
 
     def sum_of_logs(self, target: Array, logs: Array) -> Array:
         """Σ target·logs over every axis, where 0 · −∞ is 0."""
-        return self.sum(target * self.where(target == 0, 0, logs))
+        return self.sum(target * self.where((target != 0) | self.isfinite(logs), logs, 0))
 
     def one_hot(self, labels: Array, classes: int, dtype: Any) -> Array:
-        """1 at each label, 0 at the other classes, which are a new last axis."""
-        return self.astype(labels[..., None] == self.arange(classes), dtype)
+        """1 at each label, 0 at the other classes, which are a new last axis; NaN for a label that is no class."""
+        labels = labels[..., None]
+        hot = self.astype(labels == self.arange(classes), dtype)
+        return self.or_nan(hot, lambda: (labels >= 0) & (labels < classes))
 
     # shapes
 
@@ -132,6 +149,14 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
     def at_most(self, x: Array, limit: float) -> Array:
         """min(x, limit), or x itself."""
         return self.minimum(x, limit)
+
+    def keep(self, x: Array, mask: Array) -> Array:
+        """x where the mask is True, else 0. (A product with the mask would be NaN where x is not finite.)"""
+        return self.where(mask, x, 0)
+
+    def all_finite(self, *arrays: Array) -> bool:
+        """Whether it is known that all numbers are finite."""
+        return False
 
     def relu(self, x: Array) -> Array:
         """max(x, 0)."""

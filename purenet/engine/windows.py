@@ -178,8 +178,9 @@ class WindowOps(Standard):
         for axis, slices, y, length in reversed(stages):
             parts, left = [], dy
             for part in slices[:-1]:
-                parts.append(left * self.astype(part == y, left.dtype))
-                left = left - parts[-1]  # what has gone to one slice cannot go to a later one
+                here = part == y
+                parts.append(self.keep(left, here))
+                left = self.keep(left, ~here)  # what has gone to one slice cannot go to a later one
             dy = self.gather([*parts, left], windows, axis, length)
         return dy
 

@@ -38,6 +38,9 @@ def elementwise(name: str, rule: Elementwise, x: str = "...") -> Layer[NoParams]
 def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | None = None) -> Layer[NoParams]:
     """The video's own way: a layer of a function and its derivative, dE/dX = dE/dY ⊙ f'(X).
 
+    Of NumPy's own functions, such as `np.sin`, JAX's are taken on JAX's arrays. One that you write works on both if it
+    computes with operators and with the array's own functions: `xp = x.__array_namespace__()` has `xp.exp` and so on.
+
     >>> import numpy as np, purenet as pn
     >>> square = pn.activation(np.square, lambda x: 2 * x)
     >>> y, pullback = square.vjp((), np.array([3.0]))
@@ -48,7 +51,7 @@ def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | No
         raise TypeError(f"activation takes a function and its derivative, not {describe(f)} and {describe(df)}")
     named = {"name": name} if name else {}
     code = spelled(name or f"activation({_name(f)}, {_name(df)})", "activation", (f, df), named)
-    return elementwise(code, lambda ops, x: (f(x), lambda dy: dy * df(x)))
+    return elementwise(code, lambda ops, x: (ops.call(f, x), lambda dy: dy * ops.call(df, x)))
 
 
 def _name(f: Any) -> str:
@@ -166,9 +169,7 @@ def relu() -> Layer[NoParams]:
         y = ops.relu(x)
 
         def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Array]:
-            dx = ops.astype(y > 0, dy.dtype)
-            dx *= dy
-            return (), dx
+            return (), ops.keep(dy, y > 0)
 
         return y, pull
 
@@ -185,7 +186,7 @@ def relu6() -> Layer[NoParams]:
     """
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
-        return ops.clip(x, 0, 6), lambda dy: dy * ops.astype((x > 0) & (x < 6), dy.dtype)
+        return ops.clip(x, 0, 6), lambda dy: ops.keep(dy, (x > 0) & (x < 6))
 
     return elementwise(called("relu6"), rule)
 
@@ -345,7 +346,7 @@ def hard_tanh() -> Layer[NoParams]:
     """y = x cut to [−1, 1]; f' = 1 where −1 < x < 1, else 0."""
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
-        return ops.clip(x, -1, 1), lambda dy: dy * ops.astype((x > -1) & (x < 1), dy.dtype)
+        return ops.clip(x, -1, 1), lambda dy: ops.keep(dy, (x > -1) & (x < 1))
 
     return elementwise(called("hard_tanh"), rule)
 
@@ -355,7 +356,7 @@ def hard_sigmoid() -> Layer[NoParams]:
     """y = x/6 + 1/2 cut to [0, 1]; f' = 1/6 where −3 < x < 3, else 0."""
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
-        return ops.clip(x + 3, 0, 6) / 6, lambda dy: dy * ops.astype((x > -3) & (x < 3), dy.dtype) / 6
+        return ops.clip(x + 3, 0, 6) / 6, lambda dy: ops.keep(dy / 6, (x > -3) & (x < 3))
 
     return elementwise(called("hard_sigmoid"), rule)
 
@@ -369,9 +370,9 @@ def hard_swish() -> Layer[NoParams]:
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
         def pull(dy: Array) -> Array:
-            return dy * ops.where(x <= -3, 0, ops.where(x >= 3, 1, x / 3 + 0.5))
+            return ops.keep(dy * ops.where(x >= 3, 1, x / 3 + 0.5), x > -3)
 
-        return x * (ops.clip(x + 3, 0, 6) / 6), pull
+        return ops.maximum(x, -3) * (ops.clip(x + 3, 0, 6) / 6), pull
 
     return elementwise(called("hard_swish"), rule)
 
@@ -439,13 +440,13 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
     x_form = "..." if one else "... channels"
 
     def rule(ops: Ops, params: PReLUParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
-        slope, negative = params.negative_slope, ops.minimum(x, 0)
-        y = ops.maximum(x, 0) + negative * slope
+        slope, scaled = params.negative_slope, ~(x > 0)
+        y = ops.maximum(x, 0) + ops.keep(x * slope, scaled)
 
         def pull(dy: Array, wrt_x: bool) -> tuple[PReLUParams, Array | None]:
-            each = dy * negative
+            each = ops.keep(dy * x, scaled)
             dslope = ops.reshape(ops.sum(each), (1,)) if one else ops.sum_rows(each)
-            return PReLUParams(dslope), ops.where(x > 0, dy, dy * slope) if wrt_x else None
+            return PReLUParams(dslope), ops.where(scaled, dy * slope, dy) if wrt_x else None
 
         return y, pull
 

@@ -40,8 +40,7 @@ def embedding(count: int, features: int, weight_init: Initializer = _UNIT_NORMAL
 
     Raises:
         TypeError: the ids are not integers.
-        ValueError: an id is negative, or count or more. (JAX cannot raise: there the row of a
-            count or more is NaN, and a negative id is not noticed.)
+        ValueError: an id is negative, or count or more. (JAX cannot raise: there Y is NaN at such an id.)
 
     >>> import numpy as np, purenet as pn
     >>> layer = pn.embedding(10, 3)
@@ -63,7 +62,8 @@ def embedding(count: int, features: int, weight_init: Initializer = _UNIT_NORMAL
         def pull(dy: Array, wrt_x: bool) -> tuple[EmbeddingParams, None]:
             return EmbeddingParams(ops.add_rows(ids, ops.reshape(dy, (math.prod(x.shape), features)), count)), None
 
-        return ops.reshape(ops.take(params.weight, ids, axis=0), (*x.shape, features)), pull
+        y = ops.or_nan(ops.take(params.weight, ids, axis=0), lambda: (ids >= 0)[:, None])
+        return ops.reshape(y, (*x.shape, features)), pull
 
     spec = Spec(
         name,

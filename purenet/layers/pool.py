@@ -142,7 +142,7 @@ def global_max_pool() -> Layer[NoParams]:
         def pull(dy: Array) -> Array:
             places = ops.reshape(ops.arange(flat.shape[1]), (1, -1, 1))
             first = places == ops.expand_dims(ops.argmax(flat, axis=1), axis=1)
-            return ops.reshape(ops.expand_dims(dy, axis=1) * ops.astype(first, dy.dtype), x.shape)
+            return ops.reshape(ops.keep(ops.expand_dims(dy, axis=1), first), x.shape)
 
         return ops.max(flat, axis=1), pull
 

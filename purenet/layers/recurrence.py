@@ -123,21 +123,29 @@ def _over_sequences(
         xs, mask = ops.permute_dims(sequence, (2, 1, 0)), None
         if lengths is not None:
             mask = ops.arange(time)[:, None] < lengths
-            xs = ops.where(mask, xs, 0)  # so that nothing depends on what stands in the padding, be it NaN
+            xs = ops.keep(xs, mask)  # so that nothing depends on what stands in the padding, be it NaN
 
         def turned(steps: Any, axis: int) -> Any:
             """The steps in the order in which they are run, and back."""
             return ops.flip(steps, axis=axis) if reverse and steps is not None else steps
+
 
         def inside(state: Any) -> States:
             """The state turned around, as a tuple; what is None begins with zeros."""
             parts = state if type(state) is tuple else (state,) * cell.states
             return tuple(ops.zeros_of((hidden, batch), sequence) if part is None else part.T for part in parts)
 
+        def lengths_fit() -> Any:
+            return (lengths >= 0) & (lengths <= time)
+
         def outside(state: States) -> Any:
             return _state_of([part.T for part in state])
 
-        hs, final, back = cell.run(ops, plain, params, turned(xs, 1), turned(mask, 0), inside(state), keep)
+        xs, mask = turned(xs, 1), turned(mask, 0)
+        hs, final, back = cell.run(ops, plain, params, xs, mask, inside(state), keep)
+        if mask is not None:
+            hs = hs if last else ops.keep(hs, mask[:, None, :])
+            hs, final = ops.or_nan(hs, lengths_fit), tuple(ops.or_nan(h, lengths_fit) for h in final)
 
         def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
             dy, dfinal = dy if stateful else (dy, None)
@@ -157,7 +165,6 @@ def _over_sequences(
 
         y = final[0].T
         if not last:
-            hs = hs if mask is None else ops.where(turned(mask, 0)[:, None, :], hs, 0)
             y = ops.compact(ops.permute_dims(turned(hs, 0), (2, 0, 1)))
         return (y, outside(final)) if stateful else y, pull
 
@@ -195,15 +202,13 @@ def steps(cell: Cell) -> Callable[..., Ran]:
 
         def behind(dstate: States, given: Any) -> Any:
             dh, (before, saved), real = given
-            if real is None:
-                dstate = dstate if dh is None else (dstate[0] + dh, *dstate[1:])
-                dz, da, dstate = pull(saved, *dstate)
-            else:  # what came through the masked columns goes on as it is; their dE/dY does not count
-                dstate = dstate if dh is None else (dstate[0] + ops.where(real, dh, 0), *dstate[1:])
-                through = [ops.where(real, 0, d) for d in dstate]
-                dz, da, dstate = pull(saved, *(ops.where(real, d, 0) for d in dstate))
-                dstate = tuple(d + e for d, e in zip(dstate, through, strict=True))
-            return dstate, (before, dz, da)
+            if dh is not None:
+                dstate = dstate[0] + (dh if real is None else ops.keep(dh, real)), *dstate[1:]
+            dz, da, new = pull(saved, *dstate)
+            if real is not None:  # what came to the masked columns goes on as it is
+                dz, da = ops.keep(dz, real), None if da is None else ops.keep(da, real)
+                new = tuple(ops.where(real, n, d) for n, d in zip(new, dstate, strict=True))
+            return new, (before, dz, da)
 
         def back(dhs: Array | None, dstate: States, wrt_x: bool) -> tuple[Any, Array | None, States]:
             dstate, (before, dz, da) = ops.scan(behind, dstate, (dhs, kept, mask), time, reverse=True)

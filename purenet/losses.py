@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
-from purenet.engine.arrays import Array, NumpyArray, describe, weak
+from purenet.engine.arrays import Array, NumpyArray, as_array, describe, weak
 from purenet.guard import GuardedLoss
 from purenet.presets import Call, called, preset
 
@@ -41,7 +41,10 @@ def _loss(
         raise ValueError(f"{name.maker} takes reduction 'mean' or 'sum', not {reduction!r}")
 
     def check(y: Any, target: Any) -> tuple[Ops, Array, Array]:
+        y, target = as_array(y), as_array(target)
         _check_target(name, y, target, classes)
+        if rows and not (y.ndim and y.shape[-1]):
+            raise ValueError(f"{name} takes y of shape (batch, classes), not {describe(y)}")
         if reduction == "mean" and not (math.prod(y.shape[:-1]) if rows else math.prod(y.shape)):
             raise ValueError(f"{name} has no mean over an empty batch: y has shape {tuple(y.shape)}")
         look(ops_for([target]), y, target)

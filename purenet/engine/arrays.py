@@ -226,11 +226,15 @@ def likeness(y: Any) -> Any:
 
 def freeze(x: Any) -> Any:
     """The same array, from now on read-only. (Arrays of other engines cannot be written to in the first place.)"""
+    x = as_array(x)
     if type(x) is np.ndarray:
         _set_writeable(x, False)  # by its first argument: by name it takes twice as long
-    elif isinstance(x, np.generic):  # arithmetic on 0-d arrays gives scalars
-        x = freeze(np.asarray(x))
     return x
+
+
+def as_array(x: Any) -> Any:
+    """A NumPy scalar, which is what arithmetic on arrays of no axes gives, as such an array; all else as it is."""
+    return np.asarray(x) if isinstance(x, np.generic) else x
 
 
 def read_only(x: Any) -> Any:

@@ -63,7 +63,7 @@ class AttentionOps(Standard):
         def pull(dy: Array) -> tuple[Array, Array, Array]:
             dy = cut(dy)
             ds = dy @ self.compact(turn(v))
-            ds -= self.vecdot(ds, e)[..., None]
+            ds -= self.dot_last(ds, e)
             ds *= e
             dq = join(ds @ k)
             dq *= scale

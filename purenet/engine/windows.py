@@ -128,7 +128,7 @@ class WindowOps(Standard):
         """Σ dE/dY over all but the channels."""
         width, channels = dy.shape[-2:]
         wide = self.sum_rows(self.reshape(dy, (math.prod(dy.shape[:-2]), width * channels)))
-        return self.sum(self.reshape(wide, (width, channels)), axis=0)
+        return self.sum_rows(self.reshape(wide, (width, channels)))
 
     # pooling
 

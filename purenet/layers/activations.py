@@ -385,6 +385,8 @@ def softmax() -> Layer[NoParams]:
     """
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        if not x.size:
+            return x, lambda dy: dy
         y = ops.exp(x - ops.max_last(x))
         y /= ops.sum_last(y)
         return y, lambda dy: y * (dy - ops.sum_last(dy * y))
@@ -402,6 +404,8 @@ def log_softmax() -> Layer[NoParams]:
     """
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        if not x.size:
+            return x, lambda dy: dy
         y = x - ops.max_last(x)
         y -= ops.log(ops.sum_last(ops.exp(y)))
         return y, lambda dy: dy - ops.exp(y) * ops.sum_last(dy)

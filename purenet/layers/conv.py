@@ -179,14 +179,15 @@ def conv_transpose(
 @lru_cache(1024)  # the layer asks at each step
 def _place_spread(who: str, windows: Windows, cut: Ends, added: Shape, space: Shape) -> tuple[Shape, Shape]:
     """The spatial axes of a transposed convolution's Y, from those of its X, and what is cut off at their low ends."""
-    if cut == "same":
+    if cut == "same" and min(space) > 0:
         low = tuple(max(0, r - s) // 2 for r, s in zip(windows.reach, windows.stride, strict=True))
         return tuple(n * s for n, s in zip(space, windows.stride, strict=True)), low
-    sizes = zip(space, windows.stride, cut, windows.reach, added, strict=True)
+    ends = ((0, 0),) * len(space) if cut == "same" else cut
+    sizes = zip(space, windows.stride, ends, windows.reach, added, strict=True)
     out = tuple((n - 1) * s - low - high + r + a for n, s, (low, high), r, a in sizes)
     if min((*space, *out)) < 1:
-        raise ValueError(f"{who} would make an output of {out} from an input of {space}: its padding is too large")
-    return out, tuple(low for low, _ in cut)
+        raise ValueError(f"{who} would make an output of {out} from an input of {space}: it has no cells, or the padding is too large")
+    return out, tuple(low for low, _ in ends)
 
 
 def _spec(
@@ -212,8 +213,8 @@ def _spec(
     each = [per_axis(name, option, options[option][0], dims) for option in ("stride", "dilation")]
 
     def fits(sizes: Sizes) -> str:
-        channels = sizes.get("channels", 0)
-        return f"takes a multiple of {groups} channels, not {channels}" if channels % groups else ""
+        channels = sizes.get("channels", groups)
+        return f"takes a multiple of {groups} channels, not {channels}" if channels % groups or not channels else ""
 
     channels = "channels" if groups == 1 else f"channels/{groups}"
     spec = Spec(

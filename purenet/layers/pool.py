@@ -108,8 +108,7 @@ def global_avg_pool() -> Layer[NoParams]:
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
         number = math.prod(x.shape[1:-1])
-        y = ops.sum(_flat(ops, x), axis=1)
-        y /= number
+        y = ops.sum_before_last(_flat(ops, x))[:, 0, :] / number
 
         def pull(dy: Array) -> Array:
             each = ops.reshape(dy / number, (dy.shape[0], *(1,) * (x.ndim - 2), dy.shape[-1]))

@@ -213,8 +213,8 @@ def steps(cell: Cell) -> Callable[..., Ran]:
 
             dz = flat(dz)
             da = dz if da is None else flat(da)
-            dweight = ops.dot(ops.reshape(xs, (xs.shape[0], time * batch)), dz.T) * square
-            drecurrent = ops.dot(flat(before), da.T) * square
+            dweight = ops.transposed_dot(ops.reshape(xs, (xs.shape[0], time * batch)).T, dz.T) * square
+            drecurrent = ops.transposed_dot(flat(before).T, da.T) * square
             biases = [None, None] if bias is None else [dweight[features, ...], ops.sum(da[-hidden:, ...], axis=-1)]
             dparams = cell.kind(dweight[:features, ...], drecurrent, *biases[: len(params) - 2])
             dxs = ops.dot(params.weight * square, dz) if wrt_x else None

@@ -128,9 +128,14 @@ def test_padded_cells_are_never_a_maximum():
     np.testing.assert_array_equal(pullback(y)[1], x)
 
 
-def test_avg_pool_counts_padded_cells():
-    y = pn.avg_pool((3,), stride=1, padding="same").apply((), np.ones((1, 3, 1)))
+def test_avg_pool_counts_padded_cells_unless_they_are_those_of_same():
+    ones = np.ones((1, 3, 1))
+    y = pn.avg_pool((3,), stride=1, padding=1).apply((), ones)
     np.testing.assert_allclose(y.ravel(), [2 / 3, 1, 2 / 3])
+    y, pullback = pn.avg_pool((2,), padding="same").vjp((), ones)
+    np.testing.assert_array_equal(y.ravel(), [1, 1])
+    np.testing.assert_array_equal(pullback(y)[1].ravel(), [0.5, 0.5, 1])
+    np.testing.assert_array_equal(pn.avg_pool(3, stride=1, padding="same").apply((), np.ones((1, 4, 2, 1))), 1)
 
 
 def test_empty_batches():

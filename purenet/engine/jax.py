@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from purenet.engine.arrays import Array, check_dtype
@@ -57,6 +58,11 @@ def random_of(key: Any, dtype: Any) -> Any:
         return None
     check_dtype(jax.numpy, dtype)
     return jax.random
+
+
+def normal_quantile_of_jax(p: Any) -> Any:
+    """The z below which the share p of the normal distribution lies."""
+    return import_module("jax.scipy.special").ndtri(p)
 
 
 def namespace_of_jax() -> Any:

@@ -10,7 +10,7 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Windows
-from purenet.initializers import Initializer, glorot_uniform, zeros
+from purenet.initializers import Initializer, glorot_uniform, side_by_side, zeros
 from purenet.layers.hints import of_images
 from purenet.layers.windows import Ends, Padding, axes, pairs, per_axis, place, window_size
 from purenet.patterns import Sizes
@@ -48,6 +48,7 @@ def conv(
             int or a pair (low, high). Padded cells are 0.
         dilation: cells from one cell of the kernel to the next; an int, or one for each axis.
         groups: the channels in this many parts, each with a kernel of its own; groups = in is a depthwise convolution.
+            `weight_init` draws each kernel by itself, (*kernel, in // groups, out // groups).
 
     Shapes: X (batch, *space, in); W (*kernel, in // groups, out); B (out,); Y (batch, *counts, out), with
     counts = ⌊(space + low + high − dilation·(kernel − 1) − 1) / stride⌋ + 1.
@@ -222,7 +223,7 @@ def _spec(
         x=axes(dims),
         y=None,
         params=ConvParams._make((f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if bias else None)),
-        init=ConvParams._make((weight_init, bias_init)),
+        init=ConvParams._make((weight_init if groups == 1 else side_by_side(name, *(weight_init,) * groups), bias_init)),
         sizes={"channels": inputs, "outputs": outputs},
         complete=f"{maker}(channels, {outputs}, {kernel})",
         hints=(of_images(dims),),

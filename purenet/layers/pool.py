@@ -41,7 +41,7 @@ def max_pool(
     >>> y.ravel(), pullback(np.ones_like(y))[1].ravel()
     (array([3., 3.]), array([0., 1., 1., 0.]))
     """
-    return _pool("max_pool", lambda ops: ops.max_windows, window, stride, padding)
+    return _pool("max_pool", lambda ops, *given: ops.max_windows(*given), window, stride, padding)
 
 
 def avg_pool(
@@ -49,9 +49,10 @@ def avg_pool(
 ) -> Layer[NoParams]:
     """The mean of each window: Y[o] = Σₜ X[o·stride + t − low] / cells. Arguments and shapes are those of `max_pool`.
 
-    Padded cells count as 0 and are counted, as in PyTorch's `count_include_pad=True`, with "same" padding too.
+    With padding="same" only the cells of X count, as in JAX and TensorFlow, whose padding that is. Other padding is 0
+    and counts, as in PyTorch's `count_include_pad=True`.
 
-    The rule: dE/dX[i] is the sum of dE/dY[o] over the windows o that X[i] is in, divided by the cells of a window.
+    The rule: dE/dX[i] is the sum of dE/dY[o] / cells over the windows o that X[i] is in.
 
     Y. LeCun et al., "Gradient-based learning applied to document recognition", Proceedings of the IEEE 1998.
 
@@ -60,11 +61,11 @@ def avg_pool(
     >>> y.ravel(), pullback(np.ones_like(y))[1].ravel()
     (array([2. , 2.5]), array([0.5, 0.5, 0.5, 0.5]))
     """
-    return _pool("avg_pool", lambda ops: ops.mean_windows, window, stride, padding)
+    return _pool("avg_pool", lambda ops, *given: ops.mean_windows(*given, padding != "same"), window, stride, padding)
 
 
-def _pool(maker: str, op: Callable[[Ops], Any], window: Any, stride: Any, padding: Padding) -> Layer[NoParams]:
-    """The layer of `op(ops)(x, windows, ends) -> (y, pull)`."""
+def _pool(maker: str, op: Callable[..., tuple[Array, Back]], window: Any, stride: Any, padding: Padding) -> Layer[NoParams]:
+    """The layer of `op(ops, x, windows, ends) -> (y, pull)`."""
     name = called(maker, window, stride=(stride, None), padding=(padding, "valid"))
     size = window_size(name, "window", window)
     strides = size if stride is None else per_axis(name, "stride", stride, len(size))
@@ -74,8 +75,7 @@ def _pool(maker: str, op: Callable[[Ops], Any], window: Any, stride: Any, paddin
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
         _, ends = place(name, windows, wanted, x.shape[1:-1])
-        found: tuple[Array, Back] = op(ops)(x, windows, ends)
-        return found
+        return op(ops, x, windows, ends)
 
     def y_shape(in_shape: Shape) -> Shape:
         return (*place(name, windows, wanted, tuple(in_shape[:-1]))[0], in_shape[-1])

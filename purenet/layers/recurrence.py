@@ -17,14 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from purenet.core import Layer
-from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Array, Shape, freeze
-from purenet.initializers import Initializer, draw, glorot_uniform, orthogonal, zeros
+from purenet.engine import Ops
+from purenet.engine.arrays import Array
+from purenet.initializers import Initializer, glorot_uniform, orthogonal, side_by_side, zeros
 from purenet.presets import called
-from purenet.random import Key, split
+from purenet.random import Key
 from purenet.spec import Maybe, Pull, Spec, in_and_out, layer
 
 ORTHOGONAL = orthogonal()
@@ -253,19 +251,6 @@ def _check_lengths(name: str, x: Any) -> None:
     time, least, most = sequence.shape[1], lengths.min(), lengths.max()
     if not 0 <= least <= most <= time:
         raise ValueError(f"{name}: x has {time} steps, but lengths go from {least} to {most}")
-
-
-def side_by_side(who: str, *initializers: Initializer) -> Initializer:
-    """An initializer of all gates. Each gate's block is drawn by itself, so that its fans are its own and U's blocks
-    are orthogonal."""
-
-    def initialize(key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any:
-        keys = split(key, len(initializers))
-        block = (*shape[:-1], shape[-1] // len(initializers))
-        pieces = [draw(f, k, block, who) for f, k in zip(initializers, keys, strict=True)]
-        return freeze(engine_of(pieces[0]).concat(pieces, axis=-1))
-
-    return initialize
 
 
 def _ordered(steps: Any, reverse: bool) -> Any:

@@ -184,7 +184,11 @@ def pool_in_torch(kind, empty):
         size = tuples(window, 2) if isinstance(window, int) else tuple(window)
         stride = size if stride is None else tuples(stride, len(size))
         ends = ends_of(padding, x.shape[1:-1], size, stride, (1,) * len(size))
-        return last(getattr(F, f"{kind}_pool{len(size)}d")(padded(first(x), ends, empty), size, stride))
+
+        def pooled(x):
+            return last(getattr(F, f"{kind}_pool{len(size)}d")(padded(first(x), ends, empty), size, stride))
+
+        return pooled(x) / pooled(torch.ones_like(x)) if (kind, padding) == ("avg", "same") else pooled(x)
 
     return run
 
@@ -194,8 +198,13 @@ def pool_in_jax(operation, empty, mean):
         size = tuples(window, 2) if isinstance(window, int) else tuple(window)
         stride = size if stride is None else tuples(stride, len(size))
         ends = ends_of(padding, x.shape[1:-1], size, stride, (1,) * len(size))
-        y = lax.reduce_window(x, empty, operation, (1, *size, 1), (1, *stride, 1), around(ends))
-        return y / np.prod(size) if mean else y
+
+        def pooled(x):
+            return lax.reduce_window(x, empty, operation, (1, *size, 1), (1, *stride, 1), around(ends))
+
+        if not mean:
+            return pooled(x)
+        return pooled(x) / (pooled(jnp.ones_like(x)) if padding == "same" else np.prod(size))
 
     return run
 

@@ -292,3 +292,22 @@ def test_windows_of_two_beside_cells_that_none_covers():
     assert np.array_equal(dx[:, :4, :6], pullback_of_even(y)[1])
     assert not dx[:, 4].any()
     assert not dx[:, :, 6].any()
+
+
+@pytest.mark.parametrize("layer", [pn.global_avg_pool, pn.global_max_pool])
+def test_global_pools_leave_padding_out(layer):
+    """Each sequence by itself gives the same, whatever stands in the padding."""
+    x, lengths = normal(4, 6, 3), np.array([2, 6, 1, 0])
+    x[np.arange(6) >= lengths[:, None]] = np.nan
+    y, pullback = layer.vjp((), (x, lengths))
+    dx, none = pullback(np.ones_like(y))[1]
+    assert none is None
+    for i, n in enumerate(lengths[:3]):
+        alone, pull_alone = layer.vjp((), x[i : i + 1, :n])
+        np.testing.assert_allclose(y[i : i + 1], alone, rtol=1e-14)
+        np.testing.assert_allclose(dx[i : i + 1, :n], pull_alone(np.ones_like(alone))[1], rtol=1e-14)
+    assert not y[3].any()
+    assert not dx[np.arange(6) >= lengths[:, None]].any()
+    assert layer.shape(((6, 3), ())) == (3,)
+    with pytest.raises(ValueError, match="x has 6 steps, but lengths go from 1 to 7"):
+        layer.apply((), (x, np.array([1, 7, 2, 3])))

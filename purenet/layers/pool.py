@@ -11,9 +11,13 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Back, Windows
 from purenet.layers.activations import NoParams
-from purenet.layers.windows import Padding, pairs, per_axis, place, spatial, window_size
+from purenet.layers.hints import of_images
+from purenet.layers.recurrence import check_lengths
+from purenet.layers.windows import Padding, axes, pairs, per_axis, place, spatial, window_size
 from purenet.patterns import Sizes
-from purenet.presets import called, preset
+from purenet.presets import Call, called, preset
+from purenet.random import Key
+from purenet.spec import Pull, Spec, layer
 
 
 def max_pool(
@@ -84,18 +88,53 @@ def _pool(maker: str, op: Callable[..., tuple[Array, Back]], window: Any, stride
 
 
 def _no_cells(sizes: Sizes) -> str:
-    space = sizes.get("space", ())
+    space = sizes.get("space", (sizes.get("time", 1),))
     return f"takes at least one cell, but the spatial axes of each example are {space}" if 0 in space else ""
 
 
-def _flat(ops: Ops, x: Array) -> Any:
-    """x with its spatial axes in one."""
-    return ops.reshape(x, (x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]))
+def _over_all(name: Call, rule: Callable[[Ops, Array, Any, Array | None], tuple[Array, Back]]) -> Layer[NoParams]:
+    """The layer of `rule(ops, cells, count, real) -> (y, pull)`, with all spatial axes in one, (batch, n, channels).
+
+    All n cells count, and `real` is None; or with lengths only those where `real` (batch, n, 1), `count` (batch, 1).
+    """
+
+    def whole(ops: Ops, params: NoParams, x: Any, key: Key | None) -> tuple[Array, Pull]:
+        array, lengths = x if type(x) is tuple else (x, None)
+        batch, *space, channels = array.shape
+        count: Any = math.prod(space)
+        real, cells = None, ops.reshape(array, (batch, count, channels))
+        if lengths is not None:
+            real = ops.arange(count)[:, None] < lengths[:, None, None]
+            count = ops.astype(lengths[:, None], array.dtype)
+        y, pull = rule(ops, cells, count, real)
+
+        def pull_whole(dy: Array, wrt_x: bool) -> tuple[NoParams, Any]:
+            if not wrt_x:
+                return (), None
+            dx = pull(dy)
+            dx = ops.reshape(dx if real is None else ops.where(real, dx, 0), array.shape)
+            return (), dx if lengths is None else (dx, None)
+
+        return y, pull_whole
+
+    forms = [axes(None), ("batch time channels", "lengths = batch: int")]
+    spec = Spec(
+        name,
+        x=forms,
+        y=["batch channels"] * 2,
+        hints=(of_images(None),),
+        fits=_no_cells,
+        values=lambda x: check_lengths(name, x),
+    )
+    return layer(spec, whole)
 
 
 @preset
 def global_avg_pool() -> Layer[NoParams]:
     """The mean over all spatial axes: X (batch, *space, channels) to Y (batch, channels).
+
+    Of padded sequences, (X, lengths) with X (batch, time, channels), the mean over each one's own length; of length 0
+    it is 0.
 
     The rule: dE/dX = dE/dY / cells, the same for each cell.
 
@@ -104,24 +143,25 @@ def global_avg_pool() -> Layer[NoParams]:
     >>> import numpy as np, purenet as pn
     >>> pn.global_avg_pool.apply((), np.ones((2, 7, 7, 3))).shape
     (2, 3)
+    >>> pn.global_avg_pool.apply((), (np.array([[[1.0], [3.0], [0.0]]]), np.array([2])))
+    array([[2.]])
     """
 
-    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
-        number = math.prod(x.shape[1:-1])
-        y = ops.sum_before_last(_flat(ops, x))[:, 0, :] / number
+    def rule(ops: Ops, cells: Array, count: Any, real: Array | None) -> tuple[Array, Back]:
+        number = count if real is None else ops.maximum(count, 1)
+        own = cells if real is None else ops.where(real, cells, 0)
+        y = ops.sum_before_last(own)[:, 0, :] / number
+        return y, lambda dy: ops.broadcast_to((dy / number)[:, None, :], cells.shape) + 0  # + 0: an array of its own
 
-        def pull(dy: Array) -> Array:
-            each = ops.reshape(dy / number, (dy.shape[0], *(1,) * (x.ndim - 2), dy.shape[-1]))
-            return ops.broadcast_to(each, x.shape) + 0  # + 0: an array of its own
-
-        return y, pull
-
-    return spatial(called("global_avg_pool"), rule, "batch channels", fits=_no_cells)
+    return _over_all(called("global_avg_pool"), rule)
 
 
 @preset
 def global_max_pool() -> Layer[NoParams]:
     """The maximum over all spatial axes: X (batch, *space, channels) to Y (batch, channels).
+
+    Of padded sequences, (X, lengths) with X (batch, time, channels), the maximum over each one's own length; of length
+    0 it is 0.
 
     The rule: dE/dY goes to the maximum; of equal ones to the first in row-major order, as in PyTorch's
     `adaptive_max_pool`.
@@ -132,14 +172,14 @@ def global_max_pool() -> Layer[NoParams]:
     (array([[3.]]), array([0., 1., 0.]))
     """
 
-    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
-        flat = _flat(ops, x)
+    def rule(ops: Ops, cells: Array, count: Any, real: Array | None) -> tuple[Array, Back]:
+        own = cells if real is None else ops.where(real, cells, -math.inf)
+        y = ops.max(own, axis=1)
 
         def pull(dy: Array) -> Array:
-            places = ops.reshape(ops.arange(flat.shape[1]), (1, -1, 1))
-            first = places == ops.expand_dims(ops.argmax(flat, axis=1), axis=1)
-            return ops.reshape(ops.expand_dims(dy, axis=1) * ops.astype(first, dy.dtype), x.shape)
+            first = ops.arange(cells.shape[1])[:, None] == ops.argmax(own, axis=1)[:, None, :]
+            return ops.where(first, dy[:, None, :], 0)
 
-        return ops.max(flat, axis=1), pull
+        return y if real is None else ops.where(count > 0, y, 0), pull
 
-    return spatial(called("global_max_pool"), rule, "batch channels", fits=_no_cells)
+    return _over_all(called("global_max_pool"), rule)

@@ -99,7 +99,7 @@ def recurrent(
         sizes={"inputs": inputs, "hidden": hidden},
         complete=name.replace("(", "(inputs, ", 1),
         fits=lambda sizes: "takes sequences of at least one step in time" if sizes.get("time") == 0 else "",
-        values=lambda x: _check_lengths(name, x),
+        values=lambda x: check_lengths(name, x),
     )
     run = _over_sequences(cell, hidden, last, reverse)
     return layer(
@@ -243,7 +243,7 @@ def _forms(cell: Cell, last: bool) -> tuple[list[Any], list[Any]]:
     return x, [y, (y, final), y, (y, final)]
 
 
-def _check_lengths(name: str, x: Any) -> None:
+def check_lengths(name: str, x: Any) -> None:
     """Check that no sequence is longer than there are steps."""
     sequence, _, lengths, _ = unpack(x)
     if lengths is None or not len(lengths):

@@ -15,7 +15,6 @@ from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Back, Pair, Windows
 from purenet.layers.activations import NoParams
 from purenet.layers.hints import of_images
-from purenet.patterns import Sizes
 from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
 
@@ -96,9 +95,8 @@ def spatial(
     rule: Callable[[Ops, Array], tuple[Array, Back]],
     y: str | Callable[[Shape], Shape],
     dims: int | None = None,
-    fits: Callable[[Sizes], str] | None = None,
 ) -> Layer[NoParams]:
-    """A layer without parameters over (batch, *space, channels), of `rule(ops, x) -> (y, pull)`; y, fits as in `Spec`.
+    """A layer without parameters over (batch, *space, channels), of `rule(ops, x) -> (y, pull)`; y as in `Spec`.
 
     `dims` is the number of spatial axes, where that is fixed.
     """
@@ -107,4 +105,4 @@ def spatial(
         y, pull = rule(ops, x)
         return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 
-    return layer(Spec(name, x=axes(dims), y=y, hints=(of_images(dims),), fits=fits), whole)
+    return layer(Spec(name, x=axes(dims), y=y, hints=(of_images(dims),)), whole)

@@ -7,7 +7,7 @@ from typing import Any
 from purenet import tree
 from purenet.core import Buffer
 from purenet.engine import Ops, ops_for
-from purenet.engine.arrays import Like, Shape, describe, describe_all, is_array
+from purenet.engine.arrays import Like, Shape, describe, describe_all, holds, is_array
 from purenet.engine.arrays import match as match_gradient
 from purenet.patterns import Sizes, match, parse, render
 from purenet.spec.forms import KINDS, check_array, form_of, parts_of
@@ -29,7 +29,8 @@ def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, A
     _check_dtypes(spec, params, [array for form, _, array in arrays if parse(form).kind == "float"])
     ops = ops_for([*tree.leaves(params), *(array for *_, array in arrays)], key)
     if spec.values is not None:
-        ops_for([array for form, _, array in arrays if parse(form).kind != "float"]).look(spec.values, x)
+        each = [array for *_, array in arrays]
+        ops_for([array for array in each if not holds(array, "real floating")] or each).look(spec.values, x)
     if ops is not ops_for([]):
         params, x = tree.map(ops.take_in, (params, x))
     return ops, params, x, key

@@ -230,16 +230,37 @@ def draw_pool(make, ties):
 
 
 def global_pool_in_torch(kind):
-    def run(params, x):
+    def of_all(x):
         return getattr(F, f"adaptive_{kind}_pool{x.ndim - 2}d")(first(x), 1).flatten(1)
+
+    def run(params, x):
+        if not isinstance(x, tuple):
+            return of_all(x)
+        each = [of_all(one[None, :n]) if n else 0 * one[None].sum(1) for one, n in zip(*x, strict=True)]
+        return torch.cat(each)
 
     return run
 
 
+def of_each_length(of_all):
+    """Of padded sequences, each by itself."""
+
+    def run(params, x):
+        if not isinstance(x, tuple):
+            return of_all(params, x)
+        sequences, lengths = x
+        each = [of_all(params, one[None, :n]) if n else 0 * one[None, 0] for one, n in zip(sequences, np.asarray(lengths))]
+        return jnp.concatenate(each)
+
+    return run
+
+
+@of_each_length
 def global_avg_pool_in_jax(params, x):
     return x.mean(axis=range(1, x.ndim - 1))
 
 
+@of_each_length
 def global_max_pool_in_jax(params, x):
     """As a window, for which JAX takes the first of equals; in jnp.max they share the gradient."""
     window = (1, *x.shape[1:-1], 1)

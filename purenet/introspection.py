@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from purenet import tree
 from purenet.core import Buffer, Layer
-from purenet.engine.arrays import Shape, describe, read_in_shape, shape_text
+from purenet.engine.arrays import Shape, describe, holds, read_in_shape, shape_text
 from purenet.engine.jax import host_only
 from purenet.presets import maker_of
 from purenet.random import Key, key
@@ -66,8 +66,7 @@ def first_not_finite(net: Layer[Any], params: Any, x: Any, target: Any, key: Key
 
 
 def _is_finite(x: Any) -> bool:
-    xp = x.__array_namespace__()
-    return not xp.isdtype(x.dtype, "real floating") or bool(xp.all(xp.isfinite(x)))
+    return not holds(x, "real floating") or bool(x.__array_namespace__().isfinite(x).all())
 
 
 class _Row(NamedTuple):

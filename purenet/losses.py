@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
-from purenet.engine.arrays import Array, NumpyArray, as_array, describe, weak
+from purenet.engine.arrays import Array, NumpyArray, as_array, describe, is_half, weak, widened
 from purenet.guard import GuardedLoss
 from purenet.presets import Call, called, preset
 
@@ -40,7 +40,7 @@ def _loss(
     if reduction not in ("mean", "sum"):
         raise ValueError(f"{name.maker} takes reduction 'mean' or 'sum', not {reduction!r}")
 
-    def check(y: Any, target: Any) -> tuple[Ops, Array, Array]:
+    def checked(y: Any, target: Any) -> Total:
         y, target = as_array(y), as_array(target)
         _check_target(name, y, target, classes)
         if rows and not (y.ndim and y.shape[-1]):
@@ -48,8 +48,9 @@ def _loss(
         if reduction == "mean" and not (math.prod(y.shape[:-1]) if rows else math.prod(y.shape)):
             raise ValueError(f"{name} has no mean over an empty batch: y has shape {tuple(y.shape)}")
         look(ops_for([target]), y, target)
-        ops = ops_for([y, target])
-        return ops, ops.take_in(y), ops.take_in(target)
+        ops, dtype = ops_for([y, target]), y.dtype
+        E, pull = bare(ops, widened(ops.take_in(y)), ops.take_in(target))
+        return (ops.astype(E, dtype), lambda dE: ops.astype(pull(dE), dtype)) if is_half(dtype) else (E, pull)
 
     def look(ops: Ops, y: Array, target: Array) -> None:
         if target.ndim < y.ndim:
@@ -69,7 +70,7 @@ def _loss(
         count = 1 if not mean else math.prod(y.shape[:-1]) if rows else y.size
         return total / count, lambda dE: pull((dE if type(dE) is float else weak(dE)) / count)
 
-    both = GuardedLoss(check, bare)
+    both = GuardedLoss(checked, bare)
     return Loss(both.apply, both.vjp, name)
 
 

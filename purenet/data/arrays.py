@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet import random, tree
-from purenet.engine.arrays import article, astype, describe, floating, freeze, namespace
+from purenet.engine.arrays import article, astype, describe, floating, freeze, holds, namespace
 from purenet.engine.jax import host_only
 from purenet.random import Key
 
@@ -97,7 +97,7 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
            [1., 0., 0.]], dtype=float32)
     """
     xp = namespace(labels, "one_hot")
-    if not xp.isdtype(labels.dtype, "integral"):
+    if not holds(labels, "integral"):
         raise TypeError(f"one_hot takes integer labels, not {describe(labels)}: write labels.astype(int)")
     if isinstance(labels, np.ndarray) and labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(

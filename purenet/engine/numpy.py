@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, freeze
+from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, freeze, is_kind
 from purenet.engine.numpy_convolution import NumpyConvolutionOps
 from purenet.engine.numpy_recurrence import NumpyRecurrenceOps
 from purenet.engine.ops import Ops
@@ -25,6 +25,9 @@ LONG = 8192  # numbers in a sum beyond which it is made in blocks: one long sum 
 
 class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
     """NumPy on arrays of any size."""
+
+    def isdtype(self, dtype: Any, kind: Any) -> bool:
+        return is_kind(np, dtype, kind)
 
     def take_in(self, x: NumpyArray) -> NumpyArray:
         return x if type(x) is ndarray else np.asarray(x)

@@ -31,7 +31,7 @@ def elementwise(name: str, rule: Elementwise, x: str = "...") -> Layer[NoParams]
         y, pull = rule(ops, x)
         return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 
-    return layer(Spec(name, x=x, y=x), whole, of_matrices=True)
+    return layer(Spec(name, x=x, y=x), whole, of_matrices=True, wide=True)
 
 
 def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | None = None) -> Layer[NoParams]:
@@ -458,4 +458,4 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
         init=PReLUParams._make([slope_init]),
         sizes={"channels": channels},
     )
-    return layer(spec, rule)
+    return layer(spec, rule, wide=True)

@@ -105,7 +105,7 @@ def _affine_norm(
             params=NormParams._make(("features", "features" if bias else None)),
             init=NormParams._make((ones, zeros if bias else None)),
         )
-    return layer(spec, rule)
+    return layer(spec, rule, wide=True)
 
 
 def _spec(name: Call, features: int | None, **more: Any) -> Spec:
@@ -201,7 +201,7 @@ def batch_norm(
 
         return ops.reshape(y, x.shape), pull
 
-    return layer(spec, rule)
+    return layer(spec, rule, wide=True)
 
 
 def _moved(ops: Ops, params: BatchNormParams, momentum: float, mean: Array, variance: Array) -> BatchNormParams:

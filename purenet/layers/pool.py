@@ -84,7 +84,7 @@ def _pool(maker: str, op: Callable[..., tuple[Array, Back]], window: Any, stride
     def y_shape(in_shape: Shape) -> Shape:
         return (*place(name, windows, wanted, tuple(in_shape[:-1]))[0], in_shape[-1])
 
-    return spatial(name, rule, y_shape, len(size))
+    return spatial(name, rule, y_shape, len(size), wide=True)
 
 
 def _no_cells(sizes: Sizes) -> str:
@@ -126,7 +126,7 @@ def _over_all(name: Call, rule: Callable[[Ops, Array, Any, Array | None], tuple[
         fits=_no_cells,
         values=lambda x: check_lengths(name, x),
     )
-    return layer(spec, whole)
+    return layer(spec, whole, wide=True)
 
 
 @preset

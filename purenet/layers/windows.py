@@ -95,8 +95,10 @@ def spatial(
     rule: Callable[[Ops, Array], tuple[Array, Back]],
     y: str | Callable[[Shape], Shape],
     dims: int | None = None,
+    **options: bool,
 ) -> Layer[NoParams]:
-    """A layer without parameters over (batch, *space, channels), of `rule(ops, x) -> (y, pull)`; y as in `Spec`.
+    """A layer without parameters over (batch, *space, channels), of `rule(ops, x) -> (y, pull)`; y as in `Spec`, and
+    options as of `layer`.
 
     `dims` is the number of spatial axes, where that is fixed.
     """
@@ -105,4 +107,4 @@ def spatial(
         y, pull = rule(ops, x)
         return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 
-    return layer(Spec(name, x=axes(dims), y=y, hints=(of_images(dims),)), whole)
+    return layer(Spec(name, x=axes(dims), y=y, hints=(of_images(dims),)), whole, **options)

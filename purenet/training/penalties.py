@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Array
+from purenet.engine.arrays import Array, widened
 from purenet.optimizers import matrices, update
 from purenet.optimizers.update import check_between
 from purenet.presets import called
@@ -61,7 +61,7 @@ def _penalty(
             if not which(p):
                 return +g
             ops = engine_of(p)
-            total = total + value(ops, p)
+            total = total + value(ops, widened(p))
             new = slope(ops, p)
             new += g
             return new

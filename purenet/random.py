@@ -80,7 +80,7 @@ def uniform(key: Key, shape: Shape = (), low: float = 0.0, high: float = 1.0, dt
     """
     dtype = _floating(dtype, "uniform")
     rounded = (low, high) != (0.0, 1.0) or dtype.itemsize < 4  # perhaps to `high` itself
-    largest = _largest_below(high, low, dtype) if rounded else None
+    largest: Any = _largest_below(high, low, dtype) if rounded else None
     if type(key) is not Key:
         drawn = _jax_random(key, dtype).uniform(key, shape, dtype, low, high)
         return namespace(drawn).minimum(drawn, largest) if rounded else drawn
@@ -208,7 +208,7 @@ def _floating(dtype: Any, who: str) -> Any:
 
 def _open_unit_of_jax(key: Any, shape: Shape, dtype: Any) -> Any:
     """Numbers strictly between 0 and 1, by a key of JAX."""
-    wide = np.dtype(np.float64 if dtype.itemsize == 8 else np.float32)
+    wide: Any = np.float64 if dtype.itemsize == 8 else np.float32
     unit = _jax_random(key, dtype).uniform(key, shape, wide)
     return unit + float(np.finfo(wide).eps) / 2
 

@@ -73,7 +73,9 @@ def test_errors():
         LAYER.apply(LAYER.init(pn.key(0)), np.ones((2, 5), int))
 
 
-@pytest.mark.parametrize("x", [np.array([[0.0, 1], [1, 1]]), np.array([[0.0, 0.25, 1]] * 2), np.maximum(normal(8, 3), 0)])
+@pytest.mark.parametrize(
+    "x", [np.array([[0.0, 1], [1, 1]]), np.array([[0.0, 0.25, 1]] * 2), np.maximum(normal(8, 3), 0)]
+)
 def test_data_from_0_up_are_refused_for_all_their_signs_are_1(x):
     layer = pn.binary_dense(x.shape[1], 2)
     params, x = layer.init(pn.key(0)), x.astype(np.float32)

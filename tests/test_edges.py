@@ -15,10 +15,13 @@ each_loss = pytest.mark.parametrize("case", [case for _, case in LOSS_CASES], id
 
 def run_empty(case, params, x):
     """Y, dE/dparams and dE/dX, which must be built like what they belong to; None where the layer refuses x by name."""
+    refusal = ""
     try:
         y, pullback = case.layer.vjp(params, x, case.key)
     except ValueError as error:
-        assert any(words in str(error) for words in (" takes ", " does not fit ", " cannot hold ", "it has no cells"))
+        refusal = str(error)
+    if refusal:
+        assert any(words in refusal for words in (" takes ", " does not fit ", " cannot hold ", "it has no cells"))
         return None
     dparams, dx = pullback(y)
     pn.tree.check_same(params, dparams)
@@ -64,12 +67,12 @@ def test_an_axis_of_size_0_goes_through_or_is_refused_by_name(case):
 @each_layer
 def test_an_x_of_no_axes_is_refused_or_keeps_its_shape(case):
     x = pn.tree.map(lambda leaf: np.zeros((), leaf.dtype), case.x)
+    y, refusal = None, ""
     try:
         y = case.layer.apply(case.params, x, case.key)
     except (ValueError, TypeError) as error:
-        assert " takes " in str(error)
-    else:
-        assert pn.tree.map(np.shape, y) == pn.tree.map(np.shape, x)
+        refusal = str(error)
+    assert " takes " in refusal or pn.tree.map(np.shape, y) == pn.tree.map(np.shape, x)
 
 
 @each_loss

@@ -1,4 +1,4 @@
-"""Half precision: every layer, loss and optimizer in float16, against what they give in float32 for the same numbers."""
+"""Half precision: layers, losses and optimizers in float16, against what they give in float32 for the same numbers."""
 
 from __future__ import annotations
 
@@ -80,13 +80,16 @@ def test_activations_are_finite_at_every_size(name):
     assert np.isfinite(pullback(np.ones_like(y))[1]).all()
 
 
-OPTIMIZERS = [pn.sgd(0.1), pn.sgd(0.1, momentum=0.9), pn.adagrad(), pn.adadelta(), pn.rmsprop(centered=True), pn.adam(), pn.amsgrad(),
-    pn.adamw(), pn.adamax(), pn.nadam(), pn.radam(), pn.lion(), pn.lamb(), pn.muon(), pn.chain(pn.joined(), pn.adam())]  # fmt: skip
+OPTIMIZERS = [
+    pn.sgd(0.1), pn.sgd(0.1, momentum=0.9), pn.adagrad(), pn.adadelta(), pn.rmsprop(centered=True), pn.adam(),
+    pn.amsgrad(), pn.adamw(), pn.adamax(), pn.nadam(), pn.radam(), pn.lion(), pn.lamb(), pn.muon(),
+    pn.chain(pn.joined(), pn.adam()),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
 def test_optimizers_step_in_float32(optimizer):
-    """Twenty steps are those of float32, each rounded to float16; some gradients have squares that float16 takes for 0."""
+    """Twenty steps are those of float32, each rounded to float16; in float16 some squares of gradients are 0."""
     params = (np.linspace(-1, 1, 12, dtype=np.float16).reshape(3, 4), np.full(3, 0.5, np.float16))
     grads = (np.geomspace(1e-6, 1, 12).reshape(3, 4).astype(np.float16), np.zeros(3, np.float16))
     ours, theirs = (params, optimizer.init(params)), (params, optimizer.init(cast(params, np.float32)))
@@ -107,7 +110,7 @@ def test_a_net_in_float16_learns_with_the_default_adam():
     state, step = optimizer.init(params), pn.value_and_grad(net, pn.softmax_cross_entropy)
     for i in range(60):
         part = slice(i * 20, i * 20 + 20)
-        E, grads = step(params, x[part].astype(np.float16), target[part], pn.key(i))
+        _, grads = step(params, x[part].astype(np.float16), target[part], pn.key(i))
         params, state = optimizer.step(params, grads, state)
     assert {leaf.dtype for leaf in pn.tree.leaves(params)} == {np.dtype(np.float16)}
     assert pn.metrics.accuracy(net.apply(params, x.astype(np.float16)), target) > 0.8

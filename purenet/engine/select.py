@@ -56,8 +56,8 @@ def is_plain(x: Any) -> TypeGuard[NumpyArray]:
 
 
 def quickest(leaves: list[Any], x: Any, matrices: bool) -> Ops | None:
-    """NumPy's ops for these parameters and x, if all are NumPy's own arrays, and none of float16; those for small ones, if they are, and all
-    that is made of a matrix x are `matrices` of as many rows."""
+    """NumPy's ops for these parameters and x, if all are NumPy's own arrays, and none of float16; those for small ones,
+    if they are, and all that is made of a matrix x are `matrices` of as many rows."""
     if not all(type(leaf) is ndarray and leaf.dtype.char != "e" for leaf in leaves):
         return None
     small = matrices and type(x) is ndarray and x.ndim == 2 and len(x) < 64 and x.dtype is FLOAT32

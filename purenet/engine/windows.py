@@ -153,7 +153,9 @@ class WindowOps(Standard):
             number = self.over_windows(add, cells, windows)
 
         def value(x: Array) -> Array:
-            return self.over_windows(add, self.pad_space(x, ends), windows) / number
+            total = self.over_windows(add, self.pad_space(x, ends), windows)
+            mean: Array = total / number
+            return mean
 
         def pull(dy: Array) -> Array:
             dy = dy / number

@@ -187,7 +187,9 @@ def _place_spread(who: str, windows: Windows, cut: Ends, added: Shape, space: Sh
     sizes = zip(space, windows.stride, ends, windows.reach, added, strict=True)
     out = tuple((n - 1) * s - low - high + r + a for n, s, (low, high), r, a in sizes)
     if min((*space, *out)) < 1:
-        raise ValueError(f"{who} would make an output of {out} from an input of {space}: it has no cells, or the padding is too large")
+        raise ValueError(
+            f"{who} would make an output of {out} from an input of {space}: it has no cells, or too large a padding"
+        )
     return out, tuple(low for low, _ in ends)
 
 
@@ -223,7 +225,9 @@ def _spec(
         x=axes(dims),
         y=None,
         params=ConvParams._make((f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if bias else None)),
-        init=ConvParams._make((weight_init if groups == 1 else side_by_side(name, *(weight_init,) * groups), bias_init)),
+        init=ConvParams._make(
+            (weight_init if groups == 1 else side_by_side(name, *(weight_init,) * groups), bias_init)
+        ),
         sizes={"channels": inputs, "outputs": outputs},
         complete=f"{maker}(channels, {outputs}, {kernel})",
         hints=(of_images(dims),),

@@ -68,7 +68,9 @@ def avg_pool(
     return _pool("avg_pool", lambda ops, *given: ops.mean_windows(*given, padding != "same"), window, stride, padding)
 
 
-def _pool(maker: str, op: Callable[..., tuple[Array, Back]], window: Any, stride: Any, padding: Padding) -> Layer[NoParams]:
+def _pool(
+    maker: str, op: Callable[..., tuple[Array, Back]], window: Any, stride: Any, padding: Padding
+) -> Layer[NoParams]:
     """The layer of `op(ops, x, windows, ends) -> (y, pull)`."""
     name = called(maker, window, stride=(stride, None), padding=(padding, "valid"))
     size = window_size(name, "window", window)

@@ -22,7 +22,6 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, glorot_uniform, orthogonal, side_by_side, zeros
 from purenet.presets import called
-from purenet.random import Key
 from purenet.spec import Maybe, Pull, Spec, in_and_out, layer
 
 ORTHOGONAL = orthogonal()

@@ -95,7 +95,7 @@ def spatial(
     rule: Callable[[Ops, Array], tuple[Array, Back]],
     y: str | Callable[[Shape], Shape],
     dims: int | None = None,
-    **options: bool,
+    **options: Any,
 ) -> Layer[NoParams]:
     """A layer without parameters over (batch, *space, channels), of `rule(ops, x) -> (y, pull)`; y as in `Spec`, and
     options as of `layer`.

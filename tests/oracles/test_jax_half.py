@@ -1,4 +1,4 @@
-"""Half precision under JAX, float16 and bfloat16: every layer, loss and optimizer against float32 on NumPy."""
+"""Half precision under JAX: every layer, loss and optimizer in bfloat16 against float32 on NumPy."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pytest
 import purenet as pn
 from tests.catalogue import LAYER_CASES, LOSS_CASES, layer_id, loss_id
 from tests.kit import cast
-from tests.oracles.test_jax_engine import ONE_EACH
 from tests.test_half import OPTIMIZERS, cosines
 
+ONE_EACH = list({name: (name, case) for name, case in reversed(LAYER_CASES)}.values())
 each_layer = pytest.mark.parametrize("case", [case for _, case in ONE_EACH], ids=map(layer_id, ONE_EACH))
 each_loss = pytest.mark.parametrize("case", [case for _, case in LOSS_CASES], ids=map(loss_id, LOSS_CASES))
-each_half = pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+HALF, EPS = jnp.bfloat16, 2.0**-7
 
 
-def halved(tree, dtype):
-    return pn.tree.map(lambda leaf: jnp.asarray(leaf, dtype if leaf.dtype.kind == "f" else None), tree)
+def halved(tree):
+    return pn.tree.map(lambda leaf: jnp.asarray(leaf, HALF if leaf.dtype.kind == "f" else None), tree)
 
 
 def full(tree):
@@ -28,46 +28,42 @@ def full(tree):
     return pn.tree.map(lambda leaf: np.asarray(leaf.astype(jnp.float32) if leaf.dtype.itemsize == 2 else leaf), tree)
 
 
-def close(half, exact, dtype, digits):
+def close(half, exact, digits):
     largest = max((np.abs(leaf).max(initial=0.1) for leaf in pn.tree.leaves(exact)), default=0)
     for a, b in zip(pn.tree.leaves(half), pn.tree.leaves(exact), strict=True):
         if b.dtype == np.float32:
-            assert a.dtype == dtype
-            atol = digits * float(jnp.finfo(dtype).eps) * largest
+            assert a.dtype == HALF
+            atol = digits * EPS * largest
             np.testing.assert_allclose(np.asarray(a, np.float32), b, rtol=0, atol=atol)
 
 
-@each_half
 @each_layer
-def test_layers(case, dtype):
-    params, x = halved((case.params, case.x), dtype)
+def test_layers(case):
+    params, x = halved((case.params, case.x))
     y, pullback = case.layer.vjp(params, x, case.key)
     exact, pull_exact = case.layer.vjp(*full((params, x)), case.key)
     dy = cosines(exact)
-    close(y, exact, dtype, 8)
-    close(pullback(halved(dy, dtype)), pull_exact(full(halved(dy, dtype))), dtype, 32)
+    close(y, exact, 8)
+    close(pullback(halved(dy)), pull_exact(full(halved(dy))), 32)
 
 
-@each_half
 @each_loss
-def test_losses(case, dtype):
-    y, target = halved(case.y, dtype), jnp.asarray(case.target)
+def test_losses(case):
+    y, target = halved(case.y), jnp.asarray(case.target)
     E, pullback = case.loss.vjp(y, target)
     exact, pull_exact = case.loss.vjp(full(y), np.asarray(target))
-    close((E, pullback()), (exact, pull_exact()), dtype, 2)
+    close((E, pullback()), (exact, pull_exact()), 2)
 
 
-@each_half
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
-def test_optimizers_step_in_float32(optimizer, dtype):
-    params = (jnp.linspace(-1, 1, 12).reshape(3, 4).astype(dtype), jnp.full(3, 0.5, dtype))
-    grads = (jnp.geomspace(1e-6, 1, 12).reshape(3, 4).astype(dtype), jnp.zeros(3, dtype))
+def test_optimizers_step_in_float32(optimizer):
+    params = (jnp.linspace(-1, 1, 12).reshape(3, 4).astype(HALF), jnp.full(3, 0.5, HALF))
+    grads = (jnp.geomspace(1e-6, 1, 12).reshape(3, 4).astype(HALF), jnp.zeros(3, HALF))
     state = optimizer.init(params)
-    assert not any(leaf.dtype == dtype for leaf in pn.tree.leaves(state))
-    for step in (optimizer.step, jax.jit(optimizer.step)):
-        found, _ = step(params, grads, state)
-        exact, _ = optimizer.step(full(params), full(grads), optimizer.init(full(params)))
-        close(found, exact, dtype, 1)
+    assert not any(leaf.dtype == HALF for leaf in pn.tree.leaves(state))
+    found, _ = jax.jit(optimizer.step)(params, grads, state)
+    exact, _ = optimizer.step(full(params), full(grads), optimizer.init(full(params)))
+    close(found, exact, 1)
 
 
 def test_numpys_arrays_of_bfloat16_are_refused_and_can_be_cast():

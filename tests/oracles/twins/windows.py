@@ -249,7 +249,10 @@ def of_each_length(of_all):
         if not isinstance(x, tuple):
             return of_all(params, x)
         sequences, lengths = x
-        each = [of_all(params, one[None, :n]) if n else 0 * one[None, 0] for one, n in zip(sequences, np.asarray(lengths))]
+        each = [
+            of_all(params, one[None, :n]) if n else 0 * one[None, 0]
+            for one, n in zip(sequences, np.asarray(lengths), strict=True)
+        ]
         return jnp.concatenate(each)
 
     return run

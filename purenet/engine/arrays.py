@@ -154,7 +154,7 @@ def is_half(dtype: Any) -> bool:
 
 def widened(x: Any) -> Any:
     """An array of half precision in float32; any other as it is."""
-    return astype(x, np.float32) if is_half(x.dtype) else x
+    return astype(x, np.float32) if is_half(getattr(x, "dtype", None)) else x
 
 
 def is_integer(n: Any) -> bool:

@@ -2,7 +2,8 @@
 
 Each is a loss as it stands; call it to set options: `mse` is the mean, `mse(reduction="sum")` the sum. The mean is over
 every element for losses that compare element by element, and over the examples (rows) for those that compare
-distributions over classes. A target is not differentiated; it is converted to Y's dtype.
+distributions over classes. Over an empty batch the sum is 0, and a mean is refused: there is none. A target is not
+differentiated; it is converted to Y's dtype. A Y of half precision is compared in float32.
 """
 
 from __future__ import annotations

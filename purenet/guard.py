@@ -154,11 +154,11 @@ class Guarded:
 
 
 class GuardedLoss:
-    """The same of a loss, whose bare way is `rule(ops, y, target) -> (E, pull)`, and pull(dE) is dE/dY. `reduction`
-    says whether E is a "mean" over the examples or a "sum"."""
+    """The same of a loss, `checked(y, target) -> (E, pull)`, where pull(dE) is dE/dY; bare it is
+    `rule(ops, y, target)`. `reduction` says whether E is a "mean" over the examples or a "sum"."""
 
-    def __init__(self, check: Callable[[Any, Any], tuple[Ops, Any, Any]], rule: Bare, reduction: str) -> None:
-        self.check, self.rule, self.reduction = check, rule, reduction
+    def __init__(self, checked: Callable[[Any, Any], tuple[Any, Any]], rule: Bare, reduction: str) -> None:
+        self.checked, self.rule, self.reduction = checked, rule, reduction
         self.known = Known()
 
     def apply(self, y: Any, target: Any) -> Any:
@@ -167,7 +167,7 @@ class GuardedLoss:
     def vjp(self, y: Any, target: Any) -> tuple[Any, Callable[..., Any]]:
         ops = self.known.ops(y, target)
         if ops is None:
-            found = self.rule(*self.check(y, target))
+            found = self.checked(y, target)
             self.known.learn(y, target)
         else:
             found = self.rule(ops, y, target)

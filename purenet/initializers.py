@@ -217,3 +217,18 @@ def draw(initializer: Initializer, key: Key, shape: Shape, who: str) -> Any:
         error.add_note(f"  in {who}: an initializer is called as (key, shape); initializers.normal needs parentheses")
         raise
     raise ValueError(f"{who} asked its initializer for shape {shape}, but got {describe(value)}")
+
+
+def side_by_side(who: str, *initializers: Initializer) -> Initializer:
+    """An initializer of blocks of outputs that meet inputs of their own, such as gates or groups of channels.
+
+    Each block is drawn by itself, so that its fans are its own, and an orthogonal one is so by itself.
+    """
+
+    def initialize(key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any:
+        keys = random.split(key, len(initializers))
+        block = (*shape[:-1], shape[-1] // len(initializers))
+        pieces = [draw(f, k, block, who) for f, k in zip(initializers, keys, strict=True)]
+        return freeze(namespace(pieces[0]).concat(pieces, axis=-1))
+
+    return initialize

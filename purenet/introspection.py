@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from purenet import tree
 from purenet.core import Buffer, Layer
 from purenet.engine import engine_of
-from purenet.engine.arrays import Shape, describe, read_in_shape, shape_text
+from purenet.engine.arrays import Shape, describe, holds, read_in_shape, shape_text
 from purenet.engine.jax import host_only
 from purenet.random import Key, key
 from purenet.values import brief, maker_of
@@ -68,7 +68,7 @@ def first_not_finite(net: Layer[Any], params: Any, x: Any, target: Any, key: Key
 
 def _is_finite(x: Any) -> bool:
     xp = engine_of(x)
-    return not xp.isdtype(x.dtype, "real floating") or bool(xp.all(xp.isfinite(x)))
+    return not holds(x, "real floating") or bool(xp.all(xp.isfinite(x)))
 
 
 class _Row(NamedTuple):

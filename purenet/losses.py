@@ -4,7 +4,8 @@ A value that is refused on NumPy, such as a label out of range, cannot raise und
 
 Each is a loss as it stands; call it to set options: `mse` is the mean, `mse(reduction="sum")` the sum. The mean is over
 every element for losses that compare element by element, and over the examples (rows) for those that compare
-distributions over classes. A target is not differentiated; it is converted to Y's dtype.
+distributions over classes. Over an empty batch the sum is 0, and a mean is refused: there is none. A target is not
+differentiated; it is converted to Y's dtype. A Y of half precision is compared in float32.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from purenet.engine import Ops, engine_of, ops_for
 from purenet.engine.arrays import (
     Array,
     NumpyArray,
+    as_array,
     conversion,
     describe,
     holds_numbers,
+    is_half,
     namespace,
     to_numpy,
     weak,
+    widened,
     write_as_integers,
 )
 from purenet.guard import GuardedLoss, guarded
@@ -54,13 +58,17 @@ def _loss(
     if reduction not in ("mean", "sum"):
         raise ValueError(f"{name.maker} takes reduction 'mean' or 'sum', not {reduction!r}")
 
-    def check(y: Any, target: Any) -> tuple[Ops, Array, Array]:
+    def checked(y: Any, target: Any) -> Total:
+        y, target = as_array(y), as_array(target)
         _check_target(name, y, target, classes)
+        if rows and not (y.ndim and y.shape[-1]):
+            raise ValueError(f"{name} takes y of shape (batch, classes), not {describe(y)}")
         if reduction == "mean" and not (math.prod(y.shape[:-1]) if rows else math.prod(y.shape)):
             raise ValueError(f"{name} has no mean over an empty batch: y has shape {tuple(y.shape)}")
         look(ops_for([target]), y, target)
-        ops = ops_for([y, target])
-        return ops, ops.take_in(y), ops.take_in(target)
+        ops, dtype = ops_for([y, target]), y.dtype
+        E, pull = bare(ops, widened(ops.take_in(y)), ops.take_in(target))
+        return (ops.astype(E, dtype), lambda dE: ops.astype(pull(dE), dtype)) if is_half(dtype) else (E, pull)
 
     def look(ops: Ops, y: Array, target: Array) -> None:
         if target.ndim < y.ndim:
@@ -80,7 +88,7 @@ def _loss(
         count = 1 if not mean else math.prod(y.shape[:-1] if rows else y.shape)
         return total / count, lambda dE: pull((dE if type(dE) is float else weak(dE)) / count)
 
-    both = GuardedLoss(check, bare, reduction)
+    both = GuardedLoss(checked, bare, reduction)
     return Loss(both.apply, both.vjp, name)
 
 

@@ -75,7 +75,7 @@ X = {
     "a list of arrays": Mistake(lambda x: list(x) if type(x) is tuple else [x], "a list", r"np\.stack|tuple|two or more"),
     "None": Mistake(lambda x: None, "None"),
     "None within": Mistake(at_first(lambda x: None), "None"),
-    "a tuple with lengths": Mistake(lambda x: (x, np.ones(len(first_of(x)), int)), "a tuple of 2|(int64|float32) array", "on_first|"),
+    "a tuple with lengths": Mistake(lambda x: (x, np.ones(len(first_of(x)), int)), "a tuple of 2|(int64|float32) array|x has shape", "on_first|"),
     "a tuple of one": Mistake(lambda x: (x,), "a tuple|array of shape"),
     "an empty tuple": Mistake(lambda x: (), r"a tuple of 0|given \(\)"),
     "a scalar": Mistake(lambda x: np.float32(1), "a float32 scalar"),

@@ -70,6 +70,7 @@ def cases():
             for each in (x, np.round(x), np.where(np.abs(x) < 0.3, np.nan, 1)):
                 yield "max_windows", (each, windows, ends)
             yield "mean_windows", (x, windows, ends)
+            yield "mean_windows", (x, windows, ends, False)
     for padding in [((0, 0), (0, 0)), ((1, 0), (0, 2)), ((-1, 0), (-2, -1)), ((2, -1), (-1, 0)), ((-1, 1), (0, 0))]:
         yield "pad_space", (normal(2, 3, 4, 2), padding)
         yield "pad_space", (normal(2, 3, 4, 2), padding, -np.inf)

@@ -16,6 +16,7 @@ from purenet.engine.arrays import (
     describe,
     floating,
     freeze,
+    holds,
     is_integer,
     is_rounding,
     known,
@@ -114,7 +115,7 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
            [1., 0., 0.]], dtype=float32)
     """
     xp = namespace(labels, "one_hot")
-    if not xp.isdtype(labels.dtype, "integral"):
+    if not holds(labels, "integral"):
         raise TypeError(f"one_hot takes integer labels, not {describe(labels)}: {write_as_integers(labels, 'labels')}")
     if isinstance(labels, np.ndarray) and labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(

@@ -230,7 +230,29 @@ def holds(x: Any, *kinds: str) -> bool:
     >>> holds(np.zeros(2, int), "bool", "integral"), holds(np.zeros(2), "integral")
     (True, False)
     """
-    return bool(namespace(x).isdtype(x.dtype, kinds))
+    return is_kind(namespace(x), x.dtype, kinds)
+
+
+def is_kind(xp: Any, dtype: Any, kinds: Any) -> bool:
+    """Whether the namespace has this dtype, and counts it among these kinds; bfloat16 is not one of NumPy's own."""
+    try:
+        return bool(xp.isdtype(dtype, kinds))
+    except TypeError:
+        return False
+
+
+def is_half(dtype: Any) -> bool:
+    """Whether a dtype is float16 or bfloat16, whose sums soon lose digits or overflow.
+
+    >>> is_half(np.dtype(np.float16)), is_half(np.dtype(np.int16))
+    (True, False)
+    """
+    return getattr(dtype, "itemsize", 0) == 2 and dtype_name(dtype) in ("float16", "bfloat16")
+
+
+def widened(x: Any) -> Any:
+    """An array of half precision in float32; any other as it is."""
+    return astype(x, np.float32) if is_half(getattr(x, "dtype", None)) else x
 
 
 def holds_numbers(x: Any) -> bool:
@@ -287,7 +309,7 @@ def floating(x: Any, who: str) -> Any:
     if type(x) is np.ndarray and x.dtype.kind == "f":
         return np
     xp = namespace(x, who)
-    if not xp.isdtype(x.dtype, "real floating"):
+    if not is_kind(xp, x.dtype, "real floating"):
         raise TypeError(
             f"{who} computes in floating point, not on {describe(x)}: write {conversion('x', x, 'float32')}"
         )
@@ -349,7 +371,7 @@ def likeness(y: Any) -> Any:
     if type(y) is tuple:
         return tuple(map(likeness, y))
     floats = type(y) is np.ndarray and y.dtype.kind == "f"
-    return Like(y.shape, y.dtype, floats or namespace(y).isdtype(y.dtype, ("real floating", "complex floating")))
+    return Like(y.shape, y.dtype, floats or is_kind(namespace(y), y.dtype, ("real floating", "complex floating")))
 
 
 def native(dtype: Any) -> Any:
@@ -370,11 +392,17 @@ def plain(x: Any) -> Any:
 
 def freeze(x: Any) -> Any:
     """The same array, from now on read-only. (Arrays of other engines cannot be written to in the first place.)"""
+    x = as_array(x)
     if type(x) is np.ndarray:
         _set_writeable(x, False)  # by its first argument: by name it takes twice as long
-    elif isinstance(x, np.ndarray | np.generic):  # arithmetic gives arrays of a subclass, and on 0-d arrays scalars
+    elif isinstance(x, np.ndarray):  # arithmetic gives arrays of a subclass
         x = freeze(np.asarray(x))
     return x
+
+
+def as_array(x: Any) -> Any:
+    """A NumPy scalar, which is what arithmetic on arrays of no axes gives, as such an array; all else as it is."""
+    return np.asarray(x) if isinstance(x, np.generic) else x
 
 
 def read_only(x: Any) -> Any:

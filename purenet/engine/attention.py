@@ -87,7 +87,7 @@ class AttentionOps(Standard):
                 p = self.keep(e + self.taint(dy), allowed)
                 dy = self.finite_part(dy)
             ds = dy @ self.compact(turn(v))
-            ds -= self.vecdot(ds, p)[..., None]
+            ds -= self.dot_last(ds, p)
             ds *= p
             if guarded:
                 ds = self.keep(ds, allowed)

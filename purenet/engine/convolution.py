@@ -111,7 +111,7 @@ class ConvolutionOps(WindowOps):
     def weight_of_one_group(self, x: Array, dy: Array, windows: Windows) -> Array:
         """dE/dW[t] = (x under cell t)ᵀ · dE/dY."""
         counts, flat = windows.counts(x.shape[1:-1]), self.rows(dy)
-        each = [self.dot(self.rows(shifted(x, cell, windows, counts)).T, flat) for cell in windows.cells]
+        each = [self.transposed_dot(shifted(x, cell, windows, counts), flat) for cell in windows.cells]
         return self.reshape(self.stack(each), (*windows.size, x.shape[-1], dy.shape[-1]))
 
     # one channel a group: W[t] is a row of numbers, and the products are elementwise

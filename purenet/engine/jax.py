@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,6 +96,11 @@ def key_of_words(words: NumpyArray, kind: str) -> Any:
     except ModuleNotFoundError:
         raise ModuleNotFoundError("a key of JAX needs the library: pip install 'purenet[jax]'") from None
     return jax.random.wrap_key_data(words, impl=kind)
+
+
+def normal_quantile_of_jax(p: Any) -> Any:
+    """The z below which the share p of the normal distribution lies."""
+    return import_module("jax.scipy.special").ndtri(p)
 
 
 def namespace_of_jax() -> Any:

@@ -89,6 +89,10 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         """Σ over the last axis, which stays with size 1."""
         return self.sum(x, axis=-1, keepdims=True)
 
+    def dot_last(self, a: Array, b: Array) -> Array:
+        """Σ a ⊙ b over the last axis, which stays with size 1."""
+        return self.vecdot(a, b)[..., None]
+
     def max_last(self, x: Array) -> Array:
         """The largest number along the last axis, which stays with size 1."""
         return self.max(x, axis=-1, keepdims=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, is_array, is_tensor, kind_of, mixed, namespace
+from purenet.engine.arrays import FLOAT32, is_array, is_half, is_tensor, kind_of, mixed, namespace
 from purenet.engine.jax import JaxOps, namespace_of_jax, traced
 from purenet.engine.numpy import LARGE, NUMPY, ONE_ROW_NUMPY, SMALL_NUMPY
 from purenet.engine.ops import Ops
@@ -58,10 +58,12 @@ def joined_by(ops: Ops, leaves: list[Any]) -> Ops:
 
 def quickest(leaves: list[Any], x: Any, matrices: bool) -> Ops | None:
     """The ops for these parameters and x, if all are arrays of one engine whose rules may run without a look: NumPy's,
-    or PyTorch's on one device. NumPy has some for small arrays, if they are, and all that is made of a matrix x are
-    `matrices` of as many rows."""
+    or PyTorch's on one device, and none of half precision. NumPy has some for small arrays, if they are, and all that
+    is made of a matrix x are `matrices` of as many rows."""
     kinds = [kind_of(leaf) for leaf in leaves]
     if None in kinds or len({(kind.type, kind.device) for kind in kinds if kind}) > 1:
+        return None
+    if any(is_half(leaf.dtype) for leaf in leaves):
         return None
     if type(x) is not ndarray or not matrices:
         return engine_of(leaves[0]) if leaves else NUMPY

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from purenet.engine.arrays import Array, Shape
-from purenet.engine.convolution import Blocks, ConvolutionOps
+from purenet.engine.convolution import ConvolutionOps, Kept
 from purenet.engine.windows import Back, Ends, Windows, opposite
 
 
@@ -19,14 +19,14 @@ class TorchConvolutionOps(ConvolutionOps):
         windows: Windows,
         groups: int = 1,
         bias: Array | None = None,
-        patches: Blocks | None = None,
+        patches: Kept | None = None,
     ) -> Array:
         convolve = _function("conv", windows)
         y: Array = _last(convolve(_first(x), _kernel_last(weight), bias, windows.stride, 0, windows.dilation, groups))
         return y
 
     def correlate_weight(
-        self, x: Array, dy: Array, windows: Windows, groups: int = 1, patches: Blocks | None = None
+        self, x: Array, dy: Array, windows: Windows, groups: int = 1, patches: Kept | None = None
     ) -> Array:
         shape = (dy.shape[-1], x.shape[-1] // groups, *windows.size)
         dims = len(windows.size)

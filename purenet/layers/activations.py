@@ -32,7 +32,7 @@ def elementwise(name: str, rule: Elementwise, x: str = "...") -> Layer[NoParams]
         y, pull = rule(ops, x)
         return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 
-    return layer(Spec(name, x=x, y=x), whole, of_matrices=True)
+    return layer(Spec(name, x=x, y=x), whole, of_matrices=True, wide=True)
 
 
 def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | None = None) -> Layer[NoParams]:
@@ -389,6 +389,8 @@ def softmax() -> Layer[NoParams]:
     """
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        if not x.size:
+            return x, lambda dy: dy
         y = ops.exp(x - ops.max_last(x))
         y /= ops.sum_last(y)
         return y, lambda dy: y * (dy - ops.sum_last(dy * y))
@@ -406,6 +408,8 @@ def log_softmax() -> Layer[NoParams]:
     """
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        if not x.size:
+            return x, lambda dy: dy
         y = x - ops.max_last(x)
         y -= ops.log(ops.sum_last(ops.exp(y)))
         return y, lambda dy: dy - ops.exp(y) * ops.sum_last(dy)
@@ -458,4 +462,4 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
         init=PReLUParams._make([slope_init]),
         sizes={"channels": channels},
     )
-    return layer(spec, rule)
+    return layer(spec, rule, wide=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Array
+from purenet.engine.arrays import Array, NumpyArray
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, dense_spec
 from purenet.random import Key
@@ -20,6 +20,9 @@ def binary_dense(
 ) -> Layer[DenseParams]:
     """A dense layer of signs: Y = sign(X) · sign(W) + B, with sign(0) = 1. `binary_dense(in, out)`, or `(out)`.
 
+    Of data from 0 up all signs are 1, and nothing can be learnt from them: make them 2·x − 1. NumPy refuses a batch of
+    them; JAX cannot look.
+
     The weights W that are kept and trained are real. X (..., in); W (in, out); B (out,); Y (..., out). With
     `binary_input=False`, for a first layer, X stays as it is.
 
@@ -31,6 +34,9 @@ def binary_dense(
     That is the derivative with each sign, one at a time, replaced by hard_tanh; the tests compare it with that.
     BinaryNet moreover cuts the weights to [−1, 1] after each step. Nothing does that here: a weight that has left the
     interval has no gradient and keeps its sign, unless you cut the params yourself.
+
+    Raises:
+        ValueError: X holds several examples, and goes from 0 up.
 
     M. Courbariaux et al., "Binarized neural networks", NeurIPS 2016; with `binary_input=False`, M. Courbariaux,
     Y. Bengio, J.-P. David, "BinaryConnect", NeurIPS 2015.
@@ -69,4 +75,12 @@ def binary_dense(
 
         return y, pull
 
-    return layer(dense_spec(name, weight_init, zeros if bias else None), rule)
+    def both_signs(x: NumpyArray) -> None:
+        if len(x) > 1 and x.size and x.min() == 0 < x.max():
+            raise ValueError(
+                f"{name} takes the signs of x, with sign(0) = 1, but x goes from 0 to {x.max():g}, so that all are 1: "
+                "write 2 * x - 1 for data from 0 to 1, or binary_input=False for a first layer"
+            )
+
+    spec = dense_spec(name, weight_init, zeros if bias else None)
+    return layer(spec._replace(values=both_signs) if binary_input else spec, rule)

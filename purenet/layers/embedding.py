@@ -137,7 +137,8 @@ def learned_positions(
 
         def pull(dy: Array, wrt_x: bool) -> tuple[EmbeddingParams, Array]:
             beyond = ops.zeros((length - time, size), dtype=dy.dtype)
-            return EmbeddingParams(ops.concat([ops.sum(dy, axis=0), beyond])), dy
+            rows = ops.sum_rows(ops.reshape(dy, (dy.shape[0], time * size)))
+            return EmbeddingParams(ops.concat([ops.reshape(rows, (time, size)), beyond])), dy
 
         return x + params.weight[:time, :], pull
 

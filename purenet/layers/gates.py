@@ -36,7 +36,7 @@ def _gated(name: str, gate: Elementwise, gate_first: bool) -> Layer[NoParams]:
 
         return g * other, pull
 
-    return layer(Spec(name, x="... features", y="... features/2", fits=even), rule)
+    return layer(Spec(name, x="... features", y="... features/2", fits=even), rule, wide=True)
 
 
 @preset

@@ -56,7 +56,7 @@ class BatchNormParams(NamedTuple):
 
 def _mean_of_features(ops: Ops, x: Array, y: Array | None = None) -> Array:
     """⟨X⟩, or ⟨X ⊙ Y⟩, over the last axis."""
-    total = ops.sum_last(x) if y is None else ops.vecdot(x, y)[..., None]
+    total = ops.sum_last(x) if y is None else ops.dot_last(x, y)
     return total * (1 / x.shape[-1])
 
 
@@ -87,7 +87,7 @@ def _affine_norm(
     """The layer of `normalize(ops, x) -> (xhat, pull)`, with or without scale and shift."""
 
     def rule(ops: Ops, params: Any, x: Array, key: Key | None) -> tuple[Array, Pull]:
-        xhat, pull_back = normalize(ops, x)
+        xhat, pull_back = normalize(ops, x) if x.size else (x, lambda dxhat: dxhat)  # of nothing there is no mean
         if not affine:
             return xhat, lambda dy, wrt_x: ((), pull_back(dy) if wrt_x else None)
         y = xhat * params.weight
@@ -106,7 +106,7 @@ def _affine_norm(
             params=NormParams._make(("features", "features" if bias else None)),
             init=NormParams._make((ones, zeros if bias else None)),
         )
-    return layer(spec, rule)
+    return layer(spec, rule, wide=True)
 
 
 def _spec(name: Call, features: int | None, **more: Any) -> Spec:
@@ -202,7 +202,7 @@ def batch_norm(
 
         return ops.reshape(y, x.shape), pull
 
-    return layer(spec, rule)
+    return layer(spec, rule, wide=True)
 
 
 def _moved(ops: Ops, params: BatchNormParams, momentum: float, mean: Array, variance: Array) -> BatchNormParams:

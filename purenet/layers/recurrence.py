@@ -17,13 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from purenet.core import Layer
-from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Array, Shape, freeze
-from purenet.initializers import Initializer, draw, glorot_uniform, orthogonal, zeros
-from purenet.random import Key, split
+from purenet.engine import Ops
+from purenet.engine.arrays import Array
+from purenet.initializers import Initializer, glorot_uniform, orthogonal, side_by_side, zeros
 from purenet.spec import Maybe, Pull, Spec, in_and_out, layer
 from purenet.values import called
 
@@ -101,7 +98,7 @@ def recurrent(
         sizes={"inputs": inputs, "hidden": hidden},
         complete=name.replace("(", "(inputs, ", 1),
         fits=lambda sizes: "takes sequences of at least one step in time" if sizes.get("time") == 0 else "",
-        values=lambda x: _check_lengths(name, x),
+        values=lambda x: check_lengths(name, x),
     )
     run = _over_sequences(cell, hidden, last, reverse)
     return layer(
@@ -128,7 +125,6 @@ def _over_sequences(
         def turned(steps: Any, axis: int) -> Any:
             """The steps in the order in which they are run, and back."""
             return ops.flip(steps, axis=axis) if reverse and steps is not None else steps
-
 
         def inside(state: Any) -> States:
             """The state turned around, as a tuple; what is None begins with zeros."""
@@ -220,8 +216,8 @@ def steps(cell: Cell) -> Callable[..., Ran]:
 
             dz = flat(dz)
             da = dz if da is None else flat(da)
-            dweight = ops.dot(ops.reshape(xs, (xs.shape[0], time * batch)), dz.T) * square
-            drecurrent = ops.dot(flat(before), da.T) * square
+            dweight = ops.transposed_dot(ops.reshape(xs, (xs.shape[0], time * batch)).T, dz.T) * square
+            drecurrent = ops.transposed_dot(flat(before).T, da.T) * square
             biases = [None, None] if bias is None else [dweight[features, ...], ops.sum(da[-hidden:, ...], axis=-1)]
             dparams = cell.kind(dweight[:features, ...], drecurrent, *biases[: len(params) - 2])
             dxs = ops.dot(params.weight * square, dz) if wrt_x else None
@@ -252,7 +248,7 @@ def _forms(cell: Cell, last: bool) -> tuple[list[Any], list[Any]]:
     return x, [y, (y, final), y, (y, final)]
 
 
-def _check_lengths(name: str, x: Any) -> None:
+def check_lengths(name: str, x: Any) -> None:
     """Check that no sequence is longer than there are steps."""
     sequence, _, lengths, _ = unpack(x)
     if lengths is None or not len(lengths):
@@ -260,19 +256,6 @@ def _check_lengths(name: str, x: Any) -> None:
     time, least, most = sequence.shape[1], lengths.min(), lengths.max()
     if not 0 <= least <= most <= time:
         raise ValueError(f"{name}: x has {time} steps, but lengths go from {least} to {most}")
-
-
-def side_by_side(who: str, *initializers: Initializer) -> Initializer:
-    """An initializer of all gates. Each gate's block is drawn by itself, so that its fans are its own and U's blocks
-    are orthogonal."""
-
-    def initialize(key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any:
-        keys = split(key, len(initializers))
-        block = (*shape[:-1], shape[-1] // len(initializers))
-        pieces = [draw(f, k, block, who) for f, k in zip(initializers, keys, strict=True)]
-        return freeze(engine_of(pieces[0]).concat(pieces, axis=-1))
-
-    return initialize
 
 
 def _state_of(parts: list[Any]) -> Any:

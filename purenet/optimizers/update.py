@@ -24,6 +24,7 @@ from purenet.engine.arrays import (
     freeze,
     known,
     read_only,
+    widened,
 )
 from purenet.engine.numpy import quick_number
 from purenet.rates import Rate, check_rate, rate_at
@@ -200,14 +201,15 @@ def per_leaf(
     The rule returns the new p and the new slots. `numbers(rate, t)` are what is computed once for the whole step, from
     the learning rate and t = 1, 2, …; constants are what never changes. The rule gets both as they multiply an array
     fastest, and never a NumPy scalar, which would change its dtype. A rule that looks at p as a whole, or chooses
-    between parameters, is not `elementwise`.
+    between parameters, is not `elementwise`. Parameters of half precision are stepped in float32, as are their slots.
     """
     check_rate(lr, name)
     starts = dict(slots) if isinstance(slots, Mapping) else dict.fromkeys(slots, zeros)
     order, quick_constants = [*starts], [quick_number(c) for c in constants]
 
     def init(params: Params) -> State:
-        return State(zero_count(), {slot: without_buffers(params, start) for slot, start in starts.items()})
+        begin = {slot: lambda p, start=start: start(widened(p)) for slot, start in starts.items()}
+        return State(zero_count(), {slot: without_buffers(params, each) for slot, each in begin.items()})
 
     def in_order(state: Any) -> State:
         if type(state) is not State or state.slots.keys() != starts.keys():
@@ -223,7 +225,10 @@ def per_leaf(
         slow, quick = (*constants, *changing), (*quick_constants, *map(quick_number, changing))
 
         def leaf(p: Array, g: Array, *kept: Array) -> Sequence[Array]:
-            return rule(engine_of_both(p, g, name), p, g, *kept, *(quick if p.dtype is FLOAT32 else slow))
+            if p.dtype is FLOAT32:
+                return rule(engine_of_both(p, g, name), p, g, *kept, *quick)
+            p, g = widened(p), widened(g)
+            return rule(engine_of_both(p, g, name), p, g, *kept, *slow)
 
         new, *kept = advance(leaf, params, grads, state.slots)
         return new, State(count, dict(zip(order, kept)))  # noqa: B905 (they are of one length)

@@ -15,6 +15,7 @@ from purenet.engine.arrays import (
     describe,
     describe_all,
     dtype_name,
+    holds,
     holds_numbers,
     is_array,
     is_integer,
@@ -42,7 +43,8 @@ def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, A
     _check_dtypes(spec, params, [array for form, _, array in arrays if parse(form).kind == "float"])
     ops = ops_for([*tree.leaves(params), *(array for *_, array in arrays)], key)
     if spec.values is not None:
-        ops_for([array for form, _, array in arrays if parse(form).kind != "float"]).look(spec.values, x)
+        each = [array for *_, array in arrays]
+        ops_for([array for array in each if not holds(array, "real floating")] or each).look(spec.values, x)
     params, x = tree.map(ops.take_in, (params, x))
     return ops, params, x, key
 

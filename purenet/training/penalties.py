@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Array
+from purenet.engine.arrays import Array, widened
 from purenet.optimizers import matrices, update
 from purenet.optimizers.update import check_between
 from purenet.values import Value, called, takes_numbers
@@ -63,7 +63,7 @@ def _penalty(
             if not which(p):
                 return +g
             ops = engine_of(p)
-            total = total + value(ops, p)
+            total = total + value(ops, widened(p))
             new = slope(ops, p)
             new += g
             return new

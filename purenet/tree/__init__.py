@@ -19,7 +19,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from purenet.engine.arrays import Array, astype, describe, freeze, is_read_only, namespace, to_numpy
+from purenet.engine.arrays import (
+    Array,
+    astype,
+    describe,
+    freeze,
+    is_half,
+    is_kind,
+    is_read_only,
+    namespace,
+    to_numpy,
+)
 from purenet.engine.jax import host_only, registered
 from purenet.engine.moving import mover
 
@@ -150,8 +160,8 @@ def cast(tree: T, dtype: Any) -> T:
     """
 
     def convert(leaf: Any) -> Any:
-        xp = namespace(leaf, "cast")
-        return freeze(astype(leaf, dtype)) if xp.isdtype(leaf.dtype, "real floating") else leaf
+        is_float = is_kind(namespace(leaf, "cast"), leaf.dtype, "real floating") or is_half(leaf.dtype)
+        return freeze(astype(leaf, dtype)) if is_float else leaf
 
     return map(convert, tree)
 

@@ -79,14 +79,14 @@ def test_an_x_of_no_axes_is_refused_or_keeps_its_shape(case):
 def test_losses_of_no_examples(case):
     """A sum of nothing is 0; a mean of nothing is refused."""
     y, target = case.y[:0], case.target[:0]
-    if case.loss.name.maker == "sse" or case.loss.name.options.get("reduction") == "sum":
+    if case.loss.call.maker == "sse" or case.loss.name.options.get("reduction") == "sum":
         E, pullback = case.loss.vjp(y, target)
         assert E == 0
         assert pullback().shape == y.shape
     else:
         with pytest.raises(ValueError, match="has no mean over an empty batch"):
             case.loss.vjp(y, target)
-    if case.y.ndim > 1 and case.loss.name.maker in ("softmax_cross_entropy", "nll", "kl_divergence"):
+    if case.y.ndim > 1 and case.loss.call.maker in ("softmax_cross_entropy", "nll", "kl_divergence"):
         with pytest.raises(ValueError, match=r"takes y of shape \(batch, classes\)"):
             case.loss.apply(case.y[..., :0], case.y[..., :0])
 

@@ -156,9 +156,10 @@ class Exact(NamedTuple):
         (None, (array([1., 1.]), [array([1., 1., 1.])]))
         """
         arrays, outline = tree.leaves(example), _outline(example)
-        if not _is_small(outline) or not all(type(array) is ndarray and array.ndim for array in arrays):
+        kinds = tuple(map(kind_of, arrays))
+        if not _is_small(outline) or not all(kind and kind.type is ndarray and kind.shape for kind in kinds):
             return None
-        return _compiled_exact(outline, tuple(map(kind_of, arrays)))
+        return _compiled_exact(outline, kinds)
 
 
 class _Node(NamedTuple):

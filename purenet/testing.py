@@ -170,7 +170,7 @@ def _check_mirror(who: str, given: Any, gradient: Any, label: str) -> None:
 
 
 def _check_linear(point: _Point, inputs: Any, y: Any) -> None:
-    """pull(2a − 3b) = 2 pull(a) − 3 pull(b), but for buffers, whose next values do not depend on dE/dY."""
+    """pull(2a − 3b) = 2 pull(a) − 3 pull(b), but for buffers, whose steps do not depend on dE/dY."""
     _, pull = point.vjp(inputs)
     a, b = _random_like(y, seed=2), _random_like(y, seed=3)
     both = pull(tree.map(lambda p, q: 2 * p - 3 * q, a, b))
@@ -179,11 +179,14 @@ def _check_linear(point: _Point, inputs: Any, y: Any) -> None:
 
     for name, label in point.labels.items():
         nodes = [dict(tree.items(g[name], label, leaf_type=Buffer)) for g in (ga, gb, both)]
+        buffers = dict(tree.items(inputs[name], label, leaf_type=Buffer))
         for path, p in nodes[0].items():
             q, together = nodes[1][path], nodes[2][path]
             if isinstance(p, Buffer):
                 if not _bits(p) == _bits(q) == _bits(together):
-                    _fail(point.name, f"the next value of the buffer {path} depends on dE/dY")
+                    _fail(point.name, f"the step of the buffer {path} depends on dE/dY")
+                if _bits(p) == _bits(buffers[path]) and any(leaf.any() for leaf in tree.leaves(p)):
+                    _fail(point.name, f"{path} is the buffer itself, and a step of it to 0: write 0 if it is to stay")
             elif not np.allclose(
                 together, 2 * p - 3 * q, rtol=1e-9, atol=1e-9 * (np.abs(p) + np.abs(q)).max(initial=0) + 1e-13 * largest
             ):

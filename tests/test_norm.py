@@ -23,7 +23,7 @@ def test_batch_norm_in_training_normalizes_with_the_biased_variance_and_keeps_th
     y, pullback = pn.batch_norm.vjp(params, x, KEY)
     rows = x.reshape(-1, 3)
     np.testing.assert_allclose(y.reshape(-1, 3), (rows - rows.mean(0)) / np.sqrt(rows.var(0) + 1e-5))
-    following = pullback(y)[0]
+    following = pn.sgd_step(params, pullback(y)[0], lr=0.0)
     np.testing.assert_allclose(following.mean.value, 0.1 * rows.mean(0))
     np.testing.assert_allclose(following.variance.value, 0.9 + 0.1 * rows.var(0, ddof=1))
 
@@ -37,8 +37,8 @@ def test_batch_norm_in_inference_is_a_fixed_affine_map_and_leaves_its_buffers():
     np.testing.assert_allclose(y, (x - mean) / np.sqrt(variance + 1e-5))
     dparams, dx = pullback(dy)
     np.testing.assert_allclose(dx, dy / np.sqrt(variance + 1e-5))
-    assert dparams.mean.value is mean
-    assert dparams.variance.value is variance
+    assert not dparams.mean.value.any()
+    assert not dparams.variance.value.any()
     assert pn.batch_norm.apply(params, x[:1]).shape == (1, 2)  # one value for each channel will do
 
 

@@ -245,6 +245,21 @@ def conform(new: Any, old: Any) -> Any:
     return freeze(new if new.dtype == old.dtype else astype(new, old.dtype))
 
 
+@lru_cache(1024)
+def no_step(shape: Shape, dtype: Any) -> NumpyArray:
+    """The step of a buffer of NumPy that stays as it is: one 0, seen in this shape."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def moved(old: Any, step: Any) -> Any:
+    """A buffer's next value, old − step, in its dtype and read-only."""
+    if type(old) is np.ndarray and step is no_step(old.shape, old.dtype):  # of large frozen layers nothing is copied
+        return read_only(old)
+    if step.shape != old.shape:
+        raise ValueError(f"a buffer of shape {old.shape} takes a step of this shape, not {step.shape}")
+    return conform(old - step, old)
+
+
 def astype(x: Any, dtype: Any) -> Any:
     """A copy of x in this dtype. (NumPy has the standard's function of this name only from 2.1.)"""
     if isinstance(x, np.ndarray | np.generic):

@@ -25,6 +25,9 @@ class JaxOps(JaxConvolutionOps, Ops):
         check_dtype(self.namespace, dtype)
         return super().astype(x, dtype)
 
+    def fixed(self, params: Any) -> Any:
+        return sys.modules["jax"].lax.stop_gradient(params)
+
     def scan(
         self, f: Callable[..., Any], carry: Any, given: tuple[Any, ...], time: int, reverse: bool = False
     ) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, freeze
+from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, freeze, no_step
 from purenet.engine.numpy_convolution import NumpyConvolutionOps
 from purenet.engine.numpy_recurrence import NumpyRecurrenceOps
 from purenet.engine.ops import Ops
@@ -34,6 +34,9 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
 
     def read_only(self, x: NumpyArray) -> NumpyArray:
         return freeze(x)
+
+    def no_step(self, x: NumpyArray) -> NumpyArray:
+        return no_step(x.shape, x.dtype)
 
     def look(self, check: Callable[..., None], *arrays: NumpyArray) -> None:
         check(*arrays)

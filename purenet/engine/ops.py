@@ -34,6 +34,14 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         """The same array, from now on read-only, as parameters are."""
         return x
 
+    def fixed(self, params: Any) -> Any:
+        """The tree of arrays, as constants: where the engine differentiates by itself, their gradient is 0."""
+        return params
+
+    def no_step(self, x: Array) -> Array:
+        """The step of a buffer that stays as it is: 0."""
+        return self.zeros_like(x)
+
     def has_gradient(self, x: Array) -> bool:
         """Whether x holds numbers that can be differentiated: not ids, lengths or a mask."""
         return bool(self.isdtype(x.dtype, ("real floating", "complex floating")))

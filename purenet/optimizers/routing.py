@@ -17,7 +17,7 @@ def route(
 ) -> Optimizer[Any, tuple[Any, ...]]:
     """Each parameter to one of several optimizers: `choose(path, p)` is its index. The state is a tuple of theirs.
 
-    Each optimizer sees the params with `()` where a parameter is another's. Buffers are carried along by the last one.
+    Each optimizer sees the params with `()` where a parameter is another's. Buffers are left to the last one.
     """
     last = len(optimizers) - 1
     for optimizer in optimizers:
@@ -84,7 +84,7 @@ def per_path(optimizers: dict[str, Optimizer[Any, Any]], otherwise: Optimizer[An
 def freeze(*paths: str) -> Transform:
     """Leaves what stands at these paths as it is; the optimizer sees the rest. Paths are those of `per_path`.
 
-    Buffers are carried along as ever: what a layer keeps of its batches is no training.
+    Buffers move as ever: what a layer keeps of its batches is no training.
 
     >>> import purenet as pn
     >>> pn.chain(pn.freeze("[0]", "[2].bias"), pn.adam())

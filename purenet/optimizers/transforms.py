@@ -15,7 +15,7 @@ from purenet.core import Buffer, Optimizer
 from purenet.engine import engine_of
 from purenet.engine.arrays import Array, describe, known
 from purenet.optimizers.adaptive import matrices
-from purenet.optimizers.update import Params, check_between, shown, still, tick, update, wrong_state, zero_count
+from purenet.optimizers.update import Params, beside, check_between, shown, still, tick, wrong_state, zero_count
 from purenet.presets import called
 from purenet.rates import Rate, check_rate, rate_at
 
@@ -132,7 +132,7 @@ def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Trans
             now, count = tick(state.count)
             decay = rate_at(rate, now)
             new, inner_state = inner.step(params, grads, state.inner)
-            return update(lambda p, n: n - p * decay if which(p) else n, params, new), DecayState(count, inner_state)
+            return beside(lambda p, n: n - p * decay if which(p) else n, params, new), DecayState(count, inner_state)
 
         return Optimizer(init, step, name)
 
@@ -185,7 +185,7 @@ class AccumulateState(NamedTuple):
 def accumulate(k: int) -> Transform:
     """The mean of k gradients in one step: as one batch k times as large. In between, params stay as they are.
 
-    Buffers take each batch's value.
+    Buffers move with each batch.
     """
     name = f"accumulate({_whole('accumulate', k)})"
 
@@ -197,11 +197,12 @@ def accumulate(k: int) -> Transform:
             if type(state) is not AccumulateState:
                 raise wrong_state(name, "an AccumulateState", state)
             now, count = tick(state.count)
-            total = update(lambda t, g: t + g, state.total, grads)
+            total = beside(lambda g, t: t + g, grads, state.total)
 
             def go() -> Any:
-                new, inner_state = inner.step(params, _each(lambda t: t * (1 / k), total), state.inner)
-                return new, _nothing(grads), inner_state
+                mean = beside(lambda t, _: t * (1 / k), total, grads)
+                new, inner_state = inner.step(params, mean, state.inner)
+                return new, _nothing(total), inner_state
 
             def wait() -> Any:
                 return still.step(params, grads, ())[0], total, state.inner
@@ -317,7 +318,7 @@ def _on_gradients(name: str, change: Callable[[Any], Any]) -> Transform:
 
 def _each(f: Callable[[Any], Any], grads: Any) -> Any:
     """f of each gradient; what stands for a buffer stays."""
-    return update(lambda _, g: f(g), grads, grads)
+    return beside(lambda _, g: f(g), grads, grads)
 
 
 def _nothing(params: Any) -> Any:
@@ -333,7 +334,7 @@ def _toward(a: Any, b: Any, part: Any) -> Any:
         step += a
         return step
 
-    return update(between, a, b)
+    return beside(between, a, b)
 
 
 def _shrink(square: Any, limit: float) -> Any:

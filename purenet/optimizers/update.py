@@ -1,6 +1,6 @@
 """How new params are made: every optimizer ends in `update`, or in `advance` if it keeps something for each parameter.
 
-Both take params and gradients apart, make the new arrays one by one, and put them together; buffers are carried along.
+Both take params and gradients apart, make the new arrays one by one, and put them together; buffers take their steps.
 Nothing else in the library needs to know how. An optimizer proper is a rule for one parameter, which `per_leaf` makes
 into an `Optimizer`.
 """
@@ -23,6 +23,7 @@ from purenet.engine.arrays import (
     describe,
     freeze,
     known,
+    moved,
     read_only,
 )
 from purenet.engine.numpy import quick_number
@@ -35,7 +36,8 @@ Params: TypeAlias = Any  # a tree of arrays, with buffers
 
 
 def sgd_step(params: P, grads: P, lr: Any) -> P:
-    """New params, one step of gradient descent: params − lr·grads. The old ones are untouched.
+    """New params, one step of gradient descent: params − lr·grads. The old ones are untouched. Buffers take their own
+    step, which stands in grads, whatever lr is.
 
     Raises:
         ValueError: grads are not built like params; the message names where they part.
@@ -93,12 +95,27 @@ def _one_number(lr: Any) -> Any:
 
 
 def update(step: Callable[[Array, Array], Array], params: P, grads: P) -> P:
-    """New params, `step(p, g)` of each parameter and its gradient, which must keep the shape.
+    """New params, `step(p, g)` of each parameter and its gradient, which must keep the shape; of a buffer old − step,
+    with the step that stands in grads.
 
-    New params are read-only and keep their dtypes. A buffer takes its next value, which stands in grads.
+    New params are read-only and keep their dtypes: this is all that an optimizer of your own needs.
+
+    >>> import numpy as np
+    >>> update(lambda p, g: p - 0.5 * g, (np.ones(2), Buffer(np.ones(1))), (np.ones(2), Buffer(np.full(1, 0.25))))
+    (array([0.5, 0.5]), Buffer(value=array([0.75])))
+
+    Raises:
+        ValueError: grads are not built like params; the message names where they part.
     """
     layout, ps, gs, held = apart(params, grads)
-    new: P = layout.renew([*map(step, ps, gs)], ps, held)
+    new: P = layout.renew([*map(step, ps, gs)], ps, next_buffers(layout, params, grads, held))
+    return new
+
+
+def beside(f: Callable[[Array, Array], Array], a: Params, b: P) -> P:
+    """f of each parameter in tree a and what stands in b for it; what b has for a buffer stays."""
+    layout, ps, others, held = apart(a, b)
+    new: P = layout.renew([*map(f, ps, others)], ps, held)
     return new
 
 
@@ -114,7 +131,8 @@ def advance(
     try:
         columns = [bare.leaves(slot) or _leaves_beside(without_buffers(params), slot)[0] for slot in slots.values()]
         new = zip(*map(step, ps, gs, *columns)) if ps else repeat(())  # noqa: B905 (they are of one length)
-        return [layout.renew(next(new), ps, held), *map(bare.renew, new, columns, repeat(()))]
+        buffers = next_buffers(layout, params, grads, held)
+        return [layout.renew(next(new), ps, buffers), *map(bare.renew, new, columns, repeat(()))]
     except (ValueError, TypeError, AttributeError):
         for name, slot in slots.items():
             tree.check_same(without_buffers(params), slot, f"state.slots[{name!r}], for params")
@@ -122,7 +140,7 @@ def advance(
 
 
 def apart(params: Params, grads: Params) -> tuple[Layout, list[Array], list[Array], Sequence[Buffer]]:
-    """The layout of params, the parameters, their gradients, and the next values of buffers, which stand in grads.
+    """The layout of params, the parameters, their gradients, and the steps of buffers, which stand in grads.
 
     Raises:
         ValueError: grads have another structure than params, or other shapes; the message names where they part.
@@ -140,7 +158,18 @@ def apart(params: Params, grads: Params) -> tuple[Layout, list[Array], list[Arra
     except (ValueError, TypeError, AttributeError):
         tree.check_same(params, grads, "params")
         raise
-    return layout, ps, gs, [tree.map(freeze, buffer) for buffer in held] if held else ()
+    return layout, ps, gs, held
+
+
+def next_buffers(layout: Layout, params: Params, grads: Params, steps: Sequence[Buffer]) -> Sequence[Buffer]:
+    """The buffers of params after their steps, which stand in grads."""
+    if not layout.held:
+        return ()
+    try:
+        return [tree.map(moved, buffer, step) for buffer, step in zip(layout.held(params), steps, strict=True)]
+    except (ValueError, TypeError, AttributeError):
+        tree.check_same(params, grads, "params")
+        raise
 
 
 def _leaves_beside(params: Params, other: Params) -> tuple[list[Any], list[Any]]:
@@ -155,7 +184,7 @@ def _still_step(params: Params, grads: Params, state: Any) -> tuple[Any, Any]:
 
 
 still: Optimizer[Any, tuple[()]] = Optimizer(lambda params: (), _still_step, "still")
-"""The optimizer that leaves parameters as they are, and carries buffers along."""
+"""The optimizer that leaves parameters as they are; buffers take their steps."""
 
 
 def without_buffers(params: Any, start: Callable[[Any], Any] = lambda p: p) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import cache
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
 from purenet import tree
@@ -39,8 +40,8 @@ def in_chunks(
     and large batches. Those threads and these would be in each other's way, so while these run, each product is held to
     one thread, for which threadpoolctl must be installed (or OPENBLAS_NUM_THREADS=1 be set).
 
-    With a key each chunk draws its own numbers. Batch norm normalizes each chunk by itself, and buffers take the value
-    of the last chunk.
+    With a key each chunk draws its own numbers. Batch norm normalizes each chunk by itself, and buffers take the mean
+    step of all chunks, by their examples.
 
     >>> import numpy as np, purenet as pn
     >>> net = pn.dense(2, 1)
@@ -64,6 +65,7 @@ def in_chunks(
         n = count(tree.leaves((x, target)), "in_chunks")
         chunks = max(1, -(-n // size))
         starts = [n * i // chunks for i in range(chunks + 1)]
+        sizes = [end - start for start, end in pairwise(starts)]
         keys = [None] * chunks if key is None else split(key, chunks)
 
         def chunk(i: int) -> tuple[Any, P]:
@@ -72,10 +74,10 @@ def in_chunks(
             E, grads = function(params, x_part, target_part, keys[i])
             if reduction == "sum" or chunks == 1:
                 return E, grads
-            weight = (starts[i + 1] - starts[i]) / n
+            weight = sizes[i] / n
             return E * weight, tree.map(lambda g: g if type(g) is Buffer else g * weight, grads, leaf_type=Buffer)
 
-        E, grads = sum_trees(crew.map(chunk, chunks))
+        E, grads = sum_trees(crew.map(chunk, chunks), sizes)
         return E, grads
 
     return evaluate

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array
-from purenet.optimizers import matrices, update
-from purenet.optimizers.update import check_between
+from purenet.optimizers import matrices
+from purenet.optimizers.update import beside, check_between
 from purenet.presets import called
 
 P = TypeVar("P")
@@ -66,7 +66,7 @@ def _penalty(
             new += g
             return new
 
-        grads = update(term, params, grads)
+        grads = beside(term, params, grads)
         return total, grads
 
     return Penalty(add, name)

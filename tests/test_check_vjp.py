@@ -238,10 +238,16 @@ OTHER_FAULTS = {
     ),
     "batch norm's average over one axis too many": (batch_norm(False), (), None, "dx is not the derivative"),
     "a gradient in a buffer's place": (
-        buffer_layer(lambda old, mean, dy: dy.sum(axis=0)), pn.Buffer(B), None, "depends on dE/dY"
+        buffer_layer(lambda old, mean, dy: dy.sum(axis=0)),
+        pn.Buffer(B),
+        None,
+        "depends on dE/dY",
     ),
     "the buffer in place of its step": (
-        buffer_layer(lambda old, mean, dy: old), pn.Buffer(B), None, "is the buffer itself"
+        buffer_layer(lambda old, mean, dy: old),
+        pn.Buffer(B),
+        None,
+        "is the buffer itself",
     ),
 }
 

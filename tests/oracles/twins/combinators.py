@@ -57,7 +57,9 @@ def remat(params, x, layer):
 def tied(params, x, net):
     """Each use writes to buffers of its own; PyTorch's of the net take their mean."""
     uses = [
-        pn.tree.map(lambda p: pn.tree.map(lambda b: b + 0, p) if type(p) is pn.Buffer else p, params, leaf_type=pn.Buffer)
+        pn.tree.map(
+            lambda p: pn.tree.map(lambda b: b + 0, p) if type(p) is pn.Buffer else p, params, leaf_type=pn.Buffer
+        )
         for _ in net.args
     ]
     y = net.run(tuple(uses), x)

@@ -116,12 +116,15 @@ class Optimizer(NamedTuple, Generic[P, S]):
         step: `step(params, grads, state) -> (params, state)`, both new and read-only.
         name: the code that makes the optimizer, as `repr(optimizer)` shows it.
         elementwise: whether each number is treated by itself, wherever it stands: then parameters may be `joined`.
+        within: of one that holds steps back, as `accumulate` and `freeze` do, `within(transform)` is the same with the
+            transform behind them, where steps are made.
     """
 
     init: Callable[[P], S]
     step: Callable[[P, P, S], tuple[P, S]]
     name: str
     elementwise: bool = False
+    within: Callable[[Callable[[Any], Any]], Any] | None = None
 
     def __repr__(self) -> str:
         return str(self.name)

@@ -14,9 +14,10 @@ NET = pn.serial(
     pn.frozen(pn.dense(64, 64)), pn.relu, pn.dense(64, 32), pn.batch_norm, pn.relu, pn.dense(32, 10)
 )  # fmt: skip
 PARAMS = NET.init(pn.key(0))
+EVALUATE = pn.value_and_grad(NET, pn.softmax_cross_entropy)
 
 
-def trained(step, params=PARAMS, state=None, evaluate=pn.value_and_grad(NET, pn.softmax_cross_entropy), epochs=8):
+def trained(step, params=PARAMS, state=None, evaluate=EVALUATE, epochs=8):
     """Params after `step(params, grads, state) -> (params, state)` for each batch of digits."""
     for epoch in range(epochs):
         for x, target in pn.data.batches(pn.key(epoch), X, TARGET, size=32):
@@ -86,7 +87,7 @@ def test_no_momentum_makes_a_variance_negative():
     _, pullback = net.vjp(params, x, KEY)
     grads, _ = pullback(np.ones((2, 2), np.float32))
     for lr in (1.0, 0.1):
-        assert (pn.tree.map(lambda p, g: p - lr * g, params, grads).variance.value >= 0).all()
+        assert (pn.tree.map(lambda p, g, lr=lr: p - lr * g, params, grads).variance.value >= 0).all()
     assert (pn.sgd_step(params, grads, lr=0.1).variance.value >= 0).all()
 
 
@@ -132,7 +133,7 @@ def test_transforms_move_buffers_at_a_rate_of_1_with_each_batch():
     for n in range(1, 5):
         params, state = optimizer.step(params, (np.ones(2), pn.Buffer(np.array([2.0]))), state)
         assert params[1].value.tolist() == [8.0 - 2 * n] == state.average[1].value.tolist()
-    R, grads = pn.l2(1.0, lambda p: True).add(params, (np.ones(2), pn.Buffer(np.array([2.0]))))
+    _, grads = pn.l2(1.0, lambda p: True).add(params, (np.ones(2), pn.Buffer(np.array([2.0]))))
     assert grads[1].value.tolist() == [2.0]
 
 

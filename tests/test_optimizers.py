@@ -438,6 +438,70 @@ def test_accumulate_is_one_step_with_the_mean():
     assert int(state.inner.count) == 1
 
 
+ONES = (np.ones((2, 2)), np.ones((2, 2)))
+
+
+def after(optimizer, steps, run=lambda step: step):
+    """The first number of each of two matrices of ones, after so many steps along ones; and the state."""
+    params, state, step = ONES, optimizer.init(ONES), run(optimizer.step)
+    for _ in range(steps):
+        params, state = step(params, ONES, state)
+    return [float(p[0, 0]) for p in params], state
+
+
+DECAY = pn.weight_decay(0.1)
+ORDERS = {
+    "frozen": (pn.chain(DECAY, pn.freeze("[0]"), pn.sgd(0.1)), 2, [1, 0.62]),
+    "frozen, with clipping between": (pn.chain(DECAY, pn.clip_by_value(2), pn.freeze("[0]"), pn.sgd(0.1)), 2, [1, 0.62]),
+    "one transform at a time": (DECAY(pn.freeze("[0]")(pn.sgd(0.1))), 2, [1, 0.62]),
+    "a chain in a chain": (pn.chain(DECAY, pn.chain(pn.freeze("[0]"), pn.sgd(0.1))), 2, [1, 0.62]),
+    "decays twice": (pn.chain(DECAY, DECAY, pn.freeze("[0]"), pn.sgd(0.1)), 1, [1, 0.7]),
+    "waits": (pn.chain(DECAY, pn.accumulate(4), pn.sgd(0.1)), 7, [0.8, 0.8]),
+    "a schedule of steps": (pn.chain(pn.weight_decay(lambda t: 0.1 * t), pn.accumulate(2), pn.sgd(0.1)), 4, [0.71, 0.71]),
+    "waits in a part": (
+        pn.chain(DECAY, pn.per_path({"[0]": pn.chain(pn.accumulate(2), pn.sgd(0.1))}, pn.sgd(0.1))), 1, [1, 0.8]
+    ),
+    "goes back after steps": (pn.chain(pn.lookahead(2), pn.accumulate(2), pn.sgd(0.1)), 6, [0.8, 0.8]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_what_makes_no_step_does_not_decay_wherever_that_is_written(name):
+    optimizer, steps, expected = ORDERS[name]
+    np.testing.assert_allclose(after(optimizer, steps)[0], expected)
+
+
+@pytest.mark.parametrize("transform", [pn.ema(0.5), pn.polyak()], ids=repr)
+def test_averages_are_of_steps_and_not_of_waits(transform):
+    waiting = pn.chain(transform, pn.clip_by_value(2), pn.accumulate(3), pn.sgd(0.1))
+    for n in (3, 5, 6, 9):
+        (_, a), (_, b) = after(waiting, n), after(pn.chain(transform, pn.sgd(0.1)), n // 3)
+        np.testing.assert_allclose(a.average[0], b.average[0])
+        assert a.count == b.count
+
+
+def at_count(state, count):
+    """The state with another count of steps in all its parts."""
+    parts = {"count": np.array(count, np.int32)}
+    return state._replace(**parts, **({"inner": at_count(state.inner, count)} if hasattr(state, "inner") else {}))
+
+
+COUNTING = [
+    pn.adam(0.1), pn.nadam(0.1), pn.radam(0.1), pn.lamb(0.1), pn.sgd(pn.schedules.cosine(0.1, steps=9)),
+    pn.chain(pn.polyak(), pn.gradient_noise(pn.key(0)), DECAY, pn.lookahead(3), pn.accumulate(3), pn.adam(0.1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [2**31 - 1002, 2**31 - 2, 2**31 - 1])
+@pytest.mark.parametrize("optimizer", COUNTING, ids=repr)
+def test_the_step_count_has_no_end(optimizer, count):
+    params, state = ONES, at_count(optimizer.init(ONES), count)
+    for _ in range(4):
+        params, state = optimizer.step(params, ONES, state)
+    assert np.isfinite(params[0]).all()
+    assert state.count.dtype == np.int32
+
+
 def test_what_is_frozen_stays_and_costs_no_state():
     params = NET.init(pn.key(0))
     optimizer = pn.chain(pn.freeze("[0]", "[2].bias"), pn.adam())

@@ -76,7 +76,8 @@ def tied(net: Layer[Any]) -> Layer[Any]:
     """A net whose layers all use the same params: `tied(serial(f, f))`, or parallel or fan_out instead of serial.
 
     Its params are those of one layer. Each use has a gradient, and they add up: dE/dP = Σᵢ dE/dPᵢ. (A buffer takes the
-    mean step of all uses: the sum could carry it beyond where they lead.) The layers may differ, if they take the same params.
+    mean step of all uses: the sum could carry it beyond where they lead.) The layers may differ, if they take the same
+    params.
 
     J. Bromley et al., "Signature verification using a Siamese time delay neural network", NeurIPS 1993.
 

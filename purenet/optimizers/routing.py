@@ -8,7 +8,7 @@ from typing import Any
 from purenet import tree
 from purenet.core import Buffer, Optimizer
 from purenet.engine.arrays import describe
-from purenet.optimizers.transforms import Transform, transform
+from purenet.optimizers.transforms import Transform, behind, transform
 from purenet.optimizers.update import Params, still, wrong_state
 
 
@@ -78,7 +78,11 @@ def per_path(optimizers: dict[str, Optimizer[Any, Any]], otherwise: Optimizer[An
         _check_paths(name, params, paths)
         return chosen.init(params)
 
-    return chosen._replace(init=init)
+    def within(other: Any) -> Optimizer[Any, Any]:
+        return per_path({path: behind(other, o) for path, o in optimizers.items()}, behind(other, otherwise))
+
+    holds_back = any(each.within for each in (*optimizers.values(), otherwise))
+    return chosen._replace(init=init, within=within if holds_back else None)
 
 
 def freeze(*paths: str) -> Transform:
@@ -105,7 +109,7 @@ def freeze(*paths: str) -> Transform:
 
         return Optimizer(init, step, name)
 
-    return transform(name, wrap)
+    return transform(name, wrap, holds_back=True)
 
 
 def _leads_to(prefix: str, path: str) -> bool:

@@ -15,7 +15,7 @@ from purenet.core import Buffer, Optimizer
 from purenet.engine import engine_of
 from purenet.engine.arrays import Array, describe, known
 from purenet.optimizers.adaptive import matrices
-from purenet.optimizers.update import Params, beside, check_between, shown, still, tick, wrong_state, zero_count
+from purenet.optimizers.update import Params, beside, check_between, shown, still, tick, turn, wrong_state, zero_count
 from purenet.presets import called
 from purenet.rates import Rate, check_rate, rate_at
 
@@ -67,14 +67,26 @@ def chain(*links: Any) -> Optimizer[Any, Any]:
     return optimizer
 
 
-def transform(name: str, wrap: Wrap) -> Transform:
-    """The transform `wrap(inner, name)`, where name is the code of the whole chain."""
+def transform(name: str, wrap: Wrap, *, holds_back: bool = False, at_steps: bool = False) -> Transform:
+    """The transform `wrap(inner, name)`, where name is the code of the whole chain.
+
+    One that acts `at_steps` goes behind all that `holds_back` steps: it must do nothing where none is made.
+    """
 
     def named(inner: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
+        if at_steps and inner.within:
+            return behind(named, inner)
         rest = inner.name.removeprefix("chain(").removesuffix(")") if inner.name.startswith("chain(") else inner.name
-        return wrap(inner, f"chain({name}, {rest})")
+        made = wrap(inner, f"chain({name}, {rest})")
+        return made._replace(within=lambda other: named(behind(other, inner))) if holds_back or inner.within else made
 
     return Transform(named, name)
+
+
+def behind(transform: Callable[[Any], Any], optimizer: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
+    """The transform in front of the optimizer, and behind what holds its steps back."""
+    made: Optimizer[Any, Any] = optimizer.within(transform) if optimizer.within else transform(optimizer)
+    return made
 
 
 def clip_by_value(limit: float) -> Transform:
@@ -115,7 +127,8 @@ def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Trans
     """Decoupled weight decay: θ ← θ − rate·θ beside the optimizer's step, for the parameters p with `which(p)`.
 
     As in the paper, the rate is not multiplied by the learning rate (in `adamw` it is, as elsewhere): hand in
-    lr · λ, or a schedule of it. For the gradient of a penalty, which the optimizer sees, there is `l2`.
+    lr · λ, or a schedule of it. For the gradient of a penalty, which the optimizer sees, there is `l2`. What makes no
+    step does not decay: in a chain it goes behind `accumulate` and `freeze`.
 
     I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
@@ -136,7 +149,7 @@ def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Trans
 
         return Optimizer(init, step, name)
 
-    return transform(name, wrap)
+    return transform(name, wrap, at_steps=True)
 
 
 class NoiseState(NamedTuple):
@@ -177,6 +190,8 @@ def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transfor
 
 
 class AccumulateState(NamedTuple):
+    """`count` is how many gradients are in the total: 0 after each step of `inner`."""
+
     count: Any
     total: Any
     inner: Any
@@ -196,7 +211,7 @@ def accumulate(k: int) -> Transform:
         def step(params: Params, grads: Params, state: AccumulateState | None = None) -> tuple[Params, AccumulateState]:
             if type(state) is not AccumulateState:
                 raise wrong_state(name, "an AccumulateState", state)
-            now, count = tick(state.count)
+            full, count = turn(state.count, k)
             total = beside(lambda g, t: t + g, grads, state.total)
 
             def go() -> Any:
@@ -207,12 +222,12 @@ def accumulate(k: int) -> Transform:
             def wait() -> Any:
                 return still.step(params, grads, ())[0], total, state.inner
 
-            new, total, inner_state = _if((now + 1) % k == 0, go, wait)
+            new, total, inner_state = _if(full, go, wait)
             return new, AccumulateState(count, total, inner_state)
 
         return Optimizer(init, step, name)
 
-    return transform(name, wrap)
+    return transform(name, wrap, holds_back=True)
 
 
 class LookaheadState(NamedTuple):
@@ -222,7 +237,8 @@ class LookaheadState(NamedTuple):
 
 
 def lookahead(k: int = 5, alpha: float = 0.5) -> Transform:
-    """Every k steps back to slow params φ, which come along by a part α of the way: φ ← φ + α·(θ − φ), θ ← φ.
+    """Every k steps back to slow params φ, which come along by a part α of the way: φ ← φ + α·(θ − φ), θ ← φ. In a
+    chain it goes behind `accumulate`, whose steps it counts.
 
     M. Zhang, J. Lucas, G. Hinton, J. Ba, "Lookahead optimizer: k steps forward, 1 step back", NeurIPS 2019.
     """
@@ -236,23 +252,23 @@ def lookahead(k: int = 5, alpha: float = 0.5) -> Transform:
         def step(params: Params, grads: Params, state: LookaheadState | None = None) -> tuple[Params, LookaheadState]:
             if type(state) is not LookaheadState:
                 raise wrong_state(name, "a LookaheadState", state)
-            now, count = tick(state.count)
+            time_to_go_back, count = turn(state.count, k)
             fast, inner_state = inner.step(params, grads, state.inner)
 
             def back() -> Any:
                 slow = _toward(state.slow, fast, alpha)
                 return slow, slow
 
-            new, slow = _if((now + 1) % k == 0, back, lambda: (fast, state.slow))
+            new, slow = _if(time_to_go_back, back, lambda: (fast, state.slow))
             return new, LookaheadState(count, slow, inner_state)
 
         return Optimizer(init, step, name)
 
-    return transform(name, wrap)
+    return transform(name, wrap, at_steps=True)
 
 
 class AverageState(NamedTuple):
-    """`average` are params like any others: evaluate the net with them."""
+    """`average` are params like any others: evaluate the net with them. `count` is how many steps are in it."""
 
     count: Any
     average: Any
@@ -296,12 +312,23 @@ def _averaging(name: str, weight: Callable[[Any], Any]) -> Transform:
                 raise wrong_state(name, "an AverageState", state)
             now, count = tick(state.count)
             params, inner_state = inner.step(params, grads, state.inner)
-            toward = _if(now == 0, lambda: 1.0, lambda: weight(now + 1))
-            return params, AverageState(count, _toward(state.average, params, toward), inner_state)
+            stepped = _has_stepped(inner_state)
+            part = _if(now == 0, lambda: 1.0, lambda: weight(now + 1))
+            part, count = _if(stepped, lambda: (part, count), lambda: (0.0, state.count))
+            return params, AverageState(count, _toward(state.average, params, part), inner_state)
 
         return Optimizer(init, step, name)
 
     return transform(name, wrap)
+
+
+def _has_stepped(state: Any) -> Any:
+    """Whether a step was made when an optimizer gave this state, or `accumulate` in it only took a gradient in."""
+    while hasattr(state, "inner"):
+        if type(state) is AccumulateState:
+            return known(state.count) == 0
+        state = state.inner
+    return True
 
 
 def _on_gradients(name: str, change: Callable[[Any], Any]) -> Transform:

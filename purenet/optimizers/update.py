@@ -266,9 +266,21 @@ def zero_count() -> Any:
 
 
 def tick(count: Any) -> tuple[Any, Any]:
-    """The step count to compute with, a Python integer if it is known, and the next one to keep."""
+    """The step count to compute with, a Python integer if it is known, and the next one to keep. It stays at the last
+    number: what depends on it has come to rest by then."""
     now = known(count)
-    return now, count + 1 if now is count else freeze(np.array(now + 1, _INT32))
+    now = min(now, _LAST) if isinstance(now, int) else engine_of(now).minimum(now, _LAST)
+    return now, _kept(now + 1)
+
+
+def turn(count: Any, k: int) -> tuple[Any, Any]:
+    """Whether this is the k-th call since it was so last, and the next count to keep, from 0 to k − 1."""
+    now = known(count) % k + 1
+    return now == k, _kept(now % k)
+
+
+def _kept(count: Any) -> Any:
+    return freeze(np.array(count, _INT32)) if isinstance(count, int) else count
 
 
 def written(name: str, **options: tuple[Any, Any]) -> str:
@@ -304,4 +316,5 @@ def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any
 
 
 _INT32 = np.dtype(np.int32)
+_LAST = 2**31 - 1000  # in int32, with room for what rules and schedules add to it
 _split = splitter(Buffer)

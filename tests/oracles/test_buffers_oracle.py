@@ -75,8 +75,16 @@ def test_gradients_by_jax_leave_buffers_alone(reference):
 
 
 @pytest.mark.parametrize("asarray", [np.asarray, jnp.asarray])
-@pytest.mark.parametrize("layer", [pn.batch_norm, pn.frozen(pn.dense(3, 3)), pn.serial(pn.frozen(pn.batch_norm), pn.tanh),
-                                   pn.map_time(pn.frozen(pn.dense(3, 3)))], ids=repr)  # fmt: skip
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pn.batch_norm,
+        pn.frozen(pn.dense(3, 3)),
+        pn.serial(pn.frozen(pn.batch_norm), pn.tanh),
+        pn.map_time(pn.frozen(pn.dense(3, 3))),
+    ],
+    ids=repr,
+)
 def test_in_inference_too_their_gradient_by_jax_is_0(layer, asarray):
     x = asarray(np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32))
     params = layer.init(pn.key(0), (2, 3))

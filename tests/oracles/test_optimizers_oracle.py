@@ -17,6 +17,7 @@ import torch
 import purenet as pn
 from purenet import schedules
 from purenet.optimizers import orthogonal
+from tests.test_optimizers import COUNTING, ONES, ORDERS, after, at_count
 
 jax.config.update("jax_enable_x64", True)
 
@@ -423,6 +424,33 @@ def test_jitted_step_is_the_step_on_numpy(name, dtype):
         np.testing.assert_allclose(
             a, b, rtol=2e-3 if dtype is np.float32 else 1e-9, atol=2e-6 if dtype is np.float32 else 1e-12
         )
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_what_makes_no_step_does_not_decay_under_jit(name):
+    optimizer, steps, expected = ORDERS[name]
+    np.testing.assert_allclose(after(optimizer, steps, jax.jit)[0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("transform", [pn.ema(0.5), pn.polyak()], ids=repr)
+def test_averages_under_jit_are_of_steps(transform):
+    (_, a), (_, b) = (
+        after(pn.chain(transform, *held, pn.sgd(0.1)), n, jax.jit) for held, n in (((pn.accumulate(3),), 8), ((), 2))
+    )
+    np.testing.assert_allclose(a.average[0], b.average[0])
+
+
+@pytest.mark.parametrize("count", [2**31 - 1002, 2**31 - 1])
+@pytest.mark.parametrize("optimizer", COUNTING[:-1], ids=repr)
+def test_the_step_count_has_no_end_under_jit(optimizer, count):
+    params, state = ONES, at_count(optimizer.init(ONES), count)
+    for _ in range(4):
+        params, state = jax.jit(optimizer.step)(params, ONES, state)
+    expected, given = ONES, at_count(optimizer.init(ONES), count)
+    for _ in range(4):
+        expected, given = optimizer.step(expected, ONES, given)
+    np.testing.assert_allclose(params[0], expected[0], rtol=1e-5)
+    assert int(state.count) == int(given.count)
 
 
 def test_gradient_noise_under_jit():

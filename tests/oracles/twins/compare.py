@@ -81,7 +81,7 @@ def result_of(layer, given, y, gradients):
 
 
 def by_torch(layer, params, x, dy, training=False):
-    """What PyTorch gives, in float64: so an error is ours alone. Of what it writes to buffers the step stands for a gradient."""
+    """What PyTorch gives, in float64: so an error is ours alone. Of buffers, the step to what it wrote."""
     given, has_gradient = given_of(layer, params, x)
     leaves, structure = pn.tree.flatten(given)
     double = [np.asarray(leaf, np.float64 if is_float(leaf) else None) for leaf in leaves]

@@ -15,12 +15,12 @@ from purenet.engine.ops import Ops
 
 
 def engine_of(x: Any, who: str = "this function") -> Ops:
-    """The engine of one array; an error if it is none.
+    """The engine of one array, or of a number of NumPy, as a sum over all axes is; an error if it is neither.
 
-    >>> engine_of(np.zeros(2)) is NUMPY
+    >>> engine_of(np.zeros(2)) is engine_of(np.zeros(2).sum()) is NUMPY
     True
     """
-    return NUMPY if type(x) is ndarray else _engine(namespace(x, who))
+    return NUMPY if type(x) is ndarray or isinstance(x, np.generic) else _engine(namespace(x, who))
 
 
 def ops_for(leaves: list[Any], key: Any = None) -> Ops:

@@ -123,8 +123,13 @@ BAD = {
     "no epochs": (lambda: pn.fit(NET, pn.mse, pn.adam(), PARAMS, (X, T), key=pn.key(0), epochs=0), ValueError, "positive integer, not 0"),
     "lengths that are a list": (
         lambda: pn.lstm(2, 3).apply(pn.lstm(2, 3).init(pn.key(0)), (np.ones((2, 4, 2), np.float32), [3, 4])),
+        TypeError,
+        r"an array as lengths, not a list: write np\.asarray\(lengths\)",
+    ),
+    "one example with its lengths": (
+        lambda: pn.lstm(2, 3).apply(pn.lstm(2, 3).init(pn.key(0)), (np.ones((4, 2), np.float32), np.array([3]))),
         ValueError,
-        r"lengths \(batch,\) of int.*a list\): write np\.asarray\(\.\.\.\) of each list",
+        r"x of shape \(batch, time, 2\), but x has shape \(4, 2\): write x\[None\]",
     ),
     "a loss that is not one number": (
         lambda: pn.value_and_grad(NET, pn.Loss(lambda y, t: y - t, lambda y, t: (y - t, lambda dE=1.0: y), "diff"))(PARAMS, X, T),

@@ -231,9 +231,8 @@ X = np.ones((2, 3, 4), np.float32)
         ),
         (
             lambda: run(pn.lstm, (X, [1, 2])),
-            ValueError,
-            "(x, (H (batch, 5), C (batch, 5)) or None); (x, lengths (batch,) of int); (x, (H, C) or None, lengths). "
-            "It was given (a float32 array of shape (2, 3, 4), a list): write np.asarray(...) of each list",
+            TypeError,
+            "lstm(4, 5) takes an array as lengths, not a list: write np.asarray(lengths)",
         ),
         (
             lambda: run(pn.rnn, (X, np.array([1.0, 2.0]))),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from purenet.engine import Ops, engine_of
+from purenet.engine import Ops, engine_of, ops_for
 from purenet.engine.arrays import describe, describe_all, is_array, is_open, shape_text
 from purenet.patterns import Sizes, parse, render
 from purenet.spec.words import Form, Maybe, Spec
 
+KIND, RANK = 1, 10  # how much an array is wrong, by what is wrong with it
 KINDS: dict[str, tuple[Any, ...]] = {
     "float": ("real floating",),
     "int": ("integral",),
@@ -27,10 +29,10 @@ def form_of(spec: Spec, x: Any, shapes: bool = False) -> tuple[Form, int]:
     """The form that x has, of those that the spec allows, and its place among them; x is arrays, or their shapes."""
     if not isinstance(spec.x, list):
         return spec.x, 0
-    for kinds in (True, False):  # what holds the wrong numbers, but is else of one form, is told so by its check
-        for place, form in enumerate(spec.x):
-            if _has_form(form, x, shapes, kinds):
-                return form, place
+    wrong = [_misfit(form, x, shapes) for form in spec.x]
+    least = min(wrong)
+    if least < RANK or (least == RANK and wrong.count(least) == 1):  # the check of that array says what is wrong
+        return spec.x[wrong.index(least)], wrong.index(least)
     several = (
         type(x) is tuple and any(isinstance(n, tuple) for n in x) if shapes else type(x) is tuple or _holds_arrays(x)
     )
@@ -44,22 +46,25 @@ def form_of(spec: Spec, x: Any, shapes: bool = False) -> tuple[Form, int]:
     raise ValueError(f"{spec.name} takes x as one of: {forms}. It was given {given}{mend}")
 
 
-def _has_form(form: Form, x: Any, shapes: bool, kinds: bool) -> bool:
-    """Whether x is built like this, and its arrays have such axes and hold such things, whatever their sizes."""
+def _misfit(form: Form, x: Any, shapes: bool) -> float:
+    """How far x is from this form, whatever its sizes: KIND for an array that holds other numbers, RANK for one with
+    other axes, or that is none; infinite for another container."""
     if isinstance(form, Maybe):
-        return x is None or _has_form(form.form, x, shapes, kinds)
+        return 0 if x is None else _misfit(form.form, x, shapes)
     if isinstance(form, tuple):
-        inside = type(x) is tuple and len(x) == len(form)
-        return inside and all(_has_form(*each, shapes, kinds) for each in zip(form, x, strict=True))
+        if type(x) is not tuple or len(x) != len(form):
+            return math.inf
+        return sum(_misfit(*each, shapes) for each in zip(form, x, strict=True))
     pattern = parse(form)
     if x is None:
-        return pattern.optional or shapes
+        return 0 if pattern.optional or shapes else RANK
     if shapes:
         plain = type(x) is tuple and not any(isinstance(n, tuple) for n in x)
-        return plain and (is_open(x) or pattern.takes_rank(len(x) + 1))
-    if not is_array(x) or not pattern.takes_rank(x.ndim):
-        return False
-    return not kinds or any(engine_of(x).isdtype(x.dtype, kind) for kind in KINDS[pattern.kind])
+        return 0 if plain and (is_open(x) or pattern.takes_rank(len(x) + 1)) else RANK
+    if not is_array(x):
+        return math.inf if isinstance(x, tuple) else RANK
+    right_kind = any(ops_for([x]).isdtype(x.dtype, kind) for kind in KINDS[pattern.kind])
+    return (0 if pattern.takes_rank(x.ndim) else RANK) + (0 if right_kind else KIND)
 
 
 def _in_words(form: Form, sizes: Sizes, told: set[str]) -> str:

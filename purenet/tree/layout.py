@@ -104,9 +104,12 @@ def splitter(leaf_type: type | None = None) -> Callable[[Tree], tuple[Layout, li
     (True, [1, 2, 3])
     """
     recent: tuple[Layout, ...] = ()
+    of_one = _compiled(_LEAF)
 
     def split(whole: Tree) -> tuple[Layout, list[Any]]:
         nonlocal recent
+        if type(whole) is ndarray:
+            return of_one, [whole]
         for layout in recent:
             found = layout.leaves(whole)
             if found is not None:

@@ -438,6 +438,29 @@ def test_accumulate_is_one_step_with_the_mean():
     assert int(state.inner.count) == 1
 
 
+SCALAR = {
+    **OPTIMIZERS, **{name: [pn.chain(transform, pn.sgd(0.1))] for name, transform in TRANSFORMS.items() if name != "freeze"},
+    "freeze": [pn.chain(pn.freeze("['a']"), pn.sgd())], "per_path": [pn.per_path({"['a']": pn.adam()}, pn.sgd())],
+    "chain": [pn.chain(pn.lookahead(2), pn.joined(), pn.adam())], "decayed": [pn.lamb(weight_decay=0.1, which=lambda p: True)],
+}  # fmt: skip
+
+
+@each_dtype
+@pytest.mark.parametrize("optimizer", [o for many in SCALAR.values() for o in many], ids=repr)
+def test_a_learnable_scalar_has_a_gradient_that_is_a_number_of_numpy(optimizer, dtype):
+    params = pn.tree.cast(
+        {"a": pn.initializers.ones(pn.key(0), ()), "w": pn.initializers.ones(pn.key(0), (2, 2))}, dtype
+    )
+    number = {"a": np.full(3, 0.5, dtype).sum(), "w": np.ones((2, 2), dtype)}
+    array = number | {"a": np.asarray(number["a"])}
+    assert type(number["a"]) is dtype
+    new, expected = (params, optimizer.init(params)), (params, optimizer.init(params))
+    for _ in range(3):
+        new, expected = optimizer.step(new[0], number, new[1]), optimizer.step(expected[0], array, expected[1])
+    assert bits(new) == bits(expected)
+    assert all(type(leaf) is np.ndarray and not leaf.flags.writeable for _, leaf in arrays(new))
+
+
 ONES = (np.ones((2, 2)), np.ones((2, 2)))
 
 

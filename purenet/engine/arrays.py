@@ -224,12 +224,17 @@ def likeness(y: Any) -> Any:
     return Like(y.shape, y.dtype, floats or namespace(y).isdtype(y.dtype, ("real floating", "complex floating")))
 
 
+def as_array(x: Any) -> Any:
+    """x, and of a number of NumPy an array without axes: arithmetic on such arrays gives numbers."""
+    return np.asarray(x) if isinstance(x, np.generic) else x
+
+
 def freeze(x: Any) -> Any:
     """The same array, from now on read-only. (Arrays of other engines cannot be written to in the first place.)"""
     if type(x) is np.ndarray:
         _set_writeable(x, False)  # by its first argument: by name it takes twice as long
-    elif isinstance(x, np.generic):  # arithmetic on 0-d arrays gives scalars
-        x = freeze(np.asarray(x))
+    elif isinstance(x, np.generic):
+        x = freeze(as_array(x))
     return x
 
 

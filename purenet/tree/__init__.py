@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from purenet.engine.arrays import Array, astype, describe, freeze, namespace
+from purenet.engine.arrays import Array, as_array, astype, describe, freeze, namespace
 from purenet.engine.jax import host_only
 
 T = TypeVar("T")
@@ -119,7 +119,7 @@ def ravel(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
     >>> unravel(vector + 1)[1]
     array([2.])
     """
-    found, structure = flatten(tree)
+    found, structure = flatten(map(as_array, tree))
     if not found:
         return np.zeros(0, np.float32), lambda vector: unflatten(structure, _cut(vector, []))
     xp = namespace(found[0], "ravel")
@@ -146,7 +146,7 @@ def cast(tree: T, dtype: Any) -> T:
     """
 
     def convert(leaf: Any) -> Any:
-        xp = namespace(leaf, "cast")
+        xp = namespace(as_array(leaf), "cast")
         return freeze(astype(leaf, dtype)) if xp.isdtype(leaf.dtype, "real floating") else leaf
 
     return map(convert, tree)

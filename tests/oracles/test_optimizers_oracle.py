@@ -17,7 +17,7 @@ import torch
 import purenet as pn
 from purenet import schedules
 from purenet.optimizers import orthogonal
-from tests.test_optimizers import COUNTING, ONES, ORDERS, after, at_count
+from tests.test_optimizers import COUNTING, ONES, ORDERS, SCALAR, after, at_count
 
 jax.config.update("jax_enable_x64", True)
 
@@ -451,6 +451,20 @@ def test_the_step_count_has_no_end_under_jit(optimizer, count):
         expected, given = optimizer.step(expected, ONES, given)
     np.testing.assert_allclose(params[0], expected[0], rtol=1e-5)
     assert int(state.count) == int(given.count)
+
+
+@pytest.mark.parametrize("name", [name for name in SCALAR if name != "gradient_noise"])
+def test_a_learnable_scalar_under_jit(name):
+    optimizer = SCALAR[name][0]
+    params = {"a": np.ones(()), "w": np.ones((2, 2))}
+    grads = {"a": jnp.full(3, 0.5).sum(), "w": jnp.ones((2, 2))}
+    new, expected = (params, optimizer.init(params)), (params, optimizer.init(params))
+    for _ in range(3):
+        new = jax.jit(optimizer.step)(new[0], grads, new[1])
+        expected = optimizer.step(expected[0], pn.tree.map(np.asarray, grads), expected[1])
+    for a, b in zip(pn.tree.leaves(new), pn.tree.leaves(expected), strict=True):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+        np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
 def test_gradient_noise_under_jit():

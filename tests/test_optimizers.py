@@ -446,7 +446,7 @@ SCALAR = {
 
 
 @each_dtype
-@pytest.mark.parametrize("optimizer", [o for many in SCALAR.values() for o in many], ids=repr)
+@pytest.mark.parametrize("optimizer", [pytest.param(o, id=name) for name, many in SCALAR.items() for o in many])
 def test_a_learnable_scalar_has_a_gradient_that_is_a_number_of_numpy(optimizer, dtype):
     params = pn.tree.cast(
         {"a": pn.initializers.ones(pn.key(0), ()), "w": pn.initializers.ones(pn.key(0), (2, 2))}, dtype
@@ -523,6 +523,67 @@ def test_the_step_count_has_no_end(optimizer, count):
         params, state = optimizer.step(params, ONES, state)
     assert np.isfinite(params[0]).all()
     assert state.count.dtype == np.int32
+
+
+LARGE = {np.float16: (300.0, 6e4, 6e-8), np.float32: (1e20, 3e38, 1e-30), np.float64: (1e200, 1.7e308, 1e-200)}
+STEEP = [(np.float16, 300.0), (np.float16, 6e4), (np.float32, 1e20), (np.float32, 1e38)]
+
+
+def norm(tree):
+    """In float128, where nothing overflows."""
+    return float(sum((np.asarray(leaf, np.longdouble) ** 2).sum() for leaf in pn.tree.leaves(tree)) ** 0.5)
+
+
+def check_clipping(dtype, size, run=lambda f: f):
+    params = (np.zeros((2, 100), dtype), np.zeros(3, dtype), pn.Buffer(np.zeros(2, dtype)))
+    grads = (np.full((2, 100), size, dtype), np.full(3, -size, dtype), pn.Buffer(np.zeros(2, dtype)))
+    for transform in (pn.clip_by_global_norm(0.5), pn.clip_by_norm(0.5)):
+        optimizer = pn.chain(transform, pn.sgd(1.0))
+        new, _ = run(optimizer.step)(params, grads, optimizer.init(params))
+        parts = [(new, grads)] if transform.name.startswith("clip_by_global") else zip(new[:2], grads[:2], strict=True)
+        for after, given in parts:
+            np.testing.assert_allclose(norm(after), min(0.5, norm(given)), rtol=1e-2 if dtype is np.float16 else 1e-5)
+
+
+def check_lamb_and_muon(dtype, size, run=lambda f: f):
+    params, lamb = (np.full((4, 6), size, dtype),), pn.lamb(0.1)
+    new, _ = run(lamb.step)(params, (np.full((4, 6), 0.1, dtype),), lamb.init(params))
+    np.testing.assert_allclose(np.asarray(new[0], np.float64), 0.9 * size, rtol=1e-2 if dtype is np.float16 else 1e-5)
+    matrix = np.random.default_rng(0).uniform(-1, 1, (4, 6))
+    small, large = (np.asarray(run(orthogonal)((matrix * s).astype(dtype)), np.float64) for s in (1, size))
+    np.testing.assert_allclose(large, small, atol=3e-2 if dtype is np.float16 else 1e-5)
+
+
+def check_penalties(run=lambda f: f):
+    half, single = np.ones((400, 400), np.float16), np.full((2, 2), 1e20, np.float32)
+    for penalty in (pn.l1(1e-4), pn.l2(1e-4)):
+        R, grads = run(penalty.add)((half,), (half,))
+        assert float(R) == pytest.approx(16, rel=1e-3)
+        assert getattr(np.float16(0) + R, "dtype", None) == np.float16 == grads[0].dtype
+    assert float(run(pn.l2(1e-10).add)((single,), (single,))[0]) == pytest.approx(4e30, rel=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("dtype", "size"), [(dtype, size) for dtype, sizes in LARGE.items() for size in sizes])
+def test_clipping_is_right_where_squares_leave_the_range_of_the_dtype(dtype, size):
+    check_clipping(dtype, size)
+
+
+@pytest.mark.parametrize(("dtype", "size"), STEEP)
+def test_lamb_and_muon_are_right_where_squares_leave_the_range_of_the_dtype(dtype, size):
+    check_lamb_and_muon(dtype, size)
+
+
+def test_the_value_of_a_penalty_is_right_where_its_sum_leaves_the_range_of_the_dtype():
+    check_penalties()
+
+
+def test_infinite_and_nan_gradients_are_not_hidden_by_clipping():
+    for bad, expected in ((np.inf, [np.nan, 0]), (np.nan, [np.nan, np.nan])):
+        optimizer = pn.chain(pn.clip_by_global_norm(1.0), pn.sgd(1.0))
+        with np.errstate(invalid="ignore"):
+            new, _ = optimizer.step(np.zeros(2), np.array([bad, 1.0]), optimizer.init(np.zeros(2)))
+        np.testing.assert_array_equal(new, expected)
 
 
 def test_what_is_frozen_stays_and_costs_no_state():

@@ -6,7 +6,7 @@ NumPy pays for each call, for short rows, and for memory that is not in the cach
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from operator import iadd
 from typing import Any
@@ -139,6 +139,18 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
     def sum_of_squares(self, x: NumpyArray) -> NumpyArray:
         flat = x.ravel()
         return flat.dot(flat)
+
+    def norm(self, arrays: Sequence[NumpyArray]) -> tuple[float, float]:
+        """By the squares themselves, if their sum has neither overflowed nor sunk towards 0."""
+        with np.errstate(over="ignore"):
+            square = sum(float(self.sum_of_squares(self.wide(x))) for x in arrays)
+        if 1e-31 < square < math.inf:
+            return 1.0, math.sqrt(square)
+        scale, rest = super().norm(arrays)
+        return float(scale), float(rest)
+
+    def wide(self, x: NumpyArray) -> NumpyArray:
+        return x.astype(FLOAT32) if x.dtype.itemsize == 2 else x
 
     def sum_products(self, a: NumpyArray, b: NumpyArray) -> NumpyArray:
         """`einsum` makes no array of the products."""

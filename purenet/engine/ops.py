@@ -7,7 +7,9 @@ of them against the plain one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 from purenet.engine.arrays import Array, Shape
@@ -96,6 +98,21 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
     def sum_of_squares(self, x: Array) -> Array:
         """Σ x² over every axis."""
         return self.sum(x * x)
+
+    def norm(self, arrays: Sequence[Array]) -> tuple[Any, Any]:
+        """(s, r), where s·r is the norm √Σ x² of all numbers in the arrays, though squares, or the norm itself, may be
+        beyond the range of the dtype: s is a 16th of the largest |x|, so that 1 / s is in it too. On NumPy both are
+        Python's numbers."""
+        wide = [self.wide(x) for x in arrays if x.size]
+        if not wide:
+            return 1.0, 0.0
+        most = reduce(self.maximum, [self.max(self.abs(x)) for x in wide])
+        scale = self.where(self.isfinite(most) & (most / 16 > 0), most / 16, self.ones_like(most))
+        return scale, self.sqrt(reduce(add, [self.sum_of_squares(x / scale) for x in wide]))
+
+    def wide(self, x: Array) -> Array:
+        """x, in float32 if it is half as wide: for sums."""
+        return self.astype(x, self.float32) if self.finfo(x.dtype).bits < 32 else x
 
     def sum_products(self, a: Array, b: Array) -> Array:
         """Σ a ⊙ b over the rows of two matrices."""

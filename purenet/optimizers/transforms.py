@@ -14,7 +14,7 @@ from purenet import random, tree
 from purenet.core import Buffer, Optimizer
 from purenet.engine import engine_of
 from purenet.engine.arrays import Array, describe, known
-from purenet.optimizers.adaptive import matrices
+from purenet.optimizers.adaptive import matrices, rescaled
 from purenet.optimizers.update import Params, beside, check_between, shown, still, tick, turn, wrong_state, zero_count
 from purenet.presets import called
 from purenet.rates import Rate, check_rate, rate_at
@@ -98,7 +98,7 @@ def clip_by_value(limit: float) -> Transform:
 def clip_by_norm(limit: float) -> Transform:
     """Each array of gradients by itself, g ← g · min(1, limit / ‖g‖)."""
     name = _limited("clip_by_norm", limit)
-    return _on_gradients(name, lambda grads: _each(lambda g: g * _shrink(engine_of(g).sum_of_squares(g), limit), grads))
+    return _on_gradients(name, lambda grads: _each(lambda g: rescaled(g, *_shrink([g], limit)), grads))
 
 
 def clip_by_global_norm(limit: float) -> Transform:
@@ -109,11 +109,8 @@ def clip_by_global_norm(limit: float) -> Transform:
     name = _limited("clip_by_global_norm", limit)
 
     def clip(grads: Any) -> Any:
-        total = sum(
-            engine_of(g).sum_of_squares(g) for g in tree.leaves(grads, leaf_type=Buffer) if type(g) is not Buffer
-        )
-        factor = _shrink(total, limit)
-        return _each(lambda g: g * factor, grads)
+        scale, factor = _shrink([g for g in tree.leaves(grads, leaf_type=Buffer) if type(g) is not Buffer], limit)
+        return grads if factor is _WHOLE else _each(lambda g: rescaled(g, scale, factor), grads)
 
     return _on_gradients(name, clip)
 
@@ -364,13 +361,20 @@ def _toward(a: Any, b: Any, part: Any) -> Any:
     return beside(between, a, b)
 
 
-def _shrink(square: Any, limit: float) -> Any:
-    """min(1, limit / ‖g‖), as a number that multiplies an array of any dtype."""
-    square = known(square)
-    if isinstance(square, float | int):
-        return limit / max(float(square) ** 0.5, limit) if square == square else float("nan")
-    ops = engine_of(square)
-    return limit / ops.maximum(ops.sqrt(square), ops.asarray(limit, dtype=square.dtype))
+_WHOLE = 1.0  # the factor of gradients that are not clipped
+
+
+def _shrink(gs: list[Any], limit: float) -> tuple[Any, Any]:
+    """(s, f), where f / s is min(1, limit / ‖g‖), for the norm of all these gradients."""
+    if not gs:
+        return 1.0, _WHOLE
+    ops = engine_of(gs[0])
+    scale, rest = ops.norm(gs)
+    norm = scale * rest
+    if isinstance(norm, float):
+        return (1.0, _WHOLE) if norm <= limit else (scale, limit / rest)
+    small = norm <= limit
+    return ops.where(small, 1, scale), ops.where(small, 1, limit / rest)
 
 
 def _if(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:

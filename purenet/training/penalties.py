@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Array
+from purenet.engine.arrays import Array, weak
 from purenet.optimizers import matrices
 from purenet.optimizers.update import beside, check_between
 from purenet.presets import called
@@ -35,7 +35,7 @@ class Penalty(NamedTuple):
 def l1(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
     """R = rate · Σ |w|, dR/dw = rate · sign(w): it makes weights 0."""
     name = _name("l1", rate, which)
-    return _penalty(name, which, lambda ops, w: rate * ops.sum_all(abs(w)), lambda ops, w: ops.sign(w) * rate)
+    return _penalty(name, which, lambda ops, w: rate * ops.sum_all(abs(ops.wide(w))), lambda ops, w: ops.sign(w) * rate)
 
 
 def l2(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
@@ -43,11 +43,16 @@ def l2(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
 
     >>> import numpy as np, purenet as pn
     >>> pn.l2(0.5).add((np.eye(2),), (np.zeros((2, 2)),))
-    (np.float64(1.0), (array([[1., 0.],
+    (1.0, (array([[1., 0.],
            [0., 1.]]),))
     """
     name = _name("l2", rate, which)
-    return _penalty(name, which, lambda ops, w: rate * ops.sum_of_squares(w), lambda ops, w: w * (2 * rate))
+
+    def value(ops: Ops, w: Array) -> Any:
+        scale, rest = ops.norm([w])
+        return rate * scale * rest * (scale * rest)
+
+    return _penalty(name, which, value, lambda ops, w: w * (2 * rate))
 
 
 def _penalty(
@@ -61,7 +66,8 @@ def _penalty(
             if not which(p):
                 return +g
             ops = engine_of(p)
-            total = total + value(ops, p)
+            R = weak(value(ops, p))
+            total = total + (R if isinstance(R, float) else ops.astype(R, p.dtype))
             new = slope(ops, p)
             new += g
             return new

@@ -17,7 +17,19 @@ import torch
 import purenet as pn
 from purenet import schedules
 from purenet.optimizers import orthogonal
-from tests.test_optimizers import COUNTING, ONES, ORDERS, SCALAR, after, at_count
+from tests.test_optimizers import (
+    COUNTING,
+    LARGE,
+    ONES,
+    ORDERS,
+    SCALAR,
+    STEEP,
+    after,
+    at_count,
+    check_clipping,
+    check_lamb_and_muon,
+    check_penalties,
+)
 
 jax.config.update("jax_enable_x64", True)
 
@@ -465,6 +477,18 @@ def test_a_learnable_scalar_under_jit(name):
     for a, b in zip(pn.tree.leaves(new), pn.tree.leaves(expected), strict=True):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
         np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "run", [jax.jit, lambda f: lambda *given: f(*jax.tree.map(jnp.asarray, given))], ids=["jit", "eager"]
+)
+def test_norms_that_overflow_in_jax(run):
+    for dtype, sizes in LARGE.items():
+        for size in sizes:
+            check_clipping(dtype, size, run)
+    for dtype, size in STEEP:
+        check_lamb_and_muon(dtype, size, run)
+    check_penalties(run)
 
 
 def test_gradient_noise_under_jit():

@@ -149,8 +149,8 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
         scale, rest = super().norm(arrays)
         return float(scale), float(rest)
 
-    def wide(self, x: NumpyArray) -> NumpyArray:
-        return x.astype(FLOAT32) if x.dtype.itemsize == 2 else x
+    def is_half(self, x: NumpyArray) -> bool:
+        return bool(x.dtype.itemsize == 2)
 
     def sum_products(self, a: NumpyArray, b: NumpyArray) -> NumpyArray:
         """`einsum` makes no array of the products."""

@@ -110,9 +110,13 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         scale = self.where(self.isfinite(most) & (most / 16 > 0), most / 16, self.ones_like(most))
         return scale, self.sqrt(reduce(add, [self.sum_of_squares(x / scale) for x in wide]))
 
+    def is_half(self, x: Array) -> bool:
+        """Whether x has half the bits of float32: squares and sums leave its range."""
+        return bool(self.finfo(x.dtype).bits < 32)
+
     def wide(self, x: Array) -> Array:
         """x, in float32 if it is half as wide: for sums."""
-        return self.astype(x, self.float32) if self.finfo(x.dtype).bits < 32 else x
+        return self.astype(x, self.float32) if self.is_half(x) else x
 
     def sum_products(self, a: Array, b: Array) -> Array:
         """Σ a ⊙ b over the rows of two matrices."""

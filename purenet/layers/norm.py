@@ -24,14 +24,15 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from purenet import tree
 from purenet.core import Buffer, Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Array
+from purenet.engine.arrays import Array, NumpyArray
 from purenet.initializers import ones, zeros
 from purenet.patterns import Sizes
 from purenet.presets import Call, called, preset
 from purenet.random import Key
-from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.spec import Pull, Rule, Spec, check_sizes, layer
 
 Back = Callable[[Array], Array]
 Normalize = Callable[[Ops, Array], tuple[Array, Back]]
@@ -105,7 +106,23 @@ def _affine_norm(
             params=NormParams._make(("features", "features" if bias else None)),
             init=NormParams._make((ones, zeros if bias else None)),
         )
-    return layer(spec, rule)
+    return layer(spec, _in_single(rule))
+
+
+def _in_single(rule: Rule) -> Rule:
+    """The rule, and of half precision, whose squares overflow from 256 on, the same in float32."""
+
+    def rule_of_any(ops: Ops, params: Any, x: Array, key: Key | None) -> tuple[Any, Pull]:
+        if not ops.is_half(x):
+            return rule(ops, params, x, key)
+
+        def narrow(wide: Any) -> Any:
+            return tree.map(lambda leaf: ops.astype(leaf, x.dtype), wide)
+
+        y, pull = rule(ops, tree.map(ops.wide, params), ops.wide(x), key)
+        return narrow(y), lambda dy, wrt_x: narrow(pull(ops.wide(dy), wrt_x))
+
+    return rule_of_any
 
 
 def _spec(name: Call, features: int | None, **more: Any) -> Spec:
@@ -164,7 +181,7 @@ def batch_norm(
         init=BatchNormParams._make((ones, zeros, Buffer(zeros), Buffer(ones))),
     )
 
-    def check_variance(variance: Array) -> None:
+    def check_variance(variance: NumpyArray) -> None:
         if variance.min() < 0:
             raise ValueError(
                 f"{name} has params with a running variance of {variance.min():.3g}, but none is below 0: what changed "
@@ -217,7 +234,7 @@ def batch_norm(
 
         return ops.reshape(y, x.shape), pull
 
-    return layer(spec, rule)
+    return layer(spec, _in_single(rule))
 
 
 class _WideRows:

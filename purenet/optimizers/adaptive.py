@@ -316,7 +316,8 @@ def _descend(p: Array, step: Array, size: Any) -> Array:
 def rescaled(x: Array, scale: Any, factor: Any) -> Array:
     """x / scale · factor, where the quotient of the two numbers may be beyond the range of x's dtype."""
     x = engine_of(x).wide(x)
-    return (x if isinstance(scale, float) and scale == 1 else x / scale) * factor
+    scaled: Array = (x if isinstance(scale, float) and scale == 1 else x / scale) * factor
+    return scaled
 
 
 def complement(beta: float, t: Any) -> Any:

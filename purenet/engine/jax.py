@@ -28,12 +28,12 @@ class JaxOps(JaxConvolutionOps, Ops):
     def fixed(self, params: Any) -> Any:
         return sys.modules["jax"].lax.stop_gradient(params)
 
-    def norm(self, arrays: Sequence[Array]) -> tuple[Any, Any]:
+    def squares(self, arrays: Sequence[Array]) -> tuple[Any, Any]:
         """By the squares themselves, if their sum has neither overflowed nor sunk towards 0."""
         wide = [self.wide(x) for x in arrays]
         square = self.asarray(sum(map(self.sum_of_squares, wide)))
         usual = (square > 1e-31) & (square < self.inf)
-        ways = lambda: (self.ones_like(square), self.sqrt(square)), lambda: super(JaxOps, self).norm(wide)
+        ways = lambda: (self.ones_like(square), square), lambda: super(JaxOps, self).squares(wide)
         if not traced(usual):
             return ways[0 if usual else 1]()
         found: tuple[Any, Any] = sys.modules["jax"].lax.cond(usual, *ways)

@@ -140,13 +140,13 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
         flat = x.ravel()
         return flat.dot(flat)
 
-    def norm(self, arrays: Sequence[NumpyArray]) -> tuple[float, float]:
+    def squares(self, arrays: Sequence[NumpyArray]) -> tuple[float, float]:
         """By the squares themselves, if their sum has neither overflowed nor sunk towards 0."""
         with np.errstate(over="ignore"):
             square = sum(float(self.sum_of_squares(self.wide(x))) for x in arrays)
         if 1e-31 < square < math.inf:
-            return 1.0, math.sqrt(square)
-        scale, rest = super().norm(arrays)
+            return 1.0, square
+        scale, rest = super().squares(arrays)
         return float(scale), float(rest)
 
     def is_half(self, x: NumpyArray) -> bool:

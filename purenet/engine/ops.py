@@ -100,15 +100,20 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         return self.sum(x * x)
 
     def norm(self, arrays: Sequence[Array]) -> tuple[Any, Any]:
-        """(s, r), where s·r is the norm √Σ x² of all numbers in the arrays, though squares, or the norm itself, may be
-        beyond the range of the dtype: s is a 16th of the largest |x|, so that 1 / s is in it too. On NumPy both are
-        Python's numbers."""
+        """(s, r), where s·r is the norm √Σ x² of all numbers in the arrays; see `squares`."""
+        scale, rest = self.squares(arrays)
+        return scale, rest**0.5
+
+    def squares(self, arrays: Sequence[Array]) -> tuple[Any, Any]:
+        """(s, q), where s²·q is Σ x² of all numbers in the arrays, though this, and the squares, may be beyond the
+        range of the dtype: s is a 16th of the largest |x|, so that 1 / s is in it too. On NumPy both are Python's
+        numbers."""
         wide = [self.wide(x) for x in arrays if x.size]
         if not wide:
             return 1.0, 0.0
         most = reduce(self.maximum, [self.max(self.abs(x)) for x in wide])
         scale = self.where(self.isfinite(most) & (most / 16 > 0), most / 16, self.ones_like(most))
-        return scale, self.sqrt(reduce(add, [self.sum_of_squares(x / scale) for x in wide]))
+        return scale, reduce(add, [self.sum_of_squares(x / scale) for x in wide])
 
     def is_half(self, x: Array) -> bool:
         """Whether x has half the bits of float32: squares and sums leave its range."""

@@ -165,7 +165,7 @@ def batch_norm(
            [ 0.999995,  0.999995]], dtype=float32)
     >>> dparams, dx = pullback(y)
     >>> dparams.mean.value, dparams.variance.value  # 0.1 of the way from 2 and 1002 to 0, and from 2 to 1
-    (array([  -0.2, -100.2], dtype=float32), array([-0.1, -0.1], dtype=float32))
+    (array([  -0.2     , -100.200005], dtype=float32), array([-0.1, -0.1], dtype=float32))
     >>> pn.sgd_step(params, dparams, lr=0.5).variance.value
     array([1.1, 1.1], dtype=float32)
     """

@@ -49,8 +49,8 @@ def l2(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
     name = _name("l2", rate, which)
 
     def value(ops: Ops, w: Array) -> Any:
-        scale, rest = ops.norm([w])
-        return rate * scale * rest * (scale * rest)
+        scale, rest = ops.squares([w])
+        return rate * scale * (scale * rest)
 
     return _penalty(name, which, value, lambda ops, w: w * (2 * rate))
 

@@ -194,7 +194,7 @@ def batch_norm(
         flat, n = rows.wide(x), math.prod(x.shape[:-1])
         rest: Any = 0.0
         if key is None:
-            mean, variance = ops.fixed((params.mean.value, params.variance.value))
+            mean, variance = params.mean.value, params.variance.value
             ops.look(check_variance, variance)
             steps = ops.no_step(mean), ops.no_step(variance)
             y = flat - rows.laid_out(mean)

@@ -32,6 +32,7 @@ def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, A
         ops_for([array for form, _, array in arrays if parse(form).kind != "float"]).look(spec.values, x)
     if ops is not ops_for([]):
         params, x = tree.map(ops.take_in, (params, x))
+        params = tree.map(lambda p: ops.fixed(p) if type(p) is Buffer else p, params, leaf_type=Buffer)
     return ops, params, x, key
 
 

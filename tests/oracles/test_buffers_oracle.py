@@ -74,6 +74,16 @@ def test_gradients_by_jax_leave_buffers_alone(reference):
     )
 
 
+def shifted():
+    """A layer of one's own with a buffer: y = x − b."""
+
+    def rule(ops, b, x, key):
+        return x - b.value, lambda dy, wrt_x: (pn.Buffer(ops.no_step(b.value)), dy)
+
+    params, init = pn.Buffer("n"), pn.Buffer(pn.initializers.ones)
+    return pn.layer(pn.Spec("shifted", x="... n", y="... n", params=params, init=init), rule)
+
+
 @pytest.mark.parametrize("asarray", [np.asarray, jnp.asarray])
 @pytest.mark.parametrize(
     "layer",
@@ -82,6 +92,7 @@ def test_gradients_by_jax_leave_buffers_alone(reference):
         pn.frozen(pn.dense(3, 3)),
         pn.serial(pn.frozen(pn.batch_norm), pn.tanh),
         pn.map_time(pn.frozen(pn.dense(3, 3))),
+        shifted(),
     ],
     ids=repr,
 )

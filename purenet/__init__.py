@@ -124,6 +124,7 @@ from purenet.optimizers import (
     rmsprop,
     sgd,
     sgd_step,
+    update,
     weight_decay,
 )
 from purenet.presets import preset
@@ -172,6 +173,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "value_and_grad",
     "in_chunks",
     "sgd_step",
+    "update",
     "summary",
     "train",
     "start",

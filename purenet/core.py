@@ -131,21 +131,25 @@ class Optimizer(Value, Generic[P, S]):
         step: `step(params, grads, state) -> (params, state)`, both new and read-only.
         name: the code that makes the optimizer, as `repr(optimizer)` shows it.
         elementwise: whether each number is treated by itself, wherever it stands: then parameters may be `joined`.
+        within: of one that holds steps back, as `accumulate` and `freeze` do, `within(transform)` is the same with the
+            transform behind them, where steps are made.
     """
 
     init: Callable[[P], S]
     step: Step[S]
     name: str
     elementwise: bool = False
+    within: Callable[[Callable[[Any], Any]], Any] | None = None
     instead = ": `chain` puts transforms before an optimizer"
 
 
 @read_only_copies
 class Buffer(NamedTuple):
-    """A part of params that is carried along but not trained, such as batch norm's running mean.
+    """A part of params that is not trained, but moves by a rule of its own, such as batch norm's running mean.
 
-    Where its gradient would stand, the pullback puts the buffer's next value; `sgd_step` and every optimizer take that
-    over as it is, so decay, clipping and gradient norms never touch it.
+    Where its gradient would stand, the pullback puts the step that is left, old − next, which does not depend on dE/dY;
+    it is 0 where the buffer stays. `sgd_step` and every optimizer take this step at a rate of 1, next = old − step, and
+    never decay, clip or count it. To whatever knows of no buffers it is a gradient like any other.
     """
 
     value: Any

@@ -247,20 +247,23 @@ def _check_linear(run: _Run) -> None:
     a, b = _random_like(run.y, seed=2), _random_like(run.y, seed=3)
     given = pull(a), pull(b), pull(tree.map(lambda p, q: 2 * p - 3 * q, a, b))
     largest = max(map(_largest, tree.leaves(given)), default=0.0)  # some cancel to 0
-    nodes = zip(*(tree.items(gradients, leaf_type=Buffer) for gradients in given), strict=True)
-    for (label, p), (_, q), (_, both) in nodes:
+    trees = run.point.mirrored(run.inputs), *given
+    nodes = zip(*(tree.items(each, leaf_type=Buffer) for each in trees), strict=True)
+    for (_, own), (label, p), (_, q), (_, both) in nodes:
         if isinstance(p, Buffer):
-            _check_buffer(label[1:], p, q, both)
+            _check_buffer(label[1:], own, p, q, both)
             continue
         allowed = 1e-9 * _largest(np.abs(p) + np.abs(q)) + 1e-13 * max(1.0, largest)
         if not np.allclose(both, 2 * p - 3 * q, rtol=1e-9, atol=allowed):
             _fail(f"{label[1:]} is not linear in dE/dY: pull(2a - 3b) is not 2 pull(a) - 3 pull(b)")
 
 
-def _check_buffer(label: str, *nodes: Buffer) -> None:
-    """What stands in a buffer's place is the same for every dE/dY."""
-    if any(_bits(node) != _bits(nodes[0]) for node in nodes):
-        _fail(f"the next value of the buffer {label} depends on dE/dY")
+def _check_buffer(label: str, buffer: Buffer, *steps: Buffer) -> None:
+    """What stands in a buffer's place is its step, the same for every dE/dY."""
+    if any(_bits(step) != _bits(steps[0]) for step in steps):
+        _fail(f"the step of the buffer {label} depends on dE/dY")
+    if _bits(steps[0]) == _bits(buffer) and any(leaf.any() for leaf in tree.leaves(buffer)):
+        _fail(f"{label} is the buffer itself, and a step of it to 0: write 0 if it is to stay")
 
 
 def _check_float32(single: _Run, double: _Run, differences: bool) -> None:

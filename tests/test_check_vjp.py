@@ -147,16 +147,15 @@ def batch_norm(one_axis_back):
     return pn.Layer(lambda key, in_shape=None: (), lambda p, x, key=None: run(x)[0], vjp, lambda s: s, "planted")
 
 
-def buffer_layer(frozen_next):
-    """Keeps a running mean in a buffer; the faulty one puts a gradient where the next value must stand."""
+def buffer_layer(step):
+    """Keeps a running mean in a buffer, which moves by `step(old, mean, dy)`."""
 
     def init(key, in_shape=None):
         return pn.Buffer(pn.initializers.zeros(key, (3,)))
 
     def vjp(params, x, key=None):
-        nxt = 0.9 * params.value + 0.1 * x.mean(axis=0)
-        rule = (lambda dy: nxt) if frozen_next else (lambda dy: nxt + dy.sum(axis=0))
-        return x - params.value, lambda dy, wrt_x=True: (pn.Buffer(rule(dy)), dy if wrt_x else None)
+        mean = x.mean(axis=0)
+        return x - params.value, lambda dy, wrt_x=True: (pn.Buffer(step(params.value, mean, dy)), dy if wrt_x else None)
 
     return pn.Layer(init, lambda p, x, key=None: x - p.value, vjp, lambda s: s, "planted")
 
@@ -238,7 +237,18 @@ OTHER_FAULTS = {
         "global random generator",
     ),
     "batch norm's average over one axis too many": (batch_norm(False), (), None, "dx is not the derivative"),
-    "a gradient in a buffer's place": (buffer_layer(False), pn.Buffer(B), None, "depends on dE/dY"),
+    "a gradient in a buffer's place": (
+        buffer_layer(lambda old, mean, dy: dy.sum(axis=0)),
+        pn.Buffer(B),
+        None,
+        "depends on dE/dY",
+    ),
+    "the buffer in place of its step": (
+        buffer_layer(lambda old, mean, dy: old),
+        pn.Buffer(B),
+        None,
+        "is the buffer itself",
+    ),
 }
 
 
@@ -262,7 +272,7 @@ def test_the_same_layers_without_a_fault_pass():
     check_vjp(dropout(right_mask), (), X)
     check_vjp(dropout(right_mask), (), X, KEY)
     check_vjp(batch_norm(True), (), X)
-    check_vjp(buffer_layer(True), pn.Buffer(B), X)
+    check_vjp(buffer_layer(lambda old, mean, dy: 0.1 * (old - mean)), pn.Buffer(B), X)
 
 
 LOSS_FAULTS = {

@@ -38,6 +38,23 @@ def run(batches=shuffled, optimizer=None, **options):
 # --- train
 
 
+def test_a_layer_whose_only_parameter_is_a_scalar_trains_first_in_a_net():
+    def rule(ops, a, x, key):
+        return a * x, lambda dy, wrt_x: (ops.sum_all(dy * x), a * dy)
+
+    gain = pn.layer(pn.Spec("gain", x="...", y="...", params="", init=pn.initializers.ones), rule)
+    net, x = pn.serial(gain, pn.dense(2, 1)), np.ones((6, 2), np.float32)
+    params, target = net.init(pn.key(0)), np.zeros((6, 1), np.float32)
+    pn.testing.check_vjp(gain, params[0], x)
+    for _ in range(2):  # by the checked way, and the bare one
+        E, grads = pn.in_chunks(pn.value_and_grad(net, pn.mse), 3)(params, x, target)
+        assert type(grads[0]) is np.float32
+    assert pn.tree.ravel(grads)[0].shape == (4,)
+    assert pn.tree.cast(grads, np.float64)[0].dtype == np.float64
+    found = pn.fit(net, pn.mse, pn.adam(0.1), params, (x, target), key=pn.key(1), epochs=3)
+    assert found.history["loss"][-1] < E
+
+
 def test_the_loop_is_the_plain_loop():
     """By hand: the same keys, the same batches, the same steps."""
     optimizer = momentum(0.05)

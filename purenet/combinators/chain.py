@@ -149,7 +149,9 @@ class _Chain:
 
             def pull_all(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
                 grads, first = list(params), 0  # without dE/dX, nothing is read of what lies before the first params
-                while not wrt_x and first < count - 1 and params[order[first]] == ():
+                while (
+                    not wrt_x and first < count - 1 and type(params[order[first]]) is tuple and not params[order[first]]
+                ):
                     first += 1
                 for n in range(count - 1, first - 1, -1):
                     i, pull = pulls[n]

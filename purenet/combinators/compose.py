@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from purenet import tree
 from purenet.core import Buffer, Layer, Loss, Optimizer
-from purenet.engine import Ops, engine_of_any
+from purenet.engine import Ops, engine_of, engine_of_any, joined_by
 from purenet.engine.arrays import Shape, describe, describe_all, holds, is_array, plain, read_in_shape
 from purenet.guard import Guarded, guarded
 from purenet.random import Key
@@ -44,12 +45,12 @@ def composed(
     def apply(params: Any, x: Any, key: Key | None = None) -> Any:
         x = tree.map(plain, x)
         check(params, x)
-        return whole_forward(engine_of_any(x), params, x, key)[0]
+        return whole_forward(engine_for(params, x), params, x, key)[0]
 
     def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
         x = tree.map(plain, x)
         check(params, x)
-        ops = engine_of_any(x)
+        ops = engine_for(params, x)
         y, pull = whole(ops, params, x, key)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
@@ -60,6 +61,9 @@ def composed(
             return dparams, dx if wrt_x else None
 
         return y, pullback
+
+    def engine_for(params: Any, x: Any) -> Ops:
+        return joined_by(engine_of_any(x), tree.leaves(params))
 
     def own_init(key: Key, in_shape: Any = None) -> Any:
         return init(key, read_in_shape(in_shape, brief(name)))
@@ -180,16 +184,21 @@ def names_of(layers: tuple[Layer[Any], ...]) -> str:
     return ", ".join(layer.name for layer in layers)
 
 
-def sum_trees(trees: Any) -> Any:
-    """The sum of trees, leaf by leaf; of buffers, the last."""
+def sum_trees(trees: Iterable[Any], weights: Iterable[float] = repeat(1)) -> Any:
+    """The sum of trees, leaf by leaf. Of the steps of a buffer it is their mean by weight, or the last, if they are of
+    integers: a sum of steps could lead beyond where each of them leads."""
+    pairs = zip(trees, weights)  # noqa: B905 (the weights may be without end)
+    so_far, whole = next(pairs)
 
-    def total(a: Any, b: Any) -> Any:
-        return b if type(a) is Buffer else a + b
+    def join(a: Any, b: Any) -> Any:
+        return tree.map(mean, a, b) if type(a) is Buffer else a + b
 
-    trees = iter(trees)
-    so_far = next(trees)
-    for each in trees:
-        so_far = tree.map(total, so_far, each, leaf_type=Buffer)
+    def mean(a: Any, b: Any) -> Any:
+        return b if a is b or not engine_of(a).has_gradient(a) else a + (b - a) * (weight / whole)
+
+    for each, weight in pairs:
+        whole += weight
+        so_far = tree.map(join, so_far, each, leaf_type=Buffer)
     return so_far
 
 

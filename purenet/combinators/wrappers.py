@@ -40,8 +40,8 @@ def frozen(layer: Layer[Any]) -> Layer[Buffer]:
 
     def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
         def rule(ops: Ops, params: Buffer, x: Any, key: Key | None) -> tuple[Any, Pull]:
-            y, pull = rules[0](ops, params.value, x, None)
-            return y, lambda dy, wrt_x: (params, pull(dy, True)[1] if wrt_x else None)
+            y, pull = rules[0](ops, ops.fixed(params.value), x, None)
+            return y, lambda dy, wrt_x: (tree.map(ops.no_step, params), pull(dy, True)[1] if wrt_x else None)
 
         return rule
 
@@ -77,7 +77,8 @@ def tied(net: Layer[Any]) -> Layer[Any]:
     """A net whose layers all use the same params: `tied(serial(f, f))`, or parallel or fan_out instead of serial.
 
     Its params are those of one layer. Each use has a gradient, and they add up: dE/dP = Σᵢ dE/dPᵢ. (A buffer takes the
-    next value of the last use.) The layers may differ, if they take the same params.
+    mean step of all uses: the sum could carry it beyond where they lead.) The layers may differ, if they take the same
+    params.
 
     J. Bromley et al., "Signature verification using a Siamese time delay neural network", NeurIPS 1993.
 

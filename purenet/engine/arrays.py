@@ -390,6 +390,11 @@ def plain(x: Any) -> Any:
     return np.asarray(x, native(x.dtype)) if isinstance(x, np.ndarray) else x
 
 
+def as_array(x: Any) -> Any:
+    """x, and of a number of NumPy an array without axes: arithmetic on such arrays gives numbers."""
+    return np.asarray(x) if isinstance(x, np.generic) else x
+
+
 def freeze(x: Any) -> Any:
     """The same array, from now on read-only. (Arrays of other engines cannot be written to in the first place.)"""
     x = as_array(x)
@@ -398,11 +403,6 @@ def freeze(x: Any) -> Any:
     elif isinstance(x, np.ndarray):  # arithmetic gives arrays of a subclass
         x = freeze(np.asarray(x))
     return x
-
-
-def as_array(x: Any) -> Any:
-    """A NumPy scalar, which is what arithmetic on arrays of no axes gives, as such an array; all else as it is."""
-    return np.asarray(x) if isinstance(x, np.generic) else x
 
 
 def read_only(x: Any) -> Any:
@@ -430,6 +430,21 @@ def conform(new: Any, old: Any) -> Any:
         raise mixed()
     dtype = native(old.dtype)
     return freeze(new if new.dtype == dtype else astype(new, dtype))
+
+
+@lru_cache(1024)
+def no_step(shape: Shape, dtype: Any) -> NumpyArray:
+    """The step of a buffer of NumPy that stays as it is: one 0, seen in this shape."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def moved(old: Any, step: Any) -> Any:
+    """A buffer's next value, old − step, in its dtype and read-only."""
+    if type(old) is np.ndarray and step is no_step(old.shape, old.dtype):  # of large frozen layers nothing is copied
+        return read_only(old)
+    if step.shape != old.shape:
+        raise ValueError(f"a buffer of shape {old.shape} takes a step of this shape, not {step.shape}")
+    return conform(old - step, old)
 
 
 def astype(x: Any, dtype: Any) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.engine.arrays import Array, NumpyArray, check_dtype, plain
+from purenet.engine.arrays import Array, NumpyArray, check_dtype, plain, widened
 from purenet.engine.jax_convolution import JaxConvolutionOps
 from purenet.engine.ops import Ops
 
@@ -41,6 +41,20 @@ class JaxOps(JaxConvolutionOps, Ops):
         """As `jax.grad` of `take` has it."""
         total: Any = self.zeros_of((count, rows.shape[1]), rows)
         return total.at[ids].add(rows)
+
+    def fixed(self, params: Any) -> Any:
+        return sys.modules["jax"].lax.stop_gradient(params)
+
+    def squares(self, arrays: Sequence[Array]) -> tuple[Any, Any]:
+        """By the squares themselves, if their sum has neither overflowed nor sunk towards 0."""
+        wide = [widened(x) for x in arrays]
+        square = self.asarray(sum(map(self.sum_of_squares, wide)))
+        usual = (square > 1e-31) & (square < self.inf)
+        ways = lambda: (self.ones_like(square), square), lambda: super(JaxOps, self).squares(wide)
+        if not traced(usual):
+            return ways[0 if usual else 1]()
+        found: tuple[Any, Any] = sys.modules["jax"].lax.cond(usual, *ways)
+        return found
 
     def scan(
         self, f: Callable[..., Any], carry: Any, given: tuple[Any, ...], time: int, reverse: bool = False

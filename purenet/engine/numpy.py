@@ -6,7 +6,7 @@ NumPy pays for each call, for short rows, and for memory that is not in the cach
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from operator import iadd
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, freeze, is_kind, plain
+from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, freeze, is_kind, no_step, plain, widened
 from purenet.engine.numpy_convolution import NumpyConvolutionOps, all_finite
 from purenet.engine.numpy_recurrence import NumpyRecurrenceOps
 from purenet.engine.numpy_windows import BITS
@@ -39,6 +39,9 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
 
     def read_only(self, x: NumpyArray) -> NumpyArray:
         return freeze(x)
+
+    def no_step(self, x: NumpyArray) -> NumpyArray:
+        return no_step(x.shape, x.dtype)
 
     def look(self, check: Callable[..., None], *arrays: NumpyArray) -> None:
         check(*arrays)
@@ -151,6 +154,15 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
     def sum_of_squares(self, x: NumpyArray) -> NumpyArray:
         flat = x.ravel()
         return flat.dot(flat) if flat.size <= LONG else self.dot_last(flat, flat)[0]
+
+    def squares(self, arrays: Sequence[NumpyArray]) -> tuple[float, float]:
+        """By the squares themselves, if their sum has neither overflowed nor sunk towards 0."""
+        with np.errstate(over="ignore"):
+            square = sum(float(self.sum_of_squares(widened(x))) for x in arrays)
+        if 1e-31 < square < math.inf:
+            return 1.0, square
+        scale, rest = super().squares(arrays)
+        return float(scale), float(rest)
 
     def sum_products(self, a: NumpyArray, b: NumpyArray) -> NumpyArray:
         """`einsum` makes no array of the products."""

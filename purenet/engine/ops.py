@@ -7,12 +7,14 @@ of them against the plain one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 from numpy import ufunc
 
-from purenet.engine.arrays import Array, Shape
+from purenet.engine.arrays import Array, Shape, widened
 from purenet.engine.attention import AttentionOps
 from purenet.engine.convolution import ConvolutionOps
 from purenet.engine.recurrence import RecurrenceOps
@@ -35,6 +37,14 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
     def read_only(self, x: Array) -> Array:
         """The same array, from now on read-only, as parameters are."""
         return x
+
+    def fixed(self, params: Any) -> Any:
+        """The tree of arrays, as constants: where the engine differentiates by itself, their gradient is 0."""
+        return params
+
+    def no_step(self, x: Array) -> Array:
+        """The step of a buffer that stays as it is: 0."""
+        return self.zeros_like(x)
 
     def has_gradient(self, x: Array) -> bool:
         """Whether x holds numbers that can be differentiated: not ids, lengths or a mask."""
@@ -104,6 +114,22 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
     def sum_of_squares(self, x: Array) -> Array:
         """Σ x² over every axis."""
         return self.sum(x * x)
+
+    def norm(self, arrays: Sequence[Array]) -> tuple[Any, Any]:
+        """(s, r), where s·r is the norm √Σ x² of all numbers in the arrays; see `squares`."""
+        scale, rest = self.squares(arrays)
+        return scale, rest**0.5
+
+    def squares(self, arrays: Sequence[Array]) -> tuple[Any, Any]:
+        """(s, q), where s²·q is Σ x² of all numbers in the arrays, though this, and the squares, may be beyond the
+        range of the dtype: s is a 16th of the largest |x|, so that 1 / s is in it too. On NumPy both are Python's
+        numbers."""
+        wide = [widened(x) for x in arrays if math.prod(x.shape)]
+        if not wide:
+            return 1.0, 0.0
+        most = reduce(self.maximum, [self.max(self.abs(x)) for x in wide])
+        scale = self.where(self.isfinite(most) & (most / 16 > 0), most / 16, self.ones_like(most))
+        return scale, reduce(add, [self.sum_of_squares(x / scale) for x in wide])
 
     def sum_products(self, a: Array, b: Array) -> Array:
         """Σ a ⊙ b over the rows of two matrices."""

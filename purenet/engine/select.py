@@ -16,12 +16,12 @@ from purenet.engine.torch import torch_ops
 
 
 def engine_of(x: Any, who: str = "this function") -> Ops:
-    """The engine of one array; an error if it is none.
+    """The engine of one array, or of a number of NumPy, as a sum over all axes is; an error if it is neither.
 
-    >>> engine_of(np.zeros(2)) is NUMPY
+    >>> engine_of(np.zeros(2)) is engine_of(np.zeros(2).sum()) is NUMPY
     True
     """
-    if type(x) is ndarray:
+    if type(x) is ndarray or isinstance(x, np.generic):
         return NUMPY
     xp = namespace(x, who)
     return torch_ops(x.device) if is_tensor(x) else _engine(xp)

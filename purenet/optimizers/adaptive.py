@@ -14,7 +14,7 @@ from typing import Any
 
 from purenet.core import Optimizer
 from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Array, freeze
+from purenet.engine.arrays import Array, freeze, widened
 from purenet.optimizers.update import State, check_between, per_leaf, written, zeros
 from purenet.rates import Rate, check_rate
 from purenet.values import Call, takes_numbers
@@ -268,7 +268,7 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
         c1, c2 = complement(beta1, t), complement(beta2, t)
         rho_t = rho - 2 * t * (1 - c2) / c2
         enough = (rho_t > 5) * 1.0
-        within = _at_least(rho_t, 5.0)
+        within = at_least(rho_t, 5.0)
         r = ((within - 4) * (within - 2) * rho / ((rho - 4) * (rho - 2) * within)) ** 0.5 if rho > 5 else 0.0
         return enough * r * c2**0.5 * rate / c1, (1 - enough) * rate / c1
 
@@ -321,6 +321,13 @@ def _descend(p: Array, step: Array, size: Any) -> Array:
     return p - step
 
 
+def rescaled(x: Array, scale: Any, factor: Any) -> Array:
+    """x / scale · factor, where the quotient of the two numbers may be beyond the range of x's dtype."""
+    x = widened(x)
+    scaled: Array = (x if isinstance(scale, float) and scale == 1 else x / scale) * factor
+    return scaled
+
+
 def complement(beta: float, t: Any) -> Any:
     """1 − βᵗ; where t is traced, to full precision in float32 too."""
     if isinstance(t, int) or beta == 0:
@@ -328,5 +335,6 @@ def complement(beta: float, t: Any) -> Any:
     return -engine_of(t).expm1(t * math.log(beta))
 
 
-def _at_least(x: Any, least: float) -> Any:
+def at_least(x: Any, least: Any) -> Any:
+    """The larger one of two numbers."""
     return max(x, least) if isinstance(x, float) else engine_of(x).maximum(x, least)

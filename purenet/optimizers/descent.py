@@ -9,7 +9,7 @@ from typing import Any
 from purenet.core import Optimizer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array
-from purenet.optimizers.adaptive import adam_name, adamw, complement, matrices, mix, root_of
+from purenet.optimizers.adaptive import adam_name, adamw, at_least, complement, matrices, mix, rescaled, root_of
 from purenet.optimizers.routing import route
 from purenet.optimizers.update import State, check_between, per_leaf, written
 from purenet.rates import Rate
@@ -127,9 +127,10 @@ def lamb(
         step *= correction
         if weight_decay and which(p):
             step += p * decay
-        ours, its = (ops.sqrt(ops.sum_of_squares(ops.reshape(x, (-1,)))) for x in (p, step))
+        (scale, ours), (its_scale, its) = ops.norm([p]), ops.norm([step])
         neither = (ours == 0) | (its == 0)
-        step *= ops.astype(ops.where(neither, 1, ours / ops.where(its == 0, 1, its)), p.dtype)
+        ratio = ours / ops.where(its == 0, 1, its) * (scale / its_scale)
+        step *= ops.astype(ops.where(neither, 1, ratio), p.dtype)
         step *= rate
         step += p
         return step, m, v
@@ -196,7 +197,8 @@ def orthogonal(g: Array, steps: int = 5) -> Array:
     x = ops.rows(g)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
-    x = x / ops.maximum(ops.sqrt(ops.sum_of_squares(x)), ops.asarray(1e-7, dtype=x.dtype))
+    scale, norm = ops.norm([x])
+    x = rescaled(x, scale, 1 / at_least(norm, 1e-7 / scale))
     for _ in range(steps):
         square = x @ x.T
         x = a * x + (b * square + c * (square @ square)) @ x

@@ -11,7 +11,7 @@ from purenet.core import Optimizer
 from purenet.engine import engine_of
 from purenet.engine.arrays import Array, native, pieces
 from purenet.optimizers.transforms import Transform, transform
-from purenet.optimizers.update import Params, apart, without_buffers
+from purenet.optimizers.update import Params, apart, next_buffers, without_buffers
 from purenet.values import call
 
 
@@ -48,7 +48,8 @@ def joined() -> Transform:
             layout, ps, gs, held = apart(params, grads)
             vector, state = inner.step(_join(ps), _join(gs), state)
             _check_dtypes(ps, vector.dtype)
-            return layout.fill(pieces(vector, [p.shape for p in ps]), held), state
+            parts = pieces(vector, [p.shape for p in ps])
+            return layout.fill(parts, next_buffers(layout, params, grads, held)), state
 
         return Optimizer(init, step, name)
 

@@ -1,6 +1,6 @@
 """How new params are made: every optimizer ends in `update`, or in `advance` if it keeps something for each parameter.
 
-Both take params and gradients apart, make the new arrays one by one, and put them together; buffers are carried along.
+Both take params and gradients apart, make the new arrays one by one, and put them together; buffers take their steps.
 Nothing else in the library needs to know how. An optimizer proper is a rule for one parameter, which `per_leaf` makes
 into an `Optimizer`.
 """
@@ -23,6 +23,7 @@ from purenet.engine.arrays import (
     describe,
     freeze,
     known,
+    moved,
     read_only,
     widened,
 )
@@ -36,7 +37,8 @@ Params: TypeAlias = Any  # a tree of arrays, with buffers
 
 
 def sgd_step(params: P, grads: P, lr: Any) -> P:
-    """New params, one step of gradient descent: params − lr·grads. The old ones are untouched.
+    """New params, one step of gradient descent: params − lr·grads. The old ones are untouched. Buffers take their own
+    step, which stands in grads, whatever lr is.
 
     Raises:
         ValueError: grads are not built like params; the message names where they part.
@@ -99,12 +101,27 @@ def _one_number(lr: Any) -> Any:
 
 
 def update(step: Callable[[Array, Array], Array], params: P, grads: P) -> P:
-    """New params, `step(p, g)` of each parameter and its gradient, which must keep the shape.
+    """New params, `step(p, g)` of each parameter and its gradient, which must keep the shape; of a buffer old − step,
+    with the step that stands in grads.
 
-    New params are read-only and keep their dtypes. A buffer takes its next value, which stands in grads.
+    New params are read-only and keep their dtypes: this is all that an optimizer of your own needs.
+
+    >>> import numpy as np
+    >>> update(lambda p, g: p - 0.5 * g, (np.ones(2), Buffer(np.ones(1))), (np.ones(2), Buffer(np.full(1, 0.25))))
+    (array([0.5, 0.5]), Buffer(value=array([0.75])))
+
+    Raises:
+        ValueError: grads are not built like params; the message names where they part.
     """
     layout, ps, gs, held = apart(params, grads)
-    new: P = layout.renew([*map(step, ps, gs)], ps, held)
+    new: P = layout.renew([*map(step, ps, gs)], ps, next_buffers(layout, params, grads, held))
+    return new
+
+
+def beside(f: Callable[[Array, Array], Array], a: Params, b: P) -> P:
+    """f of each parameter in tree a and what stands in b for it; what b has for a buffer stays."""
+    layout, ps, others, held = apart(a, b)
+    new: P = layout.renew([*map(f, ps, others)], ps, held)
     return new
 
 
@@ -120,7 +137,8 @@ def advance(
     try:
         columns = [bare.leaves(slot) or _leaves_beside(without_buffers(params), slot)[0] for slot in slots.values()]
         new = zip(*map(step, ps, gs, *columns)) if ps else repeat(())  # noqa: B905 (they are of one length)
-        return [layout.renew(next(new), ps, held), *map(bare.renew, new, columns, repeat(()))]
+        buffers = next_buffers(layout, params, grads, held)
+        return [layout.renew(next(new), ps, buffers), *map(bare.renew, new, columns, repeat(()))]
     except (ValueError, TypeError, AttributeError):
         for name, slot in slots.items():
             tree.check_same(without_buffers(params), slot, f"state.slots[{name!r}], for params")
@@ -128,7 +146,7 @@ def advance(
 
 
 def apart(params: Params, grads: Params) -> tuple[Layout, list[Array], list[Array], Sequence[Buffer]]:
-    """The layout of params, the parameters, their gradients, and the next values of buffers, which stand in grads.
+    """The layout of params, the parameters, their gradients, and the steps of buffers, which stand in grads.
 
     Raises:
         ValueError: grads have another structure than params, or other shapes; the message names where they part.
@@ -148,7 +166,18 @@ def apart(params: Params, grads: Params) -> tuple[Layout, list[Array], list[Arra
         for p in ps:
             engine_of(p, "an optimizer")  # what is no array is told so
         raise
-    return layout, ps, gs, [tree.map(freeze, buffer) for buffer in held] if held else ()
+    return layout, ps, gs, held
+
+
+def next_buffers(layout: Layout, params: Params, grads: Params, steps: Sequence[Buffer]) -> Sequence[Buffer]:
+    """The buffers of params after their steps, which stand in grads."""
+    if not layout.held:
+        return ()
+    try:
+        return [tree.map(moved, buffer, step) for buffer, step in zip(layout.held(params), steps, strict=True)]
+    except (ValueError, TypeError, AttributeError):
+        tree.check_same(params, grads, "params")
+        raise
 
 
 def _leaves_beside(params: Params, other: Params) -> tuple[list[Any], list[Any]]:
@@ -163,7 +192,7 @@ def _still_step(params: Params, grads: Params, state: Any) -> tuple[Any, Any]:
 
 
 still: Optimizer[Any, tuple[()]] = Optimizer(lambda params: (), _still_step, "still")
-"""The optimizer that leaves parameters as they are, and carries buffers along."""
+"""The optimizer that leaves parameters as they are; buffers take their steps."""
 
 
 def without_buffers(params: Any, start: Callable[[Any], Any] = lambda p: p) -> Any:
@@ -250,9 +279,21 @@ def zero_count() -> Any:
 
 
 def tick(count: Any) -> tuple[Any, Any]:
-    """The step count to compute with, a Python integer if it is known, and the next one to keep."""
+    """The step count to compute with, a Python integer if it is known, and the next one to keep. It stays at the last
+    number: what depends on it has come to rest by then."""
     now = known(count)
-    return now, count + 1 if now is count else freeze(np.array(now + 1, _INT32))
+    now = min(now, _LAST) if isinstance(now, int) else engine_of(now).minimum(now, _LAST)
+    return now, _kept(now + 1)
+
+
+def turn(count: Any, k: int) -> tuple[Any, Any]:
+    """Whether this is the k-th call since it was so last, and the next count to keep, from 0 to k − 1."""
+    now = known(count) % k + 1
+    return now == k, _kept(now % k)
+
+
+def _kept(count: Any) -> Any:
+    return freeze(np.array(count, _INT32)) if isinstance(count, int) else count
 
 
 def written(name: str, **options: tuple[Any, Any]) -> Call:
@@ -273,4 +314,5 @@ def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any
 
 
 _INT32 = np.dtype(np.int32)
+_LAST = 2**31 - 1000  # in int32, with room for what rules and schedules add to it
 _split = splitter(Buffer)

@@ -46,6 +46,8 @@ def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, A
         each = [array for *_, array in arrays]
         ops_for([array for array in each if not holds(array, "real floating")] or each).look(spec.values, x)
     params, x = tree.map(ops.take_in, (params, x))
+    if ops is not ops_for([]):
+        params = tree.map(lambda p: ops.fixed(p) if type(p) is Buffer else p, params, leaf_type=Buffer)
     return ops, params, x, key
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from inspect import unwrap
+from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
 from purenet import tree
@@ -45,8 +46,8 @@ def in_chunks(
     and large batches. Those threads and these would be in each other's way, so while these run, each product is held to
     one thread, for which threadpoolctl must be installed (or OPENBLAS_NUM_THREADS=1 be set).
 
-    With a key each chunk draws its own numbers. Batch norm normalizes each chunk by itself, and buffers take the value
-    of the last chunk.
+    With a key each chunk draws its own numbers. Batch norm normalizes each chunk by itself, and buffers take the mean
+    step of all chunks, by their examples.
 
     >>> import numpy as np, purenet as pn
     >>> net = pn.dense(2, 1)
@@ -120,6 +121,7 @@ def _chunked(
         n = count(tree.leaves((x, target)), "in_chunks")
         chunks = max(1, -(-n // size))
         starts = [n * i // chunks for i in range(chunks + 1)]
+        sizes = [end - start for start, end in pairwise(starts)]
         keys: Any = (None,) * chunks if key is None else split(key, chunks)
         if chunks == 1:
             E, grads = function(params, x, target, *keys)
@@ -134,10 +136,10 @@ def _chunked(
             E, grads = function(params, *part(i), keys[i])
             if is_sum:
                 return E, grads
-            weight = (starts[i + 1] - starts[i]) / n
+            weight = sizes[i] / n
             return E * weight, tree.map(lambda g: g if type(g) is Buffer else g * weight, grads, leaf_type=Buffer)
 
-        E, grads = sum_trees(crew.map(chunk, chunks))
+        E, grads = sum_trees(crew.map(chunk, chunks), sizes)
         return E, grads
 
     return evaluate

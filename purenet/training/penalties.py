@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Array, widened
-from purenet.optimizers import matrices, update
-from purenet.optimizers.update import check_between
+from purenet.engine.arrays import Array, weak, widened
+from purenet.optimizers import matrices
+from purenet.optimizers.update import beside, check_between
 from purenet.values import Value, called, takes_numbers
 
 P = TypeVar("P")
@@ -45,11 +45,16 @@ def l2(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
 
     >>> import numpy as np, purenet as pn
     >>> pn.l2(0.5).add((np.eye(2),), (np.zeros((2, 2)),))
-    (np.float64(1.0), (array([[1., 0.],
+    (1.0, (array([[1., 0.],
            [0., 1.]]),))
     """
     name = _name("l2", rate, which)
-    return _penalty(name, which, lambda ops, w: rate * ops.sum_of_squares(w), lambda ops, w: w * (2 * rate))
+
+    def value(ops: Ops, w: Array) -> Any:
+        scale, rest = ops.squares([w])
+        return rate * scale * (scale * rest)
+
+    return _penalty(name, which, value, lambda ops, w: w * (2 * rate))
 
 
 def _penalty(
@@ -63,12 +68,13 @@ def _penalty(
             if not which(p):
                 return +g
             ops = engine_of(p)
-            total = total + value(ops, widened(p))
+            R = weak(value(ops, widened(p)))
+            total = total + (R if isinstance(R, float) else ops.astype(R, p.dtype))
             new = slope(ops, p)
             new += g
             return new
 
-        grads = update(term, params, grads)
+        grads = beside(term, params, grads)
         return total, grads
 
     return Penalty(add, name)

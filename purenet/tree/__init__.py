@@ -21,6 +21,7 @@ import numpy as np
 
 from purenet.engine.arrays import (
     Array,
+    as_array,
     astype,
     describe,
     freeze,
@@ -133,7 +134,7 @@ def ravel(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
     >>> unravel(vector + 1)[1]
     array([2.])
     """
-    found, structure = flatten(tree)
+    found, structure = flatten(map(as_array, tree))
     if not found:
         return np.zeros(0, np.float32), lambda vector: unflatten(structure, _cut(vector, []))
     xp = namespace(found[0], "ravel")
@@ -160,7 +161,7 @@ def cast(tree: T, dtype: Any) -> T:
     """
 
     def convert(leaf: Any) -> Any:
-        is_float = is_kind(namespace(leaf, "cast"), leaf.dtype, "real floating") or is_half(leaf.dtype)
+        is_float = is_kind(namespace(as_array(leaf), "cast"), leaf.dtype, "real floating") or is_half(leaf.dtype)
         return freeze(astype(leaf, dtype)) if is_float else leaf
 
     return map(convert, tree)

@@ -50,7 +50,7 @@ def agree(ours, theirs, dtype, what):
 
 
 def without_buffers(tree):
-    """A buffer's next value stands where its gradient would: JAX has none to compare it with."""
+    """A buffer's step stands where its gradient would: JAX has none to compare it with."""
     return pn.tree.map(lambda leaf: 0 * leaf.value if isinstance(leaf, pn.Buffer) else leaf, tree, leaf_type=pn.Buffer)
 
 

@@ -79,7 +79,7 @@ def test_an_x_of_no_axes_is_refused_or_keeps_its_shape(case):
 def test_losses_of_no_examples(case):
     """A sum of nothing is 0; a mean of nothing is refused."""
     y, target = case.y[:0], case.target[:0]
-    if case.loss.call.maker == "sse" or case.loss.name.options.get("reduction") == "sum":
+    if case.loss.call.maker == "sse" or case.loss.call.options.get("reduction") == "sum":
         E, pullback = case.loss.vjp(y, target)
         assert E == 0
         assert pullback().shape == y.shape

@@ -166,7 +166,7 @@ def batch_norm(
     )
 
     def check_variance(variance: NumpyArray) -> None:
-        if variance.min() < 0:
+        if variance.size and variance.min() < 0:
             raise ValueError(
                 f"{name} has params with a running variance of {variance.min():.3g}, but none is below 0: what changed "
                 "it? Buffers move by old − step, as the optimizers and sgd_step do it"

@@ -1,4 +1,4 @@
-"""Weights that come from PyTorch and go there: the same net, in the names and the layout of the other.
+"""Nets that go elsewhere: weights from and to PyTorch, in its names and layout; and `to_onnx`, models of ONNX.
 
 The layers of a `serial` have the names of an `nn.Sequential`: `0.weight` belongs to the first one. A net must have a
 module for each of its layers, those without parameters too, so that the numbers agree. Layers of `parallel` and
@@ -25,6 +25,7 @@ What computes the same, with its weights; options that are not named have the sa
 `reshape` has no such help: in PyTorch, write a permute to channels last before it, and back after it.
 """
 
+from purenet.interop.onnx import to_onnx
 from purenet.interop.state_dict import from_torch_state_dict, to_torch_state_dict
 
-__all__ = ["from_torch_state_dict", "to_torch_state_dict"]
+__all__ = ["from_torch_state_dict", "to_onnx", "to_torch_state_dict"]

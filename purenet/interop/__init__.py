@@ -1,9 +1,10 @@
-"""Nets that go elsewhere: weights from and to PyTorch, in its names and layout; and `to_onnx`, models of ONNX.
+"""Nets that go elsewhere: to ONNX, as a model (`to_onnx`); and their weights to PyTorch and back, which is the rest.
 
-The layers of a `serial` have the names of an `nn.Sequential`: `0.weight` belongs to the first one. A net must have a
-module for each of its layers, those without parameters too, so that the numbers agree. Layers of `parallel` and
-`fan_out` have numbers too, as in an `nn.ModuleList`; those of `named` their names. `residual`, `frozen`, `remat` and
-`map_time` add nothing to the names of the layer that they hold: their counterparts are subclasses of its module.
+In a state dict of PyTorch the layers of a `serial` have the names of an `nn.Sequential`: `0.weight` belongs to the
+first one. A net must have a module for each of its layers, those without parameters too, so that the numbers agree.
+Layers of `parallel` and `fan_out` have numbers too, as in an `nn.ModuleList`; those of `named` their names. `residual`,
+`frozen`, `remat` and `map_time` add nothing to the names of the layer that they hold: their counterparts are subclasses
+of its module.
 
 What computes the same, with its weights; options that are not named have the same name and meaning there:
 

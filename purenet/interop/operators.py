@@ -169,11 +169,15 @@ def _sliding(windows: Windows, ends: Ends) -> Options:
     return {"kernel_shape": windows.size, "strides": windows.stride, "pads": _pads(ends), **dilated}
 
 
+def _sliding_over(x: Value, size: Shape, o: Options) -> Options:
+    windows = _windows(size, o)
+    return _sliding(windows, place("", windows, pairs("", o["padding"], len(size)), x.shape[:-1])[1])
+
+
 def _conv(g: Graph, params: Any, x: Value, o: Options) -> Value:
-    windows = _windows(params.weight.shape[:-2], o)
-    ends = place("", windows, pairs("", o["padding"], len(windows.size)), x.shape[:-1])[1]
+    attributes = _sliding_over(x, params.weight.shape[:-2], o)
     given = g.params(COUNTERPARTS[ConvParams].give(params))
-    return _channels_first(g("Conv", g.first(x), *given, group=o["groups"], **_sliding(windows, ends)))
+    return _channels_first(g("Conv", g.first(x), *given, group=o["groups"], **attributes))
 
 
 def _conv_transpose(g: Graph, params: Any, x: Value, o: Options) -> Value:
@@ -194,9 +198,8 @@ def _conv_transpose(g: Graph, params: Any, x: Value, o: Options) -> Value:
 
 
 def _pool(g: Graph, op: str, x: Value, o: Options, **attributes: Any) -> Value:
-    windows = _windows(window_size("", "window", o["window"]), o)
-    ends = place("", windows, pairs("", o["padding"], len(windows.size)), x.shape[:-1])[1]
-    return _channels_first(g(op, g.first(x), **_sliding(windows, ends), **attributes))
+    sliding = _sliding_over(x, window_size("", "window", o["window"]), o)
+    return _channels_first(g(op, g.first(x), **sliding, **attributes))
 
 
 def _global_pool(g: Graph, op: str, x: Value) -> str:
@@ -226,7 +229,7 @@ def _batch_norm(g: Graph, params: Any, x: Value, o: Options) -> Value:
     bias = np.zeros_like(mean) if params.bias is None else params.bias
     variance = variance + (o["eps"] - float(np.float32(o["eps"])))  # what eps lacks there, where it is a float32
     given = g.params({"weight": weight, "bias": bias, "mean": mean, "variance": variance})
-    return _channels_first(g("BatchNormalization", g.first(x), *given, epsilon=o["eps"]))
+    return _channels_first(g("BatchNormalization", g.first(x), *given, epsilon=float(o["eps"])))
 
 
 def _normalized(g: Graph, x: Any, eps: float | None, centred: bool = True) -> str:

@@ -206,6 +206,13 @@ def test_inputs_are_named_after_their_roles():
     assert named(pn.lstm(2, 3), (IMAGE[:, 0, :, :2], (IMAGE[:, 0, 0], IMAGE[:, 0, 0]))) == ["x0", "x1_0", "x1_1"]
 
 
+@pytest.mark.parametrize("layer", [pn.batch_norm(eps=0), pn.layer_norm(eps=1), pn.elu(2), pn.leaky_relu(1), pn.celu(3)])
+def test_whole_numbers_as_options(layer):
+    x = normal(5, 3).astype(np.float32)
+    params = layer.init(pn.key(0), (3,))
+    compare(layer.name, layer, params, x, run(started(layer, params, x), x))
+
+
 def test_params_of_jax():
     import jax.numpy as jnp
 

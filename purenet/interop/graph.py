@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from purenet.engine.arrays import Shape
 
@@ -86,7 +86,7 @@ class Graph:
             return values
         return [value._replace(name=self.last(value), first=False) for value in values]
 
-    def model(self, outputs: dict[str, Value], opset: int, ir_version: int) -> Any:
+    def model(self, outputs: dict[str, Value], opset: int, ir_version: int) -> ModelProto:
         """The model of this graph, whose outputs have these names."""
         roles = [role for _, role in self.uses.values()]
         names = {name: role for name, (_, role) in self.uses.items() if roles.count(role) == 1}
@@ -105,7 +105,7 @@ class Graph:
         opsets = [helper.make_opsetid("", opset)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=ir_version, producer_name="purenet")
 
-    def _info(self, name: str, value: Value) -> Any:
+    def _info(self, name: str, value: Value) -> ValueInfoProto:
         floats = helper.np_dtype_to_tensor_dtype(self.dtype), ""
         batch = "batch" if len(self.inputs) == 1 else f"batch of {name}"  # what has one name there has one size
         return helper.make_tensor_value_info(name, self.uses.get(value.source, floats)[0], [batch, *value.shape])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +12,13 @@ from purenet.engine.arrays import describe, read_in_shape, shape_text
 from purenet.engine.jax import host_only
 from purenet.random import key
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
 OPSET, IR_VERSION = 13, 7  # what onnxruntime has read since 1.6, of December 2020
 
 
-def to_onnx(net: Layer[Any], params: Any, in_shape: Any) -> Any:
+def to_onnx(net: Layer[Any], params: Any, in_shape: Any) -> ModelProto:
     """The net in inference, as an `onnx.ModelProto` of opset 13: `onnx.save(model, path)` writes it.
 
     model = pn.to_onnx(net, params, in_shape=(28, 28, 1))
@@ -78,9 +81,11 @@ def to_onnx(net: Layer[Any], params: Any, in_shape: Any) -> Any:
 
 def _is_known(in_shape: Any) -> bool:
     """Whether each size of a shape, or of several, is known."""
-    if in_shape is None or not any(isinstance(part, tuple) for part in in_shape):
-        return in_shape is not None and all(isinstance(n, int) for n in in_shape)
-    return all(part is None or _is_known(part) for part in in_shape)
+    if not isinstance(in_shape, tuple):
+        return False
+    if any(isinstance(part, tuple) for part in in_shape):
+        return all(part is None or _is_known(part) for part in in_shape)
+    return all(isinstance(n, int) for n in in_shape)
 
 
 def _dtype(params: Any) -> Any:

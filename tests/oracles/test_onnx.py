@@ -195,6 +195,19 @@ def test_runs_of_image_layers_are_turned_at_their_ends():
     assert (ops[0], ops[-2:]) == ("Transpose", ["Transpose", "Identity"])
 
 
+@pytest.mark.parametrize("axis", [1, 2, -2, -1])
+def test_images_are_joined_along_each_axis(axis):
+    net = pn.serial(pn.fan_out(pn.conv(4, 3, padding=1), pn.conv(4, 5, padding=2)), pn.concat(axis), pn.relu)
+    params = moved(net, IMAGE)
+    compare("concat", net, params, IMAGE, run(started(net, params, IMAGE), IMAGE))
+
+
+def test_the_sign_of_zero_is_one():
+    layer, x = pn.binary_dense(3, 2), np.array([[0, -0.0, -1], [1, -2, 0]], np.float32)
+    params = layer.init(pn.key(0))._replace(weight=np.array([[0, 1], [-0.0, -1], [2, 0]], np.float32))
+    compare("binary_dense", layer, params, x, run(started(layer, params, x), x))
+
+
 def test_inputs_are_named_after_their_roles():
     net, x = WHOLE["padded sequences"]
 
@@ -235,6 +248,8 @@ PARAMS = NET.init(pn.key(0))
         (NET, PARAMS, None, ValueError, r"in_shape, .* as in \(28, 28, 1\), not None: only the batch is left open"),
         (NET, PARAMS, (None, 2), ValueError, r"in_shape, .* all its sizes, .* not \(None, 2\): only the batch is"),
         (NET, PARAMS, (..., 2), ValueError, r"in_shape, .* all its sizes, .* not \(\.\.\., 2\): only the batch is"),
+        (NET, PARAMS, ((2,), 3), ValueError, r"in_shape, .* all its sizes, .* not \(\(2,\), 3\): only the batch is"),
+        (NET, PARAMS, ((2,), None), ValueError, r"params that|takes an array, so in_shape is one shape"),
         (NET, PARAMS, 2, TypeError, r"to_onnx takes in_shape, .* not an int: write in_shape=\(2,\)"),
         (NET, PARAMS, (3,), ValueError, r"dense\(2, 3\) takes x of shape \(\.\.\., 2\), but its input has shape"),
         (NET, PARAMS[:2], (2,), ValueError, r"differ at params: a tuple of 3 against a tuple of 2\. Are these of ano"),

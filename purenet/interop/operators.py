@@ -302,16 +302,19 @@ def _attention(g: Graph, params: Any, x: Any, o: Options) -> str:
     others = rest.pop(0) if rest and rest[0].ndim > 2 else queries
     size = o["features"] // o["heads"]
 
-    def cut(label: str, x: Value, order: list[int]) -> str:
+    def cut(label: str, x: Any, order: list[int]) -> str:
         """(batch, time, features) to (batch, heads, time, size), or with the last two turned."""
         y = _linear(g, getattr(params, label), x, f"{label}.")
         return g("Transpose", g("Reshape", y, [0, 0, o["heads"], size]), perm=order)
 
-    scores = g("MatMul", g("Mul", cut("query", queries, [0, 2, 1, 3]), size**-0.5), cut("key", others, [0, 2, 3, 1]))
     allowed: Any = np.tri(queries.shape[0], others.shape[0], dtype=bool) if o["causal"] else None
     for mask in rest:
-        masked = g("Unsqueeze", g.use(mask, BOOL, "mask"), [1, 2])
+        name = g.use(mask, BOOL, "mask")
+        others = g("Where", g("Unsqueeze", name, [2]), others, 0.0)  # what stands in the padding may be NaN
+        masked = g("Unsqueeze", name, [1, 2])
         allowed = g("And", masked, allowed) if o["causal"] else masked
+    q, k = cut("query", queries, [0, 2, 1, 3]), cut("key", others, [0, 2, 3, 1])
+    scores = g("MatMul", g("Mul", q, size**-0.5), k)
     if allowed is not None:
         scores = g("Where", allowed, scores, float(np.finfo(g.dtype).min) / 2)
     shares = g("Softmax", scores, axis=-1)

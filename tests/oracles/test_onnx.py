@@ -208,6 +208,21 @@ def test_the_sign_of_zero_is_one():
     compare("binary_dense", layer, params, x, run(started(layer, params, x), x))
 
 
+def test_what_stands_in_the_padding_does_not_count():
+    """Neither for attention, of keys and values with a mask, nor for recurrent layers, of sequences with lengths."""
+    x, keys, mask = IMAGE[:, :, 0], IMAGE[:, :5, 1], np.arange(5) < np.array([[2], [4]])
+    lost, clean = (np.where(mask[..., None], keys, value).astype(np.float32) for value in (np.nan, 0))
+    layer = pn.multi_head_attention(3, 1)
+    params = moved(layer, (x, clean, mask))
+    compare("padding", layer, params, (x, clean, mask), run(started(layer, params, (x, lost, mask)), (x, lost, mask)))
+    for make in (pn.rnn, pn.lstm, pn.gru):
+        layer, lengths = make(3, 2, reverse=True), np.array([2, 4])
+        params = moved(layer, (clean, lengths))
+        compare(
+            "padding", layer, params, (clean, lengths), run(started(layer, params, (lost, lengths)), (lost, lengths))
+        )
+
+
 def test_inputs_are_named_after_their_roles():
     net, x = WHOLE["padded sequences"]
 

@@ -238,7 +238,7 @@ def test_inputs_are_named_after_their_roles():
 def test_whole_numbers_as_options(layer):
     x = normal(5, 3).astype(np.float32)
     params = layer.init(pn.key(0), (3,))
-    compare(layer.name, layer, params, x, run(started(layer, params, x), x))
+    compare("whole numbers as options", layer, params, x, run(started(layer, params, x), x))
 
 
 def test_params_of_jax():

@@ -32,7 +32,7 @@ from purenet.combinators import (
 from purenet.core import Buffer, Layer, Loss, LossPullback, Optimizer, Pullback
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
-from purenet.interop import from_torch_state_dict, to_torch_state_dict
+from purenet.interop import from_torch_state_dict, to_onnx, to_torch_state_dict
 from purenet.introspection import summary
 from purenet.layers.activations import (
     PReLUParams as PReLUParams,
@@ -191,6 +191,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "to_torch_state_dict",
     "from_torch_state_dict",
     "to_engine",
+    "to_onnx",
     # layers
     "dense",
     "serial",

@@ -91,6 +91,7 @@ from purenet.losses import (
     hinge,
     huber,
     kl_divergence,
+    loss,
     mae,
     mse,
     nll,
@@ -267,6 +268,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "glu",
     "swiglu",
     # losses
+    "loss",
     "mse",
     "sse",
     "mae",

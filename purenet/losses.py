@@ -33,7 +33,7 @@ from purenet.engine.arrays import (
 )
 from purenet.guard import GuardedLoss, guarded
 from purenet.presets import preset
-from purenet.values import Call, called
+from purenet.values import Call, called, spelled
 
 Reduction = Literal["mean", "sum"]
 Total = tuple[Array, Callable[[float | Array], Array]]  # and pull(scale), the derivative of scale·total
@@ -165,6 +165,24 @@ def _wrong_label(name: Call, classes: int, labels: NumpyArray) -> str:
 def _goal(ops: Ops, y: Array, target: Array) -> Array:
     """The target as a share of each class: labels become one-hot."""
     return ops.one_hot(target, y.shape[-1], y.dtype) if target.ndim < y.ndim else target
+
+
+def loss(f: Callable[[Any, Any], Any], df: Callable[[Any, Any], Any], name: str | None = None) -> Loss:
+    """The video's own way: a loss of a function E = f(Y, T), one number, and its derivative dE/dY = df(Y, T).
+
+    It works on every engine on which the two functions do.
+
+    >>> import numpy as np, purenet as pn
+    >>> log_cosh = pn.loss(lambda y, t: np.log(np.cosh(y - t)).mean(), lambda y, t: np.tanh(y - t) / y.size)
+    >>> E, pullback = log_cosh.vjp(np.array([0.0, 1.0]), np.array([0.0, 0.0]))
+    >>> float(E), pullback()
+    (0.21689041524151356, array([0.        , 0.38079708]))
+    """
+    if not callable(f) or not callable(df):
+        raise TypeError(f"loss takes a function and its derivative, not {describe(f)} and {describe(df)}")
+    functions = ", ".join(getattr(each, "__name__", type(each).__name__).strip("<>") for each in (f, df))
+    code = spelled(name or f"loss({functions})", "loss", (f, df), {"name": name} if name else {})
+    return Loss(f, lambda y, target: (f(y, target), lambda dE=1.0: df(y, target) * weak(dE)), code)
 
 
 @preset

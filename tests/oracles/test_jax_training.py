@@ -217,9 +217,8 @@ def test_the_readme():
     with jax.enable_x64(False):  # as it is for who reads it
         for snippet in JAX_SNIPPETS:
             exec(compile(snippet, "README.md", "exec"), names)
-    assert names["E"].shape == (100,)
-    assert names["grads"][0].weight.shape == (100, 2, 16)
-    assert float(abs(names["grads"][0].weight).min(axis=(1, 2)).max()) > 0
+    before, after = (pn.tree.leaves(tree) for tree in (names["net"].init(jax.random.key(1)), names["params"]))
+    assert all(a.dtype == b.dtype and bool((a != b).any()) for a, b in zip(before, after, strict=True))
 
 
 def test_the_example_of_compiled_training(capsys):

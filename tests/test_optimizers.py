@@ -815,3 +815,22 @@ def test_the_slots_of_a_state_may_stand_in_another_order():
     state = opt.step(params, params, opt.init(params))[1]
     turned = state._replace(slots=dict(reversed(state.slots.items())))
     np.testing.assert_array_equal(opt.step(params, params, state)[0], opt.step(params, params, turned)[0])
+
+
+DECAYING = [pn.adam(), pn.sgd(momentum=0.9), pn.adamax(), pn.nadam(), pn.radam(), pn.amsgrad(), pn.lamb(), pn.adadelta(), pn.muon(), pn.lion(), pn.rmsprop(decay=0.9)]  # fmt: skip
+
+
+@pytest.mark.parametrize("optimizer", DECAYING, ids=repr)
+def test_what_decays_never_becomes_subnormal(optimizer):
+    """Subnormal numbers are slow on some CPUs; a weight whose gradient is 0 from now on would have them for ever."""
+    params, tiny = (np.ones((4, 5), np.float32),), np.finfo(np.float32).tiny
+    gradient = (np.cos(np.arange(20, dtype=np.float32)).reshape(4, 5),)
+    state, most = optimizer.init(params), 0
+    for i in range(2500):
+        params, state = optimizer.step(params, gradient if i < 3 else (np.zeros((4, 5), np.float32),), state)
+        if i % 10 == 0:
+            slots = [
+                leaf for leaf in pn.tree.leaves(state.slots if hasattr(state, "slots") else state) if leaf.size > 1
+            ]
+            most = max(most, sum(int(((abs(leaf) < tiny) & (leaf != 0)).sum()) for leaf in slots))
+    assert most == 0

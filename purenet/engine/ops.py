@@ -188,6 +188,12 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         """Whether it is known that all numbers are finite."""
         return False
 
+    def without_tiny(self, x: Array) -> Array:
+        """x, and 0 for each number that is within 2²⁴ of the smallest normal one, or below it."""
+        if not self.has_gradient(x):
+            return x
+        return self.keep(x, self.abs(x) >= float(self.finfo(x.dtype).smallest_normal) * 2**24)
+
     def relu(self, x: Array) -> Array:
         """max(x, 0)."""
         return self.maximum(x, 0)

@@ -85,7 +85,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "layers/shape": ("combinators",),
     "layers/transformer": ("attention",),
     "layers/windows": ("conv",),
-    "losses": ("numerics", "recorded", "errors"),
+    "losses": ("numerics", "recorded", "errors", "chunks"),
     "optimizers": ("optimizers",),
     "patterns": ("patterns", "errors", "mistakes"),
     "spec": ("bad_input", "patterns", "initializers", "errors", "mistakes", "guard", "combinators"),

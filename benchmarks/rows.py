@@ -10,7 +10,7 @@ from benchmarks.contest import OURS, Pace, check, compete, ratios, spread
 from benchmarks.peers import load, missing
 
 TRAINING = ("xor", "dense", "lenet", "conv3x3", "fullbatch", "lstm", "transformer")
-OTHERS = ("predict", "startup", "memory", "native")  # a file for each, with `rows(options)`
+OTHERS = ("predict", "layers", "startup", "memory", "native")  # a file for each, with `rows(options)`
 EVERY = (*TRAINING, *OTHERS)
 GROUPS = {
     "xor": "the video's XOR, one sample a step, against the class style",
@@ -23,6 +23,7 @@ GROUPS = {
     "lstm": "an LSTM over 100 steps",
     "transformer": "two transformer blocks",
     "predict": "one prediction, also by onnxruntime",
+    "layers": "single layers, forward and back, beside PyTorch's",
     "startup": "imports, and process start to trained XOR",
     "memory": "peak memory of a training step",
     "native": "purenet under JAX against the same models written in JAX",

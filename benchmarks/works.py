@@ -11,9 +11,10 @@ import numpy as np
 
 import purenet as pn
 
-SMALL_PEERS = ("PyTorch", "JAX, a call a step", "JAX, an epoch in scan", "autograd")
+ENGINES = ("purenet on PyTorch", "purenet under JAX, a call a step", "purenet under JAX, an epoch in scan")
+SMALL_PEERS = (*ENGINES, "PyTorch", "JAX, a call a step", "JAX, an epoch in scan", "autograd")
 DENSE_PEERS = ("by hand", "bare products", *SMALL_PEERS, "scikit-learn")
-DEEP_PEERS = ("PyTorch", "JAX, a call a step", "JAX, an epoch in scan")
+DEEP_PEERS = (*ENGINES, "PyTorch", "JAX, a call a step", "JAX, an epoch in scan")
 LOSSES = {"mse": pn.mse, "cross entropy": pn.softmax_cross_entropy}
 
 

@@ -7,7 +7,12 @@ y, pullback = net.vjp(params, x)                           # the same y, and the
 dparams, dx = pullback(dy)                                 # dE/dparams and dE/dX from dE/dY
 E, grads = pn.value_and_grad(net, pn.mse)(params, x, target)
 params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old ones are untouched
+
+Types have a help of their own: Layer, Loss, Optimizer; Buffer, State, Fit; Spec, Ops, Array, Key; Pullback,
+LossPullback, Penalty; and DenseParams, ConvParams and the like, which are what `init` of such layers gives.
 """
+
+from typing import TYPE_CHECKING
 
 from purenet import data, initializers, metrics, plotting, random, schedules, testing, tree
 from purenet.combinators import (
@@ -24,11 +29,14 @@ from purenet.combinators import (
     serial,
     tied,
 )
-from purenet.core import Buffer, Layer, Loss, Optimizer, Pullback
+from purenet.core import Buffer, Layer, Loss, LossPullback, Optimizer, Pullback
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
-from purenet.interop import from_torch_state_dict, to_torch_state_dict
+from purenet.interop import from_torch_state_dict, to_onnx, to_torch_state_dict
 from purenet.introspection import summary
+from purenet.layers.activations import (
+    PReLUParams as PReLUParams,
+)
 from purenet.layers.activations import (
     activation,
     celu,
@@ -54,16 +62,25 @@ from purenet.layers.activations import (
     softsign,
     tanh,
 )
+from purenet.layers.attention import AttentionParams as AttentionParams
 from purenet.layers.attention import multi_head_attention
 from purenet.layers.binary import binary_dense
+from purenet.layers.conv import ConvParams as ConvParams
 from purenet.layers.conv import conv, conv_transpose
+from purenet.layers.dense import DenseParams as DenseParams
 from purenet.layers.dense import dense
 from purenet.layers.dropout import dropout, gaussian_noise
+from purenet.layers.embedding import EmbeddingParams as EmbeddingParams
 from purenet.layers.embedding import embedding, learned_positions, positional_encoding
 from purenet.layers.gates import glu, swiglu
 from purenet.layers.merge import add, concat, mul
+from purenet.layers.norm import BatchNormParams as BatchNormParams
+from purenet.layers.norm import NormParams as NormParams
 from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from purenet.layers.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
+from purenet.layers.recurrent import GRUParams as GRUParams
+from purenet.layers.recurrent import LSTMParams as LSTMParams
+from purenet.layers.recurrent import RNNParams as RNNParams
 from purenet.layers.recurrent import gru, lstm, rnn
 from purenet.layers.resize import pad, upsample
 from purenet.layers.shape import flatten, reshape
@@ -74,6 +91,7 @@ from purenet.losses import (
     hinge,
     huber,
     kl_divergence,
+    loss,
     mae,
     mse,
     nll,
@@ -107,14 +125,33 @@ from purenet.optimizers import (
     rmsprop,
     sgd,
     sgd_step,
+    update,
     weight_decay,
 )
 from purenet.presets import preset
 from purenet.random import Key, key, split
 from purenet.spec import Spec, layer
 from purenet.storage import checkpoints, from_dict, load, save, to_dict
-from purenet.training import Fit, State, evaluate, fit, in_chunks, l1, l2, predict, start, train, value_and_grad
+from purenet.training import (
+    Fit,
+    Penalty,
+    State,
+    evaluate,
+    fit,
+    in_chunks,
+    l1,
+    l2,
+    predict,
+    start,
+    train,
+    value_and_grad,
+)
+from purenet.tree import to_engine
+from purenet.values import Kind
 from purenet.weighting import weighted
+
+if not TYPE_CHECKING:
+    from purenet.interop.names import missing as __getattr__  # noqa: F401 (of a name that is not here)
 
 __version__ = "0.1.0"
 
@@ -124,6 +161,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "Loss",
     "Optimizer",
     "Pullback",
+    "LossPullback",
     "Buffer",
     "layer",
     "Spec",
@@ -137,6 +175,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "value_and_grad",
     "in_chunks",
     "sgd_step",
+    "update",
     "summary",
     "train",
     "start",
@@ -153,6 +192,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "checkpoints",
     "to_torch_state_dict",
     "from_torch_state_dict",
+    "to_engine",
+    "to_onnx",
     # layers
     "dense",
     "serial",
@@ -228,6 +269,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "glu",
     "swiglu",
     # losses
+    "loss",
     "mse",
     "sse",
     "mae",
@@ -268,6 +310,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "ema",
     "polyak",
     # penalties
+    "Penalty",
     "l1",
     "l2",
     # modules
@@ -280,3 +323,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "testing",
     "tree",
 ]
+
+
+def __dir__() -> list[str]:
+    """What `help` shows: of types only the kinds of values, for it would list every method of a tuple."""
+    return [name for name in __all__ if not isinstance(globals()[name], type) or type(globals()[name]) is Kind]

@@ -12,10 +12,13 @@ a gradient can change a parameter: params are read-only arrays, and `sgd_step` a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from purenet.engine.arrays import Shape
 from purenet.random import Key
+from purenet.tree import read_only_copies
+from purenet.values import Value, brief
 
 if TYPE_CHECKING:  # `Layer` alone is `Layer[Any]`; typing's own TypeVar has defaults only from Python 3.13
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -24,6 +27,7 @@ if TYPE_CHECKING:  # `Layer` alone is `Layer[Any]`; typing's own TypeVar has def
     S = TypeVarWithDefault("S", default=Any)
 else:
     P, S = TypeVar("P"), TypeVar("S")
+T = TypeVar("T")
 P_co = TypeVar("P_co", covariant=True)
 P_in = TypeVar("P_in", contravariant=True)
 
@@ -40,7 +44,7 @@ class Pullback(Protocol[P_co]):
 class LossPullback(Protocol):
     """The rule of a loss at one point: `pullback(dE=1.0) -> dy`."""
 
-    def __call__(self, dE: Any = 1.0) -> Any: ...
+    def __call__(self, dE: Any = 1.0, /) -> Any: ...
 
 
 class Init(Protocol[P_co]):
@@ -55,7 +59,14 @@ class Vjp(Protocol[P]):
     def __call__(self, params: P, x: Any, /, key: Key | None = None) -> tuple[Any, Pullback[P]]: ...
 
 
-class Layer(NamedTuple, Generic[P]):
+class Step(Protocol[S]):
+    """`step(params, grads, state) -> (params, state)`: new params are built like the old ones."""
+
+    def __call__(self, params: T, grads: T, state: S, /) -> tuple[T, S]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Layer(Value, Generic[P]):
     """A layer: an immutable value made of functions.
 
     Shapes leave the batch axis out. A key means training (dropout drops); without one a layer is deterministic.
@@ -78,37 +89,41 @@ class Layer(NamedTuple, Generic[P]):
     name: str
     parts: tuple[Layer[Any], ...] = ()
     remake: Callable[[tuple[Layer[Any], ...]], Layer[Any]] | None = None
-
-    def __repr__(self) -> str:
-        return str(self.name)
+    instead = ": its layers are net.parts, `serial` runs layers one after another, and `add` adds what `fan_out` gives"
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """An error that says how to run a layer."""
-        raise TypeError(f"{self.name} is a layer, which is a value: to run it, write layer.apply(params, x)")
+        raise TypeError(f"{brief(self.name)} is a layer, which is a value: to run it, write layer.apply(params, x)")
 
 
-class Loss(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Loss(Value):
     """A loss: one number E that says how far the output Y is from its target.
 
     Fields:
         apply: `apply(y, target) -> E`.
         vjp: `vjp(y, target) -> (E, pullback)`, and `pullback(dE=1.0) -> dy`.
         name: the code that makes the loss, as `repr(loss)` shows it.
+
+    A loss of a function f(y, target) and its derivative df(y, target) by y, as in the video:
+
+    >>> f = lambda y, t: ((y - t) ** 2).mean()
+    >>> df = lambda y, t: 2 * (y - t) / y.size
+    >>> loss = Loss(f, lambda y, t: (f(y, t), lambda dE=1.0: dE * df(y, t)), "own")
     """
 
     apply: Callable[[Any, Any], Any]
     vjp: Callable[[Any, Any], tuple[Any, LossPullback]]
-    name: str
-
-    def __repr__(self) -> str:
-        return str(self.name)
+    name: str = "loss"
+    instead = ": for a sum of losses, write a Loss whose vjp adds theirs"
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """An error that says how to run a loss."""
         raise TypeError(f"{self.name} is a loss, which is a value: to run it, write loss.apply(y, target)")
 
 
-class Optimizer(NamedTuple, Generic[P, S]):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Optimizer(Value, Generic[P, S]):
     """An optimizer: a pure step, and the state that it hands from one step to the next.
 
     Fields:
@@ -116,22 +131,51 @@ class Optimizer(NamedTuple, Generic[P, S]):
         step: `step(params, grads, state) -> (params, state)`, both new and read-only.
         name: the code that makes the optimizer, as `repr(optimizer)` shows it.
         elementwise: whether each number is treated by itself, wherever it stands: then parameters may be `joined`.
+        within: of one that holds steps back, as `accumulate` and `freeze` do, `within(transform)` is the same with the
+            transform behind them, where steps are made.
     """
 
     init: Callable[[P], S]
-    step: Callable[[P, P, S], tuple[P, S]]
+    step: Step[S]
     name: str
     elementwise: bool = False
+    within: Callable[[Callable[[Any], Any]], Any] | None = None
+    instead = ": `chain` puts transforms before an optimizer"
 
-    def __repr__(self) -> str:
-        return str(self.name)
 
-
+@read_only_copies
 class Buffer(NamedTuple):
-    """A part of params that is carried along but not trained, such as batch norm's running mean.
+    """A part of params that is not trained, but moves by a rule of its own, such as batch norm's running mean.
 
-    Where its gradient would stand, the pullback puts the buffer's next value; `sgd_step` and every optimizer take that
-    over as it is, so decay, clipping and gradient norms never touch it.
+    Where its gradient would stand, the pullback puts the step that is left, old − next, which does not depend on dE/dY;
+    it is 0 where the buffer stays. `sgd_step` and every optimizer take this step at a rate of 1, next = old − step, and
+    never decay, clip or count it. To whatever knows of no buffers it is a gradient like any other.
     """
 
     value: Any
+
+
+ELSEWHERE = {  # what does the work that other libraries do under these names
+    Layer: {
+        "net.apply(params, x)": "forward predict call output",
+        "net.vjp(params, x)": "backward backpropagate grad gradient",
+        "params = net.init(key)": "parameters weights state_dict get_weights variables build",
+    },
+    Loss: {
+        "loss.apply(y, target)": "forward call loss",
+        "loss.vjp(y, target)": "backward prime grad gradient derivative",
+    },
+    Optimizer: {"optimizer.step(params, grads, state)": "update apply apply_gradients minimize"},
+}
+
+
+def _missing(self: Any, name: str) -> Any:
+    """An error that says what to write for a name of another library."""
+    kind = next(kind for kind in ELSEWHERE if isinstance(self, kind))
+    here = next((here for here, others in ELSEWHERE[kind].items() if name in others.split()), "")
+    mend = here and f": write {here}"
+    raise AttributeError(f"{kind.__name__} has no attribute {name!r}{mend}", name=name, obj=self)
+
+
+if not TYPE_CHECKING:  # a type checker still knows which attributes there are
+    Layer.__getattr__ = Loss.__getattr__ = Optimizer.__getattr__ = _missing

@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from purenet.engine import Ops
-from purenet.engine.arrays import Like, likeness
-from purenet.engine.select import is_plain, quickest
+from purenet.engine.arrays import Kind, is_half, kind_of, widened
+from purenet.engine.select import quickest
 from purenet.tree import leaves
 from purenet.tree.layout import fitting
 
@@ -138,10 +138,10 @@ class Guarded:
 
     def pullback(self, y: Any, pull: Bare, params: Any, x: Any, key: Any) -> Callable[..., Any]:
         """The pullback of a rule that was run bare: a dE/dY that is built like Y goes straight to it."""
-        like = (y.shape, y.dtype) if is_plain(y) else likeness(y)
+        like = likeness(y)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            if (is_plain(dy) and (dy.shape, dy.dtype) == like) or fits(dy, like):
+            if fits(dy, like):
                 try:
                     dparams, dx = pull(dy, wrt_x)
                     return dparams, dx if wrt_x else None
@@ -156,18 +156,18 @@ class Guarded:
 class GuardedLoss:
     """The same of a loss, whose bare way is `rule(ops, y, target) -> (E, pull)`, and pull(dE) is dE/dY.
 
-    `costs` says what E sums, or if it is a `mean`, averages: what each of the elements costs, or each of the "rows";
-    None if that cannot be told.
+    `reduction` says whether E is a "mean" or a "sum", and `costs` of what: of what each of the "elements" costs, or
+    each of the "rows"; None if that cannot be told.
     """
 
     def __init__(
         self,
         check: Callable[[Any, Any], tuple[Ops, Any, Any]],
         rule: Bare,
+        reduction: str,
         costs: Literal["elements", "rows"] | None = None,
-        mean: bool = False,
     ) -> None:
-        self.check, self.rule, self.costs, self.mean = check, rule, costs, mean
+        self.check, self.rule, self.reduction, self.costs = check, rule, reduction, costs
         self.known = Known()
 
     def apply(self, y: Any, target: Any) -> Any:
@@ -176,12 +176,20 @@ class GuardedLoss:
     def vjp(self, y: Any, target: Any) -> tuple[Any, Callable[..., Any]]:
         ops = self.known.ops(y, target)
         if ops is None:
-            found = self.rule(*self.check(y, target))
+            found = self.checked(y, target)
             self.known.learn(y, target)
         else:
             found = self.rule(ops, y, target)
         E, pull = found
         return E, lambda dE=1.0: pull(dE)
+
+    def checked(self, y: Any, target: Any) -> tuple[Any, Bare]:
+        """By the rule, after a check; in float32 where y is of half precision."""
+        ops, y, target = self.check(y, target)
+        E, pull = self.rule(ops, widened(y), target)
+        if not is_half(y.dtype):
+            return E, pull
+        return ops.astype(E, y.dtype), lambda dE: ops.astype(pull(dE), y.dtype)
 
 
 def guarded(value: Any) -> Any:
@@ -191,10 +199,15 @@ def guarded(value: Any) -> Any:
     return owner if both else None
 
 
+def likeness(y: Any) -> Any:
+    """The kind of an output; of a tuple, the kinds of its parts."""
+    return tuple(map(likeness, y)) if type(y) is tuple else kind_of(y)
+
+
 def fits(dy: Any, like: Any) -> bool:
-    """Whether a tuple of NumPy's arrays looks like this. None may stand for a part but the first: a gradient of 0."""
-    if type(like) is Like:
-        return is_plain(dy) and dy.dtype == like.dtype and dy.shape == like.shape
+    """Whether a gradient is of this kind. None may stand for a part of a tuple but the first: a gradient of 0."""
+    if type(like) is Kind:
+        return kind_of(dy) == like
     if type(dy) is not tuple or type(like) is not tuple or not 0 < len(dy) == len(like):
         return False
     return fits(dy[0], like[0]) and all(d is None or fits(d, part) for d, part in zip(dy[1:], like[1:], strict=True))

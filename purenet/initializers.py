@@ -7,17 +7,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from purenet import random
-from purenet.engine.arrays import Shape, astype, describe, freeze, namespace
+from purenet.engine.arrays import Shape, astype, describe, freeze, namespace, owned
 from purenet.random import Key
+from purenet.values import Value, call, takes_numbers
 
 
 class Initializer(Protocol):
     def __call__(self, key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Made(Value):
+    """An initializer that a function of this module made."""
+
+    draw: Initializer
+    name: str
+    home = "purenet.initializers"
+
+    def __call__(self, key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any:
+        return self.draw(key, shape, dtype)
 
 
 def zeros(key: Key, shape: Shape, dtype: Any = np.float32) -> Any:
@@ -38,6 +52,7 @@ def ones(key: Key, shape: Shape, dtype: Any = np.float32) -> Any:
     return constant(1.0)(key, shape, dtype)
 
 
+@takes_numbers
 def constant(value: float) -> Initializer:
     """All the same value.
 
@@ -48,18 +63,20 @@ def constant(value: float) -> Initializer:
     def initialize(key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any:
         return freeze(np.full(shape, value, dtype))
 
-    return initialize
+    return Made(initialize, call("constant", value))
 
 
+@takes_numbers
 def normal(std: float = 0.01) -> Initializer:
     """Normally distributed around 0.
 
     >>> normal(0.5)(random.key(0), (1,)).shape
     (1,)
     """
-    return _scaled(random.normal, _positive("normal", std))
+    return Made(_scaled(random.normal, _positive("normal", std)), call("normal", std))
 
 
+@takes_numbers
 def truncated_normal(std: float = 0.01) -> Initializer:
     """Normally distributed around 0 and cut off at two `std` on each side, as in Keras and PyTorch.
 
@@ -68,22 +85,24 @@ def truncated_normal(std: float = 0.01) -> Initializer:
     >>> truncated_normal(1.0)(random.key(0), (1,)).shape
     (1,)
     """
-    return _scaled(random.truncated_normal, _positive("truncated_normal", std))
+    return Made(_scaled(random.truncated_normal, _positive("truncated_normal", std)), call("truncated_normal", std))
 
 
+@takes_numbers
 def uniform(limit: float = 0.05) -> Initializer:
     """Spread evenly over (−limit, limit).
 
     >>> bool(abs(uniform(0.1)(random.key(0), (9,))).max() <= 0.1)
     True
     """
-    return _scaled(_symmetric, _positive("uniform", limit))
+    return Made(_scaled(_symmetric, _positive("uniform", limit)), call("uniform", limit))
 
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
 Distribution = Literal["uniform", "normal", "truncated_normal"]
 
 
+@takes_numbers
 def variance_scaling(scale: float = 1.0, mode: Mode = "fan_in", distribution: Distribution = "uniform") -> Initializer:
     """Mean 0 and variance scale / fan: the family that Glorot's, He's and LeCun's initializers belong to.
 
@@ -102,8 +121,7 @@ def variance_scaling(scale: float = 1.0, mode: Mode = "fan_in", distribution: Di
         fan = max(1.0, _MODES[mode](*fans(shape)))
         return _scaled(sample, math.sqrt(scale / fan) / std_of_sample)(key, shape, dtype)
 
-    initialize.__qualname__ = f"variance_scaling({scale}, {mode!r}, {distribution!r})"  # for the help of dense
-    return initialize
+    return Made(initialize, call("variance_scaling", scale, mode, distribution))
 
 
 def fans(shape: Shape) -> tuple[int, int]:
@@ -118,6 +136,7 @@ def fans(shape: Shape) -> tuple[int, int]:
     return kernel * shape[-2], kernel * shape[-1]
 
 
+@takes_numbers
 def orthogonal(gain: float = 1.0) -> Initializer:
     """A random matrix with orthonormal columns (rows, where there are fewer), times `gain`.
 
@@ -141,7 +160,7 @@ def orthogonal(gain: float = 1.0) -> Initializer:
         matrix = gain * (q if rows >= columns else q.T)
         return freeze(astype(xp.reshape(matrix, shape), dtype))
 
-    return initialize
+    return Made(initialize, call("orthogonal", gain))
 
 
 def _symmetric(key: Key, shape: Shape, dtype: Any = np.float32) -> Any:
@@ -192,9 +211,24 @@ def draw(initializer: Initializer, key: Key, shape: Shape, who: str) -> Any:
     """The initial value of a parameter, checked: a layer calls this."""
     try:
         value = initializer(key, shape)
-        if tuple(value.shape) == tuple(shape):
-            return freeze(value)
+        if tuple(getattr(value, "shape", ())) == tuple(shape) and hasattr(value, "dtype"):
+            return owned(value)  # its array may be one that the caller goes on to write to
     except TypeError as error:
         error.add_note(f"  in {who}: an initializer is called as (key, shape); initializers.normal needs parentheses")
         raise
     raise ValueError(f"{who} asked its initializer for shape {shape}, but got {describe(value)}")
+
+
+def side_by_side(who: str, *initializers: Initializer) -> Initializer:
+    """An initializer of blocks of outputs that meet inputs of their own, such as gates or groups of channels.
+
+    Each block is drawn by itself, so that its fans are its own, and an orthogonal one is so by itself.
+    """
+
+    def initialize(key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any:
+        keys = random.split(key, len(initializers))
+        block = (*shape[:-1], shape[-1] // len(initializers))
+        pieces = [draw(f, k, block, who) for f, k in zip(initializers, keys, strict=True)]
+        return freeze(namespace(pieces[0]).concat(pieces, axis=-1))
+
+    return initialize

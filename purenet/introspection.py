@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from purenet import tree
 from purenet.core import Buffer, Layer
-from purenet.engine.arrays import Shape, describe, read_in_shape, shape_text
+from purenet.engine import engine_of
+from purenet.engine.arrays import Shape, describe, holds, read_in_shape, shape_text
 from purenet.engine.jax import host_only
-from purenet.presets import maker_of
 from purenet.random import Key, key
+from purenet.values import brief, maker_of
 
 Report = Callable[[str, Layer[Any], Any, Any], None]
 
@@ -56,18 +57,18 @@ def first_not_finite(net: Layer[Any], params: Any, x: Any, target: Any, key: Key
 
     def report(path: str, layer: Layer[Any], x: Any, y: Any) -> None:
         if not all(_is_finite(leaf) for leaf in tree.leaves(y)):
-            found.append(f"the output of {path}, {layer.name}, is not finite")
+            found.append(f"the output of {path}, {brief(layer.name)}, is not finite")
 
     y = watch(net, report).apply(params, x, key)
     if found:
         return found[0]
-    largest = max((float(abs(leaf).max()) for leaf in tree.leaves(y) if leaf.size), default=0.0)
+    largest = max((float(abs(leaf).max()) for leaf in tree.leaves(y) if 0 not in leaf.shape), default=0.0)
     return f"every layer's output is finite, the net's up to {largest:.2g} in size: is the learning rate too large?"
 
 
 def _is_finite(x: Any) -> bool:
-    xp = x.__array_namespace__()
-    return not xp.isdtype(x.dtype, "real floating") or bool(xp.all(xp.isfinite(x)))
+    xp = engine_of(x)
+    return not holds(x, "real floating") or bool(xp.all(xp.isfinite(x)))
 
 
 class _Row(NamedTuple):
@@ -108,7 +109,7 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
     inside: list[tuple[int, Iterator[str]]] = [(1, repeat(""))]  # at each depth: how often it runs, its label
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         layer, times, labels = row.layer, *inside[row.depth]
-        title = (maker_of(layer.name) or layer.name) if layer.parts else layer.name
+        title = (maker_of(layer) or layer.name) if layer.parts else layer.name
         shape = "?" if row.out_shape is None else shape_text(row.out_shape)
         lines.append(("  " * row.depth + next(labels) + title, shape, f"{tree.size(row.params):,}"))
         if not layer.parts:
@@ -168,7 +169,7 @@ def _numbers(shape: Any) -> int:
         return 0
     if any(isinstance(n, tuple) for n in shape):
         return sum(map(_numbers, shape))
-    return math.prod(n for n in shape if n is not ...)
+    return math.prod(n for n in shape if n is not ... and n is not None)
 
 
 def _bytes(n: float) -> str:

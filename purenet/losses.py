@@ -1,8 +1,11 @@
 """Losses: how far the output Y is from its target, as one number E, and dE/dY.
 
+A value that is refused on NumPy, such as a label out of range, cannot raise under JAX: there E and dE/dY are NaN.
+
 Each is a loss as it stands; call it to set options: `mse` is the mean, `mse(reduction="sum")` the sum. The mean is over
 every element for losses that compare element by element, and over the examples (rows) for those that compare
-distributions over classes. A target is not differentiated; it is converted to Y's dtype.
+distributions over classes. Over an empty batch the sum is 0, and a mean is refused: there is none. A target is not
+differentiated; it is converted to Y's dtype. A Y of half precision is compared in float32.
 """
 
 from __future__ import annotations
@@ -11,11 +14,24 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
+from purenet import tree
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
-from purenet.engine.arrays import Array, NumpyArray, describe, weak
-from purenet.guard import GuardedLoss
-from purenet.presets import Call, called, preset
+from purenet.engine.arrays import (
+    Array,
+    NumpyArray,
+    as_array,
+    conversion,
+    describe,
+    holds_numbers,
+    namespace,
+    to_numpy,
+    weak,
+    write_as_integers,
+)
+from purenet.guard import GuardedLoss, guarded
+from purenet.presets import preset
+from purenet.values import Call, called, spelled
 
 Reduction = Literal["mean", "sum"]
 Total = tuple[Array, Callable[[float | Array], Array]]  # and pull(scale), the derivative of scale·total
@@ -41,7 +57,10 @@ def _loss(
         raise ValueError(f"{name.maker} takes reduction 'mean' or 'sum', not {reduction!r}")
 
     def check(y: Any, target: Any) -> tuple[Ops, Array, Array]:
+        y, target = as_array(y), as_array(target)
         _check_target(name, y, target, classes)
+        if rows and not (y.ndim and y.shape[-1]):
+            raise ValueError(f"{name} takes y of shape (batch, classes), not {describe(y)}")
         if reduction == "mean" and not (math.prod(y.shape[:-1]) if rows else math.prod(y.shape)):
             raise ValueError(f"{name} has no mean over an empty batch: y has shape {tuple(y.shape)}")
         look(ops_for([target]), y, target)
@@ -63,20 +82,57 @@ def _loss(
         if target.dtype is not y.dtype and target.ndim == y.ndim:
             target = ops.astype(target, y.dtype)
         total, pull = rule(ops, y, target)
-        count = 1 if not mean else math.prod(y.shape[:-1]) if rows else y.size
+        count = 1 if not mean else math.prod(y.shape[:-1] if rows else y.shape)
         return total / count, lambda dE: pull((dE if type(dE) is float else weak(dE)) / count)
 
-    both = GuardedLoss(check, bare, "rows" if rows else "elements", mean)
+    both = GuardedLoss(check, bare, reduction, "rows" if rows else "elements")
     return Loss(both.apply, both.vjp, name)
+
+
+def reduction_of(loss: Loss) -> str | None:
+    """Whether a loss of this library is a "mean" over the examples or a "sum"; None for one that somebody wrote.
+
+    >>> reduction_of(mse), reduction_of(sse)
+    ('mean', 'sum')
+    """
+    both = guarded(loss)
+    return None if both is None else both.reduction
+
+
+def reduction_seen(loss: Loss, batch: tuple[Any, Any], other: tuple[Any, Any]) -> str | None:
+    """The same of any loss, by its E of two batches (y, target), each by itself and both together: "mean", "sum", or
+    "neither"; None where E is 0 or not finite, which tells nothing, or where the two cannot be put together."""
+    if any(a.shape[1:] != b.shape[1:] for a, b in zip(tree.leaves(batch), tree.leaves(other), strict=True)):
+        return None
+    try:
+        both = tree.map(lambda *parts: namespace(parts[0]).concat(parts), batch, other)
+        E, E_other, E_both = (float(loss.apply(*each)) for each in (batch, other, both))
+    except Exception:  # it may be made for one size of batch
+        return None
+    n, n_other = (tree.leaves(y)[0].shape[0] for y, _ in (batch, other))
+    size = abs(E) + abs(E_other)
+    if not 0 < size < math.inf:
+        return None
+    guesses = {"mean": (n * E + n_other * E_other) / (n + n_other), "sum": E + E_other}
+    near = {name: abs(E_both - guess) <= 1e-4 * size for name, guess in guesses.items()}
+    if all(near.values()):
+        return None
+    return next((name for name in near if near[name]), "neither")
 
 
 def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
     """Check that y and target are arrays that can be compared."""
     if not engine_of(y, f"{name}'s y").isdtype(y.dtype, "real floating"):
-        raise TypeError(f"{name}'s y computes in floating point, not on {describe(y)}: write y.astype(np.float32)")
+        raise TypeError(
+            f"{name}'s y computes in floating point, not on {describe(y)}: write {conversion('y', y, 'float32')}"
+        )
     ops = engine_of(target, f"{name}'s target")
     if ops.isdtype(target.dtype, "complex floating"):
         raise TypeError(f"{name} takes a real target, not {describe(target)}")
+    if not holds_numbers(target):
+        raise TypeError(
+            f"{name} takes a target of numbers, not {describe(target)}: {write_as_integers(target, 'target')}"
+        )
     if target.shape == y.shape:
         return
     given = f"y has shape {tuple(y.shape)} and target {tuple(target.shape)}"
@@ -87,7 +143,8 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
                 f"but {given}"
             )
         if not ops.isdtype(target.dtype, "integral"):
-            raise TypeError(f"{name} takes labels that are integers, not {describe(target)}: write target.astype(int)")
+            mend = write_as_integers(target, "target")
+            raise TypeError(f"{name} takes labels that are integers, not {describe(target)}: {mend}")
         return
     mend = ""
     if y.shape == (*target.shape, 1):
@@ -98,13 +155,31 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
 
 
 def _wrong_label(name: Call, classes: int, labels: NumpyArray) -> str:
-    wrong = labels[(labels < 0) | (labels >= classes)].flat[0]
+    wrong = to_numpy(labels[(labels < 0) | (labels >= classes)]).flat[0]
     return f"{name} takes labels from 0 to {classes - 1}, one for each class of y, but found {wrong}"
 
 
 def _goal(ops: Ops, y: Array, target: Array) -> Array:
     """The target as a share of each class: labels become one-hot."""
     return ops.one_hot(target, y.shape[-1], y.dtype) if target.ndim < y.ndim else target
+
+
+def loss(f: Callable[[Any, Any], Any], df: Callable[[Any, Any], Any], name: str | None = None) -> Loss:
+    """The video's own way: a loss of a function E = f(Y, T), one number, and its derivative dE/dY = df(Y, T).
+
+    It works on every engine on which the two functions do.
+
+    >>> import numpy as np, purenet as pn
+    >>> log_cosh = pn.loss(lambda y, t: np.log(np.cosh(y - t)).mean(), lambda y, t: np.tanh(y - t) / y.size)
+    >>> E, pullback = log_cosh.vjp(np.array([0.0, 1.0]), np.array([0.0, 0.0]))
+    >>> float(E), pullback()
+    (0.21689041524151356, array([0.        , 0.38079708]))
+    """
+    if not callable(f) or not callable(df):
+        raise TypeError(f"loss takes a function and its derivative, not {describe(f)} and {describe(df)}")
+    functions = ", ".join(getattr(each, "__name__", type(each).__name__).strip("<>") for each in (f, df))
+    code = spelled(name or f"loss({functions})", "loss", (f, df), {"name": name} if name else {})
+    return Loss(f, lambda y, target: (f(y, target), lambda dE=1.0: df(y, target) * weak(dE)), code)
 
 
 @preset
@@ -163,6 +238,7 @@ def huber(delta: float = 1.0, reduction: Reduction = "mean") -> Loss:
     >>> float(pn.huber.apply(np.array([0.5, 3.0]), np.array([0.0, 0.0])))
     1.3125
     """
+    name = called("huber", delta=(delta, 1.0), reduction=(reduction, "mean"))
     if not delta > 0:
         raise ValueError(f"huber takes a positive delta, not {delta!r}")
 
@@ -171,7 +247,7 @@ def huber(delta: float = 1.0, reduction: Reduction = "mean") -> Loss:
         cut = ops.clip(d, -delta, delta)
         return ops.sum_all(cut * (d - 0.5 * cut)), lambda scale: cut * scale
 
-    return _loss(called("huber", delta=(delta, 1.0), reduction=(reduction, "mean")), reduction, rule)
+    return _loss(name, reduction, rule)
 
 
 @preset
@@ -200,6 +276,7 @@ def binary_cross_entropy(reduction: Reduction = "mean") -> Loss:
                 )
 
     def rule(ops: Ops, y: Array, target: Array) -> Total:
+        target = ops.or_nan(target, lambda: (target >= 0) & (target <= 1) & (y >= 0) & (y <= 1))
         log_y = ops.maximum(ops.where(y == 0, -100, ops.log(ops.where(y == 0, 1, y))), -100)
         log_other = ops.maximum(ops.where(y == 1, -100, ops.log1p(-ops.where(y == 1, 0, y))), -100)
         total = -ops.sum_all(target * log_y + (1 - target) * log_other)
@@ -253,6 +330,7 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
     (5000.34657359028, array([[ 0.5 , -0.5 ],
            [-0.25,  0.25]]))
     """
+    name = called("softmax_cross_entropy", label_smoothing=(label_smoothing, 0.0), reduction=(reduction, "mean"))
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"softmax_cross_entropy takes a label_smoothing from 0 to below 1, not {label_smoothing!r}")
 
@@ -278,7 +356,6 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
 
         return total, pull
 
-    name = called("softmax_cross_entropy", label_smoothing=(label_smoothing, 0.0), reduction=(reduction, "mean"))
     return _loss(name, reduction, rule, classes=True, rows=True)
 
 
@@ -317,8 +394,9 @@ def hinge(reduction: Reduction = "mean") -> Loss:
             raise ValueError(f"{name} takes targets of -1 and 1, but found {target[abs(target) != 1].flat[0]:g}")
 
     def rule(ops: Ops, y: Array, target: Array) -> Total:
+        target = ops.or_nan(target, lambda: abs(target) == 1)
         margin = 1 - target * y
-        return ops.sum_all(ops.maximum(margin, 0)), lambda scale: ops.where(margin > 0, target * -scale, 0)
+        return ops.sum_all(ops.maximum(margin, 0)), lambda scale: ops.keep(target * -scale, ~(margin <= 0))
 
     return _loss(name, reduction, rule, values=values)
 
@@ -328,7 +406,8 @@ def kl_divergence(reduction: Reduction = "mean") -> Loss:
     """For log-probabilities Y and probabilities T, both (batch, classes): E = Σ T·(log T − Y) / batch;
     dE/dY = −T / batch.
 
-    A T of exactly 0 adds 0. The mean is over the examples, which PyTorch calls "batchmean".
+    A T of exactly 0 adds 0; one below 0 is a ValueError. The mean is over the examples, which PyTorch calls
+    "batchmean".
 
     S. Kullback, R. Leibler, "On information and sufficiency", 1951.
 
@@ -337,10 +416,15 @@ def kl_divergence(reduction: Reduction = "mean") -> Loss:
     0.6931471805599453
     """
 
-    def rule(ops: Ops, y: Array, target: Array) -> Total:
-        positive = target > 0
-        ratio = ops.log(ops.where(positive, target, 1)) - ops.where(positive, y, 0)  # 0 · −∞ is 0 here
-        total = ops.sum_all(ops.where(positive, target * ratio, 0))
-        return total, lambda scale: target * -scale
+    name = called("kl_divergence", reduction=(reduction, "mean"))
 
-    return _loss(called("kl_divergence", reduction=(reduction, "mean")), reduction, rule, rows=True)
+    def values(y: NumpyArray, target: NumpyArray) -> None:
+        if target.size and target.min() < 0:
+            raise ValueError(f"{name} takes a target from 0 up, but found {target.min():g}")
+
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
+        target = ops.or_nan(target, lambda: target >= 0)
+        ratio = ops.log(ops.maximum(target, float(ops.finfo(y.dtype).smallest_normal))) - y  # log 0 is finite here
+        return ops.sum_of_logs(target, ratio), lambda scale: target * -scale
+
+    return _loss(name, reduction, rule, rows=True, values=values)

@@ -5,6 +5,8 @@ that were chosen; target is (...) labels, or (..., classes) one-hot. A net with 
 1, and where that begins is yours to say: compare it, as in `accuracy(y > 0.5, target)` for probabilities and
 `accuracy(y > 0, target)` for logits; an axis of size 1 at the end may stay.
 
+Where y or target holds NaN, a metric is NaN, and counts are an error.
+
 Names are those of the field; the losses `mse` and `mae` are differentiated, `mean_squared_error` and
 `mean_absolute_error` here are only read.
 """
@@ -12,11 +14,12 @@ Names are those of the field; the losses `mse` and `mae` are differentiated, `me
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 
-from purenet.engine.arrays import describe, holds
+from purenet.engine.arrays import describe, holds, holds_numbers, is_rounding, rounding_of, to_numpy, write_as_integers
 from purenet.engine.jax import host_only
 
 Average = Literal["macro", "micro", "weighted", "binary"] | None
@@ -32,7 +35,7 @@ def accuracy(y: Any, target: Any) -> float:
     1.0
     """
     predicted, labels = _labels(y, target, "accuracy")
-    return float(np.mean(predicted == labels))
+    return math.nan if _hold_nan(y, target) else float(np.mean(predicted == labels))
 
 
 def top_k_accuracy(y: Any, target: Any, k: int = 5) -> float:
@@ -43,14 +46,15 @@ def top_k_accuracy(y: Any, target: Any, k: int = 5) -> float:
     0.5
     """
     host_only("top_k_accuracy", y, target)
-    y = np.asarray(y)
+    y = to_numpy(y)
     if y.ndim != 2 or not 1 <= k <= y.shape[1]:
         raise ValueError(
             f"top_k_accuracy takes scores (n, classes) and k from 1 to classes, not {describe(y)} and {k!r}"
         )
     _, labels = _labels(y, target, "top_k_accuracy")
     first = np.argsort(y, axis=1, kind="stable")[:, ::-1][:, :k]
-    return float(np.mean((first == labels[:, None]).any(axis=1)))
+    right = (first == labels[:, None]).any(axis=1)
+    return math.nan if _hold_nan(y, target) else float(np.mean(right))
 
 
 def confusion_matrix(y: Any, target: Any, classes: int | None = None) -> Any:
@@ -60,6 +64,13 @@ def confusion_matrix(y: Any, target: Any, classes: int | None = None) -> Any:
     array([[1, 1],
            [0, 1]])
     """
+    matrix = _counts(y, target, classes)
+    if _hold_nan(y, target):
+        raise ValueError("confusion_matrix counts classes, but y or target holds NaN, which is of none")
+    return matrix
+
+
+def _counts(y: Any, target: Any, classes: int | None = None) -> Any:
     predicted, labels = _labels(y, target, "confusion_matrix")
     found = int(max(predicted.max(), labels.max())) + 1
     known = np.shape(y)[-1] if np.ndim(y) > 1 else np.shape(target)[-1] if np.ndim(target) > 1 else found
@@ -81,8 +92,7 @@ def precision(y: Any, target: Any, average: Average = "macro") -> Any:
     >>> precision(np.array([0, 1, 1]), np.array([0, 1, 0]), average=None)
     array([1. , 0.5])
     """
-    matrix = confusion_matrix(y, target)
-    return _averaged(np.diag(matrix), matrix.sum(axis=0), matrix, average, "precision")
+    return _averaged(y, target, average, "precision", lambda hits, taken, true: (hits, taken))
 
 
 def recall(y: Any, target: Any, average: Average = "macro") -> Any:
@@ -91,8 +101,7 @@ def recall(y: Any, target: Any, average: Average = "macro") -> Any:
     >>> recall(np.array([0, 1, 1]), np.array([0, 1, 0]), average=None)
     array([0.5, 1. ])
     """
-    matrix = confusion_matrix(y, target)
-    return _averaged(np.diag(matrix), matrix.sum(axis=1), matrix, average, "recall")
+    return _averaged(y, target, average, "recall", lambda hits, taken, true: (hits, true))
 
 
 def f1(y: Any, target: Any, average: Average = "macro") -> Any:
@@ -103,8 +112,7 @@ def f1(y: Any, target: Any, average: Average = "macro") -> Any:
     >>> f1(np.array([0, 1, 1]), np.array([0, 1, 0]), average="binary")
     0.6666666666666666
     """
-    matrix = confusion_matrix(y, target)
-    return _averaged(2 * np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1), matrix, average, "f1")
+    return _averaged(y, target, average, "f1", lambda hits, taken, true: (2 * hits, taken + true))
 
 
 def mean_squared_error(y: Any, target: Any) -> float:
@@ -130,18 +138,28 @@ def mean_absolute_error(y: Any, target: Any) -> float:
 def r2(y: Any, target: Any) -> float:
     """The share of the target's variance that is explained: 1 − Σ (Y − T)² / Σ (T − mean T)², the mean over outputs.
 
-    1 is perfect, 0 is as good as the mean. Of an output whose target never changes it is 1 if right, else 0.
+    1 is perfect, 0 is as good as the mean. Of an output whose target never changes, but for rounding, it is 1 if right,
+    else 0.
 
     >>> r2(np.array([1.0, 2.0, 2.0]), np.array([1.0, 2.0, 3.0]))
     0.5
     """
+    given = y, target
     y, target = _numbers(y, target, "r2")
+    eps, target_eps = (rounding_of(np.asarray(each)) for each in given)
     if len(y) < 2:
         raise ValueError("r2 takes at least two examples")
-    y, target = y.reshape(len(y), -1), target.reshape(len(y), -1)
-    error, spread = ((y - target) ** 2).sum(axis=0), ((target - target.mean(axis=0)) ** 2).sum(axis=0)
-    shares = np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), np.where(error > 0, 0.0, 1.0))
-    return float(shares.mean())
+    if _hold_nan(y, target):
+        return math.nan
+    y, target = y.reshape(len(y), -1), target.reshape(len(target), -1)
+    first = target[0]
+    furthest = np.abs(target - first).max(axis=0)
+    constant = is_rounding(furthest, first, target_eps)
+    right = is_rounding(np.abs(y - target).max(axis=0), first, max(eps, target_eps))
+    scale = np.where(constant, 1, furthest)  # squares of it neither overflow nor sink to 0
+    moved = (target - first) / scale
+    error, spread = (((y - target) / scale) ** 2).sum(axis=0), ((moved - moved.mean(axis=0)) ** 2).sum(axis=0)
+    return float(np.where(constant, right, 1 - error / np.where(constant, 1, spread)).mean())
 
 
 def perplexity(y: Any, target: Any) -> float:
@@ -152,7 +170,7 @@ def perplexity(y: Any, target: Any) -> float:
     4.0
     """
     host_only("perplexity", y, target)
-    logits, labels = np.asarray(y, np.float64), np.asarray(target)
+    logits, labels = to_numpy(y).astype(np.float64), to_numpy(target)
     if logits.ndim < 2 or labels.shape != logits.shape[:-1] or not holds(labels, "integral") or not labels.size:
         given = f"{describe(logits)} and {describe(labels)}"
         raise ValueError(f"perplexity takes logits (..., classes) and integer labels (...), not {given}")
@@ -162,13 +180,13 @@ def perplexity(y: Any, target: Any) -> float:
     log_sum = np.log(np.exp(logits - top[..., None]).sum(axis=-1)) + top
     chosen = np.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
     mean = float(np.mean(log_sum - chosen))
-    return math.exp(mean) if mean < 709 else math.inf
+    return math.inf if mean >= 709 else math.exp(mean)
 
 
 def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
     """The classes that were chosen and those that are right, both (n,)."""
     host_only(who, y, target)
-    y, target = np.asarray(y), np.asarray(target)
+    y, target = to_numpy(y), to_numpy(target)
     if y.ndim > 2 and target.shape in (y.shape, y.shape[:-1]):  # of sequences, each place is an example
         target = target.reshape(-1, *target.shape[y.ndim - 1 :])
         y = y.reshape(-1, y.shape[-1])
@@ -182,7 +200,9 @@ def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
         if labels.ndim != 1 or not holds(labels, "integral", "bool"):
             scores = "(n, classes) scores" if name == "y" else "(n, classes) one-hot"
             mend = ""
-            if name == "y" and labels.ndim == 1:
+            if name == "target" and not holds_numbers(labels):
+                mend = f": {write_as_integers(labels, name)}"
+            if name == "y" and labels.ndim == 1 and holds_numbers(labels):
                 mend = f": write {who}(y > 0.5, target) for probabilities of class 1, {who}(y > 0, target) for logits"
             raise ValueError(f"{who} takes {name} as {scores}, or (n,) integer labels, not {describe(given)}{mend}")
         found.append(labels.astype(np.int64))
@@ -193,9 +213,13 @@ def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
     return found[0], found[1]
 
 
+def _hold_nan(*arrays: Any) -> bool:
+    return any(bool(np.isnan(to_numpy(array)).any()) for array in arrays)
+
+
 def _numbers(y: Any, target: Any, who: str) -> tuple[Any, Any]:
     host_only(who, y, target)
-    y, target = np.asarray(y, np.float64), np.asarray(target, np.float64)
+    y, target = to_numpy(y).astype(np.float64), to_numpy(target).astype(np.float64)
     if y.shape != target.shape or not y.size:
         raise ValueError(
             f"{who} compares each element of y with one of target, but they are {y.shape} and {target.shape}"
@@ -203,19 +227,24 @@ def _numbers(y: Any, target: Any, who: str) -> tuple[Any, Any]:
     return y, target
 
 
-def _averaged(part: Any, whole: Any, matrix: Any, average: Average, who: str) -> Any:
-    """part / whole for each class, 0 where whole is 0, and their average."""
-    if average == "micro":
-        return float(part.sum() / max(whole.sum(), 1))
+def _averaged(y: Any, target: Any, average: Average, who: str, shares_of: Callable[..., tuple[Any, Any]]) -> Any:
+    """part / whole for each class, 0 where whole is 0, and their average; both from the counts of each class: hits, how
+    many were taken for it, and how many are of it."""
+    matrix = _counts(y, target)
+    hits, taken, true = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
+    if _hold_nan(y, target):
+        hits = hits * math.nan
+    part, whole = shares_of(hits, taken, true)
     shares = part / np.maximum(whole, 1)
-    support = matrix.sum(axis=1)
     match average:
         case None:
             return shares
+        case "micro":
+            return float(part.sum() / max(whole.sum(), 1))
         case "macro":
-            return float(shares[(support > 0) | (matrix.sum(axis=0) > 0)].mean())
+            return float(shares[(true > 0) | (taken > 0)].mean())
         case "weighted":
-            return float(np.average(shares, weights=support))
+            return float(np.average(shares, weights=true))
         case "binary":
             if len(matrix) > 2:
                 raise ValueError(f"{who} with average='binary' takes two classes, not {len(matrix)}")

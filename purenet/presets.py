@@ -1,83 +1,12 @@
-"""Values with options: `elu` is a layer, `elu(alpha=0.5)` another; and the code that makes a value, as its name."""
+"""Values with options: `elu` is a layer, `elu(alpha=0.5)` another."""
 
 from __future__ import annotations
 
-import copyreg
-from collections.abc import Callable, Mapping
-from typing import Any, Generic, ParamSpec, overload
+from collections.abc import Callable
+from typing import Any, Generic, overload
 
 from purenet.core import Layer, Loss, P
-
-Options = ParamSpec("Options")
-
-
-class Call(str):
-    """The code that makes a value, which also tells its parts: nothing has to read the text.
-
-    Fields:
-        maker: the name of the function.
-        args, options: what it was given, options that have their default left out.
-    """
-
-    maker: str
-    args: tuple[Any, ...]
-    options: Mapping[str, Any]
-
-    __slots__ = ("args", "maker", "options")
-
-
-def maker_of(name: str) -> str:
-    """The function that a value was made by; "" for a name that somebody wrote."""
-    return name.maker if isinstance(name, Call) else ""
-
-
-def call(maker: str, *args: Any, **options: Any) -> Call:
-    """The code of a call with these arguments.
-
-    >>> call("serial"), call("named", a=1)
-    ('serial()', 'named(a=1)')
-    """
-    written = [*map(repr, args), *(f"{option}={value!r}" for option, value in options.items())]
-    return spelled(f"{maker}({', '.join(written)})", maker, args, options)
-
-
-def spelled(text: str, maker: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> Call:
-    """The code of a call, written like this."""
-    code = Call(text)
-    code.maker, code.args, code.options = maker, args, options
-    return code
-
-
-def called(maker: str, *args: Any, unseen: Mapping[str, tuple[Any, Any]] | None = None, **options: Any) -> Call:
-    """The code that makes a value from what was given and the options (given, default) that are not default; without
-    any, the name of a preset. Options that are `unseen` are kept, but not written.
-
-    >>> called("conv", 6, 5, stride=((2, 1)), padding=("valid", "valid")), called("elu", alpha=(1.0, 1.0))
-    ('conv(6, 5, stride=2)', 'elu')
-    """
-    given = {option: value for option, (value, default) in options.items() if value != default}
-    hidden = {option: value for option, (value, default) in (unseen or {}).items() if value is not default}
-    text = str(call(maker, *args, **given)) if args or given else maker
-    return spelled(text, maker, args, {**given, **hidden})
-
-
-def made_again(maker: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
-    """The value that a public function of this library makes of these arguments; without any, a preset itself."""
-    import purenet
-
-    made = getattr(purenet, maker)
-    return made if isinstance(made, Layer | Loss) and not args and not options else made(*args, **options)
-
-
-def _reduced(value: Layer[Any] | Loss) -> tuple[Any, ...]:
-    """How a layer or a loss is pickled and copied: as the call that makes it."""
-    if isinstance(value.name, Call):
-        return made_again, (value.name.maker, value.name.args, dict(value.name.options))
-    return type(value), tuple(value)
-
-
-for _kind in (Layer, Loss):
-    copyreg.pickle(_kind, _reduced)  # type: ignore[arg-type]  # typing knows one kind at a time
+from purenet.values import Options, Value, fields_of, kind_of, takes_numbers
 
 
 class LayerPreset(Layer[P], Generic[Options, P]):
@@ -106,16 +35,16 @@ def preset(make: Callable[..., Any]) -> Any:
     """The value of `make()`, which can still be called to set options: `elu` is a layer, `elu(alpha=0.5)` another.
 
     The value gets a class of its own, which carries the docstring and the signature of `make`. The docstring is a
-    property, so that it is the value's and not the class's: `help` then shows it alone, without the methods of a tuple.
+    property, so that it is the value's and not the class's: `help` then shows it alone, without the class's methods.
     """
-    value = make()
-    kind: Any = Layer if isinstance(value, Layer) else Loss
+    value, of_numbers = make(), takes_numbers(make)
+    kind: Any = kind_of(value)
 
     def call(self: Any, *args: Any, **options: Any) -> Any:
         """The same with other options."""
-        if args and hasattr(args[0], "shape"):  # called on an array: not to set options, but to run it
+        if args and getattr(args[0], "shape", ()):  # called on an array: not to set options, but to run it
             return kind.__call__(self)
-        return make(*args, **options)
+        return of_numbers(*args, **options)
 
     body = {
         "__slots__": (),
@@ -123,10 +52,11 @@ def preset(make: Callable[..., Any]) -> Any:
         "__module__": make.__module__,
         "__wrapped__": staticmethod(make),
         "__call__": call,
-        "__reduce__": _reduced,
+        "__reduce__": lambda self: make.__name__ if self is made else Value.__reduce__(self),
     }
-    base = LayerPreset if isinstance(value, Layer) else LossPreset
-    return type(make.__name__, (base,), body)(*value)
+    base = LayerPreset if kind is Layer else LossPreset
+    made: Any = type(make.__name__, (base,), body)(**fields_of(value) | {"name": value.call or value.name})
+    return made
 
 
 def _help(make: Callable[..., Any]) -> str:

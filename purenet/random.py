@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from purenet.engine.arrays import Shape, describe, is_integer
-from purenet.engine.jax import compiling, random_of
+from purenet.engine import engine_of
+from purenet.engine.arrays import Shape, describe, is_integer, namespace
+from purenet.engine.jax import compiling, normal_quantile_of_jax, random_of
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -78,9 +79,12 @@ def uniform(key: Key, shape: Shape = (), low: float = 0.0, high: float = 1.0, dt
     >>> uniform(key(0), (3,))
     array([0.03474188, 0.01154673, 0.6119502 ], dtype=float32)
     """
+    dtype = _floating(dtype, "uniform")
+    rounded = (low, high) != (0.0, 1.0) or dtype.itemsize < 4  # perhaps to `high` itself
+    largest: Any = _largest_below(high, low, dtype) if rounded else None
     if type(key) is not Key:
-        return _jax_random(key, dtype).uniform(key, shape, dtype, low, high)
-    dtype = np.dtype(dtype)
+        drawn = _jax_random(key, dtype).uniform(key, shape, dtype, low, high)
+        return namespace(drawn).minimum(drawn, largest) if rounded else drawn
     digits = 53 if dtype.itemsize > 4 else 24  # as many random bits as a number in [0, 1) can hold
     word = np.uint64 if digits > 32 else np.uint32
     unit = (_bits(key, shape, word) >> word(8 * word().itemsize - digits)).astype(
@@ -90,8 +94,20 @@ def uniform(key: Key, shape: Shape = (), low: float = 0.0, high: float = 1.0, dt
     if (low, high) != (0.0, 1.0):
         unit *= high - low
         unit += low
-        np.minimum(unit, np.nextafter(unit.dtype.type(high), unit.dtype.type(-np.inf)), out=unit)  # high is left out
-    return unit.astype(dtype, copy=False).reshape(shape)
+    drawn = unit.astype(dtype, copy=False).reshape(shape)
+    return np.minimum(drawn, largest, out=drawn) if rounded else drawn
+
+
+def _largest_below(high: float, low: float, dtype: Any) -> Any:
+    """The largest number of this dtype below `high`, after a check that there is one from `low` up."""
+    with np.errstate(over="ignore"):
+        first, end = dtype.type(low), dtype.type(high)
+        fits = first < end and np.isfinite(end - first)
+    if not fits:
+        raise ValueError(
+            f"uniform takes low < high whose difference is finite, as {dtype} holds them, not low={low}, high={high}"
+        )
+    return np.nextafter(end, first)
 
 
 def normal(key: Key, shape: Shape = (), dtype: Any = np.float32) -> Any:
@@ -100,26 +116,48 @@ def normal(key: Key, shape: Shape = (), dtype: Any = np.float32) -> Any:
     >>> normal(key(0), (3,))
     array([-2.2718842, -0.7013279, -1.2189802], dtype=float32)
     """
+    dtype = _floating(dtype, "normal")
     if type(key) is not Key:
         return _jax_random(key, dtype).normal(key, shape, dtype)
     return _normal_quantile(_open_unit(key, shape)).astype(dtype).reshape(shape)
 
 
+def normal_like(key: Key, x: Any) -> Any:
+    """Numbers of the standard normal distribution, an array like x: in its engine, its shape and its dtype.
+
+    >>> normal_like(key(0), np.zeros(2))
+    array([-2.27188415, -0.70132792])
+    """
+    ops = engine_of(x, "normal_like")
+    dtype = np.float64 if ops.finfo(x.dtype).bits == 64 else np.float32
+    return ops.astype(ops.take_in(normal(key, x.shape, dtype)), x.dtype)
+
+
 def truncated_normal(key: Key, shape: Shape = (), low: float = -2.0, high: float = 2.0, dtype: Any = np.float32) -> Any:
     """Numbers of the standard normal distribution, given that they lie in [low, high].
+
+    Raises:
+        ValueError: so little of the distribution lies there that it is 0 in the numbers computed with, float64, and
+            for a key of JAX mostly float32: beyond about 37 and 12 standard deviations.
 
     >>> bool((abs(truncated_normal(key(0), (1000,))) <= 2).all())
     True
     """
+    dtype = _floating(dtype, "truncated_normal")
     if not low < high:
         raise ValueError(f"truncated_normal takes low < high, not low={low}, high={high}")
-    if type(key) is not Key:
-        return _jax_random(key, dtype).truncated_normal(key, low, high, shape, dtype)
-    below, above = (math.erfc(-z / math.sqrt(2)) / 2 for z in (low, high))
-    unit = _open_unit(key, shape)
+    turned = low + high > 0  # to the lower side, where shares near 0 keep their digits
+    a, b = (-high, -low) if turned else (low, high)
+    below, above = (math.erfc(-z / math.sqrt(2)) / 2 for z in (a, b))
+    own = type(key) is Key
+    least = np.finfo(np.float64 if own or dtype.itemsize == 8 else np.float32)
+    if not above - below > least.tiny / least.eps:
+        raise ValueError(f"truncated_normal finds nothing of the normal distribution in [{low}, {high}]")
+    unit = _open_unit(key, shape) if own else _open_unit_of_jax(key, shape, dtype)
     unit *= above - below
     unit += below
-    return np.clip(_normal_quantile(unit), low, high).astype(dtype).reshape(shape)
+    drawn = (_normal_quantile if own else normal_quantile_of_jax)(unit).clip(a, b).astype(dtype).reshape(shape)
+    return -drawn if turned else drawn
 
 
 def bernoulli(key: Key, p: float, shape: Shape = ()) -> Any:
@@ -130,9 +168,10 @@ def bernoulli(key: Key, p: float, shape: Shape = ()) -> Any:
     """
     if not 0 <= p <= 1:
         raise ValueError(f"bernoulli takes a probability from 0 to 1, not {p}")
+    rare = 0 < min(p, 1 - p) < 1e-3  # to 24 bits it would be off
     if type(key) is not Key:
-        return _jax_random(key).bernoulli(key, p, shape)
-    return uniform(key, shape) < p
+        return _jax_random(key).bernoulli(key, float(p), shape, mode="high" if rare else "low")
+    return uniform(key, shape, dtype=np.float64 if rare else np.float32) < p
 
 
 def permutation(key: Key, n: int) -> Any:
@@ -141,6 +180,8 @@ def permutation(key: Key, n: int) -> Any:
     >>> permutation(key(0), 5)
     array([0, 2, 1, 4, 3])
     """
+    if not is_integer(n) or n < 0:
+        raise ValueError(f"permutation takes a number of integers, n >= 0, not {n!r}")
     if type(key) is not Key:
         return _jax_random(key).permutation(key, n)
     return np.argsort(_bits(key, (n,)), kind="stable")
@@ -163,10 +204,25 @@ def _bits(key: Key, shape: Shape, word: type = np.uint64) -> Any:
             f"{key!r} of purenet would be drawn from once, when JAX compiles the function, and each call would get the "
             "same numbers (dropout the same mask): give the function a key of JAX as an argument, jax.random.key(seed)"
         )
-    n = math.prod(shape)
+    n = math.prod(map(int, shape))
     per_draw = 8 // np.dtype(word).itemsize
     raw = np.random.Philox(key=key.value).random_raw(-(-n // per_draw))
     return raw.astype("<u8", copy=False).view(np.dtype(word).newbyteorder("<"))[:n]
+
+
+def _floating(dtype: Any, who: str) -> Any:
+    """The dtype, after a check that it is one of floating-point numbers."""
+    dtype = np.dtype(dtype)
+    if dtype.kind in "biuc":
+        raise TypeError(f"{who} draws floating-point numbers, not {dtype}")
+    return dtype
+
+
+def _open_unit_of_jax(key: Any, shape: Shape, dtype: Any) -> Any:
+    """Numbers strictly between 0 and 1, by a key of JAX."""
+    wide: Any = np.float64 if dtype.itemsize == 8 else np.float32
+    unit = _jax_random(key, dtype).uniform(key, shape, wide)
+    return unit + float(np.finfo(wide).eps) / 2
 
 
 def _open_unit(key: Key, shape: Shape) -> Any:

@@ -21,42 +21,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.engine.arrays import describe, freeze, known, namespace
-from purenet.presets import called
+from purenet import tree
+from purenet.engine.arrays import describe, freeze, is_integer, known, namespace
 from purenet.rates import check_rates, first_rate
+from purenet.values import Value, call, called, takes_numbers
+
+RATES = ("factor", "power", "initial", "end", "start")  # what JAX may trace, beside the first argument
 
 
-class Schedule(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Schedule(Value):
     """A learning rate as a function of the step count. `at` gets the count as a float, of Python or traced."""
 
     at: Callable[[Any], Any]
     name: str
+    home = "purenet.schedules"
+    instead = ": a schedule may be any function of the step count, such as lambda t: 2 * schedule(t)"
 
     def __call__(self, count: Any) -> Any:
         return self.at(known(count) * 1.0)
 
-    def __repr__(self) -> str:
-        return self.name
 
-
+@takes_numbers
 def constant(rate: float) -> Schedule:
     """Always this rate."""
-    check_rates(f"constant({rate!r})", rate=rate)
-    return Schedule(lambda t: rate, f"constant({rate!r})")
+    name = call("constant", rate)
+    check_rates(name, rate=rate)
+    return Schedule(lambda t: rate, name)
 
 
+@takes_numbers
 def step(initial: float, every: int, factor: float = 0.1) -> Schedule:
     """initial · factor^⌊t / every⌋: times `factor` once every so many steps."""
-    name = called("step", initial, every=(every, None), factor=(factor, 0.1))
+    name = called("step", initial, traceable=RATES, every=(every, None), factor=(factor, 0.1))
     check_rates(name, initial=initial, factor=factor)
     _steps(name, every=every)
     return Schedule(lambda t: initial * factor ** (t // every), name)
 
 
+@takes_numbers
 def exponential(initial: float, factor: float, every: int = 1) -> Schedule:
     """initial · factor^(t / every)."""
     name = called("exponential", initial, factor, every=(every, 1))
@@ -65,31 +73,34 @@ def exponential(initial: float, factor: float, every: int = 1) -> Schedule:
     return Schedule(lambda t: initial * factor ** (t / every), name)
 
 
+@takes_numbers
 def polynomial(initial: float, steps: int, power: float = 1.0, end: float = 0.0) -> Schedule:
     """end + (initial − end) · (1 − t / steps)^power, and `end` from there on. The power 1 is a straight line."""
-    name = called("polynomial", initial, steps=(steps, None), power=(power, 1.0), end=(end, 0.0))
+    name = called("polynomial", initial, traceable=RATES, steps=(steps, None), power=(power, 1.0), end=(end, 0.0))
     check_rates(name, initial=initial, power=power, end=end)
     _steps(name, steps=steps)
     return Schedule(lambda t: end + (initial - end) * (1 - _min(t, steps) / steps) ** power, name)
 
 
+@takes_numbers
 def cosine(initial: float, steps: int, end: float = 0.0) -> Schedule:
     """end + (initial − end) · ½·(1 + cos(π·t / steps)), and `end` from there on.
 
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
-    name = called("cosine", initial, steps=(steps, None), end=(end, 0.0))
+    name = called("cosine", initial, traceable=RATES, steps=(steps, None), end=(end, 0.0))
     check_rates(name, initial=initial, end=end)
     _steps(name, steps=steps)
     return Schedule(lambda t: _cosine(initial, end, _min(t, steps) / steps), name)
 
 
+@takes_numbers
 def cosine_restarts(initial: float, steps: int, growth: int = 1, end: float = 0.0) -> Schedule:
     """`cosine`, begun anew at the end of each cycle; the first takes `steps`, each later one `growth` times the last.
 
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
-    name = called("cosine_restarts", initial, steps=(steps, None), growth=(growth, 1), end=(end, 0.0))
+    name = called("cosine_restarts", initial, traceable=RATES, steps=(steps, None), growth=(growth, 1), end=(end, 0.0))
     check_rates(name, initial=initial, end=end)
     _steps(name, steps=steps, growth=growth)
 
@@ -104,6 +115,7 @@ def cosine_restarts(initial: float, steps: int, growth: int = 1, end: float = 0.
     return Schedule(at, name)
 
 
+@takes_numbers
 def piecewise(initial: float, changes: dict[int, float]) -> Schedule:
     """The rate `changes[step]` from that step on, `initial` before the first.
 
@@ -111,14 +123,14 @@ def piecewise(initial: float, changes: dict[int, float]) -> Schedule:
     >>> schedule(99), schedule(100), schedule(1000)
     (0.1, 0.01, 0.001)
     """
-    name = f"piecewise({initial!r}, {changes!r})"
+    name = call("piecewise", initial, changes)
     if not isinstance(changes, Mapping):
         raise TypeError(
             f"{name}: the changes are a dict of rates by step, not {describe(changes)}: write {{100: 0.01}}"
         )
     check_rates(name, initial=initial, **{f"the rate from step {start} on": rate for start, rate in changes.items()})
     for start in changes:
-        if isinstance(start, bool) or not isinstance(start, int) or start < 0:
+        if not is_integer(start) or start < 0:
             raise ValueError(f"{name}: a step is a whole number from 0 up, not {start!r}")
     ordered = sorted(changes.items())
 
@@ -131,9 +143,10 @@ def piecewise(initial: float, changes: dict[int, float]) -> Schedule:
     return Schedule(at, name)
 
 
+@takes_numbers
 def warmup(after: float | Callable[[Any], Any], steps: int, start: float = 0.0) -> Schedule:
     """A straight line from `start` to the first rate of `after`, a number or a schedule, which then begins."""
-    name = called("warmup", after, steps=(steps, None), start=(start, 0.0))
+    name = called("warmup", after, traceable=RATES, steps=(steps, None), start=(start, 0.0))
     _steps(name, steps=steps)
     check_rates(name, start=start)
     if not callable(after):
@@ -147,6 +160,7 @@ def warmup(after: float | Callable[[Any], Any], steps: int, start: float = 0.0) 
     return Schedule(at, name)
 
 
+@takes_numbers
 def one_cycle(
     peak: float, steps: int, rising: float = 0.3, initial: float | None = None, end: float | None = None
 ) -> Schedule:
@@ -157,8 +171,9 @@ def one_cycle(
     L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using large learning rates" (2018).
     """
     name = called(
-        "one_cycle", peak, steps=(steps, None), rising=(rising, 0.3), initial=(initial, None), end=(end, None)
-    )
+        "one_cycle", peak, traceable=RATES,
+        steps=(steps, None), rising=(rising, 0.3), initial=(initial, None), end=(end, None),
+    )  # fmt: skip
     _steps(name, steps=steps)
     check_rates(name, peak=peak, initial=0 if initial is None else initial, end=0 if end is None else end)
     low = peak / 25 if initial is None else initial
@@ -175,6 +190,7 @@ def one_cycle(
     return Schedule(at, name)
 
 
+@tree.read_only_copies
 class PlateauState(NamedTuple):
     """rate is the one to train with now; best the best value so far; waited how many times it was not bettered."""
 
@@ -184,17 +200,17 @@ class PlateauState(NamedTuple):
     cooling: Any
 
 
-class Plateau(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Plateau(Value):
     """What `reduce_on_plateau` makes: `init() -> state`, `step(state, value) -> state`."""
 
     init: Callable[[], PlateauState]
     step: Callable[[PlateauState, Any], PlateauState]
     name: str
-
-    def __repr__(self) -> str:
-        return self.name
+    home = "purenet.schedules"
 
 
+@takes_numbers
 def reduce_on_plateau(
     initial: float,
     factor: float = 0.1,
@@ -206,7 +222,7 @@ def reduce_on_plateau(
 ) -> Plateau:
     """The rate times `factor` when a loss was not bettered more than `patience` times on end; never below `least`.
 
-    Better is smaller, by a part of `threshold` at least; with `largest=True` it is larger. After a reduction it looks
+    Better is smaller, by more than threshold · |best|; with `largest=True` it is larger. After a reduction it looks
     away for `cooldown` times.
 
     It has a state, since it follows what happens, and the state holds the rate. An optimizer is a value, and its own
@@ -226,12 +242,15 @@ def reduce_on_plateau(
     Under `jax.jit`, hand watch.rate to the compiled step as an argument, and make the optimizer in it.
     """
     name = called(
-        "reduce_on_plateau", initial, factor=(factor, 0.1), patience=(patience, 10), threshold=(threshold, 1e-4),
+        "reduce_on_plateau", initial, traceable=("least",),
+        factor=(factor, 0.1), patience=(patience, 10), threshold=(threshold, 1e-4),
         cooldown=(cooldown, 0), least=(least, 0.0), largest=(largest, False),
     )  # fmt: skip
     check_rates(name, initial=initial, least=least)
     if not 0 < factor < 1:
         raise ValueError(f"{name}: the factor lies between 0 and 1, but {factor!r} was given")
+    if not 0 <= threshold < 1:
+        raise ValueError(f"{name}: the threshold lies from 0 to below 1, but {threshold!r} was given")
 
     def init() -> PlateauState:
         return _plateau_state(float(initial), -math.inf if largest else math.inf, 0, 0)
@@ -239,7 +258,8 @@ def reduce_on_plateau(
     def step(state: PlateauState, value: Any) -> PlateauState:
         rate, best, waited, cooling = map(known, state)
         value = known(value)
-        better = value > best * (1 + threshold) if largest else value < best * (1 - threshold)
+        margin = _where((best < 0) != largest, 1 + threshold, 1 - threshold)  # away from best, on the better side
+        better = value > best * margin if largest else value < best * margin
         best = _where(better, value, best)
         waited = _where(better, 0, waited + 1)
         waited = _where(cooling > 0, 0, waited)
@@ -295,5 +315,5 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
 
 def _steps(name: str, **options: Any) -> None:
     for option, given in options.items():
-        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        if not is_integer(given) or given < 1:
             raise ValueError(f"{name}: {option} is a positive whole number, not {given!r}")

@@ -8,7 +8,7 @@ from purenet.core import Loss
 from purenet.engine import Ops, engine_of, joined_by
 from purenet.engine.arrays import Array, NumpyArray, describe, describe_all, weak
 from purenet.guard import GuardedLoss, guarded
-from purenet.presets import called
+from purenet.values import called
 
 
 def weighted(loss: Loss) -> Loss:
@@ -36,7 +36,7 @@ def weighted(loss: Loss) -> Loss:
     if not isinstance(inner, GuardedLoss) or inner.costs is None:
         mend = ": it has weights" if isinstance(inner, GuardedLoss) else ", which does not tell what each example costs"
         raise TypeError(f"weighted takes a loss of this library, not {describe(loss)}{mend}")
-    name, costs, mean = called("weighted", loss), inner.costs, inner.mean
+    name, costs, mean = called("weighted", loss), inner.costs, inner.reduction == "mean"
 
     def check(y: Any, target: Any) -> tuple[Ops, Array, Any]:
         if type(target) is not tuple or len(target) != 2:
@@ -65,7 +65,7 @@ def weighted(loss: Loss) -> Loss:
         each, pull = inner.rule(Unsummed(ops), y, t)
         return ops.sum_all(each * scale), lambda dE: pull(1.0) * (scale * weak(dE))
 
-    both = GuardedLoss(check, rule)
+    both = GuardedLoss(check, rule, inner.reduction)
     return Loss(both.apply, both.vjp, name)
 
 

@@ -71,3 +71,19 @@ def test_errors():
         LAYER.apply((), normal(2, 5))
     with pytest.raises(TypeError, match="floating point"):
         LAYER.apply(LAYER.init(pn.key(0)), np.ones((2, 5), int))
+
+
+@pytest.mark.parametrize(
+    "x", [np.array([[0.0, 1], [1, 1]]), np.array([[0.0, 0.25, 1]] * 2), np.maximum(normal(8, 3), 0)]
+)
+def test_data_from_0_up_are_refused_for_all_their_signs_are_1(x):
+    layer = pn.binary_dense(x.shape[1], 2)
+    params, x = layer.init(pn.key(0)), x.astype(np.float32)
+    for run in (layer.apply, layer.vjp):
+        for _ in range(3):  # the checked way, and the bare one
+            layer.vjp(params, 2 * x - 1)[1](np.ones((len(x), 2), np.float32))
+            with pytest.raises(ValueError, match=r"sign\(0\) = 1, .* write 2 \* x - 1 for data from 0 to 1"):
+                run(params, x)
+    pn.binary_dense(x.shape[1], 2, binary_input=False).apply(params, x)
+    for fine in (np.zeros_like(x), np.ones_like(x), x - 1, x[:1]):  # of one example it may be chance
+        layer.apply(params, fine)

@@ -147,16 +147,15 @@ def batch_norm(one_axis_back):
     return pn.Layer(lambda key, in_shape=None: (), lambda p, x, key=None: run(x)[0], vjp, lambda s: s, "planted")
 
 
-def buffer_layer(frozen_next):
-    """Keeps a running mean in a buffer; the faulty one puts a gradient where the next value must stand."""
+def buffer_layer(step):
+    """Keeps a running mean in a buffer, which moves by `step(old, mean, dy)`."""
 
     def init(key, in_shape=None):
         return pn.Buffer(pn.initializers.zeros(key, (3,)))
 
     def vjp(params, x, key=None):
-        nxt = 0.9 * params.value + 0.1 * x.mean(axis=0)
-        rule = (lambda dy: nxt) if frozen_next else (lambda dy: nxt + dy.sum(axis=0))
-        return x - params.value, lambda dy, wrt_x=True: (pn.Buffer(rule(dy)), dy if wrt_x else None)
+        mean = x.mean(axis=0)
+        return x - params.value, lambda dy, wrt_x=True: (pn.Buffer(step(params.value, mean, dy)), dy if wrt_x else None)
 
     return pn.Layer(init, lambda p, x, key=None: x - p.value, vjp, lambda s: s, "planted")
 
@@ -238,7 +237,18 @@ OTHER_FAULTS = {
         "global random generator",
     ),
     "batch norm's average over one axis too many": (batch_norm(False), (), None, "dx is not the derivative"),
-    "a gradient in a buffer's place": (buffer_layer(False), pn.Buffer(B), None, "depends on dE/dY"),
+    "a gradient in a buffer's place": (
+        buffer_layer(lambda old, mean, dy: dy.sum(axis=0)),
+        pn.Buffer(B),
+        None,
+        "depends on dE/dY",
+    ),
+    "the buffer in place of its step": (
+        buffer_layer(lambda old, mean, dy: old),
+        pn.Buffer(B),
+        None,
+        "is the buffer itself",
+    ),
 }
 
 
@@ -262,7 +272,7 @@ def test_the_same_layers_without_a_fault_pass():
     check_vjp(dropout(right_mask), (), X)
     check_vjp(dropout(right_mask), (), X, KEY)
     check_vjp(batch_norm(True), (), X)
-    check_vjp(buffer_layer(True), pn.Buffer(B), X)
+    check_vjp(buffer_layer(lambda old, mean, dy: 0.1 * (old - mean)), pn.Buffer(B), X)
 
 
 LOSS_FAULTS = {
@@ -304,6 +314,127 @@ def test_a_large_leaf_is_checked_in_random_directions_and_the_wrong_entry_is_nam
 def test_a_kink_is_named():
     with pytest.raises(AssertionError, match="a kink"):
         check_vjp(pn.relu, (), np.array([[0.0, 1.0]]))
+
+
+@pytest.mark.parametrize("x", [1e-7, -1e-7, 3e-6, -3e-6, 1e-4])
+def test_a_kink_close_by_is_no_fault(x):
+    check_vjp(pn.relu, (), np.array([[x, 1.0]]))
+    check_vjp(
+        pn.serial(pn.dense(1, 2), pn.relu), (DenseParams(np.ones((1, 2)), np.array([x, -x])), ()), np.zeros((1, 1))
+    )
+
+
+def of_x(f, rule):
+    """The layer without params of a function and a rule of x."""
+
+    def vjp(params, x, key=None):
+        return f(x), lambda dy, wrt_x=True: ((), rule(x, dy) if wrt_x else None)
+
+    return pn.Layer(lambda key, in_shape=None: (), lambda p, x, key=None: f(x), vjp, lambda s: s, "planted")
+
+
+def in_float32(x, factor):
+    return x.dtype.type(factor if x.dtype == np.float32 else 1)
+
+
+def root(x):
+    return np.sqrt(x * x + np.asarray(1e-50, x.dtype))  # which float32 takes for 0
+
+
+def draws_in_its_dtype(x):
+    return 1 + pn.random.uniform(KEY, x.shape, dtype=x.dtype)
+
+
+def square(factor):
+    """x², whose derivative 2x is that times factor(x)."""
+    return of_x(np.square, lambda x, dy: 2 * x * dy * factor(x))
+
+
+def half(x):
+    """1, or what is left of it where x went through half precision."""
+    return (x.astype(np.float16) / x).astype(x.dtype) if x.dtype == np.float32 else 1
+
+
+NOT_AS_IN_64 = "dx in float32 is not what it is in float64"
+FLOAT32_FAULTS = {
+    "a factor": (square(lambda x: in_float32(x, 0.95)), f"{NOT_AS_IN_64}, in 12 of 12 entries; worst at dx"),
+    "a small factor": (square(lambda x: in_float32(x, 1 + 1e-4)), NOT_AS_IN_64),
+    "one entry": (
+        square(lambda x: np.where(x == x[1, 2], in_float32(x, 2), 1)),
+        rf"{NOT_AS_IN_64}.* 1 of 12.*dx\[1, 2\]",
+    ),
+    "half precision on the way": (square(half), NOT_AS_IN_64),
+    "a parameter's gradient": (
+        gradients(lambda p, x, dy, dw, db, dx: (dw * in_float32(dw, 1.9), db, dx)),
+        r"dparams\.weight in float32 is not what it is in float64",
+    ),
+    "y is another, and the rule is not": (
+        of_x(lambda x: x * x * in_float32(x, 0.95), lambda x, dy: 2 * x * dy),
+        "not the derivative",
+    ),
+    "y draws in its dtype, and a factor": (
+        of_x(lambda x: x * draws_in_its_dtype(x), lambda x, dy: dy * draws_in_its_dtype(x) * in_float32(x, 0.95)),
+        r"not the derivative of apply.*0\.95 times",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FLOAT32_FAULTS)
+def test_fault_in_float32_alone_is_caught(fault):
+    layer, message = FLOAT32_FAULTS[fault]
+    with pytest.raises(AssertionError, match=message):
+        check_vjp(layer, PARAMS if "param" in fault else (), X)
+
+
+def test_what_differs_in_float32_by_right_is_no_fault():
+    check_vjp(of_x(lambda x: x * draws_in_its_dtype(x), lambda x, dy: dy * draws_in_its_dtype(x)), (), X)
+    check_vjp(pn.layer_norm(4), pn.layer_norm(4).init(KEY), 1000 + pn.random.normal(KEY, (3, 4), np.float64))
+    check_vjp(pn.softmax_cross_entropy, np.array([[20.0, 0.0, 0.0]]), np.array([0]))  # Y − T, of 1 − 4e-9 and 1
+    check_vjp(pn.tanh, (), np.full((2, 2), 9.0))
+
+
+def test_a_fault_in_float32_of_a_loss_is_caught():
+    def vjp(y, target):
+        return np.mean((y - target) ** 2), lambda dE=1.0: 2 * (y - target) * (dE * in_float32(y, 0.95) / y.size)
+
+    loss = pn.Loss(lambda y, target: vjp(y, target)[0], vjp, "planted")
+    with pytest.raises(
+        AssertionError, match="planted: dy in float32 is not what it is in float64, in 12 of 12 entries"
+    ):
+        check_vjp(loss, X, X + B)
+
+
+def test_nan_is_told_with_its_place_and_its_dtype():
+    zero = np.array([[0.0, 1.0]])
+    with np.errstate(all="ignore"):
+        with pytest.raises(
+            AssertionError, match=r"planted: dx\[0, 0\] is nan in float32 alone; 1 of 2 entries are not fin"
+        ):
+            check_vjp(of_x(root, lambda x, dy: dy * x / root(x)), (), zero)
+        with pytest.raises(AssertionError, match=r"planted: dx\[0, 0\] is nan; 1 of 2 entries are not finite"):
+            check_vjp(of_x(np.abs, lambda x, dy: dy * x / np.abs(x)), (), zero)
+        with pytest.raises(AssertionError, match=r"planted: y\[0, 0\] is -inf; 1 of 2 entries are not finite"):
+            check_vjp(of_x(np.log, lambda x, dy: dy / x), (), zero)
+
+
+def test_a_function_of_tiny_values_is_checked_as_well():
+    tiny = of_x(lambda x: x * x * x.dtype.type(1e-10), lambda x, dy: x * dy * x.dtype.type(1e-10))
+    with pytest.raises(AssertionError, match=r"0\.5 times the derivative everywhere"):
+        check_vjp(tiny, (), X)
+
+
+def test_a_loss_that_leaks_float64_forward_alone():
+    def vjp(y, target):
+        d = y - target
+        return np.mean(d.astype(np.float64) ** 2), lambda dE=1.0: 2 * d * (dE / d.size)
+
+    with pytest.raises(AssertionError, match="leaks: E is float64 for float32 arguments"):
+        check_vjp(pn.Loss(lambda y, target: vjp(y, target)[0], vjp, "leaks"), X, X + B)
+
+
+def test_integers_and_booleans_beside_x_are_handed_on():
+    for rest in (np.ones((4, 2), bool), np.array([3, 1, 2, 0])):
+        check_vjp(pn.on_first(dense()), PARAMS, (X, rest))
 
 
 def test_a_loss_that_is_not_one_number():

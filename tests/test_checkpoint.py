@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import subprocess
 import sys
 import zipfile
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -409,3 +411,195 @@ def test_a_run_does_not_mix_with_another(tmp_path):
 def test_checkpoints_of_nonsense(tmp_path):
     with pytest.raises(ValueError, match="takes every, a positive integer, not 0"):
         pn.checkpoints(tmp_path, every=0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are those of POSIX")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_keeps_its_rights(suffix, tmp_path):
+    path, link = tmp_path / f"a{suffix}", tmp_path / f"link{suffix}"
+    link.symlink_to(path)
+    for umask in (0o022, 0o077, 0o000):
+        before = os.umask(umask)
+        try:
+            for rights in (0o600, 0o640, 0o664, 0o666, 0o444):
+                path.write_bytes(b"old")
+                path.chmod(rights)
+                for place in (path, link):
+                    pn.save(place, small())
+                    assert stat.S_IMODE(path.stat().st_mode) == rights
+                path.unlink()
+            pn.save(path, small())
+            assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+            path.unlink()
+        finally:
+            os.umask(before)
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root gives files away")
+def test_a_file_keeps_its_owner(tmp_path):
+    path = tmp_path / "a.npz"
+    pn.save(path, small())
+    os.chown(path, 1234, 2345)
+    path.chmod(0o640)
+    pn.save(path, small())
+    assert (path.stat().st_uid, path.stat().st_gid, stat.S_IMODE(path.stat().st_mode)) == (1234, 2345, 0o640)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are those of POSIX")
+def test_what_is_being_written_is_as_private_as_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    pn.save(path, small())
+    path.chmod(0o600)
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda file: seen.append([p.stat().st_mode & 0o777 for p in tmp_path.iterdir()]))
+    pn.save(path, small())
+    assert seen[0] == [0o600, 0o600]
+
+
+@pytest.mark.parametrize("name", ["a" * 245, "a" * 251, "é" * 125, "🙂" * 62])
+def test_long_names(name, tmp_path):
+    assert len(os.fsencode(name)) in range(245, 252)
+    pn.save(tmp_path / f"{name}.npz", small())
+    assert same(small(), pn.load(tmp_path / f"{name}.npz", small()))
+    assert os.listdir(tmp_path) == [f"{name}.npz"]
+
+
+def test_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "a.npz"
+    trees = [np.full(2000, i, np.float32) for i in range(4)]
+    pn.save(path, trees[0])
+
+    def write(i):
+        for _ in range(20):
+            pn.save(path, trees[i])
+            assert len(set(pn.load(path).tolist())) == 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert os.listdir(tmp_path) == ["a.npz"]
+
+
+STRAY = ["step-5.npz", "step-0000000005.npz", "step-٠٠٠٠٠٠٠٠٥.npz", "stop-000000005.npz", "step-abc.npz", "notes.txt"]
+
+
+def test_other_files_in_the_folder_of_a_run_are_left_alone(tmp_path):
+    for name in STRAY:
+        (tmp_path / name).write_bytes(b"of somebody else")
+    (tmp_path / "step-000000007.npz").mkdir()
+    (tmp_path / "step-folder.tmp").mkdir()
+    run = pn.checkpoints(tmp_path, every=1, keep=1)
+    assert run.steps() == []
+    assert run.load(at(0)) is None
+    assert [run.save(at(step)) for step in (1, 2, 3)] == [True] * 3
+    assert run.steps() == [3]
+    assert same(at(3), run.load(at(0)))
+    names = {*STRAY, "step-000000007.npz", "step-folder.tmp", "step-000000003.npz"}
+    assert {*os.listdir(tmp_path)} == names
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such marks")
+def test_what_a_living_process_writes_is_not_swept_away(tmp_path):
+    run = pn.checkpoints(tmp_path, every=1)
+    (tmp_path / "step-000000004.npz.1-abc.tmp").write_bytes(b"of a process that was killed")
+    code = (
+        "import sys, purenet.storage.files as files\n"
+        "def write(file):\n"
+        "    print('begun', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    file.write(b'whole')\n"
+        "files.replace(sys.argv[1], write)"
+    )
+    place = str(tmp_path / "step-000000009.npz")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code, place], **pipes) as process:
+        assert process.stdout.readline() == "begun\n"
+        assert run.load(at(0)) is None
+        assert len(os.listdir(tmp_path)) == 1
+        process.communicate("go on\n", timeout=30)
+    assert os.listdir(tmp_path) == ["step-000000009.npz"]
+
+
+RIVAL = """
+import sys, numpy as np, purenet as pn
+from typing import NamedTuple
+class Run(NamedTuple):
+    step: int
+    w: object
+def at(step):
+    return Run(step, np.full(5000, step, np.float32))
+run = pn.checkpoints(sys.argv[1], every=1, keep=2)
+for step in range(1, 30):
+    try:
+        run.save(at(step))
+    except ValueError as error:
+        assert "later than this one" in str(error)
+    found = run.load(at(0))
+    assert (found.w == found.step).all()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such marks")
+def test_runs_in_one_folder_do_not_disturb_each_other(tmp_path):
+    rivals = [subprocess.Popen([sys.executable, "-W", "error", "-c", RIVAL, str(tmp_path)]) for _ in range(3)]
+    assert [rival.wait(120) for rival in rivals] == [0, 0, 0]
+    assert sorted(os.listdir(tmp_path)) == ["step-000000028.npz", "step-000000029.npz"]
+
+
+# --- what fit gave
+
+X = pn.random.normal(pn.key(1), (8, 2))
+NET = pn.dense(2, 1)
+PARAMS = NET.init(pn.key(0))
+
+
+def fitted(epochs, **options):
+    measured = {"range": lambda y, t: np.array([y.min(), y.max()])}
+    return pn.fit(NET, pn.mse, pn.adam(0.1), PARAMS, (X, X[:, :1]), key=pn.key(2), epochs=epochs, batch_size=4,
+                  validation=(X, X[:, :1]), metrics=measured, **options)  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("patience", [None, 3])
+def test_a_whole_fit_comes_back_and_goes_on(patience, suffix, tmp_path):
+    half, whole = fitted(3, patience=patience), fitted(6, patience=patience)
+    pn.save(tmp_path / f"fit{suffix}", half)
+    for like in (half, whole, pn.start(pn.adam(), PARAMS, pn.key(9)), half.state):
+        back = pn.load(tmp_path / f"fit{suffix}", like=like)
+        assert type(back) is pn.Fit
+        assert repr(back) == repr(half)
+        assert pn.tree.parting(back._replace(stopped=0, best=0), half._replace(stopped=0, best=0), "fit") is None
+        assert (back.stopped, back.best[:3]) == (half.stopped, half.best[:3])
+        assert same((back.params, back.state, back.history), (half.params, half.state, half.history))
+        rest = fitted(6, patience=patience, resume=back)
+        assert same((rest.params, rest.state, rest.history), (whole.params, whole.state, whole.history))
+    plain = pn.load(tmp_path / f"fit{suffix}")
+    assert (plain["stopped"], plain["best"]["monitor"]) == ("epochs", "validation_loss")
+
+
+def test_a_fit_without_a_complete_epoch(tmp_path):
+    nothing = fitted(1)._replace(history={}, best=None, stopped="interrupted")
+    pn.save(tmp_path / "fit.npz", nothing)
+    back = pn.load(tmp_path / "fit.npz", like=nothing.state)
+    assert (back.history, back.best, back.stopped) == ({}, None, "interrupted")
+
+
+def test_a_fit_among_the_checkpoints_of_its_run(tmp_path):
+    run = pn.checkpoints(tmp_path, every=4)
+    half = fitted(3, callbacks=[lambda state, record: run.save(state) and None])
+    assert run.steps() == [4]
+    assert run.save(half)
+    assert run.steps() == [4, 6]
+    back = run.load(pn.start(pn.adam(), PARAMS, pn.key(9)))
+    assert type(back) is pn.Fit
+    assert same(fitted(6, resume=back).history, fitted(6).history)
+    (tmp_path / "step-000000006.npz").unlink()
+    assert type(run.load(half)) is type(half.state)
+
+
+def test_a_fit_of_another_net(tmp_path):
+    pn.save(tmp_path / "fit.npz", fitted(1))
+    other = pn.dense(3, 1).init(pn.key(0))
+    with pytest.raises(ValueError, match=r"fit.npz, in \.best\.params: \.weight is .*\(2, 1\), but in like .*\(3, 1\)"):
+        pn.load(tmp_path / "fit.npz", like=pn.start(pn.adam(), other, pn.key(0)))
+    with pytest.raises(ValueError, match=r"lacks \.weight"):
+        pn.load(tmp_path / "fit.npz", like=PARAMS)

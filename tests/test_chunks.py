@@ -1,5 +1,6 @@
 """`in_chunks`: a large batch in parts gives what it gives whole, whatever the number of threads."""
 
+import contextlib
 import gc
 import os
 import signal
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import purenet as pn
+from purenet.training import chunks
 
 NET = pn.serial(pn.dense(3, 5), pn.tanh, pn.dense(2))
 PARAMS = NET.init(pn.key(0))
@@ -23,11 +25,93 @@ def same_bits(a, b):
 @pytest.mark.parametrize("loss", [pn.mse, pn.mse(reduction="sum")], ids=str)
 def test_chunks_add_up_to_the_whole(size, loss):
     params, x, target = pn.tree.cast((PARAMS, X, TARGET), np.float64)
-    whole = pn.value_and_grad(NET, loss, pn.l2(0.1 if loss is pn.mse else 0.0))
-    reduction = "mean" if loss is pn.mse else "sum"
-    got = pn.in_chunks(whole, size, reduction=reduction)(params, x, target)
-    assert pn.tree.allclose(got, whole(params, x, target), rtol=1e-12, atol=1e-14)
-    assert got[1][0].weight.dtype == np.float64
+    whole = pn.value_and_grad(NET, loss)
+    for reduction in (None, "mean" if loss is pn.mse else "sum"):
+        got = pn.in_chunks(whole, size, reduction=reduction)(params, x, target)
+        assert pn.tree.allclose(got, whole(params, x, target), rtol=1e-12, atol=1e-14)
+        assert got[1][0].weight.dtype == np.float64
+
+
+def of_ones_own(count):
+    """A loss that somebody wrote: the squares over so many."""
+
+    def vjp(y, target):
+        d, n = y - target, count(y)
+        return float((d * d).sum() / n), lambda dE=1.0: 2 * dE * d / n
+
+    return pn.Loss(lambda y, target: vjp(y, target)[0], vjp, "own")
+
+
+SUMS = [pn.sse, pn.mae(reduction="sum"), pn.huber(delta=0.5, reduction="sum"), of_ones_own(lambda y: 1)]
+MEANS = [pn.mse, pn.softmax_cross_entropy, of_ones_own(len), of_ones_own(np.size)]
+
+
+@pytest.mark.parametrize("loss", SUMS + MEANS, ids=str)
+@pytest.mark.parametrize("penalties", [(), (pn.l2(0.5),), (pn.l2(0.5), pn.l1(0.1))], ids=len)
+def test_sums_and_means_and_penalties(loss, penalties):
+    params, x, target = pn.tree.cast((PARAMS, X[:10], abs(TARGET[:10])), np.float64)
+    whole = pn.value_and_grad(NET, loss, *penalties)
+    expected = whole(params, x, target)
+    for size in (1, 3, 4, 7, 10):
+        for chunked in (pn.in_chunks(whole, size), pn.in_chunks(whole, size, threads=2),
+                        pn.in_chunks(pn.in_chunks(whole, 2), size)):  # fmt: skip
+            for _ in range(2):
+                assert pn.tree.allclose(chunked(params, x, target), expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("loss", SUMS + MEANS, ids=str)
+def test_the_loss_of_all_the_data_does_not_depend_on_the_batches(loss):
+    params, x, target = pn.tree.cast((PARAMS, X[:10], abs(TARGET[:10])), np.float64)
+    expected = float(loss.apply(NET.apply(params, x), target))
+    for size in (1, 3, 4, 10):
+        assert pn.evaluate(NET, loss, params, (x, target), batch_size=size)["loss"] == pytest.approx(expected)
+    found = pn.fit(NET, loss, pn.sgd(0.0), params, (x, target), key=None, epochs=1,
+                   validation=[(x[:3], target[:3]), (x[3:], target[3:])])  # fmt: skip
+    assert found.history["validation_loss"] == pytest.approx(expected)
+
+
+def test_a_sum_that_is_0_in_the_first_chunks():
+    loss, whole = SUMS[-1], pn.value_and_grad(NET, SUMS[-1])
+    params, x, target = pn.tree.cast((PARAMS, X[:12], TARGET[:12]), np.float64)
+    target = np.where(np.arange(12)[:, None] < 9, NET.apply(params, x), target)
+    chunked = pn.in_chunks(whole, 3)
+    same = NET.apply(params, x)
+    assert chunked(params, x, same)[0] == 0
+    assert pn.tree.allclose(chunked(params, x, target), whole(params, x, target), rtol=1e-12, atol=1e-13)
+    assert pn.evaluate(NET, loss, params, (x, target), batch_size=3)["loss"] == pytest.approx(loss.apply(same, target))
+
+
+def test_a_loss_that_is_neither_a_mean_nor_a_sum():
+    def vjp(y, target):
+        d = y - target
+        root = float(np.sqrt((d * d).mean()))
+        return root, lambda dE=1.0: dE * d / (d.size * root)
+
+    root = pn.Loss(lambda y, target: vjp(y, target)[0], vjp, "root")
+    whole = pn.value_and_grad(NET, root)
+    target = TARGET * np.linspace(1, 99, 103, dtype=np.float32)[:, None]
+    with pytest.raises(ValueError, match=r"cannot put root together: .* neither the mean nor the sum .* write red"):
+        pn.in_chunks(whole, 50)(PARAMS, X, target)
+    assert pn.in_chunks(whole, 50, reduction="mean")(PARAMS, X, target)[0] > 0
+
+
+def test_a_loss_for_one_size_of_batch_is_taken_for_a_mean():
+    weights = np.array([0.5, 1.5, 1.0], np.float32)[:, None]
+
+    def vjp(y, target):
+        d = (y - target) * weights
+        return float((d * d).mean()), lambda dE=1.0: 2 * dE * d * weights / d.size
+
+    loss = pn.Loss(lambda y, target: vjp(y, target)[0], vjp, "weighted")
+    parts = [(X[:3], TARGET[:3]), (X[3:6], TARGET[3:6])]
+    mean = np.mean([loss.apply(NET.apply(PARAMS, x), t) for x, t in parts])
+    assert pn.evaluate(NET, loss, PARAMS, parts)["loss"] == pytest.approx(mean, rel=1e-6)
+    assert pn.in_chunks(pn.value_and_grad(NET, loss), 3)(PARAMS, X[:6], TARGET[:6])[0] == pytest.approx(mean, rel=1e-6)
+
+
+def test_a_loss_that_is_not_finite_is_handed_on():
+    params = pn.tree.map(lambda p: p * np.nan, PARAMS)
+    assert np.isnan(pn.in_chunks(pn.value_and_grad(NET, SUMS[-1]), 10)(params, X, TARGET)[0])
 
 
 @pytest.mark.parametrize("threads", [2, 3, 20])
@@ -58,15 +142,65 @@ def test_nets_of_several_inputs_and_buffers():
     params = net.init(pn.key(0), in_shape=((3,), (2,)))
     target = pn.random.normal(pn.key(5), (103, 4))
     E, grads = pn.in_chunks(pn.value_and_grad(net, pn.mse), 50)(params, (X, TARGET), target, pn.key(1))
-    assert same_bits(grads[0][1], params[0][1])  # frozen: not averaged
     new = pn.sgd_step(params, grads, lr=0.1)
     assert np.isfinite(E)
+    assert same_bits(new[0][1], params[0][1])  # frozen
     assert not same_bits(new[2], params[2])
 
 
 def test_an_error_in_a_thread_is_raised():
     with pytest.raises(ValueError, match="dense"):
         pn.in_chunks(pn.value_and_grad(NET, pn.mse), 10, threads=2)(PARAMS, X[:, :2], TARGET)
+
+
+class Products:
+    """Matrix products, and how many threads they have."""
+
+    threads = 8
+
+    def limit(self, limits):
+        before, self.threads = self.threads, limits
+        return Limit(self, before)
+
+
+class Limit(contextlib.AbstractContextManager):
+    def __init__(self, products, before):
+        self.products, self.before = products, before
+
+    def restore_original_limits(self):
+        self.products.threads = self.before
+
+    def __exit__(self, *_):
+        self.restore_original_limits()
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_matrix_products_get_their_threads_back_from_two_users_at_once(same, monkeypatch):
+    products = Products()
+    monkeypatch.setattr(chunks, "_products", lambda: products)
+    inside = [threading.Event(), threading.Event()]  # the first is in it, the second too
+    seen = []
+
+    def function(params, x, target, key):
+        seen.append(products.threads)
+        if target[0] == 0:  # of the first user: until the second is there
+            inside[0].set()
+            assert inside[1].wait(10)
+        else:  # of the second: until the first has left
+            inside[1].set()
+            users[0].join(10)
+        return np.float32(1), params
+
+    run = [pn.in_chunks(function, 5, threads=2) for _ in range(2)]
+    x = np.zeros((10, 1), np.float32)
+    users = [threading.Thread(target=lambda i=i: run[0 if same else i](PARAMS, x, x[:, 0] + i)) for i in range(2)]
+    users[0].start()
+    assert inside[0].wait(10)
+    users[1].start()
+    for user in users:
+        user.join(20)
+    assert set(seen) == {1}
+    assert products.threads == 8
 
 
 def test_threads_stay_and_end_with_the_function():

@@ -128,9 +128,14 @@ def test_padded_cells_are_never_a_maximum():
     np.testing.assert_array_equal(pullback(y)[1], x)
 
 
-def test_avg_pool_counts_padded_cells():
-    y = pn.avg_pool((3,), stride=1, padding="same").apply((), np.ones((1, 3, 1)))
+def test_avg_pool_counts_padded_cells_unless_they_are_those_of_same():
+    ones = np.ones((1, 3, 1))
+    y = pn.avg_pool((3,), stride=1, padding=1).apply((), ones)
     np.testing.assert_allclose(y.ravel(), [2 / 3, 1, 2 / 3])
+    y, pullback = pn.avg_pool((2,), padding="same").vjp((), ones)
+    np.testing.assert_array_equal(y.ravel(), [1, 1])
+    np.testing.assert_array_equal(pullback(y)[1].ravel(), [0.5, 0.5, 1])
+    np.testing.assert_array_equal(pn.avg_pool(3, stride=1, padding="same").apply((), np.ones((1, 4, 2, 1))), 1)
 
 
 def test_empty_batches():
@@ -287,3 +292,22 @@ def test_windows_of_two_beside_cells_that_none_covers():
     assert np.array_equal(dx[:, :4, :6], pullback_of_even(y)[1])
     assert not dx[:, 4].any()
     assert not dx[:, :, 6].any()
+
+
+@pytest.mark.parametrize("layer", [pn.global_avg_pool, pn.global_max_pool])
+def test_global_pools_leave_padding_out(layer):
+    """Each sequence by itself gives the same, whatever stands in the padding."""
+    x, lengths = normal(4, 6, 3), np.array([2, 6, 1, 0])
+    x[np.arange(6) >= lengths[:, None]] = np.nan
+    y, pullback = layer.vjp((), (x, lengths))
+    dx, none = pullback(np.ones_like(y))[1]
+    assert none is None
+    for i, n in enumerate(lengths[:3]):
+        alone, pull_alone = layer.vjp((), x[i : i + 1, :n])
+        np.testing.assert_allclose(y[i : i + 1], alone, rtol=1e-14)
+        np.testing.assert_allclose(dx[i : i + 1, :n], pull_alone(np.ones_like(alone))[1], rtol=1e-14)
+    assert not y[3].any()
+    assert not dx[np.arange(6) >= lengths[:, None]].any()
+    assert layer.shape(((6, 3), ())) == (3,)
+    with pytest.raises(ValueError, match="x has 6 steps, but lengths go from 1 to 7"):
+        layer.apply((), (x, np.array([1, 7, 2, 3])))

@@ -127,3 +127,64 @@ def test_standardize_of_nonsense():
         pn.data.standardize.fit(x[:0])
     with pytest.raises(TypeError, match="floating point"):
         pn.data.standardize.fit(n)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [1, 3, 1000, 300_000])
+def test_standardize_of_what_never_changes(n, dtype):
+    values = np.array([0.1, 1 / 3, 1e9 + 0.1, 1e-30, -7.3, 0.0], dtype)
+    same = np.broadcast_to(values, (n, 6))
+    moments = pn.data.standardize.fit(same)
+    assert moments.std.tolist() == [1] * 6
+    assert moments.mean.tolist() == values.tolist()
+    assert (pn.data.standardize.apply(moments, same) == 0).all()
+
+
+def test_standardize_of_what_changes_by_rounding_alone():
+    tenths = np.array([[0.3], [0.1 + 0.2], [0.3]])
+    assert pn.data.standardize.fit(tenths).std == 1
+    shares = np.exp(pn.random.normal(pn.key(0), (1000, 5)))
+    shares /= shares.sum(axis=1, keepdims=True)
+    assert pn.data.standardize.fit(shares.sum(axis=1, keepdims=True)).std == 1
+
+
+@pytest.mark.parametrize("far", [1e3, 1.7e9, 1e12])
+def test_standardize_of_small_changes_of_large_numbers(far):
+    changes = pn.random.normal(pn.key(0), (200_000, 1), np.float64)
+    for size in (100.0, 1e-12 * far):
+        moments = pn.data.standardize.fit(far + size * changes)
+        assert moments.std == pytest.approx(size * changes.std(), rel=1e-3)
+    vector = pn.data.standardize.fit((far + 100 * changes)[:, 0])
+    assert vector.std.shape == ()
+    assert vector.std == pytest.approx(100 * changes.std(), rel=1e-3)
+
+
+def test_standardize_sees_one_change_among_a_million():
+    x = np.ones((1_000_000, 1), np.float32)
+    x[5] = 1.00001
+    assert pn.data.standardize.fit(x).std < 1e-6
+
+
+def test_standardize_keeps_nan():
+    x = np.array([[1.0, 2.0], [np.nan, 2.0]])
+    moments = pn.data.standardize.fit(x)
+    assert np.isnan(moments.std).tolist() == [True, False]
+
+
+def test_standardize_is_two_functions():
+    with pytest.raises(TypeError, match=r"write moments = standardize\.fit\(x\)"):
+        pn.data.standardize(x)
+
+
+def test_split_of_nested_tuples():
+    for key in (None, pn.key(0)):
+        for stratify in (None, n % 2):
+            (train, t), ((a_test, b_test), t_test) = pn.data.split(key, (x, n), 2 * n, stratify=stratify)
+            assert type(train) is tuple
+            assert (len(t), len(t_test)) == (9, 2)
+            assert (2 * train[1] == t).all()
+            assert (a_test[:, 0] == b_test).all()
+            assert (2 * b_test == t_test).all()
+            ((deep, (a, b)), c), _ = pn.data.split(key, (x, (n, n)), n, stratify=stratify)
+            assert (deep[:, 0] == a).all()
+            assert a.tolist() == b.tolist() == c.tolist()

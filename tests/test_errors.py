@@ -16,6 +16,19 @@ DENSE_PARAMS = DENSE.init(pn.key(0))
 GRADS = pn.value_and_grad(NET, pn.mse)(PARAMS, X, T)[1]
 CE = pn.softmax_cross_entropy
 
+
+def by_hand(rule):
+    """A layer of the user's own: the identity with this pullback."""
+    vjp = lambda params, x, key=None: (x, lambda dy, wrt_x=True: ((), rule(dy) if wrt_x else None))  # noqa: E731
+    return pn.Layer(lambda key, in_shape=None: (), lambda params, x, key=None: x, vjp, lambda shape: shape, "by_hand")
+
+
+def pulled(net):
+    params = net.init(pn.key(0), (2,))
+    y, pullback = net.vjp(params, X)
+    return pullback(y)
+
+
 BAD = {
     # sizes
     "features": (lambda: NET.apply(PARAMS, X[:, :1]), ValueError, r"dense\(2, 3\) takes x of shape \(\.\.\., 2\).*\(4, 1\)"),
@@ -149,6 +162,21 @@ BAD = {
         lambda: pn.value_and_grad(NET, pn.Loss(np.sum, lambda y, t: (np.sum(y), lambda dE=1.0: y - y[:, 0]), "broad"))(PARAMS, X, T),
         ValueError,
         r"the pullback of broad gives a float32 array of shape \(4, 4\) for a Y of shape \(4, 1\)",
+    ),
+    "a loss whose gradient is float64": (
+        lambda: pn.value_and_grad(NET, pn.Loss(np.mean, lambda y, t: (np.mean(y), lambda dE=1.0: y * np.float64(dE)), "leaks"))(PARAMS, X, T),
+        TypeError,
+        r"the pullback of leaks gives a float64 array of shape \(4, 1\) for a Y of shape \(4, 1\) and dtype float32",
+    ),
+    "a layer by hand whose dE/dX is float64": (
+        lambda: pulled(pn.serial(pn.dense(2, 3), by_hand(lambda dy: dy * np.float64(1)), pn.tanh)),
+        ValueError,
+        r"by_hand: its pullback gives a float64 array of shape \(4, 3\) as dE/dX, but x is a float32 array of shape \(4, 3\)",
+    ),
+    "a layer by hand whose dE/dX broadcasts": (
+        lambda: pulled(pn.serial(pn.dense(2, 3), pn.residual(by_hand(lambda dy: dy[:, :1])))),
+        ValueError,
+        r"by_hand: its pullback gives a float32 array of shape \(4, 1\) as dE/dX, but x is a float32 array of shape \(4, 3\)",
     ),
     "a list of layers": (lambda: pn.serial([pn.tanh]), TypeError, r"write serial\(\*layers\)"),
     "a string for a layer": (lambda: pn.serial("tanh"), TypeError, "argument 0 is a str, not a layer"),

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.engine.arrays import likeness
 from purenet.engine.chain import LONGEST, pools_first
 from purenet.engine.numpy import NUMPY, ONE_ROW_NUMPY, SMALL_NUMPY
-from purenet.guard import MOST, fits, guarded
+from purenet.guard import MOST, fits, guarded, likeness
 from tests.catalogue import LAYER_CASES, LOSS_CASES, layer_id, loss_id
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])

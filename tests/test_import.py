@@ -5,7 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("jax", "torch", "matplotlib", "tqdm", "scipy", "sklearn", "importlib.resources")
+HEAVY = (
+    "jax",
+    "torch",
+    "matplotlib",
+    "tqdm",
+    "scipy",
+    "sklearn",
+    "importlib.resources",
+    "onnx",
+    "purenet.interop.operators",
+)
 
 
 def test_import_brings_nothing_heavy():

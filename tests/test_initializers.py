@@ -87,3 +87,25 @@ def test_each_parameter_of_a_layer_has_a_key_of_its_own_and_an_only_one_that_of_
     for form in (("n",) * 2, ("n",) * 3):
         for drawn, key in zip(params(form), pn.split(KEY, len(form)), strict=True):
             np.testing.assert_array_equal(drawn, normal(key, (5,)))
+
+
+@pytest.mark.parametrize("make", [pn.conv, pn.conv_transpose])
+@pytest.mark.parametrize("groups", [1, 2, 8, 32])
+@pytest.mark.parametrize(
+    "weight_init",
+    [init.glorot_uniform, init.glorot_normal, init.lecun_uniform, init.orthogonal(),
+     init.variance_scaling(1.0, "fan_out", "normal")],
+)  # fmt: skip
+def test_a_convolution_of_groups_begins_with_outputs_of_variance_1(weight_init, groups, make):
+    """Each group's fans are those of its own channels."""
+    layer = make(32, 32, 3, groups=groups, weight_init=weight_init)
+    y = layer.apply(layer.init(pn.key(0)), pn.random.normal(pn.key(1), (2, 14, 14, 32)))
+    assert y[:, 3:-3, 3:-3].std() == pytest.approx(1, abs=0.06)
+
+
+@pytest.mark.parametrize("make", [pn.rnn, pn.lstm, pn.gru])
+def test_each_gate_begins_like_a_dense_layer(make):
+    x = pn.random.normal(pn.key(1), (400, 32))
+    plain = x @ pn.dense(32, 64).init(pn.key(0)).weight
+    gates = (x @ make(32, 64).init(pn.key(0)).weight).reshape(400, -1, 64)
+    np.testing.assert_allclose(gates.std(axis=(0, 2)), plain.std(), rtol=0.06)

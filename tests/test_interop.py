@@ -209,3 +209,15 @@ def test_without_pytorch():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "to_torch_state_dict makes tensors of PyTorch: pip install torch\n"
+
+
+def test_without_onnx():
+    code = (
+        "import sys; sys.modules['onnx'] = None\n"
+        "import purenet as pn\n"
+        "net = pn.dense(1, 1)\n"
+        "try:\n    pn.to_onnx(net, net.init(pn.key(0)), (1,))\n"
+        "except ModuleNotFoundError as error:\n    print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "to_onnx builds a model of ONNX: pip install 'purenet[onnx]'\n"

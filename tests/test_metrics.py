@@ -114,3 +114,65 @@ def test_nonsense(metric, y, t, message):
 def test_an_unknown_average():
     with pytest.raises(ValueError, match="not 'mean'"):
         metrics.recall(scores, target, "mean")
+
+
+SHARES = [metrics.accuracy, metrics.top_k_accuracy, metrics.precision, metrics.recall, metrics.f1]
+NUMBERS = [metrics.mean_squared_error, metrics.mean_absolute_error, metrics.r2]
+
+
+@pytest.mark.parametrize("metric", SHARES, ids=lambda metric: metric.__name__)
+def test_a_nan_among_scores_or_shares_makes_a_metric_nan(metric):
+    k = {"k": 2} if metric is metrics.top_k_accuracy else {}
+    broken = scores.copy()
+    broken[0, 1] = np.nan
+    hot = pn.data.one_hot(target, 3)
+    for y, t in ((np.full((4, 3), np.nan), target), (broken, target), (scores, np.where(hot == 1, np.nan, hot))):
+        assert math.isnan(metric(y, t, **k))
+    if not k and metric is not metrics.accuracy:
+        assert np.isnan(metric(broken, target, average=None)).tolist() == [True] * 3
+        assert math.isnan(metric(broken, target, average="micro"))
+        assert math.isnan(metric(broken, target, average="weighted"))
+    assert not math.isnan(metric(scores, target, **k))
+
+
+def test_a_nan_is_of_no_class():
+    with pytest.raises(ValueError, match="counts classes, but y or target holds NaN"):
+        metrics.confusion_matrix(np.full((2, 3), np.nan), np.zeros(2, int))
+
+
+@pytest.mark.parametrize("metric", NUMBERS, ids=lambda metric: metric.__name__)
+def test_a_nan_among_numbers_makes_a_metric_nan(metric):
+    numbers, broken = np.array([[1.0, 1.0], [1.0, 2.0]]), np.array([[1.0, 1.0], [np.nan, 2.0]])
+    for y, t in (
+        (broken, numbers),
+        (numbers, broken),
+        (np.full(2, np.nan), np.ones(2)),
+        (np.ones(2), np.full(2, np.nan)),
+    ):
+        assert math.isnan(metric(y, t))
+
+
+def test_perplexity_of_nan_is_nan():
+    assert math.isnan(metrics.perplexity(np.full((2, 3), np.nan), np.zeros(2, int)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e9 + 0.1, 1e-30])
+def test_r2_of_a_target_that_never_changes(dtype, value):
+    for n in (2, 3, 1000, 100_001):
+        t = np.full(n, value, dtype)
+        assert metrics.r2(t, t) == 1
+        assert metrics.r2(t * dtype(1.5), t) == 0
+        assert metrics.r2(t.astype(np.float64), t) == metrics.r2(t, t.astype(np.float64)) == 1
+    nearly = np.array([0.3, 0.1 + 0.2, 0.3])
+    assert metrics.r2(np.full(3, 0.4), nearly) == 0
+    assert metrics.r2(np.full(3, 0.3), nearly) == 1
+
+
+def test_r2_of_small_changes_of_large_numbers():
+    t = np.array([0.0, 1.0, 2.0])
+    for far, size in ((1e12, 1.0), (1.7e9, 1e-3), (0.0, 1e-200), (0.0, 1e200)):
+        moved = far + size * t
+        assert metrics.r2(np.full(3, moved[1]), moved) == pytest.approx(0, abs=1e-6)
+        assert metrics.r2(moved, moved) == 1
+        assert metrics.r2(moved[[0, 1, 1]], moved) == pytest.approx(0.5, rel=1e-3)

@@ -84,7 +84,6 @@ BAD = {
     "arrays in a tuple": (lambda: pn.data.batches(None, (X, T), size=4), TypeError, r"one by one, not in a tuple: write batches\(key, \*arrays"),
     "numbers in a list": (lambda: pn.data.batches(None, [[1.0]], size=4), TypeError, r"not a list: write np.asarray"),
     "arrays in a list": (lambda: pn.data.batches(None, [X, T], size=4), TypeError, "not a list: hand in its arrays one by one"),
-    "tuples to split": (lambda: pn.data.split(None, (X, X), T), TypeError, "not a tuple: hand in its arrays one by one"),
     "a data frame": (lambda: pn.data.batches(None, Frame(), size=4), TypeError, r"takes arrays, not a Frame: write .to_numpy\(\)"),
     "x alone": (lambda: fit(data=X), TypeError, r"fit takes x and a target, not a float32 array of shape \(8, 2\) alone: write \(x, target\)"),
     "data in a list": (lambda: fit(data=[X, T]), TypeError, r"not arrays: write \(x, target\)"),
@@ -126,10 +125,8 @@ BAD = {
     "a Fit to start": (lambda: fit(params=FOUND), TypeError, "a run takes params, not a Fit: write fit.params"),
     # keeping
     "a net to load like": (lambda: pn.load("p.npz", like=NET), TypeError, r"not the layer serial.*write net.init\(key\)"),
-    "a Fit to load like": (lambda: pn.load("p.npz", like=FOUND), TypeError, "not a Fit: write fit.params"),
     "an optimizer to load like": (lambda: pn.load("p.npz", like=pn.adam()), TypeError, "not an Optimizer"),
     "a net to save": (lambda: pn.save("p.npz", NET), TypeError, r"not the layer serial.*write net.init\(key\)"),
-    "a Fit to save": (lambda: pn.save("p.npz", FOUND), TypeError, "write fit.params, or fit.state"),
     "a loss to save": (lambda: pn.save("p.npz", pn.mse), TypeError, "not a mse"),
     "params before the path": (lambda: pn.save(PARAMS, "p.npz"), TypeError, r"a path stands first, as in save\(path, params\).*not a tuple"),
     "like before the path": (lambda: pn.load(PARAMS, "p.npz"), TypeError, r"a path stands first.*load\(path, like\), not a tuple"),

@@ -255,3 +255,77 @@ def test_distances_of_subnormal_and_large_numbers(dtype):
     E, dy = run_loss(pn.huber(reduction="sum"), np.array([1e30, -1e30], dtype), zero)
     assert pytest.approx(2e30, rel=1e-6) == E
     np.testing.assert_array_equal(dy, [1, -1])
+
+
+# sums of very many numbers in float32: each against the same of few, which is right to the last digit
+
+MANY = 4_000_000
+LONG = np.full(MANY, 0.1, np.float32)
+
+
+LONG_LOSSES = {
+    "mse": 0, "sse": 0, "mae": 0, "huber": 0, "binary_cross_entropy": 0, "binary_cross_entropy_with_logits": 0,
+    "hinge": 1, "softmax_cross_entropy": 0.5, "nll": 0.5, "kl_divergence": 0.5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LONG_LOSSES)
+def test_a_loss_of_many_float32_keeps_its_digits(name):
+    loss, y = getattr(pn, name), np.stack([LONG, 3 * LONG], axis=1)
+    target = np.full_like(y, LONG_LOSSES[name])
+    few = loss.apply(y[:1].astype(np.float64), target[:1]) * (MANY if name == "sse" else 1)
+    np.testing.assert_allclose(loss.apply(y, target), few, rtol=4e-6)
+    if LONG_LOSSES[name] == 0.5 and name != "kl_divergence":
+        few = loss.apply(y[:1].astype(np.float64), np.zeros(1, int))
+        np.testing.assert_allclose(loss.apply(y, np.zeros(MANY, int)), few, rtol=4e-6)
+
+
+def test_penalties_and_norms_of_many_float32_keep_their_digits():
+    w, square = LONG.reshape(-1, 2), float(np.float32(0.1)) ** 2
+    np.testing.assert_allclose(pn.l1(1.0).add((w,), (w,))[0], 0.1 * MANY, rtol=1e-6)
+    for each in (w, w.T):
+        np.testing.assert_allclose(pn.l2(1.0).add((each,), (each,))[0], square * MANY, rtol=2e-6)
+    clip = pn.chain(pn.clip_by_global_norm(1.0), pn.sgd(1.0))
+    clipped = clip.step((np.zeros_like(w),), (w,), clip.init((w,)))[0][0]
+    np.testing.assert_allclose(clipped[0, 0], -0.1 / math.sqrt(square * MANY), rtol=4e-6)
+
+
+LONG_GRADIENTS = {  # layers of 2 channels, and the shape of x
+    "dense": (pn.dense(2, 2), (-1, 2)),
+    "conv of one cell": (pn.conv(2, 2, (1,)), (-1, 1, 2)),
+    "a long sequence": (pn.conv(2, 2, (1,)), (1, -1, 2)),
+    "depthwise": (pn.conv(2, 2, (1,), groups=2), (1, -1, 2)),
+    "transposed": (pn.conv_transpose(2, 2, (1,)), (1, -1, 2)),
+    "prelu": (pn.prelu, (-1, 2)),
+    "prelu of channels": (pn.prelu(2), (-1, 2)),
+    "positions": (pn.learned_positions(1, 2), (-1, 1, 2)),
+    "rnn": (pn.rnn(2, 2), (-1, 1, 2)),
+    "gru": (pn.gru(2, 2), (-1, 1, 2)),
+    "lstm": (pn.lstm(2, 2), (-1, 1, 2)),
+}
+
+
+def gradients_of_ones(layer, params, x):
+    y, pullback = layer.vjp(params, -x)
+    return pn.tree.leaves(pullback(np.full_like(y, 0.1), False)[0])
+
+
+@pytest.mark.parametrize("name", LONG_GRADIENTS)
+def test_a_gradient_added_up_over_many_float32_keeps_its_digits(name):
+    layer, shape = LONG_GRADIENTS[name]
+    params, few = layer.init(pn.key(0)), LONG[:2].reshape(shape).astype(np.float64)
+    found = gradients_of_ones(layer, params, LONG.reshape(shape))
+    for a, b in zip(found, gradients_of_ones(layer, pn.tree.cast(params, np.float64), few), strict=True):
+        of_many = b * (MANY / 2)
+        np.testing.assert_allclose(a, of_many, rtol=2e-5, atol=1e-5 * abs(of_many).max())
+
+
+def test_a_mean_over_many_float32_keeps_its_digits():
+    for shape in ((1, -1, 2), (1, 2000, -1, 1)):
+        np.testing.assert_allclose(pn.global_avg_pool.apply((), LONG.reshape(shape)), 0.1, rtol=1e-5)
+    two = np.stack([LONG, 3 * LONG], axis=1).reshape(1, -1)
+    few = two[:, :2].astype(np.float64)
+    for make in (pn.layer_norm, pn.rms_norm, lambda affine: pn.group_norm(1, affine=affine)):
+        layer = make(affine=False)
+        np.testing.assert_allclose(layer.apply((), two)[:, :2], layer.apply((), few), rtol=2e-5)
+    np.testing.assert_allclose(pn.softmax.apply((), two)[:, :2] * MANY, pn.softmax.apply((), few), rtol=2e-5)

@@ -110,6 +110,39 @@ def test_relu_and_limits(shape, dtype):
             assert ops.relu(each).dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (7,), (4, 6), (2, 3, 4)])
+def test_a_mask_keeps_out_what_is_not_finite(shape, dtype):
+    x = numbers((*shape, 5), dtype)
+    x[..., :4] = np.nan, -np.inf, np.inf, -0.0
+    for each in (x, x.T, x[..., ::2]):
+        for mask in (np.arange(each.size).reshape(each.shape) % 2 == 0, np.ones(each.shape[-1:], bool)):
+            for ops in (NUMPY, PLAIN):
+                found = ops.keep(each, mask)
+                np.testing.assert_array_equal(found, np.where(mask, each, 0))
+                assert found.dtype == dtype
+    assert NUMPY.keep(np.float64(3), np.bool_(True)) == 3
+
+
+@each_dtype
+def test_whether_all_is_finite(dtype):
+    x = numbers((3, 4), dtype)
+    assert NUMPY.all_finite()
+    assert NUMPY.all_finite(x, x.T, x[:0])
+    for value in (np.nan, np.inf, -np.inf):
+        wrong = x.copy()
+        wrong[1, 2] = value
+        assert not NUMPY.all_finite(x, wrong[:, ::2])
+    assert not PLAIN.all_finite(x)
+
+
+def test_what_is_not_right_is_nan_where_it_cannot_be_looked_at():
+    x = np.array([1, 2], np.float32)
+    assert NUMPY.or_nan(x, lambda: x > 1) is x
+    np.testing.assert_array_equal(PLAIN.or_nan(x, lambda: x > 1), [np.nan, 2])
+    assert PLAIN.or_nan(x, lambda: x > 1).dtype == np.float32
+
+
 @each_dtype
 @pytest.mark.parametrize("classes", [1, 3, 256, 257])
 @pytest.mark.parametrize("labels", ["int8", "uint8", "int32", "int64", ">i4"])
@@ -136,6 +169,7 @@ def test_logs_of_0_count_for_nothing_where_the_target_is_0(dtype):
     for ops in (NUMPY, PLAIN):
         assert ops.sum_of_logs(target, logs) == -1.25
         assert ops.sum_of_logs(1 - target, logs) == -np.inf
+        assert np.isnan(ops.sum_of_logs(target, logs * np.array([1, np.nan], dtype)))
 
 
 @each_dtype
@@ -146,6 +180,8 @@ def test_rows_by_id(dtype):
     for ops in (NUMPY, PLAIN):
         close(ops.add_rows(ids, rows, 8), expected, dtype, 5)
         close(ops.add_rows(ids[:0], rows[:0], 8), np.zeros((8, 2)), dtype, 1)
+        far = np.array([[1, np.nan], [np.inf, 2]], dtype)
+        np.testing.assert_array_equal(ops.add_rows(np.array([2, 0]), far, 3), [[np.inf, 2], [0, 0], [1, np.nan]])
 
 
 @each_dtype

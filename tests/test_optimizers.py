@@ -96,7 +96,7 @@ def test_tables_are_complete():
     public = {
         name for name in pn.__all__ if getattr(getattr(pn, name), "__module__", "").startswith("purenet.optimizers.")
     }
-    assert public == set(OPTIMIZERS) | set(TRANSFORMS) | {"sgd_step"}
+    assert public == set(OPTIMIZERS) | set(TRANSFORMS) | {"sgd_step", "update"}
     assert all(isinstance(transform, Transform) for transform in TRANSFORMS.values())
 
 
@@ -179,7 +179,7 @@ def test_a_step_is_pure_and_keeps_structure_and_dtypes(optimizer, dtype):
 
 
 @each
-def test_buffers_take_their_next_value_and_nothing_else(optimizer):
+def test_buffers_take_their_step_and_nothing_else(optimizer):
     if "per_path" in optimizer.name or "freeze" in optimizer.name:
         params = (*NET.init(pn.key(0)), pn.Buffer(np.ones(3, np.float32)))
     else:
@@ -189,10 +189,11 @@ def test_buffers_take_their_next_value_and_nothing_else(optimizer):
         grads = gradients(params, t)
         huge = [np.full(3, 1e30 * (t + 1), np.float32)]
         grads = (*grads[:-1], pn.Buffer(huge[0]) if type(grads[-1]) is pn.Buffer else {"mean": pn.Buffer(huge[0])})
+        old = pn.tree.leaves(params[-1])[0]
         params, state = optimizer.step(params, grads, state)
         buffer = params[-1] if type(params[-1]) is pn.Buffer else params[-1]["mean"]
         assert type(buffer) is pn.Buffer
-        np.testing.assert_array_equal(buffer.value, huge[0])
+        np.testing.assert_array_equal(buffer.value, old - huge[0])
         assert all((abs(leaf) < 1e3).all() for leaf in pn.tree.leaves(params[:-1]))  # the norm does not count it
 
 
@@ -437,6 +438,154 @@ def test_accumulate_is_one_step_with_the_mean():
     assert int(state.inner.count) == 1
 
 
+SCALAR = {
+    **OPTIMIZERS, **{name: [pn.chain(transform, pn.sgd(0.1))] for name, transform in TRANSFORMS.items() if name != "freeze"},
+    "freeze": [pn.chain(pn.freeze("['a']"), pn.sgd())], "per_path": [pn.per_path({"['a']": pn.adam()}, pn.sgd())],
+    "chain": [pn.chain(pn.lookahead(2), pn.joined(), pn.adam())], "decayed": [pn.lamb(weight_decay=0.1, which=lambda p: True)],
+}  # fmt: skip
+
+
+@each_dtype
+@pytest.mark.parametrize("optimizer", [pytest.param(o, id=name) for name, many in SCALAR.items() for o in many])
+def test_a_learnable_scalar_has_a_gradient_that_is_a_number_of_numpy(optimizer, dtype):
+    params = pn.tree.cast(
+        {"a": pn.initializers.ones(pn.key(0), ()), "w": pn.initializers.ones(pn.key(0), (2, 2))}, dtype
+    )
+    number = {"a": np.full(3, 0.5, dtype).sum(), "w": np.ones((2, 2), dtype)}
+    array = number | {"a": np.asarray(number["a"])}
+    assert type(number["a"]) is dtype
+    new, expected = (params, optimizer.init(params)), (params, optimizer.init(params))
+    for _ in range(3):
+        new, expected = optimizer.step(new[0], number, new[1]), optimizer.step(expected[0], array, expected[1])
+    assert bits(new) == bits(expected)
+    assert all(type(leaf) is np.ndarray and not leaf.flags.writeable for _, leaf in arrays(new))
+
+
+ONES = (np.ones((2, 2)), np.ones((2, 2)))
+
+
+def after(optimizer, steps, run=lambda step: step):
+    """The first number of each of two matrices of ones, after so many steps along ones; and the state."""
+    params, state, step = ONES, optimizer.init(ONES), run(optimizer.step)
+    for _ in range(steps):
+        params, state = step(params, ONES, state)
+    return [float(p[0, 0]) for p in params], state
+
+
+DECAY = pn.weight_decay(0.1)
+ORDERS = {
+    "frozen": (pn.chain(DECAY, pn.freeze("[0]"), pn.sgd(0.1)), 2, [1, 0.62]),
+    "frozen, with clipping between": (pn.chain(DECAY, pn.clip_by_value(2), pn.freeze("[0]"), pn.sgd(0.1)), 2, [1, 0.62]),
+    "one transform at a time": (DECAY(pn.freeze("[0]")(pn.sgd(0.1))), 2, [1, 0.62]),
+    "a chain in a chain": (pn.chain(DECAY, pn.chain(pn.freeze("[0]"), pn.sgd(0.1))), 2, [1, 0.62]),
+    "decays twice": (pn.chain(DECAY, DECAY, pn.freeze("[0]"), pn.sgd(0.1)), 1, [1, 0.7]),
+    "waits": (pn.chain(DECAY, pn.accumulate(4), pn.sgd(0.1)), 7, [0.8, 0.8]),
+    "a schedule of steps": (pn.chain(pn.weight_decay(lambda t: 0.1 * t), pn.accumulate(2), pn.sgd(0.1)), 4, [0.71, 0.71]),
+    "waits in a part": (
+        pn.chain(DECAY, pn.per_path({"[0]": pn.chain(pn.accumulate(2), pn.sgd(0.1))}, pn.sgd(0.1))), 1, [1, 0.8]
+    ),
+    "goes back after steps": (pn.chain(pn.lookahead(2), pn.accumulate(2), pn.sgd(0.1)), 6, [0.8, 0.8]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_what_makes_no_step_does_not_decay_wherever_that_is_written(name):
+    optimizer, steps, expected = ORDERS[name]
+    np.testing.assert_allclose(after(optimizer, steps)[0], expected)
+
+
+@pytest.mark.parametrize("transform", [pn.ema(0.5), pn.polyak()], ids=repr)
+def test_averages_are_of_steps_and_not_of_waits(transform):
+    waiting = pn.chain(transform, pn.clip_by_value(2), pn.accumulate(3), pn.sgd(0.1))
+    for n in (3, 5, 6, 9):
+        (_, a), (_, b) = after(waiting, n), after(pn.chain(transform, pn.sgd(0.1)), n // 3)
+        np.testing.assert_allclose(a.average[0], b.average[0])
+        assert a.count == b.count
+
+
+def at_count(state, count):
+    """The state with another count of steps in all its parts."""
+    parts = {"count": np.array(count, np.int32)}
+    return state._replace(**parts, **({"inner": at_count(state.inner, count)} if hasattr(state, "inner") else {}))
+
+
+COUNTING = [
+    pn.adam(0.1), pn.nadam(0.1), pn.radam(0.1), pn.lamb(0.1), pn.sgd(pn.schedules.cosine(0.1, steps=9)),
+    pn.chain(pn.polyak(), pn.gradient_noise(pn.key(0)), DECAY, pn.lookahead(3), pn.accumulate(3), pn.adam(0.1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [2**31 - 1002, 2**31 - 2, 2**31 - 1])
+@pytest.mark.parametrize("optimizer", COUNTING, ids=repr)
+def test_the_step_count_has_no_end(optimizer, count):
+    params, state = ONES, at_count(optimizer.init(ONES), count)
+    for _ in range(4):
+        params, state = optimizer.step(params, ONES, state)
+    assert np.isfinite(params[0]).all()
+    assert state.count.dtype == np.int32
+
+
+LARGE = {np.float16: (300.0, 6e4, 6e-8), np.float32: (1e20, 3e38, 1e-30), np.float64: (1e200, 1.7e308, 1e-200)}
+STEEP = [(np.float16, 300.0), (np.float16, 6e4), (np.float32, 1e20), (np.float32, 1e38)]
+
+
+def norm(tree):
+    """In float128, where nothing overflows."""
+    return float(sum((np.asarray(leaf, np.longdouble) ** 2).sum() for leaf in pn.tree.leaves(tree)) ** 0.5)
+
+
+def check_clipping(dtype, size, run=lambda f: f):
+    params = (np.zeros((2, 100), dtype), np.zeros(3, dtype), pn.Buffer(np.zeros(2, dtype)))
+    grads = (np.full((2, 100), size, dtype), np.full(3, -size, dtype), pn.Buffer(np.zeros(2, dtype)))
+    for transform in (pn.clip_by_global_norm(0.5), pn.clip_by_norm(0.5)):
+        optimizer = pn.chain(transform, pn.sgd(1.0))
+        new, _ = run(optimizer.step)(params, grads, optimizer.init(params))
+        parts = [(new, grads)] if transform.name.startswith("clip_by_global") else zip(new[:2], grads[:2], strict=True)
+        for after, given in parts:
+            np.testing.assert_allclose(norm(after), min(0.5, norm(given)), rtol=1e-2 if dtype is np.float16 else 1e-5)
+
+
+def check_lamb_and_muon(dtype, size, run=lambda f: f):
+    params, lamb = (np.full((4, 6), size, dtype),), pn.lamb(0.1)
+    new, _ = run(lamb.step)(params, (np.full((4, 6), 0.1, dtype),), lamb.init(params))
+    np.testing.assert_allclose(np.asarray(new[0], np.float64), 0.9 * size, rtol=1e-2 if dtype is np.float16 else 1e-5)
+    matrix = np.random.default_rng(0).uniform(-1, 1, (4, 6))
+    small, large = (np.asarray(run(orthogonal)((matrix * s).astype(dtype)), np.float64) for s in (1, size))
+    np.testing.assert_allclose(large, small, atol=3e-2 if dtype is np.float16 else 1e-5)
+
+
+def check_penalties(run=lambda f: f):
+    half, single = np.ones((400, 400), np.float16), np.full((2, 2), 1e20, np.float32)
+    for penalty in (pn.l1(1e-4), pn.l2(1e-4)):
+        R, grads = run(penalty.add)((half,), (half,))
+        assert float(R) == pytest.approx(16, rel=1e-3)
+        assert getattr(np.float16(0) + R, "dtype", None) == np.float16 == grads[0].dtype
+    assert float(run(pn.l2(1e-10).add)((single,), (single,))[0]) == pytest.approx(4e30, rel=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("dtype", "size"), [(dtype, size) for dtype, sizes in LARGE.items() for size in sizes])
+def test_clipping_is_right_where_squares_leave_the_range_of_the_dtype(dtype, size):
+    check_clipping(dtype, size)
+
+
+@pytest.mark.parametrize(("dtype", "size"), STEEP)
+def test_lamb_and_muon_are_right_where_squares_leave_the_range_of_the_dtype(dtype, size):
+    check_lamb_and_muon(dtype, size)
+
+
+def test_the_value_of_a_penalty_is_right_where_its_sum_leaves_the_range_of_the_dtype():
+    check_penalties()
+
+
+def test_infinite_and_nan_gradients_are_not_hidden_by_clipping():
+    for bad, expected in ((np.inf, [np.nan, 0]), (np.nan, [np.nan, np.nan])):
+        optimizer = pn.chain(pn.clip_by_global_norm(1.0), pn.sgd(1.0))
+        with np.errstate(invalid="ignore"):
+            new, _ = optimizer.step(np.zeros(2), np.array([bad, 1.0]), optimizer.init(np.zeros(2)))
+        np.testing.assert_array_equal(new, expected)
+
+
 def test_what_is_frozen_stays_and_costs_no_state():
     params = NET.init(pn.key(0))
     optimizer = pn.chain(pn.freeze("[0]", "[2].bias"), pn.adam())
@@ -666,3 +815,22 @@ def test_the_slots_of_a_state_may_stand_in_another_order():
     state = opt.step(params, params, opt.init(params))[1]
     turned = state._replace(slots=dict(reversed(state.slots.items())))
     np.testing.assert_array_equal(opt.step(params, params, state)[0], opt.step(params, params, turned)[0])
+
+
+DECAYING = [pn.adam(), pn.sgd(momentum=0.9), pn.adamax(), pn.nadam(), pn.radam(), pn.amsgrad(), pn.lamb(), pn.adadelta(), pn.muon(), pn.lion(), pn.rmsprop(decay=0.9)]  # fmt: skip
+
+
+@pytest.mark.parametrize("optimizer", DECAYING, ids=repr)
+def test_what_decays_never_becomes_subnormal(optimizer):
+    """Subnormal numbers are slow on some CPUs; a weight whose gradient is 0 from now on would have them for ever."""
+    params, tiny = (np.ones((4, 5), np.float32),), np.finfo(np.float32).tiny
+    gradient = (np.cos(np.arange(20, dtype=np.float32)).reshape(4, 5),)
+    state, most = optimizer.init(params), 0
+    for i in range(2500):
+        params, state = optimizer.step(params, gradient if i < 3 else (np.zeros((4, 5), np.float32),), state)
+        if i % 10 == 0:
+            slots = [
+                leaf for leaf in pn.tree.leaves(state.slots if hasattr(state, "slots") else state) if leaf.size > 1
+            ]
+            most = max(most, sum(int(((abs(leaf) < tiny) & (leaf != 0)).sum()) for leaf in slots))
+    assert most == 0

@@ -23,12 +23,13 @@ def bits(tree):
 @pytest.mark.parametrize("case", [case for _, case in CASES], ids=[name for name, _ in CASES])
 def test_layers(case):
     params = case.params
-    for again in (pickle.loads(pickle.dumps(case.layer)), copy.deepcopy(case.layer)):
-        assert type(again) is type(case.layer)
-        assert again.name == case.layer.name
-        y, pullback = again.vjp(params, case.x, case.key)
-        expected, its_pullback = case.layer.vjp(params, case.x, case.key)
-        assert bits((y, pullback(y))) == bits((expected, its_pullback(expected)))
+    assert copy.deepcopy(case.layer) is case.layer
+    again = pickle.loads(pickle.dumps(case.layer))
+    assert type(again) is type(case.layer)
+    assert again.name == case.layer.name
+    y, pullback = again.vjp(params, case.x, case.key)
+    expected, its_pullback = case.layer.vjp(params, case.x, case.key)
+    assert bits((y, pullback(y))) == bits((expected, its_pullback(expected)))
 
 
 @pytest.mark.parametrize("case", [case for cases in LOSSES.values() for case in cases], ids=lambda case: case.loss.name)

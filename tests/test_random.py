@@ -114,6 +114,77 @@ def test_the_ends_of_uniform():
     assert not random.bernoulli(pn.key(0), 0.0, (1000,)).any()
 
 
+EACH_FLOAT = [np.float16, np.float32, np.float64]
+
+
+@pytest.mark.parametrize("dtype", EACH_FLOAT)
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (0.1, 0.3), (100, 101), (-3e4, 3e4)])
+def test_uniform_holds_low_and_never_high(low, high, dtype):
+    u = random.uniform(pn.key(0), (300_000,), low, high, dtype)
+    assert u.dtype == dtype
+    assert dtype(low) <= u.min() <= u.max() < dtype(high)
+    assert abs(u.astype(float).mean() - (low + high) / 2) < 0.01 * (high - low)
+
+
+def test_uniform_between_neighbours():
+    following = np.nextafter(np.float32(1), np.float32(2))
+    assert (random.uniform(pn.key(0), (1000,), 1, float(following)) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype"),
+    [(2, 1, np.float32), (1, 1, np.float32), (math.nan, 1, np.float32), (-math.inf, 0, np.float64),
+     (-3e38, 3e38, np.float32), (0, 1e5, np.float16), (100, 100.001, np.float16)],
+)  # fmt: skip
+def test_uniform_refuses_what_holds_no_number(low, high, dtype):
+    with pytest.raises(ValueError, match="uniform takes low < high whose difference is finite"):
+        random.uniform(pn.key(0), (2,), low, high, dtype)
+
+
+def normal_mean(low, high):
+    """(φ(low) − φ(high)) / (Φ(high) − Φ(low)), both sides from the tail in which nothing cancels."""
+    density = [math.exp(-z * z / 2) / math.sqrt(2 * math.pi) for z in (low, high)]
+    share = (math.erfc(low / math.sqrt(2)) - math.erfc(high / math.sqrt(2))) / 2
+    return (density[0] - density[1]) / share
+
+
+@pytest.mark.parametrize("dtype", EACH_FLOAT)
+@pytest.mark.parametrize(("low", "high"), [(-2, 2), (-1, 30), (0, math.inf), (4, 6), (9, 10), (30, 31)])
+def test_truncated_normal_far_out(low, high, dtype):
+    for sign in (1, -1):
+        ends = sorted((sign * low, sign * high))
+        z = random.truncated_normal(pn.key(0), (20_000,), *ends, dtype=dtype)
+        assert z.dtype == dtype
+        assert ends[0] <= z.min() <= z.max() <= ends[1]
+        assert len(np.unique(z)) > (10 if dtype is np.float16 else 4000)
+        spread = min(1, 1 / max(1, low))
+        assert abs(z.astype(float).mean() - sign * normal_mean(low, high)) < 0.03 * spread
+
+
+def test_truncated_normal_where_there_is_nothing():
+    with pytest.raises(ValueError, match=r"finds nothing of the normal distribution in \[40, 41\]"):
+        random.truncated_normal(pn.key(0), (2,), 40, 41)
+    with pytest.raises(ValueError, match="takes low < high"):
+        random.truncated_normal(pn.key(0), (2,), 1, 1)
+
+
+def test_bernoulli_of_small_probabilities():
+    n = 4_000_000
+    assert random.bernoulli(pn.key(0), 1e-9, (n,)).sum() == 0
+    assert random.bernoulli(pn.key(0), 1 - 1e-9, (n,)).all()
+    assert 15 < random.bernoulli(pn.key(0), 1e-5, (n,)).sum() < 65
+
+
+def test_what_cannot_be_drawn():
+    for draw in (random.uniform, random.normal, random.truncated_normal):
+        with pytest.raises(TypeError, match="draws floating-point numbers, not int64"):
+            draw(pn.key(0), (2,), dtype=np.int64)
+    assert random.permutation(pn.key(0), 0).shape == (0,)
+    for wrong in (-1, 2.5, True):
+        with pytest.raises(ValueError, match="permutation takes a number of integers"):
+            random.permutation(pn.key(0), wrong)
+
+
 def test_shapes():
     for shape in [(), (0,), (1,), (3, 0, 2), (2, 3)]:
         for sample in (random.uniform, random.normal, random.truncated_normal):

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.training.loop import NotFiniteError
+from purenet.training import NotFiniteError
 from purenet.training.runs import State
 from tests.kit import bits, momentum, noise, sgd
 
@@ -35,6 +36,23 @@ def run(batches=shuffled, optimizer=None, **options):
 
 
 # --- train
+
+
+def test_a_layer_whose_only_parameter_is_a_scalar_trains_first_in_a_net():
+    def rule(ops, a, x, key):
+        return a * x, lambda dy, wrt_x: (ops.sum_all(dy * x), a * dy)
+
+    gain = pn.layer(pn.Spec("gain", x="...", y="...", params="", init=pn.initializers.ones), rule)
+    net, x = pn.serial(gain, pn.dense(2, 1)), np.ones((6, 2), np.float32)
+    params, target = net.init(pn.key(0)), np.zeros((6, 1), np.float32)
+    pn.testing.check_vjp(gain, params[0], x)
+    for _ in range(2):  # by the checked way, and the bare one
+        E, grads = pn.in_chunks(pn.value_and_grad(net, pn.mse), 3)(params, x, target)
+        assert type(grads[0]) is np.float32
+    assert pn.tree.ravel(grads)[0].shape == (4,)
+    assert pn.tree.cast(grads, np.float64)[0].dtype == np.float64
+    found = pn.fit(net, pn.mse, pn.adam(0.1), params, (x, target), key=pn.key(1), epochs=3)
+    assert found.history["loss"][-1] < E
 
 
 def test_the_loop_is_the_plain_loop():
@@ -226,6 +244,19 @@ def test_patience_stops_and_gives_the_best_params():
     assert bits(found.params) == bits(seen[4 + 3])
 
 
+@pytest.mark.parametrize("best", ["lowest", "highest"])
+def test_nan_is_never_the_best(best):
+    nan = math.nan
+    for scores, epoch in (([nan, 2.0, nan, nan, 1.5], 2), ([2.0, nan, nan, 9.0], 1), ([nan, nan, nan], None)):
+        supply = iter(scores)
+        found = pn.fit(net, pn.mse, sgd(0.05), params, shuffled, key=pn.key(1), epochs=9, validation=(x, target),
+                       metrics={"score": lambda y, t, s=supply: next(s)}, monitor="validation_score", best=best,
+                       patience=2)  # fmt: skip
+        assert (found.stopped, found.state.epoch) == ("patience", 2 + (epoch or 0))
+        assert (found.best and found.best.epoch) == epoch
+        assert all(np.isfinite(leaf).all() for leaf in pn.tree.leaves(found.params))
+
+
 def test_a_callback_stops():
     found = pn.fit(net, pn.mse, sgd(0.05), params, shuffled, key=pn.key(1), epochs=9,
                    callbacks=[lambda state, record: state.epoch == 2])  # fmt: skip
@@ -412,3 +443,112 @@ except MemoryError:
 def test_losses_are_python_floats():
     assert type(next(run()).loss) is float
     assert math.isnan(pn.start(sgd(0.1), params, None).loss)
+
+
+class Stream:
+    """What a program without a console may have for its standard error."""
+
+    def __init__(self, error=None, **methods):
+        vars(self).update(methods)
+        self.error = error
+
+    def write(self, text):
+        if self.error:
+            raise self.error
+
+
+@pytest.mark.parametrize("tqdm", [True, False])
+@pytest.mark.parametrize("progress", [None, True, False])
+@pytest.mark.parametrize(
+    "stream",
+    [
+        None,
+        object(),
+        Stream(),
+        Stream(ValueError("I/O operation on closed file")),
+        Stream(OSError(5, "Input/output error"), isatty=lambda: True, flush=lambda: None),
+    ],
+    ids=["none", "no file", "only write", "closed", "hung up"],
+)
+def test_training_goes_on_without_a_standard_error(stream, progress, tqdm, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream)
+    if not tqdm:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    found = pn.fit(net, pn.mse, sgd(0.1), params, (x, target), key=None, epochs=2, batch_size=1, progress=progress)
+    assert found.stopped == "epochs"
+
+
+# --- half an epoch
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_resumed_in_an_epoch_the_mean_is_of_all_its_steps(at, tmp_path):
+    states, epochs = list(run()), list(run(each="epoch"))
+    pn.save(tmp_path / "state.npz", states[at])
+    resumed = pn.load(tmp_path / "state.npz", like=pn.start(momentum(0.05), params, pn.key(9)))
+    done = (at + 1) // 3
+    assert bits(list(run(each="epoch", resume=resumed))) == bits(epochs[done:])
+    found = pn.fit(
+        net, pn.mse, momentum(0.05), params, (x, target), key=pn.key(1), epochs=3, batch_size=4, resume=resumed
+    )
+    assert found.history["loss"].tolist() == [state.loss for state in epochs[done:]]
+
+
+class OldState(NamedTuple):
+    """As runs were saved before they told the losses of the epoch under way."""
+
+    params: object
+    optimizer_state: object
+    key: object
+    step: int
+    epoch: int
+    batch: int
+    loss: float
+
+
+def test_a_run_that_was_saved_without_its_losses_goes_on(tmp_path):
+    states = list(run())
+    pn.save(tmp_path / "old.npz", OldState(*states[4][:7]))
+    resumed = pn.load(tmp_path / "old.npz", like=pn.start(momentum(0.05), params, pn.key(9)))
+    assert bits(resumed) == bits(states[4]._replace(total=math.nan))
+    rest = list(run(each="epoch", resume=resumed))
+    assert [state.loss for state in rest] == [states[5].loss, sum(s.loss for s in states[6:]) / 3]
+    assert bits(list(run(resume=resumed))[-1]) == bits(states[-1])
+
+
+def interrupting(f, at):
+    """The function, with Ctrl-C at its call of this number."""
+    calls = itertools.count(1)
+
+    def interrupted(*arguments):
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return f(*arguments)
+
+    return interrupted
+
+
+@pytest.mark.parametrize("size", [4, 10])
+@pytest.mark.parametrize("at", [1, 2, 4])
+@pytest.mark.parametrize("place", ["batches", "step", "metric", "callback"])
+def test_after_ctrl_c_anywhere_nothing_is_missing(place, at, size):
+    def run(epochs=4, resume=None, **broken):
+        optimizer = momentum(0.05)
+        if "step" in broken:
+            optimizer = optimizer._replace(step=interrupting(optimizer.step, broken["step"]))
+        cut = interrupting(lambda key: pn.data.batches(key, x, target, size=size), broken.get("batches"))
+        largest = interrupting(lambda y, t: float(abs(y - t).max()), broken.get("metric"))
+        callback = interrupting(lambda state, record: None, broken.get("callback"))
+        return pn.fit(
+            net, pn.mse, optimizer, params, cut, key=pn.key(1), epochs=epochs, validation=(x, target),
+            metrics={"largest": largest}, callbacks=[callback], patience=4, resume=resume,
+        )  # fmt: skip
+
+    whole, part = run(), run(**{place: at})
+    assert part.stopped == "interrupted"
+    assert all(len(numbers) == part.state.epoch for numbers in part.history.values())
+    rest = run(resume=part) if part.state.epoch < 4 else part
+    assert bits(rest.history) == bits(whole.history)
+    assert bits((rest.state, rest.params, rest.best.value, rest.best.epoch)) == bits(
+        (whole.state, whole.params, whole.best.value, whole.best.epoch)
+    )

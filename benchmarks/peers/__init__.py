@@ -28,6 +28,7 @@ PEERS = {
     "JAX, an epoch in scan": Peer("in_jax", ("jax",), "scan"),
     "purenet under JAX, a call a step": Peer("under_jax", ("jax",)),
     "purenet under JAX, an epoch in scan": Peer("under_jax", ("jax",), "scan"),
+    "purenet on PyTorch": Peer("on_torch", ("torch", "array_api_compat")),
     "scikit-learn": Peer("sklearn_mlp", ("sklearn",)),
     "autograd": Peer("autograd_tape", ("autograd",)),
     "onnxruntime": Peer("onnx_session", ("onnxruntime", "onnx")),

@@ -9,9 +9,9 @@ from purenet.combinators.compose import Placed, check_tuple, composed, sum_trees
 from purenet.core import Layer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Shape, describe, likeness
-from purenet.presets import call
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule, check_output_gradient
+from purenet.values import brief, call
 
 
 def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any, Any]]:
@@ -36,6 +36,7 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
         mend = "as in bidirectional(lstm(2, 3), lstm(2, 3, reverse=True))"
         raise TypeError(f"bidirectional takes two layers, {mend}, not {describe(wrong[0])}")
     name = call("bidirectional", *layers)
+    who = brief(name)
     places = [Placed(i, layer) for i, layer in enumerate(layers)]
 
     def halves(x: Any, several: bool, lengths: bool) -> tuple[Any, Any]:
@@ -45,7 +46,7 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
         sequence, state, *rest = x
         if type(state) is not tuple or len(state) != 2:
             raise ValueError(
-                f"{name} takes (x, lengths), an integer array of shape (batch,), or (x, state), "
+                f"{who} takes (x, lengths), an integer array of shape (batch,), or (x, state), "
                 f"a state that is a tuple of two, one for each layer, not {describe(state)}"
             )
         return (sequence, state[0], *rest), (sequence, state[1], *rest)
@@ -56,7 +57,7 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
 
     def join_shapes(one: Shape, two: Shape) -> Shape:
         if one[:-1] != two[:-1]:
-            raise ValueError(f"{name}: its layers give outputs of shapes {one} and {two}: set last in both or in none")
+            raise ValueError(f"{who}: its layers give outputs of shapes {one} and {two}: set last in both or in none")
         return (*one[:-1], one[-1] + two[-1])
 
     def shape(in_shape: Shape | None) -> Shape | None:
@@ -77,13 +78,13 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
         return halves(x, several, several and len(x) == 2 and getattr(x[1], "ndim", None) == 1)
 
     def check(params: Any, x: Any) -> None:
-        check_tuple(params, 2, name, "params that are")
+        check_tuple(params, 2, who, "params that are")
         each_x(x)
 
     return composed(
         name,
         layers,
-        lambda rules, _: _rule(name, rules, each_x),
+        lambda rules, _: _rule(who, rules, each_x),
         check,
         init,
         shape,
@@ -91,7 +92,7 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
     )
 
 
-def _rule(name: str, rules: Sequence[Rule], each_x: Callable[[Any], tuple[Any, Any]]) -> Rule:
+def _rule(who: str, rules: Sequence[Rule], each_x: Callable[[Any], tuple[Any, Any]]) -> Rule:
     """The rule of two rules, each with its own x."""
 
     def side_by_side(one: Any, two: Any) -> Any:
@@ -106,7 +107,7 @@ def _rule(name: str, rules: Sequence[Rule], each_x: Callable[[Any], tuple[Any, A
         like, middle = likeness(y), (one[0] if stateful else one).shape[-1]
 
         def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-            check_output_gradient(dy, like, name)
+            check_output_gradient(dy, like, who)
             outputs, states = (dy[0], dy[1] or (None, None)) if stateful else (dy, None)
             dy_one, dy_two = outputs[..., :middle], outputs[..., middle:]
             if states is not None:

@@ -8,10 +8,10 @@ from typing import Any
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
 from purenet.core import Layer
 from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Shape, describe, floating, match
-from purenet.presets import call
+from purenet.engine.arrays import Shape, describe, floating, match, may_be_equal, shape_text
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule, check_array
+from purenet.values import brief, call
 
 
 def parallel(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
@@ -48,12 +48,13 @@ def _side_by_side(kind: str, layers: tuple[Layer[Any], ...], same_x: bool) -> La
     if not layers:
         raise ValueError(f"{kind} takes at least one layer")
     name, count = call(kind, *layers), len(layers)
+    who = brief(name)
     places = [Placed(i, layer) for i, layer in enumerate(layers)]
 
     def each_shape(in_shape: Shape | None) -> Any:
         if same_x or in_shape is None:
             return (in_shape,) * count
-        return check_tuple(in_shape, count, name, "several inputs, so in_shape is")
+        return check_tuple(in_shape, count, who, "several inputs, so in_shape is")
 
     def shape(in_shape: Shape | None) -> Shape | None:
         out_shapes = tuple(layer.shape(each) for layer, each in zip(places, each_shape(in_shape), strict=True))
@@ -64,9 +65,9 @@ def _side_by_side(kind: str, layers: tuple[Layer[Any], ...], same_x: bool) -> La
         return tuple(layer.init(layer_key, each) for layer, layer_key, each in calls)
 
     def check(params: Any, x: Any) -> None:
-        check_tuple(params, count, name, "params that are")
+        check_tuple(params, count, who, "params that are")
         if not same_x:
-            check_tuple(x, count, name, "an x that is")
+            check_tuple(x, count, who, "an x that is")
 
     def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
         def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
@@ -76,7 +77,7 @@ def _side_by_side(kind: str, layers: tuple[Layer[Any], ...], same_x: bool) -> La
             y, pulls = zip(*(each(ops, p, x, k) for each, p, x, k in calls), strict=True)
 
             def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-                check_tuple(dy, count, f"the pullback of {name}", "a dE/dY that is")
+                check_tuple(dy, count, f"the pullback of {who}", "a dE/dY that is")
                 dparams, dxs = zip(*(pull(each, wrt_x) for pull, each in zip(pulls, dy, strict=True)), strict=True)
                 return dparams, None if not wrt_x else sum_trees(dxs) if same_x else dxs
 
@@ -103,18 +104,19 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
     """
     check_layers("residual", (layer,))
     name = call("residual", layer)
+    who = brief(name)
     inner = Placed(0, layer)
 
     def check_shapes(in_shape: Shape, out_shape: Shape) -> None:
         if tuple(in_shape) != tuple(out_shape):
             raise ValueError(
-                f"{name} adds its input to the output of its layer, so their shapes must be equal: "
-                f"the input has {tuple(in_shape)}, the output {tuple(out_shape)}"
+                f"{who} adds its input to the output of its layer, so their shapes must be equal: "
+                f"the input has {shape_text(tuple(in_shape))}, the output {shape_text(tuple(out_shape))}"
             )
 
     def shape(in_shape: Shape | None) -> Shape | None:
         out_shape = inner.shape(in_shape)
-        if in_shape is not None and out_shape is not None:
+        if in_shape is not None and out_shape is not None and not may_be_equal(in_shape, out_shape):
             check_shapes(in_shape, out_shape)
         return out_shape
 
@@ -138,8 +140,8 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
     shape(None)
 
     def check(params: Any, x: Any) -> None:
-        check_array(x, name)
-        floating(x, name)
+        check_array(x, who)
+        floating(x, who)
 
     return composed(name, (layer,), make, check, init, shape, lambda parts: residual(*parts), matrices=True)
 
@@ -183,12 +185,13 @@ def keep_rest(layer: Layer[Any]) -> Layer[Any]:
 def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
     check_layers(kind, (layer,))
     name, inner = call(kind, layer), Placed(0, layer)
+    who = brief(name)
 
     def parted(x: Any, takes: str, count: int | None = None) -> tuple[Any, Any]:
         """What the layer takes of x, and the rest."""
         if type(x) is not tuple or len(x) < 2 or count not in (None, len(x)):
             given = f"a tuple of {len(x)}" if type(x) is tuple else describe(x)
-            raise ValueError(f"{name} takes {takes} a tuple of {count or 'two or more'}, not {given}")
+            raise ValueError(f"{who} takes {takes} a tuple of {count or 'two or more'}, not {given}")
         return x if sees_rest else x[0], x[1:]
 
     def shape(in_shape: Shape | None) -> Shape | None:
@@ -208,7 +211,9 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
             y, pull_inner = rules[0](ops, params, given, key)
 
             def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-                _, drest = parted(dy, f"in its pullback a dE/dY that is, as Y is, (dE/d{layer.name}, …),", len(x))
+                _, drest = parted(
+                    dy, f"in its pullback a dE/dY that is, as Y is, (dE/d{brief(layer.name)}, …),", len(x)
+                )
                 dparams, dgiven = pull_inner(dy[0], wrt_x)
                 if not wrt_x:
                     return dparams, None
@@ -223,9 +228,9 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
         return rule
 
     def of_rest(part: Any, dpart: Any) -> Any:
-        if part is None or not engine_of(part, name).has_gradient(part):
+        if part is None or not engine_of(part, who).has_gradient(part):
             return None
-        match(dpart, part.shape, part.dtype, name)
+        match(dpart, part.shape, part.dtype, who)
         return dpart
 
     def total(a: Any, b: Any) -> Any:

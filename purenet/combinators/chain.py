@@ -11,9 +11,9 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Shape, describe
 from purenet.engine.chain import LONGEST, pools_first, straight_forward, straight_rule
 from purenet.guard import Guarded, guarded
-from purenet.presets import call, maker_of
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule
+from purenet.values import brief, call, maker_of
 
 
 def serial(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
@@ -36,9 +36,10 @@ def serial(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
     check_layers("serial", layers)
     chain = _Chain(layers, range(len(layers)))
     name = call("serial", *layers)
+    who = brief(name)
 
     def check(params: Any, x: Any) -> None:
-        check_tuple(params, len(layers), name, "params that are")
+        check_tuple(params, len(layers), who, "params that are")
 
     return composed(name, layers, chain.make, check, chain.init, chain.shape, lambda parts: serial(*parts),
                     straight=chain.straight, matrices=True)  # fmt: skip
@@ -56,11 +57,12 @@ def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
     check_layers("named", parts)
     chain = _Chain(parts, names)
     name = call("named", **layers)
+    who = brief(name)
 
     def check(params: Any, x: Any) -> None:
         if type(params) is not dict or params.keys() != layers.keys():
             given = f"a dict with {sorted(params)}" if type(params) is dict else describe(params)
-            raise ValueError(f"{name} takes params that are a dict with {sorted(names)}, not {given}")
+            raise ValueError(f"{who} takes params that are a dict with {sorted(names)}, not {given}")
 
     def init(key: Key, in_shape: Shape | None = None) -> dict[str, Any]:
         return dict(zip(names, chain.init(key, in_shape), strict=True))
@@ -96,7 +98,7 @@ class _Chain:
     def __init__(self, layers: tuple[Layer[Any], ...], labels: Sequence[Any]) -> None:
         self.layers, self.count = layers, len(layers)
         self.places = [Placed(label, layer) for label, layer in zip(labels, layers, strict=True)]
-        makers = [maker_of(layer.name) if guarded(layer) else "" for layer in layers]
+        makers = [maker_of(layer) if guarded(layer) else "" for layer in layers]
         self.order = pools_first(makers)
         self.shape(None)  # sizes that cannot fit are found here
 
@@ -147,7 +149,9 @@ class _Chain:
 
             def pull_all(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
                 grads, first = list(params), 0  # without dE/dX, nothing is read of what lies before the first params
-                while not wrt_x and first < count - 1 and params[order[first]] == ():
+                while (
+                    not wrt_x and first < count - 1 and type(params[order[first]]) is tuple and not params[order[first]]
+                ):
                     first += 1
                 for n in range(count - 1, first - 1, -1):
                     i, pull = pulls[n]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from purenet import tree
 from purenet.core import Buffer, Layer, Loss, Optimizer
-from purenet.engine import Ops, engine_of_any
-from purenet.engine.arrays import Shape, describe, describe_all, read_in_shape
+from purenet.engine import Ops, engine_of, engine_of_any, joined_by
+from purenet.engine.arrays import Shape, describe, describe_all, holds, is_array, plain, read_in_shape
 from purenet.guard import Guarded, guarded
 from purenet.random import Key
 from purenet.spec import Rule, check_pair, check_pulled, check_shape
+from purenet.values import brief
 
 Make = Callable[[Sequence[Rule], Sequence[Rule]], Rule]
 
@@ -41,15 +43,18 @@ def composed(
     whole, whole_forward = make(rules, forwards), make(forwards, forwards)
 
     def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+        x = tree.map(plain, x)
         check(params, x)
-        return whole_forward(engine_of_any(x), params, x, key)[0]
+        return whole_forward(engine_for(params, x), params, x, key)[0]
 
     def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
+        x = tree.map(plain, x)
         check(params, x)
-        ops = engine_of_any(x)
+        ops = engine_for(params, x)
         y, pull = whole(ops, params, x, key)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            dy = tree.map(plain, dy)
             there = engine_of_any(dy, ops)
             back = pull if there is ops else whole(there, params, x, key)[1]
             dparams, dx = back(dy, wrt_x)
@@ -57,11 +62,14 @@ def composed(
 
         return y, pullback
 
+    def engine_for(params: Any, x: Any) -> Ops:
+        return joined_by(engine_of_any(x), tree.leaves(params))
+
     def own_init(key: Key, in_shape: Any = None) -> Any:
-        return init(key, read_in_shape(in_shape, name))
+        return init(key, read_in_shape(in_shape, brief(name)))
 
     def own_shape(in_shape: Any) -> Any:
-        return shape(read_in_shape(in_shape, name))
+        return shape(read_in_shape(in_shape, brief(name)))
 
     parts = [part for part in map(guarded, layers) if part is not None]
 
@@ -84,8 +92,9 @@ def _paired(forward: Any) -> Any:
 
 def _checked(label: Any, layer: Layer[Any], f: Callable[..., Any], forward: bool = False) -> Any:
     """A layer's `vjp`, or its `apply`, as a rule; an error that comes out of it tells the layer's place."""
-    returns = f"{layer.name}: its vjp must return (y, pullback)"
-    pulls = f"{layer.name}: its pullback must return (dparams, dx)"
+    returns = f"{brief(layer.name)}: its vjp must return (y, pullback)"
+    pulls = f"{brief(layer.name)}: its pullback must return (dparams, dx)"
+    is_ours = guarded(layer) is not None
 
     def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Any]:
         try:
@@ -99,7 +108,10 @@ def _checked(label: Any, layer: Layer[Any], f: Callable[..., Any], forward: bool
 
         def pull(dy: Any, wrt_x: bool) -> Any:
             try:
-                return check_pair(pullback(dy, wrt_x), pulls)
+                dparams, dx = check_pair(pullback(dy, wrt_x), pulls)
+                if not is_ours and wrt_x and is_array(x) and holds(x, "real floating"):
+                    _check_mirrors(dx, x, layer.name)
+                return dparams, dx
             except Exception as error:
                 locate(error, label, layer)
                 raise
@@ -107,6 +119,12 @@ def _checked(label: Any, layer: Layer[Any], f: Callable[..., Any], forward: bool
         return y, pull
 
     return rule
+
+
+def _check_mirrors(dx: Any, x: Any, who: str) -> None:
+    """Check dE/dX of a layer by hand: else the layer before it would be blamed."""
+    if (getattr(dx, "shape", None), getattr(dx, "dtype", None)) != (x.shape, x.dtype):
+        raise ValueError(f"{who}: its pullback gives {describe(dx)} as dE/dX, but x is {describe(x)}")
 
 
 class Placed:
@@ -124,7 +142,7 @@ class Placed:
 
     def shape(self, in_shape: Shape | None) -> Shape | None:
         try:
-            shape: Shape | None = check_shape(self._shape(in_shape), f"{self.layer.name}: its shape")
+            shape: Shape | None = check_shape(self._shape(in_shape), f"{brief(self.layer.name)}: its shape")
             return shape
         except Exception as error:
             locate(error, self.label, self.layer)
@@ -138,13 +156,13 @@ class Placed:
             if in_shape is not None:
                 raise
             raise ValueError(
-                f"{self.layer.name}: its shape must take None too, for an input that is not known, and give (..., n) "
-                f"if the last axis of its output is known, else None; but shape(None) fails: {error}"
+                f"{brief(self.layer.name)}: its shape must take None too, for an input that is not known, and give "
+                f"(..., n) if the last axis of its output is known, else None; but shape(None) fails: {error}"
             ) from error
 
 
 def locate(error: BaseException, label: Any, layer: Layer[Any]) -> None:
-    error.add_note(f"  in layer {label}, {layer.name}")
+    error.add_note(f"  in layer {label}, {brief(layer.name)}")
 
 
 def check_layers(who: str, layers: tuple[Any, ...]) -> None:
@@ -166,16 +184,21 @@ def names_of(layers: tuple[Layer[Any], ...]) -> str:
     return ", ".join(layer.name for layer in layers)
 
 
-def sum_trees(trees: Any) -> Any:
-    """The sum of trees, leaf by leaf; of buffers, the last."""
+def sum_trees(trees: Iterable[Any], weights: Iterable[float] = repeat(1)) -> Any:
+    """The sum of trees, leaf by leaf. Of the steps of a buffer it is their mean by weight, or the last, if they are of
+    integers: a sum of steps could lead beyond where each of them leads."""
+    pairs = zip(trees, weights)  # noqa: B905 (the weights may be without end)
+    so_far, whole = next(pairs)
 
-    def total(a: Any, b: Any) -> Any:
-        return b if type(a) is Buffer else a + b
+    def join(a: Any, b: Any) -> Any:
+        return tree.map(mean, a, b) if type(a) is Buffer else a + b
 
-    trees = iter(trees)
-    so_far = next(trees)
-    for each in trees:
-        so_far = tree.map(total, so_far, each, leaf_type=Buffer)
+    def mean(a: Any, b: Any) -> Any:
+        return b if a is b or not engine_of(a).has_gradient(a) else a + (b - a) * (weight / whole)
+
+    for each, weight in pairs:
+        whole += weight
+        so_far = tree.map(join, so_far, each, leaf_type=Buffer)
     return so_far
 
 

@@ -10,9 +10,9 @@ from purenet.combinators.compose import Placed, check_layers, check_tuple, compo
 from purenet.core import Buffer, Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Shape, describe, is_open, match
-from purenet.presets import call
 from purenet.random import Key
 from purenet.spec import Pull, Rule, check_array
+from purenet.values import brief, call
 
 
 def frozen(layer: Layer[Any]) -> Layer[Buffer]:
@@ -29,18 +29,19 @@ def frozen(layer: Layer[Any]) -> Layer[Buffer]:
     """
     check_layers("frozen", (layer,))
     name, inner = call("frozen", layer), Placed(0, layer)
+    who = brief(name)
 
     def init(key: Key, in_shape: Shape | None = None) -> Buffer:
         return Buffer(inner.init(key, in_shape))
 
     def check(params: Any, x: Any) -> None:
         if type(params) is not Buffer:
-            raise ValueError(f"{name} takes params that are a Buffer, not {describe(params)}: write Buffer(params)")
+            raise ValueError(f"{who} takes params that are a Buffer, not {describe(params)}: write Buffer(params)")
 
     def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
         def rule(ops: Ops, params: Buffer, x: Any, key: Key | None) -> tuple[Any, Pull]:
-            y, pull = rules[0](ops, params.value, x, None)
-            return y, lambda dy, wrt_x: (params, pull(dy, True)[1] if wrt_x else None)
+            y, pull = rules[0](ops, ops.fixed(params.value), x, None)
+            return y, lambda dy, wrt_x: (tree.map(ops.no_step, params), pull(dy, True)[1] if wrt_x else None)
 
         return rule
 
@@ -76,7 +77,8 @@ def tied(net: Layer[Any]) -> Layer[Any]:
     """A net whose layers all use the same params: `tied(serial(f, f))`, or parallel or fan_out instead of serial.
 
     Its params are those of one layer. Each use has a gradient, and they add up: dE/dP = Σᵢ dE/dPᵢ. (A buffer takes the
-    next value of the last use.) The layers may differ, if they take the same params.
+    mean step of all uses: the sum could carry it beyond where they lead.) The layers may differ, if they take the same
+    params.
 
     J. Bromley et al., "Signature verification using a Siamese time delay neural network", NeurIPS 1993.
 
@@ -89,16 +91,17 @@ def tied(net: Layer[Any]) -> Layer[Any]:
     """
     check_layers("tied", (net,))
     name, count, inner = call("tied", net), len(net.parts), Placed(0, net)
+    who = brief(name)
     if not count:
         raise ValueError(
-            f"tied takes a serial, parallel or fan_out of layers, as in tied(serial(f, f)), not {net.name}"
+            f"tied takes a serial, parallel or fan_out of layers, as in tied(serial(f, f)), not {brief(net.name)}"
         )
 
     def init(key: Key, in_shape: Shape | None = None) -> Any:
         params = inner.init(key, in_shape)
-        first, *others = check_tuple(params, count, name, "a net with params that are")
+        first, *others = check_tuple(params, count, who, "a net with params that are")
         for other in others:
-            tree.check_same(first, other, f"{name}: its layers cannot share params, for they differ at params")
+            tree.check_same(first, other, f"{who}: its layers cannot share params, for they differ at params")
         return first
 
     def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
@@ -129,10 +132,11 @@ def map_time(layer: Layer[Any]) -> Layer[Any]:
     """
     check_layers("map_time", (layer,))
     name, inner = call("map_time", layer), Placed(0, layer)
+    who = brief(name)
 
     def step(in_shape: Shape | None) -> Shape | None:
         if in_shape is not None and len(in_shape) < 1:
-            raise ValueError(f"{name} takes (batch, time, ...), but its input has no axis of time")
+            raise ValueError(f"{who} takes (batch, time, ...), but its input has no axis of time")
         return in_shape if in_shape is None or is_open(in_shape) else in_shape[1:]
 
     def shape(in_shape: Shape | None) -> Shape | None:
@@ -145,7 +149,7 @@ def map_time(layer: Layer[Any]) -> Layer[Any]:
         return inner.init(key, step(in_shape))
 
     def check(params: Any, x: Any) -> None:
-        check_array(x, name)
+        check_array(x, who)
         step(tuple(x.shape[1:]))
 
     def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
@@ -160,7 +164,7 @@ def map_time(layer: Layer[Any]) -> Layer[Any]:
             y = unfolded(flat)
 
             def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-                match(dy, y.shape, y.dtype, name)
+                match(dy, y.shape, y.dtype, who)
                 dparams, dx = pull_flat(folded(dy), wrt_x)
                 return dparams, None if dx is None else unfolded(dx)
 

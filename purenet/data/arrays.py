@@ -9,7 +9,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet import random, tree
-from purenet.engine.arrays import article, astype, describe, floating, freeze, namespace
+from purenet.engine import engine_of
+from purenet.engine.arrays import (
+    article,
+    astype,
+    describe,
+    floating,
+    freeze,
+    holds,
+    is_integer,
+    is_rounding,
+    known,
+    namespace,
+    rounding_of,
+    to_numpy,
+    write_as_integers,
+)
 from purenet.engine.jax import host_only
 from purenet.random import Key
 
@@ -35,7 +50,7 @@ def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -
         flat, structure = tree.flatten(arrays)
         return (tree.unflatten(structure, batch) for batch in batches(key, *flat, size=size, drop_last=drop_last))
     n = count(arrays, "batches")
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+    if not is_integer(size) or size < 1:
         raise ValueError(f"batches takes a size, a positive integer, not {size!r}")
     arrays = tuple(plain(array) for array in arrays)
     end = n - n % size if drop_last else n
@@ -58,7 +73,8 @@ def split(
     """Each array in two parts, `(train, test)`, both tuples of arrays; examples are drawn by key.
 
     `test` is a share of the examples, or a number of them. With key=None the last ones are for testing. With labels
-    to `stratify` by, each class has the same share in both parts, as nearly as whole examples allow.
+    to `stratify` by, each class has the same share in both parts, as nearly as whole examples allow. An array may be a
+    tuple of arrays, such as sequences and lengths.
 
     >>> (x, t), (x_test, t_test) = split(random.key(0), np.arange(10), np.arange(10) % 2, test=0.4)
     >>> len(x), len(x_test)
@@ -67,10 +83,12 @@ def split(
     >>> sorted(t_test.tolist())
     [0, 0, 1, 1]
     """
-    n = count(arrays, "split")
-    share = isinstance(test, float)
-    size = round(test * n) if share else test
-    if isinstance(test, bool) or not isinstance(size, int | np.integer) or not 0 < size < n:
+    nested = any(isinstance(array, tuple) for array in arrays)
+    flat, structure = tree.flatten(arrays) if nested else ([*arrays], None)
+    n = count(flat, "split")
+    test = known(test)
+    size = round(test * n) if isinstance(test, float) else test
+    if not is_integer(size) or not 0 < size < n:
         raise ValueError(
             f"split takes test, a share between 0 and 1 or a number below {n}, not {test!r}: both parts need examples"
         )
@@ -79,13 +97,13 @@ def split(
         chosen = np.arange(n) >= n - size
     else:
         host_only("split, to stratify,", stratify)
-        labels = np.asarray(stratify)
+        labels = to_numpy(stratify)
         if labels.shape != (n,):
             raise ValueError(f"split takes labels of shape ({n},) to stratify by, not {describe(labels)}")
         chosen = _stratified(labels[order], int(size))
     # both parts come in the drawn order
-    parts = order[~chosen], order[chosen]
-    train, held_out = (tuple(rows(plain(array), part) for array in arrays) for part in parts)
+    parts = ([rows(plain(array), part) for array in flat] for part in (order[~chosen], order[chosen]))
+    train, held_out = (tuple(part) if structure is None else tree.unflatten(structure, part) for part in parts)
     return train, held_out
 
 
@@ -97,8 +115,8 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
            [1., 0., 0.]], dtype=float32)
     """
     xp = namespace(labels, "one_hot")
-    if not xp.isdtype(labels.dtype, "integral"):
-        raise TypeError(f"one_hot takes integer labels, not {describe(labels)}: write labels.astype(int)")
+    if not holds(labels, "integral"):
+        raise TypeError(f"one_hot takes integer labels, not {describe(labels)}: {write_as_integers(labels, 'labels')}")
     if isinstance(labels, np.ndarray) and labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(
             f"one_hot takes labels from 0 to {classes - 1}, but they go from {labels.min()} to {labels.max()}"
@@ -106,6 +124,7 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
     return astype(labels[..., None] == xp.arange(classes), dtype)
 
 
+@tree.read_only_copies
 class Moments(NamedTuple):
     """What `standardize.fit` found: mean and standard deviation of each feature."""
 
@@ -117,26 +136,42 @@ class Standardize(NamedTuple):
     """Mean 0 and standard deviation 1 for each feature: fit on what is trained on, apply to all.
 
     Fields:
-        fit: `fit(x) -> Moments(mean, std)` over all axes but the last. An `np.memmap` is not read whole.
-        apply: `apply(moments, x) -> (x − mean) / std`; a feature that never changes becomes 0.
+        fit: `fit(x) -> Moments(mean, std)` over all axes but the last; of a vector, which is one feature, over all. An
+            `np.memmap` is not read whole.
+        apply: `apply(moments, x) -> (x − mean) / std`; a feature that never changes, but for rounding, becomes 0.
     """
 
     fit: Any
     apply: Any
 
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        """An error that says how to standardize."""
+        raise TypeError(
+            "standardize is two functions: write moments = standardize.fit(x) of what is trained on, then "
+            "standardize.apply(moments, x) of all"
+        )
+
 
 def _fit(x: Any) -> Moments:
-    """Mean and standard deviation of each feature, in float64, block by block.
+    """Mean and standard deviation of each feature, in float64, block by block, as distances from the first example: of
+    a feature that never changes they are 0, without rounding.
 
     T. Chan, G. Golub, R. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
     """
     floating(x, "standardize.fit")
     host_only("standardize.fit", x)
+    if not math.prod(x.shape[:-1] or x.shape):
+        raise ValueError("standardize.fit takes at least one example")
+    if x.ndim == 1:
+        mean, std = _fit(x[:, None])
+        return Moments(mean[0], std[0])
+    first = to_numpy(x[0]).astype(np.float64).reshape(-1, x.shape[-1])[0]
     n = 0
-    mean = square = np.zeros(x.shape[-1:], np.float64)
+    mean = square = furthest = np.zeros(x.shape[-1:], np.float64)
     block = max(1, 2**17 // max(1, math.prod(x.shape[1:])))  # about 1 MB at a time, which stays in cache
     for start in range(0, x.shape[0], block):
-        part = np.asarray(x[start : start + block], np.float64).reshape(-1, x.shape[-1])
+        part = to_numpy(x[start : start + block]).astype(np.float64).reshape(-1, x.shape[-1]) - first
+        furthest = np.maximum(furthest, np.abs(part).max(axis=0))
         part_mean = part.mean(axis=0)
         part_square = ((part - part_mean) ** 2).sum(axis=0)
         both = n + len(part)
@@ -144,13 +179,10 @@ def _fit(x: Any) -> Moments:
         mean = mean + step * (len(part) / both)
         square = square + part_square + step**2 * (n * len(part) / both)
         n = both
-    if n == 0:
-        raise ValueError("standardize.fit takes at least one example")
+    ops, dtype = engine_of(x), x.dtype
     std = np.sqrt(square / n)
-    xp, dtype = namespace(x), x.dtype
-    # what is constant up to rounding is constant
-    std = np.where(std > 1e-7 * np.abs(mean), std, 1.0)
-    return Moments(freeze(xp.asarray(mean, dtype=dtype)), freeze(xp.asarray(std, dtype=dtype)))
+    std[is_rounding(furthest, first, rounding_of(x)) | (to_numpy(ops.asarray(std, dtype=dtype)) == 0)] = 1
+    return Moments(freeze(ops.asarray(first + mean, dtype=dtype)), freeze(ops.asarray(std, dtype=dtype)))
 
 
 def _apply(moments: Moments, x: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 
@@ -16,25 +17,18 @@ class Progress:
 
     def __init__(self, total: int | None, unit: str, shown: bool | None = None, done: int = 0) -> None:
         self.total, self.unit, self.done = total, unit, done
-        self.shown = sys.stderr.isatty() if shown is None else shown
+        self.shown = _is_terminal(sys.stderr) if shown is None else shown and sys.stderr is not None
         self.began, self.first, self.drawn, self.width, self.text = time.perf_counter(), done, 0.0, 0, ""
         self.bar: Any = None
         if self.shown:
-            try:
-                import tqdm
-            except ModuleNotFoundError:
-                return
-            self.bar = tqdm.tqdm(total=total, initial=done, unit=unit, unit_scale=unit == "B", file=sys.stderr)
+            self._try(self._begin_bar)
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        if self.bar is not None:
-            self.bar.close()
-        elif self.shown:
-            self._draw()
-            sys.stderr.write("\n")
+        if self.shown:
+            self._try(self.bar.close if self.bar is not None else lambda: self._draw("\n"))
 
     def advance(self, n: int, text: str = "") -> None:
         """So much more is done."""
@@ -43,12 +37,30 @@ class Progress:
         if not self.shown:
             return
         if self.bar is not None:
-            self.bar.set_postfix_str(self.text, refresh=False)
-            self.bar.update(n)
+            self._try(self._advance_bar, n)
         elif time.perf_counter() - self.drawn > 0.1:
-            self._draw()
+            self._try(self._draw)
 
-    def _draw(self) -> None:
+    def _try(self, draw: Callable[..., Any], *arguments: Any) -> None:
+        """Where the screen is gone, the work goes on without one."""
+        try:
+            draw(*arguments)
+        except (OSError, ValueError, AttributeError):
+            self.shown = False
+
+    def _begin_bar(self) -> None:
+        try:
+            import tqdm
+        except ModuleNotFoundError:
+            return
+        counts = {"total": self.total, "initial": self.done, "unit": self.unit, "unit_scale": self.unit == "B"}
+        self.bar = tqdm.tqdm(file=sys.stderr, **counts)
+
+    def _advance_bar(self, n: int) -> None:
+        self.bar.set_postfix_str(self.text, refresh=n == 0)
+        self.bar.update(n)
+
+    def _draw(self, end: str = "") -> None:
         self.drawn = time.perf_counter()
         rate = (self.done - self.first) / max(self.drawn - self.began, 1e-9)
         line = f"{self.done:,}"
@@ -59,6 +71,14 @@ class Progress:
             left = round(max(0, self.total - self.done) / rate)
             line += f"  {left // 60}:{left % 60:02} left"
         line += f"  {self.text}"
-        sys.stderr.write("\r" + line.ljust(self.width))
+        sys.stderr.write("\r" + line.ljust(self.width) + end)
         sys.stderr.flush()
         self.width = len(line)
+
+
+def _is_terminal(stream: Any) -> bool:
+    """Whether somebody sees what is written there. A program without a console has no stream, or one of its own."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):
+        return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -76,6 +78,17 @@ def is_open(shape: Any) -> bool:
     return shape is not None and len(shape) > 0 and shape[0] is ...
 
 
+def may_be_equal(one: Shape, two: Shape) -> bool:
+    """Whether two shapes are equal as far as they are known.
+
+    >>> may_be_equal((None, 8, 3), (..., 3)), may_be_equal((None, 3), (8, 3)), may_be_equal((None, 3), (8, 2))
+    (True, True, False)
+    """
+    if is_open(one) or is_open(two):
+        one, two = one[-1:], two[-1:]
+    return len(one) == len(two) and all(a == b or a is None or b is None for a, b in zip(one, two, strict=True))
+
+
 def shape_text(shape: Any) -> str:
     """A shape as one writes it.
 
@@ -123,7 +136,92 @@ def _read_size(n: Any, who: str) -> Any:
 
 def is_array(x: Any) -> bool:
     """Whether x is an array of an engine that follows the array API standard."""
-    return hasattr(x, "__array_namespace__")
+    return hasattr(x, "__array_namespace__") or is_tensor(x)
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether x is a tensor of PyTorch, which follows the standard by way of array-api-compat."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, torch.Tensor)
+
+
+class Kind(NamedTuple):
+    """What arrays have in common that a rule treats alike. NumPy's arrays have no device."""
+
+    type: type
+    shape: tuple[int, ...]
+    dtype: Any
+    device: Any
+
+
+def kind_of(x: Any) -> Kind | None:
+    """The kind of an array of NumPy, or of a tensor that needs no gradient; None of a subclass, and of all else."""
+    if type(x) is ndarray:
+        return Kind(ndarray, x.shape, x.dtype, None) if x.dtype.isnative else None
+    plain = is_tensor(x) and type(x) is sys.modules["torch"].Tensor and not x.requires_grad
+    return Kind(type(x), tuple(x.shape), x.dtype, x.device) if plain else None
+
+
+def torch_namespace() -> Any:
+    """PyTorch's functions under the names of the array API standard."""
+    try:
+        return importlib.import_module("array_api_compat.torch")
+    except ImportError:
+        raise ImportError("tensors of PyTorch need array-api-compat: pip install 'purenet[torch]'") from None
+
+
+def mixed() -> TypeError:
+    """The error of params and gradients of two engines."""
+    return TypeError(
+        "params and grads are of one engine, but there are tensors of PyTorch and arrays of NumPy: "
+        "write pn.to_engine(..., 'torch')"
+    )
+
+
+def to_numpy(x: Any) -> NumpyArray:
+    """x as an array of NumPy, from whatever engine and device."""
+    if not is_tensor(x):
+        return np.asarray(x)
+    x = x.detach().cpu()
+    if dtype_name(x.dtype) != "bfloat16":
+        return x.numpy()
+    return x.view(sys.modules["torch"].int16).numpy().view(_bfloat16())
+
+
+def _bfloat16() -> Any:
+    """The dtype, which NumPy has by way of the package that JAX brings along."""
+    try:
+        return importlib.import_module("ml_dtypes").bfloat16
+    except ImportError:
+        raise TypeError("NumPy has no bfloat16: pip install ml_dtypes, or write x.to(torch.float32)") from None
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype of any engine.
+
+    >>> dtype_name(np.dtype(np.float32)), dtype_name(np.int64)
+    ('float32', 'int64')
+    """
+    if isinstance(dtype, type):
+        return dtype.__name__
+    of_numbers = isinstance(dtype, np.dtype) and dtype.kind in "biufc"
+    return dtype.name if of_numbers else str(dtype).removeprefix("torch.")
+
+
+def same_dtype(a: Any, b: Any) -> bool:
+    """Whether two dtypes, perhaps of two engines, are one."""
+    return a is b or dtype_name(a) == dtype_name(b)
+
+
+def conversion(label: str, x: Any, dtype: str) -> str:
+    """The code that converts an array, as its engine has it.
+
+    >>> conversion("x", np.zeros(2), "float32"), conversion("lengths", np.zeros(2), "int")
+    ('x.astype(np.float32)', 'lengths.astype(int)')
+    """
+    if is_tensor(x):
+        return f"{label}.to(torch.{'int64' if dtype == 'int' else dtype})"
+    return f"{label}.astype({dtype if dtype in ('int', 'bool') else f'np.{dtype}'})"
 
 
 def holds(x: Any, *kinds: str) -> bool:
@@ -132,7 +230,45 @@ def holds(x: Any, *kinds: str) -> bool:
     >>> holds(np.zeros(2, int), "bool", "integral"), holds(np.zeros(2), "integral")
     (True, False)
     """
-    return bool(namespace(x).isdtype(x.dtype, kinds))
+    return is_kind(namespace(x), x.dtype, kinds)
+
+
+def is_kind(xp: Any, dtype: Any, kinds: Any) -> bool:
+    """Whether the namespace has this dtype, and counts it among these kinds; bfloat16 is not one of NumPy's own."""
+    try:
+        return bool(xp.isdtype(dtype, kinds))
+    except TypeError:
+        return False
+
+
+def is_half(dtype: Any) -> bool:
+    """Whether a dtype is float16 or bfloat16, whose sums soon lose digits or overflow.
+
+    >>> is_half(np.dtype(np.float16)), is_half(np.dtype(np.int16))
+    (True, False)
+    """
+    return getattr(dtype, "itemsize", 0) == 2 and dtype_name(dtype) in ("float16", "bfloat16")
+
+
+def widened(x: Any) -> Any:
+    """An array of half precision in float32; any other as it is."""
+    return astype(x, np.float32) if is_half(getattr(x, "dtype", None)) else x
+
+
+def holds_numbers(x: Any) -> bool:
+    """Whether an array holds numbers or truth values, and not texts or objects."""
+    return getattr(x.dtype, "kind", "") not in ("U", "S", "T", "O")
+
+
+def write_as_integers(x: Any, name: str) -> str:
+    """What to write for labels that should be integers.
+
+    >>> write_as_integers(np.array(["cat", "dog"]), "target")
+    'number the classes: names, target = np.unique(target, return_inverse=True)'
+    """
+    if holds_numbers(x):
+        return f"write {name}.astype(int)"
+    return f"number the classes: names, {name} = np.unique({name}, return_inverse=True)"
 
 
 def is_integer(n: Any) -> bool:
@@ -156,7 +292,15 @@ def namespace(x: Any, who: str = "this function") -> Any:
         return np
     if hasattr(x, "__array_namespace__") and not isinstance(x, np.ma.MaskedArray | np.matrix | np.generic):
         return x.__array_namespace__()
+    if is_tensor(x):
+        if x.requires_grad and sys.modules["torch"].is_grad_enabled():
+            raise TypeError(
+                f"{who} takes tensors that require no gradient, since its rules are the derivatives: write x.detach()"
+            )
+        return torch_namespace()
     mend = ": write np.asarray(..., dtype=np.float32)" if isinstance(x, list) else ""
+    if hasattr(x, "__dataclass_fields__"):
+        mend = ": make its class a NamedTuple, or register it with JAX, as by jax.tree_util.register_dataclass"
     raise TypeError(f"{who} takes an array, not {describe(x)}{mend}")
 
 
@@ -165,8 +309,10 @@ def floating(x: Any, who: str) -> Any:
     if type(x) is np.ndarray and x.dtype.kind == "f":
         return np
     xp = namespace(x, who)
-    if not xp.isdtype(x.dtype, "real floating"):
-        raise TypeError(f"{who} computes in floating point, not on {describe(x)}: write x.astype(np.float32)")
+    if not is_kind(xp, x.dtype, "real floating"):
+        raise TypeError(
+            f"{who} computes in floating point, not on {describe(x)}: write {conversion('x', x, 'float32')}"
+        )
     return xp
 
 
@@ -177,8 +323,9 @@ def describe(x: Any) -> str:
     ('a float64 array of shape (2, 3)', 'a list', 'an int')
     """
     if hasattr(x, "shape") and hasattr(x, "dtype"):
-        kind = "scalar" if isinstance(x, np.generic) else f"array of shape {tuple(x.shape)}"
-        return f"{article(str(x.dtype))} {kind}"
+        word = "tensor" if is_tensor(x) else "array"
+        kind = "scalar" if isinstance(x, np.generic) else f"{word} of shape {tuple(x.shape)}"
+        return f"{article(dtype_name(x.dtype))} {kind}"
     if x is None:
         return "None"
     return article(getattr(type(x), "__name__", str(type(x))))
@@ -199,13 +346,16 @@ def match(dy: Any, shape: Shape, dtype: Any, who: str) -> None:
     if type(dy) is np.ndarray and dy.shape == shape and dy.dtype is dtype:
         return
     if not is_array(dy):
-        like_y = f"{article(str(dtype))} array of shape {tuple(shape)}, as Y is"
+        like_y = f"{article(dtype_name(dtype))} array of shape {tuple(shape)}, as Y is"
         raise TypeError(f"the pullback of {who} takes an array, not {describe_all(dy)}: dE/dY is {like_y}")
     namespace(dy, f"the pullback of {who}")
     if dy.shape != shape:
         raise ValueError(f"the pullback of {who}: dE/dY has shape {tuple(dy.shape)}, but Y has shape {tuple(shape)}")
-    if dy.dtype != dtype:
-        raise TypeError(f"the pullback of {who}: dE/dY is {dy.dtype}, but Y is {dtype}: write dy.astype(np.{dtype})")
+    if not same_dtype(dy.dtype, dtype):
+        given, wanted = dtype_name(dy.dtype), dtype_name(dtype)
+        raise TypeError(
+            f"the pullback of {who}: dE/dY is {given}, but Y is {wanted}: write {conversion('dy', dy, wanted)}"
+        )
 
 
 class Like(NamedTuple):
@@ -221,28 +371,80 @@ def likeness(y: Any) -> Any:
     if type(y) is tuple:
         return tuple(map(likeness, y))
     floats = type(y) is np.ndarray and y.dtype.kind == "f"
-    return Like(y.shape, y.dtype, floats or namespace(y).isdtype(y.dtype, ("real floating", "complex floating")))
+    return Like(y.shape, y.dtype, floats or is_kind(namespace(y), y.dtype, ("real floating", "complex floating")))
+
+
+def native(dtype: Any) -> Any:
+    """The dtype in the byte order of this machine.
+
+    >>> native(np.dtype(">f4")) == native(np.dtype("<f4"))
+    True
+    """
+    return dtype if getattr(dtype, "isnative", True) else dtype.newbyteorder("=")
+
+
+def plain(x: Any) -> Any:
+    """An array of NumPy as one of no subclass, such as `np.memmap`, in this machine's byte order; all else as it is."""
+    if type(x) is np.ndarray and x.dtype.isnative:
+        return x
+    return np.asarray(x, native(x.dtype)) if isinstance(x, np.ndarray) else x
+
+
+def as_array(x: Any) -> Any:
+    """x, and of a number of NumPy an array without axes: arithmetic on such arrays gives numbers."""
+    return np.asarray(x) if isinstance(x, np.generic) else x
 
 
 def freeze(x: Any) -> Any:
     """The same array, from now on read-only. (Arrays of other engines cannot be written to in the first place.)"""
+    x = as_array(x)
     if type(x) is np.ndarray:
         _set_writeable(x, False)  # by its first argument: by name it takes twice as long
-    elif isinstance(x, np.generic):  # arithmetic on 0-d arrays gives scalars
+    elif isinstance(x, np.ndarray):  # arithmetic gives arrays of a subclass
         x = freeze(np.asarray(x))
     return x
 
 
 def read_only(x: Any) -> Any:
     """x if it cannot be written to, else a copy that cannot."""
-    return freeze(x.copy()) if type(x) is np.ndarray and x.flags.writeable else x
+    return freeze(np.array(x)) if isinstance(x, np.ndarray) and x.flags.writeable else x
+
+
+def is_read_only(x: Any) -> bool:
+    """Whether x is an array of NumPy that cannot be written to."""
+    return isinstance(x, np.ndarray) and not x.flags.writeable
+
+
+def owned(x: Any) -> Any:
+    """x if nobody can write to its memory, also not through another array, else a copy of which that is true."""
+    if not isinstance(x, np.ndarray) or (type(x) is np.ndarray and is_read_only(x) and x.base is None):
+        return freeze(x)
+    return freeze(np.array(x))
 
 
 def conform(new: Any, old: Any) -> Any:
     """The new array in the dtype of the old one, read-only. Another shape is a ValueError."""
     if new.shape != old.shape:
         raise ValueError("a step has changed a shape")
-    return freeze(new if new.dtype == old.dtype else astype(new, old.dtype))
+    if is_tensor(new) is not is_tensor(old):
+        raise mixed()
+    dtype = native(old.dtype)
+    return freeze(new if new.dtype == dtype else astype(new, dtype))
+
+
+@lru_cache(1024)
+def no_step(shape: Shape, dtype: Any) -> NumpyArray:
+    """The step of a buffer of NumPy that stays as it is: one 0, seen in this shape."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def moved(old: Any, step: Any) -> Any:
+    """A buffer's next value, old − step, in its dtype and read-only."""
+    if type(old) is np.ndarray and step is no_step(old.shape, old.dtype):  # of large frozen layers nothing is copied
+        return read_only(old)
+    if step.shape != old.shape:
+        raise ValueError(f"a buffer of shape {old.shape} takes a step of this shape, not {step.shape}")
+    return conform(old - step, old)
 
 
 def astype(x: Any, dtype: Any) -> Any:
@@ -250,8 +452,15 @@ def astype(x: Any, dtype: Any) -> Any:
     if isinstance(x, np.ndarray | np.generic):
         return x.astype(dtype)
     xp = namespace(x)
+    return xp.astype(x, own_dtype(xp, dtype))
+
+
+def own_dtype(xp: Any, dtype: Any) -> Any:
+    """The dtype as this engine has it."""
+    if xp.__name__ == "array_api_compat.torch":
+        return getattr(xp, dtype_name(dtype))
     check_dtype(xp, dtype)
-    return xp.astype(x, dtype)
+    return dtype
 
 
 def check_dtype(xp: Any, dtype: Any) -> None:
@@ -261,6 +470,23 @@ def check_dtype(xp: Any, dtype: Any) -> None:
             "JAX has no float64 as it is set, and would make it float32: "
             "write jax.config.update('jax_enable_x64', True) at the start, or ask for float32"
         )
+
+
+def rounding_of(x: Any) -> float:
+    """The part of itself by which a number of x's dtype may differ from the next one; 0 for whole numbers."""
+    try:
+        return float(namespace(x).finfo(x.dtype).eps)
+    except ValueError:  # no floating point that this engine knows
+        return 0.0
+
+
+def is_rounding(distance: Any, number: Any, eps: float) -> Any:
+    """Whether no more than rounding parts what lies this far from a number, of a dtype with this eps.
+
+    >>> is_rounding(abs((0.1 + 0.2) - 0.3), 0.3, rounding_of(np.zeros(1)))
+    True
+    """
+    return distance <= 2 * eps * abs(number)
 
 
 def weak(number: Any) -> Any:

@@ -18,6 +18,15 @@ class AttentionOps(Standard):
         """
         return False
 
+    def finite_part(self, a: Array) -> Array:
+        """a, and 0 for what is not finite."""
+        return self.keep(a, self.isfinite(a))
+
+    def taint(self, a: Array) -> Array:
+        """0 for each row of finite numbers, NaN for any other."""
+        ok = self.all(self.isfinite(a), axis=-1, keepdims=True)
+        return self.where(ok, self.zeros_of(ok.shape, a), self.nan)
+
     def attend(
         self, q: Array, k: Array, v: Array, mask: Array | None, heads: int, causal: bool
     ) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array]]]:
@@ -25,6 +34,9 @@ class AttentionOps(Standard):
 
         q and Y are (batch, t, features), k and v (batch, s, features).
         The mask (batch, s) is True where there is something to attend to; it may be None.
+
+        In the products a weight of 0 is a mask, and what is not finite must not get through: where there may be such
+        numbers, they are 0 there, and what depends on them gets its NaN with the scores, or with dE/dS.
         """
         (batch, t, features), s = q.shape, k.shape[1]
         size = features // heads
@@ -41,7 +53,13 @@ class AttentionOps(Standard):
             return self.permute_dims(a, (0, 1, 3, 2))
 
         q, k, v = cut(q * scale), cut(k), cut(v)
-        e = q @ self.compact(turn(k))  # BLAS takes twice as long for the product of small matrices with a turned view
+        masked = causal or mask is not None
+        careful = masked and not self.all_finite(q, k, v)
+        if careful:
+            e = q @ turn(k + self.taint(v))
+            q, k, v = map(self.finite_part, (q, k, v))
+        else:
+            e = q @ self.compact(turn(k))  # BLAS takes twice as long for small matrices with a turned view
         small = self.exp_takes(e)
         allowed = None if mask is None else mask[:, None, None, :]
         if causal:
@@ -54,19 +72,27 @@ class AttentionOps(Standard):
             e -= self.max(e, axis=-1, keepdims=True)
         e = self.overwrite(self.exp, e)
         if mask is not None:
-            e = self.where(allowed, e, 0)  # where nothing is allowed, the maximum was a masked one
+            e = self.keep(e, allowed)  # where nothing is allowed, the maximum was a masked one
         total = self.sum_last(e)
         if mask is not None:
             total = self.where(total > 0, total, 1)
         e /= total
+        if careful:
+            e = self.keep(e, allowed)
 
         def pull(dy: Array) -> tuple[Array, Array, Array]:
-            dy = cut(dy)
+            dy, p = cut(dy), e
+            guarded = masked and (careful or not self.all_finite(dy))
+            if guarded:
+                p = self.keep(e + self.taint(dy), allowed)
+                dy = self.finite_part(dy)
             ds = dy @ self.compact(turn(v))
-            ds -= self.vecdot(ds, e)[..., None]
-            ds *= e
+            ds -= self.dot_last(ds, p)
+            ds *= p
+            if guarded:
+                ds = self.keep(ds, allowed)
             dq = join(ds @ k)
             dq *= scale
-            return dq, join(turn(ds) @ q), join(turn(e) @ dy)
+            return dq, join(turn(ds) @ q), join(turn(p) @ dy)
 
         return join(e @ v), pull

@@ -10,20 +10,20 @@ W[t] is a matrix (in, out). Here each product is a sum over shifted slices.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import product
+from typing import Any
 
-from purenet.engine.arrays import Array, NumpyArray, Shape
+from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Pair, WindowOps, Windows, shifted
 
-Place = tuple[slice, slice]  # some images, some rows
-Blocks = Iterable[tuple[Place, NumpyArray]]
+Kept = Any  # what an engine keeps of a padded x, for the products in which it meets it
 
 
 class ConvolutionOps(WindowOps):
     """The ops of a convolution."""
 
-    def kept_patches(self, x: Array, outs: int, windows: Windows, groups: int = 1) -> Blocks | None:
+    def kept_patches(self, x: Array, outs: int, windows: Windows, groups: int = 1) -> Kept | None:
         """What `correlate` and `correlate_weight` both make of the padded x, once; None where they make nothing."""
         return None
 
@@ -34,7 +34,7 @@ class ConvolutionOps(WindowOps):
         windows: Windows,
         groups: int = 1,
         bias: Array | None = None,
-        patches: Blocks | None = None,
+        patches: Kept | None = None,
     ) -> Array:
         """Y from a padded x (batch, *space, in), weight (*kernel, in // groups, out) and bias (out,).
 
@@ -48,7 +48,7 @@ class ConvolutionOps(WindowOps):
         return self.add_channels(y, bias)
 
     def correlate_weight(
-        self, x: Array, dy: Array, windows: Windows, groups: int = 1, patches: Blocks | None = None
+        self, x: Array, dy: Array, windows: Windows, groups: int = 1, patches: Kept | None = None
     ) -> Array:
         """dE/dW (*kernel, in // groups, out) from a padded x, or its patches, and dE/dY."""
         ins, outs = x.shape[-1], dy.shape[-1]
@@ -111,7 +111,7 @@ class ConvolutionOps(WindowOps):
     def weight_of_one_group(self, x: Array, dy: Array, windows: Windows) -> Array:
         """dE/dW[t] = (x under cell t)ᵀ · dE/dY."""
         counts, flat = windows.counts(x.shape[1:-1]), self.rows(dy)
-        each = [self.dot(self.rows(shifted(x, cell, windows, counts)).T, flat) for cell in windows.cells]
+        each = [self.transposed_dot(shifted(x, cell, windows, counts), flat) for cell in windows.cells]
         return self.reshape(self.stack(each), (*windows.size, x.shape[-1], dy.shape[-1]))
 
     # one channel a group: W[t] is a row of numbers, and the products are elementwise

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
 
-from purenet.engine.arrays import Array, check_dtype
+import numpy as np
+
+from purenet.engine.arrays import Array, NumpyArray, check_dtype, plain, widened
 from purenet.engine.jax_convolution import JaxConvolutionOps
 from purenet.engine.ops import Ops
 
@@ -19,11 +22,39 @@ class JaxOps(JaxConvolutionOps, Ops):
     def take_in(self, x: Array) -> Array:
         if not isinstance(x, self.ndarray):
             check_dtype(self.namespace, x.dtype)
-        return self.asarray(x)
+        return self.asarray(plain(x))
 
     def astype(self, x: Array, dtype: Any) -> Array:
         check_dtype(self.namespace, dtype)
         return super().astype(x, dtype)
+
+    def call(self, f: Callable[..., Any], x: Array) -> Array:
+        try:
+            return super().call(f, x)
+        except sys.modules["jax"].errors.TracerArrayConversionError:
+            raise TypeError(
+                f"{getattr(f, '__name__', f)} calls NumPy with an array that JAX traces: "
+                "call the array's own functions, those of x.__array_namespace__(), or jax.numpy's"
+            ) from None
+
+    def add_rows(self, ids: Array, rows: Array, count: int) -> Any:
+        """As `jax.grad` of `take` has it."""
+        total: Any = self.zeros_of((count, rows.shape[1]), rows)
+        return total.at[ids].add(rows)
+
+    def fixed(self, params: Any) -> Any:
+        return sys.modules["jax"].lax.stop_gradient(params)
+
+    def squares(self, arrays: Sequence[Array]) -> tuple[Any, Any]:
+        """By the squares themselves, if their sum has neither overflowed nor sunk towards 0."""
+        wide = [widened(x) for x in arrays]
+        square = self.asarray(sum(map(self.sum_of_squares, wide)))
+        usual = (square > 1e-31) & (square < self.inf)
+        ways = lambda: (self.ones_like(square), square), lambda: super(JaxOps, self).squares(wide)
+        if not traced(usual):
+            return ways[0 if usual else 1]()
+        found: tuple[Any, Any] = sys.modules["jax"].lax.cond(usual, *ways)
+        return found
 
     def scan(
         self, f: Callable[..., Any], carry: Any, given: tuple[Any, ...], time: int, reverse: bool = False
@@ -59,15 +90,74 @@ def random_of(key: Any, dtype: Any) -> Any:
     return jax.random
 
 
+def kind_of_key(x: Any) -> str | None:
+    """The name of the generator that a key as `jax.random.key` makes them is for; None for all else."""
+    jax = sys.modules.get("jax")
+    if jax is None or not isinstance(x, jax.Array) or not jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return None
+    return str(jax.random.key_impl(x))
+
+
+def words_of_key(key: Any) -> NumpyArray:
+    """The numbers of a key as `jax.random.key` makes them."""
+    return np.asarray(sys.modules["jax"].random.key_data(key))
+
+
+def key_of_words(words: NumpyArray, kind: str) -> Any:
+    """The key with these numbers, for the generator of this name."""
+    try:
+        import jax
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("a key of JAX needs the library: pip install 'purenet[jax]'") from None
+    return jax.random.wrap_key_data(words, impl=kind)
+
+
+def normal_quantile_of_jax(p: Any) -> Any:
+    """The z below which the share p of the normal distribution lies."""
+    return import_module("jax.scipy.special").ndtri(p)
+
+
 def namespace_of_jax() -> Any:
     """The module jax.numpy, of a JAX that is loaded."""
     return sys.modules["jax"].numpy
+
+
+def float64_hint() -> str:
+    """What to do where JAX is loaded and has no float64, as it is set; else ""."""
+    try:
+        check_dtype(namespace_of_jax(), np.float64)
+    except KeyError:  # it is not loaded
+        pass
+    except TypeError as error:
+        return str(error)
+    return ""
 
 
 def traced(x: Any) -> bool:
     """Whether x stands for an array that JAX does not have yet."""
     jax = sys.modules.get("jax")
     return jax is not None and isinstance(x, jax.core.Tracer)
+
+
+class Registered(NamedTuple):
+    """A container that JAX was told to take apart, such as a dataclass: its children, what leads to each, and its
+    structure, which is equal for equal containers and makes another one of other children."""
+
+    children: list[Any]
+    steps: list[str]
+    structure: Any
+
+
+def registered(x: Any) -> Registered | None:
+    """x taken apart by JAX, if that is loaded and has such a thing registered as a container; None of a leaf."""
+    jax = sys.modules.get("jax")
+    trees = getattr(jax, "tree_util", None)
+    if trees is None or hasattr(x, "dtype") or trees.all_leaves([x]):
+        return None
+    found, structure = trees.tree_flatten_with_path(x, is_leaf=lambda child: child is not x)
+    steps = [trees.keystr(step) for step, _ in found]
+    steps = [f"[{i}]" if "<flat index" in step else step for i, step in enumerate(steps)]  # of one without names
+    return Registered([child for _, child in found], steps, structure)
 
 
 def host_only(who: str, *arrays: Any) -> None:

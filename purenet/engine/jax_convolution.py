@@ -6,7 +6,7 @@ import math
 import sys
 
 from purenet.engine.arrays import Array
-from purenet.engine.convolution import Blocks, ConvolutionOps
+from purenet.engine.convolution import ConvolutionOps, Kept
 from purenet.engine.windows import Windows
 
 
@@ -18,14 +18,14 @@ class JaxConvolutionOps(ConvolutionOps):
         windows: Windows,
         groups: int = 1,
         bias: Array | None = None,
-        patches: Blocks | None = None,
+        patches: Kept | None = None,
     ) -> Array:
         if not own(weight.shape[-2], weight.shape[-1] // groups, windows):
             return super().correlate(x, weight, windows, groups, bias)
         return self.add_channels(convolved(x, weight, windows, groups), bias)
 
     def correlate_weight(
-        self, x: Array, dy: Array, windows: Windows, groups: int = 1, patches: Blocks | None = None
+        self, x: Array, dy: Array, windows: Windows, groups: int = 1, patches: Kept | None = None
     ) -> Array:
         """The transpose of what is linear in the weight."""
         if not own(x.shape[-1] // groups, dy.shape[-1] // groups, windows):

@@ -6,7 +6,7 @@ NumPy pays for each call, for short rows, and for memory that is not in the cach
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from operator import iadd
 from typing import Any
@@ -14,19 +14,24 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, freeze
-from purenet.engine.numpy_convolution import NumpyConvolutionOps
+from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, freeze, is_kind, no_step, plain, widened
+from purenet.engine.numpy_convolution import NumpyConvolutionOps, all_finite
 from purenet.engine.numpy_recurrence import NumpyRecurrenceOps
+from purenet.engine.numpy_windows import BITS
 from purenet.engine.ops import Ops
 
 LARGE = 65536  # numbers in a matrix from which it pays to look for another way to multiply it
+LONG = 8192  # numbers in a sum beyond which it is made in blocks: one long sum loses digits in proportion to its length
 
 
 class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
     """NumPy on arrays of any size."""
 
+    def isdtype(self, dtype: Any, kind: Any) -> bool:
+        return is_kind(np, dtype, kind)
+
     def take_in(self, x: NumpyArray) -> NumpyArray:
-        return x if type(x) is ndarray else np.asarray(x)
+        return plain(np.asarray(x))
 
     def astype(self, x: NumpyArray, dtype: Any) -> NumpyArray:
         """NumPy has the standard's function of this name only from 2.1."""
@@ -34,6 +39,9 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
 
     def read_only(self, x: NumpyArray) -> NumpyArray:
         return freeze(x)
+
+    def no_step(self, x: NumpyArray) -> NumpyArray:
+        return no_step(x.shape, x.dtype)
 
     def look(self, check: Callable[..., None], *arrays: NumpyArray) -> None:
         check(*arrays)
@@ -120,9 +128,19 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
 
     def sum_last(self, x: NumpyArray) -> NumpyArray:
         n = x.shape[-1]
+        if n > LONG:
+            blocks, rest = in_blocks(x)
+            return self.sum_last(self.sum_last(blocks)[..., 0]) + self.sum_last(rest)
         each = ones(n) if x.dtype is FLOAT32 and n <= 1024 else np.ones(n, x.dtype)
         total = x.dot(each) if x.ndim == 2 else x @ each  # `dot` would take twice as long for several matrices
         return total[..., None]
+
+    def dot_last(self, a: NumpyArray, b: NumpyArray) -> NumpyArray:
+        if a.shape[-1] <= LONG:
+            return np.vecdot(a, b)[..., None]
+        (blocks, rest), (others, other_rest) = in_blocks(a), in_blocks(b)
+        with np.errstate(all="ignore"):  # `ndarray.dot` of short arrays does not warn either
+            return self.sum_last(np.vecdot(blocks, others)) + np.vecdot(rest, other_rest)[..., None]
 
     def max_last(self, x: NumpyArray) -> NumpyArray:
         """NumPy looks row by row. For short rows, such as logits, it is several times faster by columns."""
@@ -135,14 +153,24 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
 
     def sum_of_squares(self, x: NumpyArray) -> NumpyArray:
         flat = x.ravel()
-        return flat.dot(flat)
+        return flat.dot(flat) if flat.size <= LONG else self.dot_last(flat, flat)[0]
+
+    def squares(self, arrays: Sequence[NumpyArray]) -> tuple[float, float]:
+        """By the squares themselves, if their sum has neither overflowed nor sunk towards 0."""
+        with np.errstate(over="ignore"):
+            square = sum(float(self.sum_of_squares(widened(x))) for x in arrays)
+        if 1e-31 < square < math.inf:
+            return 1.0, square
+        scale, rest = super().squares(arrays)
+        return float(scale), float(rest)
 
     def sum_products(self, a: NumpyArray, b: NumpyArray) -> NumpyArray:
         """`einsum` makes no array of the products."""
-        total = np.einsum("ij,ij->j", a[:256], b[:256])
-        for i in range(256, len(a), 256):  # sums of sums keep more digits than one long sum
-            total += np.einsum("ij,ij->j", a[i : i + 256], b[i : i + 256])
-        return total
+        if len(a) <= 256:
+            return np.einsum("ij,ij->j", a, b)
+        return self.sum_rows(
+            np.stack([np.einsum("ij,ij->j", a[i : i + 256], b[i : i + 256]) for i in range(0, len(a), 256)])
+        )
 
     def add_rows(self, ids: NumpyArray, rows: NumpyArray, count: int) -> NumpyArray:
         """Without a matrix of ids by rows: the rows are sorted by id, and each run of them summed."""
@@ -155,14 +183,27 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
 
     def sum_of_logs(self, target: NumpyArray, logs: NumpyArray) -> NumpyArray:
         """One product, without temporaries, and without a warning if a zero meets an infinity."""
-        total = np.vdot(target, logs)
+        total = np.vdot(target, logs) if logs.size <= LONG else self.dot_last(target.ravel(), logs.ravel())[0]
         return total if math.isfinite(total) else super().sum_of_logs(target, logs)
+
+    def call(self, f: Callable[..., Any], x: NumpyArray) -> NumpyArray:
+        return f(x)
+
+    def or_nan(self, x: NumpyArray, is_right: Callable[[], NumpyArray]) -> NumpyArray:
+        """x: here numbers are looked at, and what is wrong is an error."""
+        return x
 
     def one_hot(self, labels: NumpyArray, classes: int, dtype: Any) -> NumpyArray:
         """To copy rows of the identity is faster than to compare."""
         if classes > 256:
             return super().one_hot(labels, classes, dtype)
         return identity(classes, dtype).take(labels, axis=0)
+
+    def keep(self, x: NumpyArray, mask: NumpyArray) -> NumpyArray:
+        return np.multiply(mask, x.view(BITS[x.itemsize])).view(x.dtype)
+
+    def all_finite(self, *arrays: NumpyArray) -> bool:
+        return all(map(all_finite, arrays))
 
     def compact(self, x: NumpyArray) -> NumpyArray:
         return x.reshape(-1).reshape(x.shape)
@@ -251,6 +292,12 @@ def _factor_of_few(number: float, like: NumpyArray) -> float | NumpyArray:
 
 NUMPY = NumpyOps(np)
 SMALL_NUMPY, ONE_ROW_NUMPY = SmallNumpyOps(NUMPY), OneRowNumpyOps(NUMPY)
+
+
+def in_blocks(x: NumpyArray) -> tuple[NumpyArray, NumpyArray]:
+    """The last axis in blocks of 1,024, and what is left of it."""
+    whole = x.shape[-1] - x.shape[-1] % 1024
+    return x[..., :whole].reshape(*x.shape[:-1], whole // 1024, 1024), x[..., whole:]
 
 
 @lru_cache

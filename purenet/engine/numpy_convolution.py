@@ -4,26 +4,38 @@ It is many times faster than a sum over slices (K. Chellapilla, S. Puri, P. Sima
 neural networks for document processing", 2006). A patch is what a strip of `tile` neighbouring windows along the last
 axis sees; it meets a banded matrix, which holds the kernel `tile` times, each shifted by the stride. With few channels
 this copies less and gives the matrix product more columns, which is worth the zeros; tile = 1 is the plain form.
-(The zeros also meet what is not finite: one NaN or infinity in x makes all outputs of its strips NaN.)
+The zeros would make NaN of what is not finite, in all outputs of a strip: such an x has tile = 1.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from purenet.engine.arrays import NumpyArray, Shape
-from purenet.engine.convolution import Blocks, ConvolutionOps
+from purenet.engine.convolution import ConvolutionOps
 from purenet.engine.numpy_windows import NumpyWindowOps, pad_space
 from purenet.engine.windows import Pair, Windows, shifted
+
+Place = tuple[slice, slice]  # some images, some rows
+Blocks = Iterable[tuple[Place, NumpyArray]]
 
 PATCH_BYTES = 1 << 20  # patches are made in blocks of about this size, which stay in cache until they are multiplied
 
 
+class Patches(NamedTuple):
+    """The patches of some x, of so many windows each."""
+
+    tile: int
+    blocks: Blocks
+
+
 class NumpyConvolutionOps(NumpyWindowOps, ConvolutionOps):
-    def kept_patches(self, x: NumpyArray, outs: int, windows: Windows, groups: int = 1) -> Blocks | None:
+    def kept_patches(self, x: NumpyArray, outs: int, windows: Windows, groups: int = 1) -> Patches | None:
         """The patches of a padded x, if they are one block: Y and dE/dW are both products of them.
 
         More of them would have left the cache before they are read again: to copy them again takes as long.
@@ -31,8 +43,9 @@ class NumpyConvolutionOps(NumpyWindowOps, ConvolutionOps):
         if math.prod(windows.size) == 1 or groups > 1:
             return None
         counts = windows.counts(x.shape[1:-1])
-        strips = strips_of(x, windows, counts, best_tile(windows, counts[-1], x.shape[-1], outs))
-        return list(blocks_of(strips, x)) if strips.nbytes < 1.5 * PATCH_BYTES else None
+        tile = tile_for(x, windows, counts[-1], x.shape[-1], outs)
+        strips = strips_of(x, windows, counts, tile)
+        return Patches(tile, list(blocks_of(strips, x))) if strips.nbytes < 1.5 * PATCH_BYTES else None
 
     def correlate(
         self,
@@ -41,17 +54,17 @@ class NumpyConvolutionOps(NumpyWindowOps, ConvolutionOps):
         windows: Windows,
         groups: int = 1,
         bias: NumpyArray | None = None,
-        patches: Blocks | None = None,
+        patches: Patches | None = None,
     ) -> NumpyArray:
         if math.prod(windows.size) > 1 and groups == 1:
-            return patches_times_weight(x, weight, windows, bias, blocks=patches)
+            return patches_times_weight(x, weight, windows, bias, patches)
         return super().correlate(x, weight, windows, groups, bias)
 
     def correlate_weight(
-        self, x: NumpyArray, dy: NumpyArray, windows: Windows, groups: int = 1, patches: Blocks | None = None
+        self, x: NumpyArray, dy: NumpyArray, windows: Windows, groups: int = 1, patches: Patches | None = None
     ) -> NumpyArray:
         if patches:
-            return patches_times_dy(x, dy, windows, blocks=patches)
+            return patches_times_dy(x, dy, windows, patches)
         return super().correlate_weight(x, dy, windows, groups)
 
     def spread(
@@ -78,12 +91,13 @@ class NumpyConvolutionOps(NumpyWindowOps, ConvolutionOps):
     def products_summed(self, x: NumpyArray, dy: NumpyArray, windows: Windows) -> NumpyArray:
         """By `einsum`, which makes no array of the products: in a quarter of the time."""
         counts, axes = windows.counts(x.shape[1:-1]), "abcde"[: x.ndim]
-        total = np.zeros((math.prod(windows.size), *dy.shape[-2:]), dy.dtype)
-        for i in range(0, len(x), 64):  # sums of sums keep more digits than one long sum
-            some = slice(i, i + 64)
+        total = np.zeros((math.prod(windows.size), *dy.shape[-2:]))
+        images = max(1, 1024 // max(1, math.prod(counts[:-1])))  # a sum of sums keeps more digits than one long sum
+        for i in range(0, len(x), images):
+            some = slice(i, i + images)
             for row, cell in zip(total, windows.cells, strict=True):
                 row += np.einsum(f"{axes},{axes}->{axes[-2:]}", shifted(x[some], cell, windows, counts), dy[some])
-        return total.sum(axis=1)
+        return total.sum(axis=1).astype(dy.dtype)
 
 
 def patches_times_weight(
@@ -91,28 +105,25 @@ def patches_times_weight(
     weight: NumpyArray,
     windows: Windows,
     bias: NumpyArray | None = None,
-    tile: int | None = None,
-    blocks: Blocks | None = None,
+    patches: Patches | None = None,
 ) -> NumpyArray:
     counts, channels = windows.counts(x.shape[1:-1]), weight.shape[-1]
-    tile = tile or best_tile(windows, counts[-1], x.shape[-1], channels)
+    tile, blocks = patches or patches_of(x, windows, channels)
     band = _banded(weight, windows, tile, bias)
     y = np.empty((x.shape[0], *counts[:-1], counts[-1] // tile, tile * channels), x.dtype)
-    for block, patches in blocks or blocks_of(strips_of(x, windows, counts, tile), x):
-        np.matmul(patches[:, : len(band)], band, out=y[block].reshape(-1, tile * channels))
+    for block, matrix in blocks:
+        np.matmul(matrix[:, : len(band)], band, out=y[block].reshape(-1, tile * channels))
     return y.reshape(x.shape[0], *counts, channels)
 
 
-def patches_times_dy(
-    x: NumpyArray, dy: NumpyArray, windows: Windows, tile: int | None = None, blocks: Blocks | None = None
-) -> NumpyArray:
+def patches_times_dy(x: NumpyArray, dy: NumpyArray, windows: Windows, patches: Patches | None = None) -> NumpyArray:
     counts, channels = windows.counts(x.shape[1:-1]), dy.shape[-1]
-    tile = tile or best_tile(windows, counts[-1], x.shape[-1], channels)
+    tile, blocks = patches or patches_of(x, windows, channels)
     dy = np.ascontiguousarray(dy).reshape(*dy.shape[:-2], counts[-1] // tile, tile * channels)
     cells_of_a_patch = math.prod(windows.size[:-1]) * _strip(windows, tile)[1]
     band = np.zeros((cells_of_a_patch * x.shape[-1], tile * channels), x.dtype)
-    for block, patches in blocks or blocks_of(strips_of(x, windows, counts, tile), x):
-        band += patches[:, :-1].T @ dy[block].reshape(-1, tile * channels)
+    for block, matrix in blocks:
+        band += matrix[:, :-1].T @ dy[block].reshape(-1, tile * channels)
     return _unbanded(band, windows, x.shape[-1], channels, tile)
 
 
@@ -121,7 +132,7 @@ def patches_added_up(
 ) -> NumpyArray:
     """`spread` to few channels: a strip of x times the banded matrix, transposed, is a patch of Y; patches add up."""
     (batch, *counts, ins), outs = x.shape, weight.shape[-1]
-    tile = tile or best_tile(windows, counts[-1], outs, ins, copying=2)
+    tile = tile or tile_for(x, windows, counts[-1], outs, ins, copying=2)
     step, span = _strip(windows, tile)
     band = _banded(np.matrix_transpose(weight), windows, tile).T
     wide = tuple((n - 1) * s + r for n, s, r in zip(counts, windows.stride, windows.reach, strict=True))
@@ -163,6 +174,13 @@ def rows_added_up(x: NumpyArray, weight: NumpyArray, windows: Windows, low: Shap
             under = shifted(part, cell, outer, each.shape[1 : len(counts)])
             under += each[(slice(None),) * (x.ndim - 1) + cell]
     return pad_space(y, (*((-a, m + a - w) for a, m, w in zip(low[:-1], space[:-1], wide, strict=True)), (0, 0)))
+
+
+def patches_of(x: NumpyArray, windows: Windows, outs: int, tile: int | None = None) -> Patches:
+    """The patches of a padded x, to make as many outputs of."""
+    counts = windows.counts(x.shape[1:-1])
+    tile = tile or tile_for(x, windows, counts[-1], x.shape[-1], outs)
+    return Patches(tile, blocks_of(strips_of(x, windows, counts, tile), x))
 
 
 def strips_of(x: NumpyArray, windows: Windows, counts: Shape, tile: int) -> NumpyArray:
@@ -238,6 +256,17 @@ def _kernels(band: NumpyArray, windows: Windows, ins: int, tile: int) -> NumpyAr
     return np.ndarray(
         shape, band.dtype, band, strides=(span * cell, along, windows.dilation[-1] // step * cell, row, number)
     )
+
+
+def tile_for(x: NumpyArray, windows: Windows, count: int, ins: int, outs: int, copying: int = 1) -> int:
+    """The best tile, if all of x is finite."""
+    tile = best_tile(windows, count, ins, outs, copying)
+    return tile if tile == 1 or all_finite(x) else 1
+
+
+def all_finite(x: NumpyArray) -> bool:
+    """Whether no number is a NaN or an infinity."""
+    return bool(np.isfinite(x).all())
 
 
 @lru_cache(1024)  # it is asked at each step

@@ -28,11 +28,11 @@ class NumpyRecurrenceOps(RecurrenceOps):
         """In buffers, where all sequences are of one length."""
         if mask is not None:
             return plain(self, params, xs, mask, state, keep)
-        return lstm_in_place(self.dot, params, xs, state, keep)
+        return lstm_in_place(self, params, xs, state, keep)
 
 
 def lstm_in_place(
-    dot: Callable[[NumpyArray, NumpyArray], NumpyArray], params: Any, xs: NumpyArray, state: Any, keep: bool
+    ops: Any, params: Any, xs: NumpyArray, state: Any, keep: bool
 ) -> tuple[NumpyArray, tuple[NumpyArray, NumpyArray], Callable[..., Any]]:
     """Every H (time, hidden, batch), the last state (H, C), and the rule, if `keep`; see `Ops.lstm_steps`.
 
@@ -94,7 +94,7 @@ def lstm_in_place(
         for start in reversed(range(0, time, size)):
             stop = min(start + size, time)
             dzs, of_c = factors(start, stop)
-            by_gate = dzs.reshape(-1, 4, n, batch)
+            by_gate = dzs.reshape(stop - start, 4, n, batch)
             views = (each[::-1] for each in (dzs, by_gate[:, 0], by_gate[:, 1:], of_c, kept[start:stop, f]))
             dhs = repeat(None) if dys is None else dys[start:stop][::-1]
             for dz, dz_o, dz_ifg, slope, z_f, dy in zip(*views, dhs, strict=False):
@@ -108,9 +108,9 @@ def lstm_in_place(
                 dc *= z_f
             flat = dzs.transpose(1, 0, 2).reshape(4 * n, (stop - start) * batch)
             taken = inputs[start:stop].transpose(1, 0, 2).reshape(first + n, (stop - start) * batch)
-            dweight += dot(flat, taken.T)
+            dweight += ops.transposed_dot(flat.T, taken.T)
             if dxs is not None:
-                dxs[:, start:stop] = dot(weight[:features], flat).reshape(features, stop - start, batch)
+                dxs[:, start:stop] = ops.dot(weight[:features], flat).reshape(features, stop - start, batch)
         dweight = np.concatenate([dweight[n:], dweight[:n]]).T.copy()  # o last again
         bias = dweight[features] if params.bias is not None else None
         dparams = type(params)(dweight[:features], dweight[first:], bias)

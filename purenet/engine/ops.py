@@ -7,10 +7,14 @@ of them against the plain one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
-from purenet.engine.arrays import Array, Shape
+from numpy import ufunc
+
+from purenet.engine.arrays import Array, Shape, widened
 from purenet.engine.attention import AttentionOps
 from purenet.engine.convolution import ConvolutionOps
 from purenet.engine.recurrence import RecurrenceOps
@@ -34,6 +38,14 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         """The same array, from now on read-only, as parameters are."""
         return x
 
+    def fixed(self, params: Any) -> Any:
+        """The tree of arrays, as constants: where the engine differentiates by itself, their gradient is 0."""
+        return params
+
+    def no_step(self, x: Array) -> Array:
+        """The step of a buffer that stays as it is: 0."""
+        return self.zeros_like(x)
+
     def has_gradient(self, x: Array) -> bool:
         """Whether x holds numbers that can be differentiated: not ids, lengths or a mask."""
         return bool(self.isdtype(x.dtype, ("real floating", "complex floating")))
@@ -44,6 +56,16 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
     def labels_fit(self, labels: Array, classes: int) -> bool:
         """Whether all labels are from 0 to classes − 1, as far as they can be looked at."""
         return True
+
+    def call(self, f: Callable[..., Any], x: Array) -> Array:
+        """f(x) in this engine, of a function that users hand in: in place of one of NumPy's own, that of its name."""
+        if isinstance(f, ufunc):
+            f = getattr(self, f.__name__, f)
+        return self.take_in(f(x))
+
+    def or_nan(self, x: Array, is_right: Callable[[], Array]) -> Array:
+        """x, and NaN where it is not right: instead of an error, where numbers cannot be looked at."""
+        return x + self.where(is_right(), self.zeros_of((), x), self.nan)
 
     # products: the rows of a and y are what stands along their last axis, with any axes before it; b is a matrix
 
@@ -77,6 +99,10 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         """Σ over the last axis, which stays with size 1."""
         return self.sum(x, axis=-1, keepdims=True)
 
+    def dot_last(self, a: Array, b: Array) -> Array:
+        """Σ a ⊙ b over the last axis, which stays with size 1."""
+        return self.vecdot(a, b)[..., None]
+
     def max_last(self, x: Array) -> Array:
         """The largest number along the last axis, which stays with size 1."""
         return self.max(x, axis=-1, keepdims=True)
@@ -89,21 +115,42 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         """Σ x² over every axis."""
         return self.sum(x * x)
 
+    def norm(self, arrays: Sequence[Array]) -> tuple[Any, Any]:
+        """(s, r), where s·r is the norm √Σ x² of all numbers in the arrays; see `squares`."""
+        scale, rest = self.squares(arrays)
+        return scale, rest**0.5
+
+    def squares(self, arrays: Sequence[Array]) -> tuple[Any, Any]:
+        """(s, q), where s²·q is Σ x² of all numbers in the arrays, though this, and the squares, may be beyond the
+        range of the dtype: s is a 16th of the largest |x|, so that 1 / s is in it too. On NumPy both are Python's
+        numbers."""
+        wide = [widened(x) for x in arrays if math.prod(x.shape)]
+        if not wide:
+            return 1.0, 0.0
+        most = reduce(self.maximum, [self.max(self.abs(x)) for x in wide])
+        scale = self.where(self.isfinite(most) & (most / 16 > 0), most / 16, self.ones_like(most))
+        return scale, reduce(add, [self.sum_of_squares(x / scale) for x in wide])
+
     def sum_products(self, a: Array, b: Array) -> Array:
         """Σ a ⊙ b over the rows of two matrices."""
         return self.sum(a * b, axis=0)
 
-    def add_rows(self, ids: Array, rows: Array, count: int) -> Array:
-        """Row i of the result is the sum of the rows whose id is i: Hᵀ · rows, with a 1 in H at each id."""
-        return self.dot(self.astype(self.arange(count)[:, None] == ids[None, :], rows.dtype), rows)
+    def add_rows(self, ids: Any, rows: Array, count: int) -> Any:
+        """Row i of the result is the sum of the rows whose id is i."""
+        total: Any = self.zeros_of((count, rows.shape[1]), rows)
+        for i in range(ids.shape[0]):
+            total[int(ids[i]), ...] += rows[i, ...]
+        return total
 
     def sum_of_logs(self, target: Array, logs: Array) -> Array:
         """Σ target·logs over every axis, where 0 · −∞ is 0."""
-        return self.sum(target * self.where(target == 0, 0, logs))
+        return self.sum(target * self.where((target != 0) | self.isfinite(logs), logs, 0))
 
     def one_hot(self, labels: Array, classes: int, dtype: Any) -> Array:
-        """1 at each label, 0 at the other classes, which are a new last axis."""
-        return self.astype(labels[..., None] == self.arange(classes), dtype)
+        """1 at each label, 0 at the other classes, which are a new last axis; NaN for a label that is no class."""
+        labels = labels[..., None]
+        hot = self.astype(labels == self.arange(classes), dtype)
+        return self.or_nan(hot, lambda: (labels >= 0) & (labels < classes))
 
     # shapes
 
@@ -132,6 +179,20 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
     def at_most(self, x: Array, limit: float) -> Array:
         """min(x, limit), or x itself."""
         return self.minimum(x, limit)
+
+    def keep(self, x: Array, mask: Array) -> Array:
+        """x where the mask is True, else 0. (A product with the mask would be NaN where x is not finite.)"""
+        return self.where(mask, x, 0)
+
+    def all_finite(self, *arrays: Array) -> bool:
+        """Whether it is known that all numbers are finite."""
+        return False
+
+    def without_tiny(self, x: Array) -> Array:
+        """x, and 0 for each number that is within 2²⁴ of the smallest normal one, or below it."""
+        if not self.has_gradient(x):
+            return x
+        return self.keep(x, self.abs(x) >= float(self.finfo(x.dtype).smallest_normal) * 2**24)
 
     def relu(self, x: Array) -> Array:
         """max(x, 0)."""

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, NumpyArray, is_array, namespace
+from purenet.engine.arrays import FLOAT32, is_array, is_half, is_tensor, kind_of, mixed, namespace
 from purenet.engine.jax import JaxOps, namespace_of_jax, traced
 from purenet.engine.numpy import LARGE, NUMPY, ONE_ROW_NUMPY, SMALL_NUMPY
 from purenet.engine.ops import Ops
+from purenet.engine.torch import torch_ops
 
 
 def engine_of(x: Any, who: str = "this function") -> Ops:
-    """The engine of one array; an error if it is none.
+    """The engine of one array, or of a number of NumPy, as a sum over all axes is; an error if it is neither.
 
-    >>> engine_of(np.zeros(2)) is NUMPY
+    >>> engine_of(np.zeros(2)) is engine_of(np.zeros(2).sum()) is NUMPY
     True
     """
-    return NUMPY if type(x) is ndarray else _engine(namespace(x, who))
+    if type(x) is ndarray or isinstance(x, np.generic):
+        return NUMPY
+    xp = namespace(x, who)
+    return torch_ops(x.device) if is_tensor(x) else _engine(xp)
 
 
 def ops_for(leaves: list[Any], key: Any = None) -> Ops:
@@ -36,12 +40,14 @@ def engine_of_both(a: Any, b: Any, who: str) -> Ops:
     if type(a) is ndarray is type(b):
         return NUMPY
     one, other = engine_of(a, who), engine_of(b, who)
+    if is_tensor(a) is not is_tensor(b):
+        raise mixed()
     return other if one is NUMPY else one
 
 
 def engine_of_any(x: Any, like: Ops = NUMPY) -> Ops:
     """The engine of x, if it is an array of another one than NumPy; of a tuple or of what is none, `like`."""
-    return like if type(x) is ndarray or not is_array(x) or isinstance(x, np.generic) else _engine(namespace(x))
+    return like if type(x) is ndarray or not is_array(x) or isinstance(x, np.generic) else engine_of(x)
 
 
 def joined_by(ops: Ops, leaves: list[Any]) -> Ops:
@@ -50,17 +56,18 @@ def joined_by(ops: Ops, leaves: list[Any]) -> Ops:
     return ops if there is NUMPY else there
 
 
-def is_plain(x: Any) -> TypeGuard[NumpyArray]:
-    """Whether x is an array of NumPy, and of no subclass."""
-    return type(x) is ndarray
-
-
 def quickest(leaves: list[Any], x: Any, matrices: bool) -> Ops | None:
-    """NumPy's ops for these parameters and x, if all are NumPy's own arrays; those for small ones, if they are, and all
-    that is made of a matrix x are `matrices` of as many rows."""
-    if not all(type(leaf) is ndarray for leaf in leaves):
+    """The ops for these parameters and x, if all are arrays of one engine whose rules may run without a look: NumPy's,
+    or PyTorch's on one device, and none of half precision. NumPy has some for small arrays, if they are, and all that
+    is made of a matrix x are `matrices` of as many rows."""
+    kinds = [kind_of(leaf) for leaf in leaves]
+    if None in kinds or len({(kind.type, kind.device) for kind in kinds if kind}) > 1:
         return None
-    small = matrices and type(x) is ndarray and x.ndim == 2 and len(x) < 64 and x.dtype is FLOAT32
+    if any(is_half(leaf.dtype) for leaf in leaves):
+        return None
+    if type(x) is not ndarray or not matrices:
+        return engine_of(leaves[0]) if leaves else NUMPY
+    small = x.ndim == 2 and len(x) < 64 and x.dtype is FLOAT32
     small = small and all(leaf.size < LARGE and (leaf.dtype is FLOAT32 or leaf.dtype.kind in "iu") for leaf in leaves)
     return NUMPY if not small else ONE_ROW_NUMPY if len(x) == 1 else SMALL_NUMPY
 

@@ -128,7 +128,7 @@ class WindowOps(Standard):
         """Σ dE/dY over all but the channels."""
         width, channels = dy.shape[-2:]
         wide = self.sum_rows(self.reshape(dy, (math.prod(dy.shape[:-2]), width * channels)))
-        return self.sum(self.reshape(wide, (width, channels)), axis=0)
+        return self.sum_rows(self.reshape(wide, (width, channels)))
 
     # pooling
 
@@ -144,12 +144,18 @@ class WindowOps(Standard):
 
         return self.by_images(value, x), lambda dy: self.by_images(pull, x, dy)
 
-    def mean_windows(self, x: Array, windows: Windows, ends: Ends) -> tuple[Array, Back]:
-        """The mean of each window, and its rule; cells that are added at the ends are 0, and count."""
-        number, space = math.prod(windows.size), x.shape[1:-1]
+    def mean_windows(self, x: Array, windows: Windows, ends: Ends, counted: bool = True) -> tuple[Array, Back]:
+        """The mean of each window, and its rule; cells that are added at the ends are 0, and may be `counted`."""
+        number: Any = math.prod(windows.size)
+        space = x.shape[1:-1]
+        if not counted and any(map(any, ends)):
+            cells = self.pad_space(self.ones((1, *space, 1), dtype=x.dtype), ends)
+            number = self.over_windows(add, cells, windows)
 
         def value(x: Array) -> Array:
-            return self.over_windows(add, self.pad_space(x, ends), windows) / number
+            total = self.over_windows(add, self.pad_space(x, ends), windows)
+            mean: Array = total / number
+            return mean
 
         def pull(dy: Array) -> Array:
             dy = dy / number
@@ -178,8 +184,9 @@ class WindowOps(Standard):
         for axis, slices, y, length in reversed(stages):
             parts, left = [], dy
             for part in slices[:-1]:
-                parts.append(left * self.astype(part == y, left.dtype))
-                left = left - parts[-1]  # what has gone to one slice cannot go to a later one
+                here = part == y
+                parts.append(self.keep(left, here))
+                left = self.keep(left, ~here)  # what has gone to one slice cannot go to a later one
             dy = self.gather([*parts, left], windows, axis, length)
         return dy
 

@@ -7,8 +7,12 @@ Params are pytrees that JAX knows, and a key of JAX stands wherever a key does, 
 - Keys. `pn.key` draws on NumPy, so it works outside compiled functions; inside, its numbers would be compiled in, the
   same dropout mask for ever. That is an error, which says to hand in `jax.random.key(seed)`. (Of a JAX key that a
   compiled function closes over JAX makes a constant too: hand it in as an argument.)
-- Derivatives. `jax.grad`, `jax.hessian` and `jax.checkpoint` work through `apply`, and through our rules: `jax.vmap` of
-  a pullback gives the gradient of each example. A learning rate may be traced, so `vmap` sweeps it.
+- Derivatives. `jax.grad`, `jax.hessian` and `jax.checkpoint` work through `apply`, and through our rules. The gradient
+  of each example, as a batch of one: `jax.vmap(lambda x, t: evaluate(params, x[None], t[None]))(x, target)`. A learning
+  rate may be traced, so `vmap` sweeps it.
+- A layer or loss of your own works here too if it computes with `ops` (`help("purenet.spec")`), or with the functions
+  of the array that it is given: `xp = y.__array_namespace__()`, and `xp.log(y)` in place of `np.log(y)`.
+- Numbers are not looked at. What NumPy refuses, a label, id or length out of range, gives NaN here.
 - Both engines at once. NumPy's params take JAX's x, and a compiled step may close over NumPy's data; what comes out is
   JAX's. float64 needs `jax.config.update("jax_enable_x64", True)`: where it would become float32, an error says so.
 - Only outside. What needs numbers, files or a screen (`train`, `fit`, `evaluate`, `save`, `load`, `summary`, the

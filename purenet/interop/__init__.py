@@ -1,9 +1,10 @@
-"""Weights that come from PyTorch and go there: the same net, in the names and the layout of the other.
+"""Nets that go elsewhere: to ONNX, as a model (`to_onnx`); and their weights to PyTorch and back, which is the rest.
 
-The layers of a `serial` have the names of an `nn.Sequential`: `0.weight` belongs to the first one. A net must have a
-module for each of its layers, those without parameters too, so that the numbers agree. Layers of `parallel` and
-`fan_out` have numbers too, as in an `nn.ModuleList`; those of `named` their names. `residual`, `frozen`, `remat` and
-`map_time` add nothing to the names of the layer that they hold: their counterparts are subclasses of its module.
+In a state dict of PyTorch the layers of a `serial` have the names of an `nn.Sequential`: `0.weight` belongs to the
+first one. A net must have a module for each of its layers, those without parameters too, so that the numbers agree.
+Layers of `parallel` and `fan_out` have numbers too, as in an `nn.ModuleList`; those of `named` their names. `residual`,
+`frozen`, `remat` and `map_time` add nothing to the names of the layer that they hold: their counterparts are subclasses
+of its module.
 
 What computes the same, with its weights; options that are not named have the same name and meaning there:
 
@@ -25,6 +26,7 @@ What computes the same, with its weights; options that are not named have the sa
 `reshape` has no such help: in PyTorch, write a permute to channels last before it, and back after it.
 """
 
+from purenet.interop.onnx import to_onnx
 from purenet.interop.state_dict import from_torch_state_dict, to_torch_state_dict
 
-__all__ = ["from_torch_state_dict", "to_torch_state_dict"]
+__all__ = ["from_torch_state_dict", "to_onnx", "to_torch_state_dict"]

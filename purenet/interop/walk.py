@@ -15,7 +15,7 @@ from purenet.layers.activations import PReLUParams
 from purenet.layers.conv import ConvParams
 from purenet.layers.dense import DenseParams
 from purenet.layers.norm import BatchNormParams, NormParams
-from purenet.presets import Call, maker_of
+from purenet.values import brief, maker_of
 
 
 class _Flat(NamedTuple):
@@ -35,7 +35,7 @@ def walk(f: Visit, params: Any, net: Layer[Any] | None, name: str = "", channels
     `channels` is None where PyTorch's axes have the order of ours, before a convolution or after a dense layer; a
     number where they are the first there and the last here, a tuple of such behind a `fan_out`, or a `_Flat`.
     """
-    maker, parts = ("", ()) if net is None else (maker_of(net.name), net.parts)
+    maker, parts = ("", ()) if net is None else (maker_of(net), net.parts)
     if type(params) is Buffer:
         inside, channels = walk(f, params.value, parts[0] if parts else None, name, channels)
         return Buffer(inside), channels
@@ -74,16 +74,18 @@ def _steps(net: Layer[Any] | None, params: Any) -> list[tuple[Any, Layer[Any] | 
     if net is None:
         return [(step, None) for step in (params if isinstance(params, dict) else range(len(params)))]
     steps: list[Any] = list(range(len(net.parts)))
-    if isinstance(net.name, Call) and net.name.maker == "named":
-        steps = list(net.name.options)
+    if net.call is not None and net.call.maker == "named":
+        steps = list(net.call.options)
     if params is not None and sorted(steps) != sorted(params if isinstance(params, dict) else range(len(params))):
-        raise ValueError(f"the params are not of this net: {net.name} has layers {steps}, but not {describe(params)}")
+        raise ValueError(
+            f"the params are not of this net: {brief(net.name)} has layers {steps}, but not {describe(params)}"
+        )
     return list(zip(steps, net.parts, strict=True))
 
 
 def _counterpart(params: Any, net: Layer[Any] | None, name: str) -> Counterpart | None:
     """The counterpart of a layer; None of one without params, and of one made of layers."""
-    maker = "" if net is None else maker_of(net.name)
+    maker = "" if net is None else maker_of(net)
     where = f"{name or 'params'} is {describe(params)}"
     if maker == "binary_dense":
         raise TypeError(f"{where} of a binary_dense, which has no counterpart in PyTorch")
@@ -93,7 +95,7 @@ def _counterpart(params: Any, net: Layer[Any] | None, name: str) -> Counterpart 
         return BLOCK
     two = type(params) is tuple and len(params) == 2 and type(params[0]) in RECURRENT
     if maker == "bidirectional":
-        one, other = (part.name for part in net.parts) if net else ("", "")
+        one, other = net.parts if net else (None, None)
         if (
             not two
             or type(params[0]) is not type(params[1])
@@ -107,13 +109,13 @@ def _counterpart(params: Any, net: Layer[Any] | None, name: str) -> Counterpart 
     if two and net is None:
         raise TypeError(f"{where}, of a serial or a bidirectional, which only the net can tell: hand it in, net=net")
     if maker == "conv_transpose":
-        return conv_transpose(_option(net.name, "groups") or 1 if net else 1)
+        return conv_transpose(_option(net, "groups") or 1)
     return COUNTERPARTS.get(type(params))
 
 
-def _option(name: str, option: str) -> Any:
+def _option(net: Layer[Any] | None, option: str) -> Any:
     """What an option of a layer was set to; None if it was not."""
-    return name.options.get(option) if isinstance(name, Call) else None
+    return None if net is None or net.call is None else net.call.options.get(option)
 
 
 def _channels_after(params: Any, channels: Any) -> Any:
@@ -125,9 +127,9 @@ def _channels_after(params: Any, channels: Any) -> Any:
 
 def _channels_without_params(net: Layer[Any] | None, channels: Any) -> Any:
     """The channels of what a layer without params gives."""
-    maker = "" if net is None else maker_of(net.name)
+    maker = "" if net is None else maker_of(net)
     if net is not None and type(channels) is tuple and maker in ("add", "mul", "concat"):
-        return _merged(channels, "" if _option(net.name, "axis") else maker)
+        return _merged(channels, "" if _option(net, "axis") else maker)
     if maker == "flatten" and channels is not None and type(channels) is not _Flat:
         return _Flat(channels if type(channels) is int else 0)
     if maker in ("global_avg_pool", "global_max_pool", "reshape"):
@@ -157,7 +159,7 @@ def _after_flatten(
 ) -> Counterpart:
     """The counterpart with its inputs in PyTorch's order, (channels, positions)."""
     if type(params) not in (DenseParams, BatchNormParams, NormParams, PReLUParams) or (
-        net is not None and maker_of(net.name) == "group_norm"
+        net is not None and maker_of(net) == "group_norm"
     ):
         raise TypeError(f"{name or 'params'} is of {net} after flatten, whose numbers have another order in PyTorch")
     if not channels:

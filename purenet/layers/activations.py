@@ -15,9 +15,10 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array, describe
 from purenet.engine.special import normal_cdf
 from purenet.initializers import Initializer, constant
-from purenet.presets import called, preset, spelled
+from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.values import called, spelled
 
 NoParams = tuple[()]
 Back = Callable[[Array], Array]
@@ -31,11 +32,14 @@ def elementwise(name: str, rule: Elementwise, x: str = "...") -> Layer[NoParams]
         y, pull = rule(ops, x)
         return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 
-    return layer(Spec(name, x=x, y=x), whole, of_matrices=True)
+    return layer(Spec(name, x=x, y=x), whole, of_matrices=True, wide=True)
 
 
 def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | None = None) -> Layer[NoParams]:
     """The video's own way: a layer of a function and its derivative, dE/dX = dE/dY ⊙ f'(X).
+
+    Of NumPy's own functions, such as `np.sin`, JAX's are taken on JAX's arrays. One that you write works on both if it
+    computes with operators and with the array's own functions: `xp = x.__array_namespace__()` has `xp.exp` and so on.
 
     >>> import numpy as np, purenet as pn
     >>> square = pn.activation(np.square, lambda x: 2 * x)
@@ -45,8 +49,9 @@ def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | No
     """
     if not callable(f) or not callable(df):
         raise TypeError(f"activation takes a function and its derivative, not {describe(f)} and {describe(df)}")
-    code = name or spelled(f"activation({_name(f)}, {_name(df)})", "activation", (f, df), {})
-    return elementwise(code, lambda ops, x: (f(x), lambda dy: dy * df(x)))
+    named = {"name": name} if name else {}
+    code = spelled(name or f"activation({_name(f)}, {_name(df)})", "activation", (f, df), named)
+    return elementwise(code, lambda ops, x: (ops.call(f, x), lambda dy: dy * ops.call(df, x)))
 
 
 def _name(f: Any) -> str:
@@ -164,9 +169,7 @@ def relu() -> Layer[NoParams]:
         y = ops.relu(x)
 
         def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Array]:
-            dx = ops.astype(y > 0, dy.dtype)
-            dx *= dy
-            return (), dx
+            return (), ops.keep(dy, y > 0)
 
         return y, pull
 
@@ -183,7 +186,7 @@ def relu6() -> Layer[NoParams]:
     """
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
-        return ops.clip(x, 0, 6), lambda dy: dy * ops.astype((x > 0) & (x < 6), dy.dtype)
+        return ops.clip(x, 0, 6), lambda dy: ops.keep(dy, (x > 0) & (x < 6))
 
     return elementwise(called("relu6"), rule)
 
@@ -233,9 +236,10 @@ def celu(alpha: float = 1.0) -> Layer[NoParams]:
 
     J. Barron, "Continuously differentiable exponential linear units", 2017.
     """
+    name = called("celu", alpha=(alpha, 1.0))
     if alpha == 0:
         raise ValueError("celu takes an alpha other than 0")
-    return elementwise(called("celu", alpha=(alpha, 1.0)), _exponential_rule(alpha, width=alpha))
+    return elementwise(name, _exponential_rule(alpha, width=alpha))
 
 
 @preset
@@ -342,7 +346,7 @@ def hard_tanh() -> Layer[NoParams]:
     """y = x cut to [−1, 1]; f' = 1 where −1 < x < 1, else 0."""
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
-        return ops.clip(x, -1, 1), lambda dy: dy * ops.astype((x > -1) & (x < 1), dy.dtype)
+        return ops.clip(x, -1, 1), lambda dy: ops.keep(dy, (x > -1) & (x < 1))
 
     return elementwise(called("hard_tanh"), rule)
 
@@ -352,7 +356,7 @@ def hard_sigmoid() -> Layer[NoParams]:
     """y = x/6 + 1/2 cut to [0, 1]; f' = 1/6 where −3 < x < 3, else 0."""
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
-        return ops.clip(x + 3, 0, 6) / 6, lambda dy: dy * ops.astype((x > -3) & (x < 3), dy.dtype) / 6
+        return ops.clip(x + 3, 0, 6) / 6, lambda dy: ops.keep(dy / 6, (x > -3) & (x < 3))
 
     return elementwise(called("hard_sigmoid"), rule)
 
@@ -366,9 +370,9 @@ def hard_swish() -> Layer[NoParams]:
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
         def pull(dy: Array) -> Array:
-            return dy * ops.where(x <= -3, 0, ops.where(x >= 3, 1, x / 3 + 0.5))
+            return ops.keep(dy * ops.where(x >= 3, 1, x / 3 + 0.5), x > -3)
 
-        return x * (ops.clip(x + 3, 0, 6) / 6), pull
+        return ops.maximum(x, -3) * (ops.clip(x + 3, 0, 6) / 6), pull
 
     return elementwise(called("hard_swish"), rule)
 
@@ -385,6 +389,8 @@ def softmax() -> Layer[NoParams]:
     """
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        if not x.size:
+            return x, lambda dy: dy
         y = ops.exp(x - ops.max_last(x))
         y /= ops.sum_last(y)
         return y, lambda dy: y * (dy - ops.sum_last(dy * y))
@@ -402,6 +408,8 @@ def log_softmax() -> Layer[NoParams]:
     """
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        if not x.size:
+            return x, lambda dy: dy
         y = x - ops.max_last(x)
         y -= ops.log(ops.sum_last(ops.exp(y)))
         return y, lambda dy: dy - ops.exp(y) * ops.sum_last(dy)
@@ -436,13 +444,13 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
     x_form = "..." if one else "... channels"
 
     def rule(ops: Ops, params: PReLUParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
-        slope, negative = params.negative_slope, ops.minimum(x, 0)
-        y = ops.maximum(x, 0) + negative * slope
+        slope, scaled = params.negative_slope, ~(x > 0)
+        y = ops.maximum(x, 0) + ops.keep(x * slope, scaled)
 
         def pull(dy: Array, wrt_x: bool) -> tuple[PReLUParams, Array | None]:
-            each = dy * negative
+            each = ops.keep(dy * x, scaled)
             dslope = ops.reshape(ops.sum(each), (1,)) if one else ops.sum_rows(each)
-            return PReLUParams(dslope), ops.where(x > 0, dy, dy * slope) if wrt_x else None
+            return PReLUParams(dslope), ops.where(scaled, dy * slope, dy) if wrt_x else None
 
         return y, pull
 
@@ -454,4 +462,4 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
         init=PReLUParams._make([slope_init]),
         sizes={"channels": channels},
     )
-    return layer(spec, rule)
+    return layer(spec, rule, wide=True)

@@ -9,9 +9,9 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, linear
-from purenet.presets import called
 from purenet.random import Key
 from purenet.spec import Pull, Rule, Spec, check_sizes, layer
+from purenet.values import called, takes_numbers
 
 
 class AttentionParams(NamedTuple):
@@ -23,6 +23,7 @@ class AttentionParams(NamedTuple):
     out: DenseParams
 
 
+@takes_numbers
 def multi_head_attention(
     features: int,
     heads: int,
@@ -45,8 +46,8 @@ def multi_head_attention(
         (queries, keys_values, mask)                         the same, padded
 
     `mask` (batch, s) is boolean, True where there is something to attend to. With `causal=True` place i attends to the
-    places up to i. A place with nothing to attend to gets heads of 0 (and no NaN). What stands in the padding must be
-    finite. Y is (batch, time, features); dx mirrors x, with None for the mask.
+    places up to i. A place with nothing to attend to gets heads of 0 (and no NaN). Keys and values in the padding count
+    for nothing, be they NaN. Y is (batch, time, features); dx mirrors x, with None for the mask.
 
     The rule, in each head, with S = Q · Kᵀ / √d, E = exp(S − max S) (0 where masked), L = Σ E over the keys,
     P = E / L and Y = P · V:
@@ -106,6 +107,8 @@ def _rule(features: int, heads: int, causal: bool) -> Rule:
         attended = queries.shape if alone else keys_values.shape
         rows = ops.rows(queries)
         others = rows if alone else ops.rows(keys_values)
+        if mask is not None:  # so that nothing depends on the keys and values in the padding, be they NaN
+            others = ops.keep(others, ops.reshape(mask, (others.shape[0], 1)))
         q, pull_q = linear(ops, params.query, rows, key)
         k, pull_k = linear(ops, params.key, others, key)
         v, pull_v = linear(ops, params.value, others, key)

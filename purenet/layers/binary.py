@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Array
+from purenet.engine.arrays import Array, NumpyArray
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, dense_spec
-from purenet.presets import called
 from purenet.random import Key
 from purenet.spec import Pull, layer
+from purenet.values import called, takes_numbers
 
 
+@takes_numbers
 def binary_dense(
     *sizes: int, bias: bool = True, binary_input: bool = True, weight_init: Initializer = glorot_uniform
 ) -> Layer[DenseParams]:
     """A dense layer of signs: Y = sign(X) · sign(W) + B, with sign(0) = 1. `binary_dense(in, out)`, or `(out)`.
+
+    Of data from 0 up all signs are 1, and nothing can be learnt from them: make them 2·x − 1. NumPy refuses a batch of
+    them; JAX cannot look.
 
     The weights W that are kept and trained are real. X (..., in); W (in, out); B (out,); Y (..., out). With
     `binary_input=False`, for a first layer, X stays as it is.
@@ -29,6 +35,9 @@ def binary_dense(
     BinaryNet moreover cuts the weights to [−1, 1] after each step. Nothing does that here: a weight that has left the
     interval has no gradient and keeps its sign, unless you cut the params yourself.
 
+    Raises:
+        ValueError: X holds several examples, and goes from 0 up.
+
     M. Courbariaux et al., "Binarized neural networks", NeurIPS 2016; with `binary_input=False`, M. Courbariaux,
     Y. Bengio, J.-P. David, "BinaryConnect", NeurIPS 2015.
 
@@ -40,7 +49,7 @@ def binary_dense(
     (array([[2.]]), array([[1.],
            [0.]]), array([[1., 0.]]))
     """
-    options = {"bias": (bias, True), "binary_input": (binary_input, True)}
+    options: dict[str, Any] = {"bias": (bias, True), "binary_input": (binary_input, True)}
     name = called("binary_dense", *sizes, **options, unseen={"weight_init": (weight_init, glorot_uniform)})
 
     def sign(ops: Ops, x: Array) -> Array:
@@ -66,4 +75,12 @@ def binary_dense(
 
         return y, pull
 
-    return layer(dense_spec(name, weight_init, zeros if bias else None), rule)
+    def both_signs(x: NumpyArray) -> None:
+        if len(x) > 1 and x.size and x.min() == 0 < x.max():
+            raise ValueError(
+                f"{name} takes the signs of x, with sign(0) = 1, but x goes from 0 to {x.max():g}, so that all are 1: "
+                "write 2 * x - 1 for data from 0 to 1, or binary_input=False for a first layer"
+            )
+
+    spec = dense_spec(name, weight_init, zeros if bias else None)
+    return layer(spec._replace(values=both_signs) if binary_input else spec, rule)

@@ -10,13 +10,13 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Windows
-from purenet.initializers import Initializer, glorot_uniform, zeros
+from purenet.initializers import Initializer, glorot_uniform, side_by_side, zeros
 from purenet.layers.hints import of_images
 from purenet.layers.windows import Ends, Padding, axes, pairs, per_axis, place, window_size
 from purenet.patterns import Sizes
-from purenet.presets import called
 from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.values import called, takes_numbers
 
 
 class ConvParams(NamedTuple):
@@ -26,6 +26,7 @@ class ConvParams(NamedTuple):
     bias: Array | None
 
 
+@takes_numbers
 def conv(
     *sizes: Any,
     stride: int | Sequence[int] = 1,
@@ -48,6 +49,7 @@ def conv(
             int or a pair (low, high). Padded cells are 0.
         dilation: cells from one cell of the kernel to the next; an int, or one for each axis.
         groups: the channels in this many parts, each with a kernel of its own; groups = in is a depthwise convolution.
+            `weight_init` draws each kernel by itself, (*kernel, in // groups, out // groups).
 
     Shapes: X (batch, *space, in); W (*kernel, in // groups, out); B (out,); Y (batch, *counts, out), with
     counts = ⌊(space + low + high − dilation·(kernel − 1) − 1) / stride⌋ + 1.
@@ -99,6 +101,7 @@ def conv(
     return layer(spec._replace(y=y_shape), rule)
 
 
+@takes_numbers
 def conv_transpose(
     *sizes: Any,
     stride: int | Sequence[int] = 1,
@@ -179,14 +182,17 @@ def conv_transpose(
 @lru_cache(1024)  # the layer asks at each step
 def _place_spread(who: str, windows: Windows, cut: Ends, added: Shape, space: Shape) -> tuple[Shape, Shape]:
     """The spatial axes of a transposed convolution's Y, from those of its X, and what is cut off at their low ends."""
-    if cut == "same":
+    if cut == "same" and min(space) > 0:
         low = tuple(max(0, r - s) // 2 for r, s in zip(windows.reach, windows.stride, strict=True))
         return tuple(n * s for n, s in zip(space, windows.stride, strict=True)), low
-    sizes = zip(space, windows.stride, cut, windows.reach, added, strict=True)
+    ends = ((0, 0),) * len(space) if cut == "same" else cut
+    sizes = zip(space, windows.stride, ends, windows.reach, added, strict=True)
     out = tuple((n - 1) * s - low - high + r + a for n, s, (low, high), r, a in sizes)
     if min((*space, *out)) < 1:
-        raise ValueError(f"{who} would make an output of {out} from an input of {space}: its padding is too large")
-    return out, tuple(low for low, _ in cut)
+        raise ValueError(
+            f"{who} would make an output of {out} from an input of {space}: it has no cells, or too large a padding"
+        )
+    return out, tuple(low for low, _ in ends)
 
 
 def _spec(
@@ -212,16 +218,19 @@ def _spec(
     each = [per_axis(name, option, options[option][0], dims) for option in ("stride", "dilation")]
 
     def fits(sizes: Sizes) -> str:
-        channels = sizes.get("channels", 0)
-        return f"takes a multiple of {groups} channels, not {channels}" if channels % groups else ""
+        channels = sizes.get("channels", groups)
+        return f"takes a multiple of {groups} channels, not {channels}" if channels % groups or not channels else ""
 
     channels = "channels" if groups == 1 else f"channels/{groups}"
     spec = Spec(
         name,
         x=axes(dims),
         y=None,
+        last="outputs",
         params=ConvParams._make((f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if bias else None)),
-        init=ConvParams._make((weight_init, bias_init)),
+        init=ConvParams._make(
+            (weight_init if groups == 1 else side_by_side(name, *(weight_init,) * groups), bias_init)
+        ),
         sizes={"channels": inputs, "outputs": outputs},
         complete=f"{maker}(channels, {outputs}, {kernel})",
         hints=(of_images(dims),),

@@ -9,9 +9,9 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.hints import examples_are_rows, flatten_first, one_feature
-from purenet.presets import Call, called
 from purenet.random import Key
 from purenet.spec import Pull, Spec, in_and_out, layer
+from purenet.values import Call, called, takes_numbers
 
 
 class DenseParams(NamedTuple):
@@ -21,6 +21,7 @@ class DenseParams(NamedTuple):
     bias: Array | None
 
 
+@takes_numbers
 def dense(
     *sizes: int, bias: bool = True, weight_init: Initializer = glorot_uniform, bias_init: Initializer = zeros
 ) -> Layer[DenseParams]:

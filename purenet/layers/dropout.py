@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from purenet import random
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.layers.activations import NoParams
-from purenet.presets import called, preset
+from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
+from purenet.values import called, takes_numbers
 
 
 @preset
@@ -22,6 +21,7 @@ def dropout(rate: float = 0.5, channelwise: bool = False) -> Layer[NoParams]:
     channel (the last axis) of each example, as in PyTorch's Dropout2d. X and Y (batch, ...).
 
     The rule: Y = X ⊙ M, with a mask M of 0 and 1 / (1 − rate) that the key decides, so dE/dX = dE/dY ⊙ M.
+    What is dropped is 0, even if it was infinite.
 
     N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014; channelwise:
     J. Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
@@ -36,7 +36,7 @@ def dropout(rate: float = 0.5, channelwise: bool = False) -> Layer[NoParams]:
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
         raise ValueError(f"dropout takes a rate from 0 to 1, the share that is dropped, not {rate!r}")
     keep = 1 - rate
-    scale = 1 / keep if keep else 0.0
+    scale = 1 / keep if keep else 1.0  # if nothing is kept, nothing is multiplied
 
     x_form = "batch ... channels" if channelwise else "..."
 
@@ -44,13 +44,14 @@ def dropout(rate: float = 0.5, channelwise: bool = False) -> Layer[NoParams]:
         if key is None:
             return x, lambda dy, wrt_x: ((), dy)
         shape = (x.shape[0], *(1 for _ in x.shape[1:-1]), x.shape[-1]) if channelwise else x.shape
-        mask = ops.astype(ops.take_in(random.bernoulli(key, keep, shape)), x.dtype) * scale
-        return x * mask, lambda dy, wrt_x: ((), dy * mask if wrt_x else None)
+        mask = ops.take_in(random.bernoulli(key, keep, shape))
+        return ops.keep(x * scale, mask), lambda dy, wrt_x: ((), ops.keep(dy * scale, mask) if wrt_x else None)
 
     name = called("dropout", rate=(rate, 0.5), channelwise=(channelwise, False))
     return layer(Spec(name, x=x_form, y=x_form), rule, of_matrices=True)
 
 
+@takes_numbers
 def gaussian_noise(std: float) -> Layer[NoParams]:
     """In training Y = X + N with normal noise N of this standard deviation, so dE/dX = dE/dY; in inference Y = X.
 
@@ -66,8 +67,6 @@ def gaussian_noise(std: float) -> Layer[NoParams]:
     def rule(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         if key is None:
             return x, lambda dy, wrt_x: ((), dy)
-        dtype = np.float64 if ops.finfo(x.dtype).bits == 64 else np.float32
-        drawn = ops.take_in(random.normal(key, x.shape, dtype))
-        return x + ops.astype(drawn, x.dtype) * std, lambda dy, wrt_x: ((), dy)
+        return x + random.normal_like(key, x) * std, lambda dy, wrt_x: ((), dy)
 
     return layer(Spec(called("gaussian_noise", std), x="...", y="..."), rule, of_matrices=True)

@@ -13,9 +13,10 @@ from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, normal
 from purenet.layers.activations import NoParams
 from purenet.patterns import Sizes
-from purenet.presets import called, preset
+from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.values import called, takes_numbers
 
 _UNIT_NORMAL, _SMALL_NORMAL = normal(1.0), normal(0.02)
 
@@ -26,6 +27,7 @@ class EmbeddingParams(NamedTuple):
     weight: Array
 
 
+@takes_numbers
 def embedding(count: int, features: int, weight_init: Initializer = _UNIT_NORMAL) -> Layer[EmbeddingParams]:
     """A learned row of `features` numbers for each of the ids 0 … count − 1.
 
@@ -38,8 +40,7 @@ def embedding(count: int, features: int, weight_init: Initializer = _UNIT_NORMAL
 
     Raises:
         TypeError: the ids are not integers.
-        ValueError: an id is negative, or count or more. (JAX cannot raise: there the row of a
-            count or more is NaN, and a negative id is not noticed.)
+        ValueError: an id is negative, or count or more. (JAX cannot raise: there Y is NaN at such an id.)
 
     >>> import numpy as np, purenet as pn
     >>> layer = pn.embedding(10, 3)
@@ -61,7 +62,8 @@ def embedding(count: int, features: int, weight_init: Initializer = _UNIT_NORMAL
         def pull(dy: Array, wrt_x: bool) -> tuple[EmbeddingParams, None]:
             return EmbeddingParams(ops.add_rows(ids, ops.reshape(dy, (math.prod(x.shape), features)), count)), None
 
-        return ops.reshape(ops.take(params.weight, ids, axis=0), (*x.shape, features)), pull
+        y = ops.or_nan(ops.take(params.weight, ids, axis=0), lambda: (ids >= 0)[:, None])
+        return ops.reshape(y, (*x.shape, features)), pull
 
     spec = Spec(
         name,
@@ -90,6 +92,7 @@ def positional_encoding(base: float = 10_000.0) -> Layer[NoParams]:
     array([[[0.    , 1.    , 0.    , 1.    ],
             [0.8415, 0.5403, 0.01  , 1.    ]]])
     """
+    name = called("positional_encoding", base=(base, 10_000.0))
     if not base > 0:
         raise ValueError(f"positional_encoding takes a positive base, not {base!r}")
 
@@ -101,9 +104,10 @@ def positional_encoding(base: float = 10_000.0) -> Layer[NoParams]:
         return x + ops.asarray(table, dtype=x.dtype), lambda dy, wrt_x: ((), dy)
 
     x = "batch time features"
-    return layer(Spec(called("positional_encoding", base=(base, 10_000.0)), x=x, y=x), rule)
+    return layer(Spec(name, x=x, y=x), rule)
 
 
+@takes_numbers
 def learned_positions(
     length: int, features: int | None = None, weight_init: Initializer = _SMALL_NORMAL
 ) -> Layer[EmbeddingParams]:
@@ -133,7 +137,8 @@ def learned_positions(
 
         def pull(dy: Array, wrt_x: bool) -> tuple[EmbeddingParams, Array]:
             beyond = ops.zeros((length - time, size), dtype=dy.dtype)
-            return EmbeddingParams(ops.concat([ops.sum(dy, axis=0), beyond])), dy
+            rows = ops.sum_rows(ops.reshape(dy, (dy.shape[0], time * size)))
+            return EmbeddingParams(ops.concat([ops.reshape(rows, (time, size)), beyond])), dy
 
         return x + params.weight[:time, :], pull
 

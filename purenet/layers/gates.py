@@ -9,8 +9,9 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.layers.activations import Elementwise, NoParams, sigmoid_rule, silu_rule
-from purenet.presets import called, preset
+from purenet.presets import preset
 from purenet.spec import Pull, Spec, layer
+from purenet.values import called
 
 
 def _gated(name: str, gate: Elementwise, gate_first: bool) -> Layer[NoParams]:
@@ -35,7 +36,7 @@ def _gated(name: str, gate: Elementwise, gate_first: bool) -> Layer[NoParams]:
 
         return g * other, pull
 
-    return layer(Spec(name, x="... features", y="... features/2", fits=even), rule)
+    return layer(Spec(name, x="... features", y="... features/2", fits=even), rule, wide=True)
 
 
 @preset

@@ -8,11 +8,12 @@ from itertools import accumulate, pairwise
 
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Array, Shape, shape_text
+from purenet.engine.arrays import Array, Shape, is_integer, is_open, shape_text
 from purenet.layers.activations import NoParams
-from purenet.presets import called, preset
+from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
+from purenet.values import called
 
 Arrays = tuple[Array, ...]
 
@@ -75,13 +76,15 @@ def concat(axis: int = -1) -> Layer[NoParams]:
     array([[0., 0., 0., 1.],
            [0., 0., 0., 1.]])
     """
-    if isinstance(axis, bool) or not isinstance(axis, int) or axis == 0:
+    if not is_integer(axis) or axis == 0:
         raise ValueError(f"concat takes an axis other than 0, which is the batch, not {axis!r}")
     name = called("concat", axis=(axis, -1))
 
-    def join(shapes: tuple[Shape, ...]) -> Shape:
+    def join(shapes: tuple[Shape, ...]) -> Shape | None:
         first = shapes[0]
         at = axis - 1 if axis > 0 else axis + len(first)
+        if is_open(first) and axis != -1:
+            return None
         if not 0 <= at < len(first) or any(
             len(shape) != len(first) or shape[:at] + shape[at + 1 :] != first[:at] + first[at + 1 :] for shape in shapes
         ):

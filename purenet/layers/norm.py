@@ -26,12 +26,13 @@ from typing import Any, NamedTuple
 
 from purenet.core import Buffer, Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Array
+from purenet.engine.arrays import Array, NumpyArray
 from purenet.initializers import ones, zeros
 from purenet.patterns import Sizes
-from purenet.presets import Call, called, preset
+from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.values import Call, called, takes_numbers
 
 Back = Callable[[Array], Array]
 Normalize = Callable[[Ops, Array], tuple[Array, Back]]
@@ -55,7 +56,7 @@ class BatchNormParams(NamedTuple):
 
 def _mean_of_features(ops: Ops, x: Array, y: Array | None = None) -> Array:
     """⟨X⟩, or ⟨X ⊙ Y⟩, over the last axis."""
-    total = ops.sum_last(x) if y is None else ops.vecdot(x, y)[..., None]
+    total = ops.sum_last(x) if y is None else ops.dot_last(x, y)
     return total * (1 / x.shape[-1])
 
 
@@ -86,7 +87,7 @@ def _affine_norm(
     """The layer of `normalize(ops, x) -> (xhat, pull)`, with or without scale and shift."""
 
     def rule(ops: Ops, params: Any, x: Array, key: Key | None) -> tuple[Array, Pull]:
-        xhat, pull_back = normalize(ops, x)
+        xhat, pull_back = normalize(ops, x) if x.size else (x, lambda dxhat: dxhat)  # of nothing there is no mean
         if not affine:
             return xhat, lambda dy, wrt_x: ((), pull_back(dy) if wrt_x else None)
         y = xhat * params.weight
@@ -105,7 +106,7 @@ def _affine_norm(
             params=NormParams._make(("features", "features" if bias else None)),
             init=NormParams._make((ones, zeros if bias else None)),
         )
-    return layer(spec, rule)
+    return layer(spec, rule, wide=True)
 
 
 def _spec(name: Call, features: int | None, **more: Any) -> Spec:
@@ -126,8 +127,9 @@ def batch_norm(
     """Batch normalization: each channel, over the batch and every position. X and Y (batch, ..., features).
 
     In training (with a key) the batch's own mean and variance normalize, and the running ones move towards them:
-    next = (1 − momentum)·old + momentum·batch, with the unbiased variance, Σ (X − μ)² / (n − 1). These stand
-    in dparams, and an optimizer takes them over. The rule is the module's: dE/dX too takes its means over the batch.
+    next = old − momentum·(old − batch), with the unbiased variance, Σ (X − μ)² / (n − 1). The steps
+    momentum·(old − batch) stand in dparams, and an optimizer takes them. The rule is the module's: dE/dX too takes its
+    means over the batch.
 
     In inference the running mean and variance are constants, so Y = X·a + b and dE/dX = dE/dY ⊙ a, a = W / √(σ² + eps).
 
@@ -135,7 +137,8 @@ def batch_norm(
     shift", ICML 2015. Options and defaults are PyTorch's.
 
     Raises:
-        ValueError: in training, where a channel has a single value: there is no variance then.
+        ValueError: in training, where a channel has a single value: there is no variance then. In inference, where the
+            running variance is negative.
 
     >>> import numpy as np, purenet as pn
     >>> params = pn.batch_norm.init(pn.key(0), in_shape=(2,))
@@ -145,14 +148,16 @@ def batch_norm(
     array([[-0.999995, -0.999995],
            [ 0.999995,  0.999995]], dtype=float32)
     >>> dparams, dx = pullback(y)
-    >>> dparams.mean.value, dparams.variance.value  # the next ones: a step of 0.1 from 0 and 1
-    (array([  0.2     , 100.200005], dtype=float32), array([1.1, 1.1], dtype=float32))
+    >>> dparams.mean.value, dparams.variance.value  # 0.1 of the way from 2 and 1002 to 0, and from 2 to 1
+    (array([  -0.2     , -100.200005], dtype=float32), array([-0.1, -0.1], dtype=float32))
+    >>> pn.sgd_step(params, dparams, lr=0.5).variance.value
+    array([1.1, 1.1], dtype=float32)
     """
-    if not 0 <= momentum <= 1:
-        raise ValueError(f"batch_norm takes a momentum from 0 to 1, not {momentum!r}")
     name = called(
         "batch_norm", features=(features, None), momentum=(momentum, 0.1), eps=(eps, 1e-5), affine=(affine, True)
     )
+    if not 0 <= momentum <= 1:
+        raise ValueError(f"batch_norm takes a momentum from 0 to 1, not {momentum!r}")
     spec = _spec(name, features)
     one = "features" if affine else None
     spec = spec._replace(
@@ -160,13 +165,22 @@ def batch_norm(
         init=BatchNormParams._make((ones, zeros, Buffer(zeros), Buffer(ones))),
     )
 
+    def check_variance(variance: NumpyArray) -> None:
+        if variance.size and variance.min() < 0:
+            raise ValueError(
+                f"{name} has params with a running variance of {variance.min():.3g}, but none is below 0: what changed "
+                "it? Buffers move by old − step, as the optimizers and sgd_step do it"
+            )
+
     def rule(ops: Ops, params: BatchNormParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         """Y = (X − μ)·a + b. Numbers a channel are laid out for the wide rows of X."""
         rows, weight = _WideRows(ops, x), params.weight
         flat, n = rows.wide(x), math.prod(x.shape[:-1])
         rest: Any = 0.0
         if key is None:
-            following, mean, variance = params, params.mean.value, params.variance.value
+            mean, variance = params.mean.value, params.variance.value
+            ops.look(check_variance, variance)
+            steps = ops.no_step(mean), ops.no_step(variance)
             y = flat - rows.laid_out(mean)
         else:
             if n < 2:
@@ -178,7 +192,10 @@ def batch_norm(
             y = flat - rows.laid_out(mean)
             rest = rows.sum(y) * (1 / n)  # of the mean, as in `_normalized`
             variance = ops.maximum(rows.sum_products(y, y) * (1 / n) - rest * rest, 0.0)
-            following = _moved(ops, params, momentum, mean + rest, variance * (n / (n - 1)))
+            steps = (
+                (params.mean.value - (mean + rest)) * momentum,
+                (params.variance.value - variance * (n / (n - 1))) * momentum,
+            )
         r = ops.sqrt(1 / (variance + eps))  # a root halves the rounding errors of what is under it
         a = r if weight is None else r * weight
         y *= rows.laid_out(a)
@@ -188,7 +205,7 @@ def batch_norm(
             dy, centred = rows.wide(dy), flat - rows.laid_out(mean)
             dbias = rows.sum(dy)
             dweight = (rows.sum_products(dy, centred) - rest * dbias) * r  # X̂ = (centred − rest)·r
-            dparams = following._replace(weight=dweight, bias=dbias) if affine else following
+            dparams = BatchNormParams(*(dweight, dbias) if affine else (None, None), *map(Buffer, steps))
             if not wrt_x:
                 return dparams, None
             dx = dy * rows.laid_out(a)
@@ -201,14 +218,7 @@ def batch_norm(
 
         return ops.reshape(y, x.shape), pull
 
-    return layer(spec, rule)
-
-
-def _moved(ops: Ops, params: BatchNormParams, momentum: float, mean: Array, variance: Array) -> BatchNormParams:
-    """The running mean and variance, moved towards those of a batch."""
-    mean = params.mean.value * (1 - momentum) + mean * momentum
-    variance = params.variance.value * (1 - momentum) + variance * momentum
-    return params._replace(mean=Buffer(ops.read_only(mean)), variance=Buffer(ops.read_only(variance)))
+    return layer(spec, rule, wide=True)
 
 
 class _WideRows:
@@ -270,6 +280,7 @@ def _normalized_by_group(ops: Ops, x: Array, groups: int, eps: float) -> tuple[A
     return ops.reshape(xhat, x.shape), lambda dxhat: ops.reshape(pull(ops.reshape(dxhat, wide)), x.shape)
 
 
+@takes_numbers
 def group_norm(groups: int, features: int | None = None, *, eps: float = 1e-5, affine: bool = True) -> Layer[Any]:
     """Group normalization: each of `groups` groups of channels in each example, over the group and every position.
 

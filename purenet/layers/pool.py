@@ -11,11 +11,17 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Back, Windows
 from purenet.layers.activations import NoParams
-from purenet.layers.windows import Padding, pairs, per_axis, place, spatial, window_size
+from purenet.layers.hints import of_images
+from purenet.layers.recurrence import check_lengths
+from purenet.layers.windows import Padding, axes, pairs, per_axis, place, spatial, window_size
 from purenet.patterns import Sizes
-from purenet.presets import called, preset
+from purenet.presets import preset
+from purenet.random import Key
+from purenet.spec import Pull, Spec, layer
+from purenet.values import Call, called, takes_numbers
 
 
+@takes_numbers
 def max_pool(
     window: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: Padding = "valid"
 ) -> Layer[NoParams]:
@@ -41,17 +47,19 @@ def max_pool(
     >>> y.ravel(), pullback(np.ones_like(y))[1].ravel()
     (array([3., 3.]), array([0., 1., 1., 0.]))
     """
-    return _pool("max_pool", lambda ops: ops.max_windows, window, stride, padding)
+    return _pool("max_pool", lambda ops, *given: ops.max_windows(*given), window, stride, padding)
 
 
+@takes_numbers
 def avg_pool(
     window: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: Padding = "valid"
 ) -> Layer[NoParams]:
     """The mean of each window: Y[o] = Σₜ X[o·stride + t − low] / cells. Arguments and shapes are those of `max_pool`.
 
-    Padded cells count as 0 and are counted, as in PyTorch's `count_include_pad=True`, with "same" padding too.
+    With padding="same" only the cells of X count, as in JAX and TensorFlow, whose padding that is. Other padding is 0
+    and counts, as in PyTorch's `count_include_pad=True`.
 
-    The rule: dE/dX[i] is the sum of dE/dY[o] over the windows o that X[i] is in, divided by the cells of a window.
+    The rule: dE/dX[i] is the sum of dE/dY[o] / cells over the windows o that X[i] is in.
 
     Y. LeCun et al., "Gradient-based learning applied to document recognition", Proceedings of the IEEE 1998.
 
@@ -60,11 +68,13 @@ def avg_pool(
     >>> y.ravel(), pullback(np.ones_like(y))[1].ravel()
     (array([2. , 2.5]), array([0.5, 0.5, 0.5, 0.5]))
     """
-    return _pool("avg_pool", lambda ops: ops.mean_windows, window, stride, padding)
+    return _pool("avg_pool", lambda ops, *given: ops.mean_windows(*given, padding != "same"), window, stride, padding)
 
 
-def _pool(maker: str, op: Callable[[Ops], Any], window: Any, stride: Any, padding: Padding) -> Layer[NoParams]:
-    """The layer of `op(ops)(x, windows, ends) -> (y, pull)`."""
+def _pool(
+    maker: str, op: Callable[..., tuple[Array, Back]], window: Any, stride: Any, padding: Padding
+) -> Layer[NoParams]:
+    """The layer of `op(ops, x, windows, ends) -> (y, pull)`."""
     name = called(maker, window, stride=(stride, None), padding=(padding, "valid"))
     size = window_size(name, "window", window)
     strides = size if stride is None else per_axis(name, "stride", stride, len(size))
@@ -74,28 +84,62 @@ def _pool(maker: str, op: Callable[[Ops], Any], window: Any, stride: Any, paddin
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
         _, ends = place(name, windows, wanted, x.shape[1:-1])
-        found: tuple[Array, Back] = op(ops)(x, windows, ends)
-        return found
+        return op(ops, x, windows, ends)
 
     def y_shape(in_shape: Shape) -> Shape:
         return (*place(name, windows, wanted, tuple(in_shape[:-1]))[0], in_shape[-1])
 
-    return spatial(name, rule, y_shape, len(size))
+    return spatial(name, rule, y_shape, len(size), wide=True)
 
 
 def _no_cells(sizes: Sizes) -> str:
-    space = sizes.get("space", ())
+    space = sizes.get("space", (sizes.get("time", 1),))
     return f"takes at least one cell, but the spatial axes of each example are {space}" if 0 in space else ""
 
 
-def _flat(ops: Ops, x: Array) -> Any:
-    """x with its spatial axes in one."""
-    return ops.reshape(x, (x.shape[0], math.prod(x.shape[1:-1]), x.shape[-1]))
+def _over_all(name: Call, rule: Callable[[Ops, Array, Any, Array | None], tuple[Array, Back]]) -> Layer[NoParams]:
+    """The layer of `rule(ops, cells, count, real) -> (y, pull)`, with all spatial axes in one, (batch, n, channels).
+
+    All n cells count, and `real` is None; or with lengths only those where `real` (batch, n, 1), `count` (batch, 1).
+    """
+
+    def whole(ops: Ops, params: NoParams, x: Any, key: Key | None) -> tuple[Array, Pull]:
+        array, lengths = x if type(x) is tuple else (x, None)
+        batch, *space, channels = array.shape
+        count: Any = math.prod(space)
+        real, cells = None, ops.reshape(array, (batch, count, channels))
+        if lengths is not None:
+            real = ops.arange(count)[:, None] < lengths[:, None, None]
+            count = ops.astype(lengths[:, None], array.dtype)
+        y, pull = rule(ops, cells, count, real)
+
+        def pull_whole(dy: Array, wrt_x: bool) -> tuple[NoParams, Any]:
+            if not wrt_x:
+                return (), None
+            dx = pull(dy)
+            dx = ops.reshape(dx if real is None else ops.where(real, dx, 0), array.shape)
+            return (), dx if lengths is None else (dx, None)
+
+        return y, pull_whole
+
+    forms = [axes(None), ("batch time channels", "lengths = batch: int")]
+    spec = Spec(
+        name,
+        x=forms,
+        y=["batch channels"] * 2,
+        hints=(of_images(None),),
+        fits=_no_cells,
+        values=lambda x: check_lengths(name, x),
+    )
+    return layer(spec, whole, wide=True)
 
 
 @preset
 def global_avg_pool() -> Layer[NoParams]:
     """The mean over all spatial axes: X (batch, *space, channels) to Y (batch, channels).
+
+    Of padded sequences, (X, lengths) with X (batch, time, channels), the mean over each one's own length; of length 0
+    it is 0.
 
     The rule: dE/dX = dE/dY / cells, the same for each cell.
 
@@ -104,25 +148,25 @@ def global_avg_pool() -> Layer[NoParams]:
     >>> import numpy as np, purenet as pn
     >>> pn.global_avg_pool.apply((), np.ones((2, 7, 7, 3))).shape
     (2, 3)
+    >>> pn.global_avg_pool.apply((), (np.array([[[1.0], [3.0], [0.0]]]), np.array([2])))
+    array([[2.]])
     """
 
-    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
-        number = math.prod(x.shape[1:-1])
-        y = ops.sum(_flat(ops, x), axis=1)
-        y /= number
+    def rule(ops: Ops, cells: Array, count: Any, real: Array | None) -> tuple[Array, Back]:
+        number = count if real is None else ops.maximum(count, 1)
+        own = cells if real is None else ops.where(real, cells, 0)
+        y = ops.sum_before_last(own)[:, 0, :] / number
+        return y, lambda dy: ops.broadcast_to((dy / number)[:, None, :], cells.shape) + 0  # + 0: an array of its own
 
-        def pull(dy: Array) -> Array:
-            each = ops.reshape(dy / number, (dy.shape[0], *(1,) * (x.ndim - 2), dy.shape[-1]))
-            return ops.broadcast_to(each, x.shape) + 0  # + 0: an array of its own
-
-        return y, pull
-
-    return spatial(called("global_avg_pool"), rule, "batch channels", fits=_no_cells)
+    return _over_all(called("global_avg_pool"), rule)
 
 
 @preset
 def global_max_pool() -> Layer[NoParams]:
     """The maximum over all spatial axes: X (batch, *space, channels) to Y (batch, channels).
+
+    Of padded sequences, (X, lengths) with X (batch, time, channels), the maximum over each one's own length; of length
+    0 it is 0.
 
     The rule: dE/dY goes to the maximum; of equal ones to the first in row-major order, as in PyTorch's
     `adaptive_max_pool`.
@@ -133,14 +177,14 @@ def global_max_pool() -> Layer[NoParams]:
     (array([[3.]]), array([0., 1., 0.]))
     """
 
-    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
-        flat = _flat(ops, x)
+    def rule(ops: Ops, cells: Array, count: Any, real: Array | None) -> tuple[Array, Back]:
+        own = cells if real is None else ops.where(real, cells, -math.inf)
+        y = ops.max(own, axis=1)
 
         def pull(dy: Array) -> Array:
-            places = ops.reshape(ops.arange(flat.shape[1]), (1, -1, 1))
-            first = places == ops.expand_dims(ops.argmax(flat, axis=1), axis=1)
-            return ops.reshape(ops.expand_dims(dy, axis=1) * ops.astype(first, dy.dtype), x.shape)
+            first = ops.arange(cells.shape[1])[:, None] == ops.argmax(own, axis=1)[:, None, :]
+            return ops.keep(dy[:, None, :], first)
 
-        return ops.max(flat, axis=1), pull
+        return y if real is None else ops.where(count > 0, y, 0), pull
 
-    return spatial(called("global_max_pool"), rule, "batch channels", fits=_no_cells)
+    return _over_all(called("global_max_pool"), rule)

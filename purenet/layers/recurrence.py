@@ -17,15 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from purenet.core import Layer
-from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Array, Shape, freeze
-from purenet.initializers import Initializer, draw, glorot_uniform, orthogonal, zeros
-from purenet.presets import called
-from purenet.random import Key, split
+from purenet.engine import Ops
+from purenet.engine.arrays import Array
+from purenet.initializers import Initializer, glorot_uniform, orthogonal, side_by_side, zeros
 from purenet.spec import Maybe, Pull, Spec, in_and_out, layer
+from purenet.values import called
 
 ORTHOGONAL = orthogonal()
 States = tuple[Array, ...]
@@ -101,7 +98,7 @@ def recurrent(
         sizes={"inputs": inputs, "hidden": hidden},
         complete=name.replace("(", "(inputs, ", 1),
         fits=lambda sizes: "takes sequences of at least one step in time" if sizes.get("time") == 0 else "",
-        values=lambda x: _check_lengths(name, x),
+        values=lambda x: check_lengths(name, x),
     )
     run = _over_sequences(cell, hidden, last, reverse)
     return layer(
@@ -123,19 +120,28 @@ def _over_sequences(
         xs, mask = ops.permute_dims(sequence, (2, 1, 0)), None
         if lengths is not None:
             mask = ops.arange(time)[:, None] < lengths
-            xs = ops.where(mask, xs, 0)  # so that nothing depends on what stands in the padding, be it NaN
-        if reverse:
-            xs, mask = xs[:, ::-1, :], None if mask is None else mask[::-1, :]
+            xs = ops.keep(xs, mask)  # so that nothing depends on what stands in the padding, be it NaN
+
+        def turned(steps: Any, axis: int) -> Any:
+            """The steps in the order in which they are run, and back."""
+            return ops.flip(steps, axis=axis) if reverse and steps is not None else steps
 
         def inside(state: Any) -> States:
             """The state turned around, as a tuple; what is None begins with zeros."""
             parts = state if type(state) is tuple else (state,) * cell.states
             return tuple(ops.zeros_of((hidden, batch), sequence) if part is None else part.T for part in parts)
 
+        def lengths_fit() -> Any:
+            return (lengths >= 0) & (lengths <= time)
+
         def outside(state: States) -> Any:
             return _state_of([part.T for part in state])
 
+        xs, mask = turned(xs, 1), turned(mask, 0)
         hs, final, back = cell.run(ops, plain, params, xs, mask, inside(state), keep)
+        if mask is not None:
+            hs = hs if last else ops.keep(hs, mask[:, None, :])
+            hs, final = ops.or_nan(hs, lengths_fit), tuple(ops.or_nan(h, lengths_fit) for h in final)
 
         def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
             dy, dfinal = dy if stateful else (dy, None)
@@ -143,11 +149,11 @@ def _over_sequences(
             if last:
                 dfinal = (dfinal[0] + dy.T, *dfinal[1:])
             else:
-                dys = ops.compact(_ordered(ops.permute_dims(dy, (1, 2, 0)), reverse))
+                dys = ops.compact(turned(ops.permute_dims(dy, (1, 2, 0)), 0))
             dparams, dxs, dstate = back(dys, dfinal, wrt_x)
             if not wrt_x:
                 return dparams, None
-            dx = ops.permute_dims(dxs[:, ::-1, :] if reverse else dxs, (2, 1, 0))
+            dx = ops.permute_dims(turned(dxs, 1), (2, 1, 0))
             if type(x) is not tuple:
                 return dparams, dx
             middle = (None if state is None else outside(dstate),) if stateful else ()
@@ -155,8 +161,7 @@ def _over_sequences(
 
         y = final[0].T
         if not last:
-            hs = hs if mask is None else ops.where(mask[:, None, :], hs, 0)
-            y = ops.compact(ops.permute_dims(_ordered(hs, reverse), (2, 0, 1)))
+            y = ops.compact(ops.permute_dims(turned(hs, 0), (2, 0, 1)))
         return (y, outside(final)) if stateful else y, pull
 
     return run
@@ -193,15 +198,13 @@ def steps(cell: Cell) -> Callable[..., Ran]:
 
         def behind(dstate: States, given: Any) -> Any:
             dh, (before, saved), real = given
-            if real is None:
-                dstate = dstate if dh is None else (dstate[0] + dh, *dstate[1:])
-                dz, da, dstate = pull(saved, *dstate)
-            else:  # what came through the masked columns goes on as it is; their dE/dY does not count
-                dstate = dstate if dh is None else (dstate[0] + ops.where(real, dh, 0), *dstate[1:])
-                through = [ops.where(real, 0, d) for d in dstate]
-                dz, da, dstate = pull(saved, *(ops.where(real, d, 0) for d in dstate))
-                dstate = tuple(d + e for d, e in zip(dstate, through, strict=True))
-            return dstate, (before, dz, da)
+            if dh is not None:
+                dstate = dstate[0] + (dh if real is None else ops.keep(dh, real)), *dstate[1:]
+            dz, da, new = pull(saved, *dstate)
+            if real is not None:  # what came to the masked columns goes on as it is
+                dz, da = ops.keep(dz, real), None if da is None else ops.keep(da, real)
+                new = tuple(ops.where(real, n, d) for n, d in zip(new, dstate, strict=True))
+            return new, (before, dz, da)
 
         def back(dhs: Array | None, dstate: States, wrt_x: bool) -> tuple[Any, Array | None, States]:
             dstate, (before, dz, da) = ops.scan(behind, dstate, (dhs, kept, mask), time, reverse=True)
@@ -213,8 +216,8 @@ def steps(cell: Cell) -> Callable[..., Ran]:
 
             dz = flat(dz)
             da = dz if da is None else flat(da)
-            dweight = ops.dot(ops.reshape(xs, (xs.shape[0], time * batch)), dz.T) * square
-            drecurrent = ops.dot(flat(before), da.T) * square
+            dweight = ops.transposed_dot(ops.reshape(xs, (xs.shape[0], time * batch)).T, dz.T) * square
+            drecurrent = ops.transposed_dot(flat(before).T, da.T) * square
             biases = [None, None] if bias is None else [dweight[features, ...], ops.sum(da[-hidden:, ...], axis=-1)]
             dparams = cell.kind(dweight[:features, ...], drecurrent, *biases[: len(params) - 2])
             dxs = ops.dot(params.weight * square, dz) if wrt_x else None
@@ -245,7 +248,7 @@ def _forms(cell: Cell, last: bool) -> tuple[list[Any], list[Any]]:
     return x, [y, (y, final), y, (y, final)]
 
 
-def _check_lengths(name: str, x: Any) -> None:
+def check_lengths(name: str, x: Any) -> None:
     """Check that no sequence is longer than there are steps."""
     sequence, _, lengths, _ = unpack(x)
     if lengths is None or not len(lengths):
@@ -253,23 +256,6 @@ def _check_lengths(name: str, x: Any) -> None:
     time, least, most = sequence.shape[1], lengths.min(), lengths.max()
     if not 0 <= least <= most <= time:
         raise ValueError(f"{name}: x has {time} steps, but lengths go from {least} to {most}")
-
-
-def side_by_side(who: str, *initializers: Initializer) -> Initializer:
-    """An initializer of all gates. Each gate's block is drawn by itself, so that its fans are its own and U's blocks
-    are orthogonal."""
-
-    def initialize(key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any:
-        keys = split(key, len(initializers))
-        block = (*shape[:-1], shape[-1] // len(initializers))
-        pieces = [draw(f, k, block, who) for f, k in zip(initializers, keys, strict=True)]
-        return freeze(engine_of(pieces[0]).concat(pieces, axis=-1))
-
-    return initialize
-
-
-def _ordered(steps: Any, reverse: bool) -> Any:
-    return steps[::-1, ...] if reverse else steps
 
 
 def _state_of(parts: list[Any]) -> Any:

@@ -37,6 +37,7 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, constant, glorot_uniform, zeros
 from purenet.layers.recurrence import ORTHOGONAL, Cell, Options, States, Step, StepPull, recurrent
+from purenet.values import takes_numbers
 
 
 class RNNParams(NamedTuple):
@@ -67,6 +68,7 @@ class GRUParams(NamedTuple):
     recurrent_bias: Array | None
 
 
+@takes_numbers
 def rnn(
     *sizes: int,
     last: bool = False,
@@ -117,6 +119,7 @@ def rnn(
     return recurrent("rnn", sizes, Cell(RNNParams, (1.0,), 1, start), options)
 
 
+@takes_numbers
 def lstm(
     *sizes: int,
     last: bool = False,
@@ -190,6 +193,7 @@ def lstm(
     return recurrent("lstm", sizes, cell, options, biases, forget_bias=(forget_bias, 1.0))
 
 
+@takes_numbers
 def gru(
     *sizes: int,
     last: bool = False,

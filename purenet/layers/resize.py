@@ -11,9 +11,10 @@ from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Back, Pair, on_axis, opposite
 from purenet.layers.activations import NoParams
 from purenet.layers.windows import pairs, per_axis, spatial
-from purenet.presets import called
+from purenet.values import called, takes_numbers
 
 
+@takes_numbers
 def upsample(scale: int | Sequence[int], method: Literal["nearest", "bilinear"] = "nearest") -> Layer[NoParams]:
     """Larger images by repeating each cell ("nearest") or by linear interpolation along each axis ("bilinear").
 
@@ -83,14 +84,14 @@ def _linear(ops: Ops, x: Array, axis: int, scale: int) -> tuple[Array, Back]:
 
     before = ops.concat([cut(x, slice(1)), cut(x, slice(n - 1))], axis=axis + 1)
     after = ops.concat([cut(x, slice(1, n)), cut(x, slice(n - 1, n))], axis=axis + 1)
-    phases = [x * (1 - abs(at)) + (before if at < 0 else after) * abs(at) for at in offsets]
+    phases = [x * (1 - abs(at)) + (before if at < 0 else after) * abs(at) if at else x for at in offsets]
     sizes = tuple(m * s for m, s in zip(x.shape[1:-1], on_axis(axis, dims, scale, 1), strict=True))
 
     def pull(dy: Array) -> Array:
         parts = [cut(dy, slice(r, None, scale)) for r in range(scale)]
         own = sum(part * (1 - abs(at)) for part, at in zip(parts, offsets, strict=True))
-        low: Any = sum(part * max(0.0, -at) for part, at in zip(parts, offsets, strict=True))
-        high: Any = sum(part * max(0.0, at) for part, at in zip(parts, offsets, strict=True))
+        low: Any = sum(part * -at for part, at in zip(parts, offsets, strict=True) if at < 0)
+        high: Any = sum(part * at for part, at in zip(parts, offsets, strict=True) if at > 0)
         to_before = put(cut(low, slice(1, n)), 0, 1)  # cell q gets what q + 1 sends down
         to_after = put(cut(high, slice(n - 1)), 1, 0)
         at_ends = put(cut(low, slice(1)), 0, n - 1) + put(cut(high, slice(n - 1, n)), n - 1, 0)  # their own neighbours
@@ -99,6 +100,7 @@ def _linear(ops: Ops, x: Array, axis: int, scale: int) -> tuple[Array, Back]:
     return ops.interleave(phases, on_axis(axis, dims, scale, 1), sizes), pull
 
 
+@takes_numbers
 def pad(width: int | Sequence[int | Pair]) -> Layer[NoParams]:
     """Zeros around the spatial axes: an int for all ends, or for each axis an int or a pair (low, high).
 

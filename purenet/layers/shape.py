@@ -8,12 +8,13 @@ from typing import Any
 
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Array, Shape
+from purenet.engine.arrays import Array, Shape, is_integer
 from purenet.layers.activations import NoParams
 from purenet.patterns import Sizes
-from purenet.presets import called, preset
+from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
+from purenet.values import called, takes_numbers
 
 
 def _reshaping(name: str, target: Callable[[Shape], Shape], y: Any, fits: Any = None) -> Layer[NoParams]:
@@ -41,6 +42,7 @@ def flatten() -> Layer[NoParams]:
     return _reshaping(called("flatten"), target, target)
 
 
+@takes_numbers
 def reshape(*shape: int) -> Layer[NoParams]:
     """Each example in another shape, batch left out; one size may be −1, what remains. dE/dX is dE/dY in X's shape.
 
@@ -49,7 +51,7 @@ def reshape(*shape: int) -> Layer[NoParams]:
     (2, 8, 8, 1)
     """
     name = called("reshape", *shape)
-    if not all(isinstance(n, int) and not isinstance(n, bool) and (n > 0 or n == -1) for n in shape):
+    if not all(is_integer(n) and (n > 0 or n == -1) for n in shape):
         raise ValueError(f"reshape takes positive sizes, and at most one -1, as in reshape(8, 8, 1), not {shape!r}")
     if shape.count(-1) > 1:
         raise ValueError(f"{name}: only one size may be -1")

@@ -11,9 +11,10 @@ from purenet.layers.attention import multi_head_attention
 from purenet.layers.dense import dense
 from purenet.layers.dropout import dropout as drop
 from purenet.layers.norm import layer_norm
-from purenet.presets import called
+from purenet.values import called, takes_numbers
 
 
+@takes_numbers
 def transformer_block(
     features: int, heads: int, hidden: int | None = None, *, dropout: float = 0.0, causal: bool = False
 ) -> Layer[Any]:
@@ -38,9 +39,10 @@ def transformer_block(
     if hidden is None:
         hidden = 4 * features
     sizes = (features, heads, *(() if hidden == 4 * features else (hidden,)))
+    name = called("transformer_block", *sizes, dropout=(dropout, 0.0), causal=(causal, False))
     dropped = (drop(dropout),) if dropout else ()
     block = serial(
         residual(serial(layer_norm(features), multi_head_attention(features, heads, causal=causal), *dropped)),
         residual(serial(layer_norm(features), dense(features, hidden), gelu, dense(hidden, features), *dropped)),
     )
-    return block._replace(name=called("transformer_block", *sizes, dropout=(dropout, 0.0), causal=(causal, False)))
+    return block._replace(name=name)

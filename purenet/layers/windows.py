@@ -11,11 +11,10 @@ from typing import Any, Literal
 
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Array, Shape
+from purenet.engine.arrays import Array, Shape, is_integer
 from purenet.engine.windows import Back, Pair, Windows
 from purenet.layers.activations import NoParams
 from purenet.layers.hints import of_images
-from purenet.patterns import Sizes
 from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
 
@@ -62,7 +61,7 @@ def pairs(who: str, given: Padding, dims: int) -> Ends:
 
 
 def _is_int(n: Any, least: int) -> bool:
-    return isinstance(n, int) and not isinstance(n, bool) and n >= least
+    return is_integer(n) and n >= least
 
 
 @lru_cache(1024)  # layers ask at each step
@@ -96,9 +95,10 @@ def spatial(
     rule: Callable[[Ops, Array], tuple[Array, Back]],
     y: str | Callable[[Shape], Shape],
     dims: int | None = None,
-    fits: Callable[[Sizes], str] | None = None,
+    **options: Any,
 ) -> Layer[NoParams]:
-    """A layer without parameters over (batch, *space, channels), of `rule(ops, x) -> (y, pull)`; y, fits as in `Spec`.
+    """A layer without parameters over (batch, *space, channels), of `rule(ops, x) -> (y, pull)`; y as in `Spec`, and
+    options as of `layer`.
 
     `dims` is the number of spatial axes, where that is fixed.
     """
@@ -107,4 +107,4 @@ def spatial(
         y, pull = rule(ops, x)
         return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 
-    return layer(Spec(name, x=axes(dims), y=y, hints=(of_images(dims),), fits=fits), whole)
+    return layer(Spec(name, x=axes(dims), y=y, last="channels", hints=(of_images(dims),)), whole, **options)

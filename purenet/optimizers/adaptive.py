@@ -14,9 +14,10 @@ from typing import Any
 
 from purenet.core import Optimizer
 from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Array, freeze
-from purenet.optimizers.update import State, check_between, per_leaf, shown, written, zeros
+from purenet.engine.arrays import Array, freeze, widened
+from purenet.optimizers.update import State, check_between, per_leaf, written, zeros
 from purenet.rates import Rate, check_rate
+from purenet.values import Call, takes_numbers
 
 Adaptive = Optimizer[Any, State]
 _FOREVER = math.inf
@@ -28,13 +29,14 @@ def matrices(p: Array) -> bool:
     return bool(p.ndim > 1)
 
 
+@takes_numbers
 def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adaptive:
     """Adagrad: s ← s + g², θ ← θ − η·g / (√s + ε). s begins at `initial`.
 
     J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods for online learning and stochastic optimization",
     JMLR 12 (2011).
     """
-    name = written("adagrad", lr=(shown(lr), 1e-2), initial=(initial, 0.0), eps=(eps, 1e-10))
+    name = written("adagrad", lr=(lr, 1e-2), initial=(initial, 0.0), eps=(eps, 1e-10))
     check_between(name, high=_FOREVER, initial=initial, eps=eps)
 
     def rule(ops: Ops, p: Array, g: Array, s: Array, eps: Any, rate: Any) -> Sequence[Array]:
@@ -47,12 +49,13 @@ def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adapti
     return per_leaf(name, lr, rule, {"sum": start}, (eps,))
 
 
+@takes_numbers
 def adadelta(lr: Rate = 1.0, decay: float = 0.9, eps: float = 1e-6) -> Adaptive:
     """Adadelta: s ← ρ·s + (1 − ρ)·g², d = √(u + ε) / √(s + ε) · g, u ← ρ·u + (1 − ρ)·d², θ ← θ − η·d. ρ is `decay`.
 
     M. D. Zeiler, "ADADELTA: an adaptive learning rate method", arXiv:1212.5701 (2012).
     """
-    name = written("adadelta", lr=(shown(lr), 1.0), decay=(decay, 0.9), eps=(eps, 1e-6))
+    name = written("adadelta", lr=(lr, 1.0), decay=(decay, 0.9), eps=(eps, 1e-6))
     check_between(name, decay=decay)
     check_between(name, high=_FOREVER, eps=eps)
 
@@ -68,6 +71,7 @@ def adadelta(lr: Rate = 1.0, decay: float = 0.9, eps: float = 1e-6) -> Adaptive:
     return per_leaf(name, lr, rule, ("square", "step"), (decay, 1 - decay, eps))
 
 
+@takes_numbers
 def rmsprop(
     lr: Rate = 1e-2, decay: float = 0.99, momentum: float = 0.0, centered: bool = False, eps: float = 1e-8
 ) -> Adaptive:
@@ -79,7 +83,7 @@ def rmsprop(
     with recurrent neural networks", arXiv:1308.0850 (2013).
     """
     name = written(
-        "rmsprop", lr=(shown(lr), 1e-2), decay=(decay, 0.99), momentum=(momentum, 0.0), centered=(centered, False),
+        "rmsprop", lr=(lr, 1e-2), decay=(decay, 0.99), momentum=(momentum, 0.0), centered=(centered, False),
         eps=(eps, 1e-8),
     )  # fmt: skip
     check_between(name, decay=decay, momentum=momentum)
@@ -105,6 +109,7 @@ def rmsprop(
     return per_leaf(name, lr, rule, slots, (decay, 1 - decay, momentum, eps))
 
 
+@takes_numbers
 def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:
     """Adam: m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², θ ← θ − η·m̂ / (√v̂ + ε).
 
@@ -124,6 +129,7 @@ def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float =
     return _adam(name, lr, beta1, beta2, eps)
 
 
+@takes_numbers
 def adamw(
     lr: Rate = 1e-3,
     beta1: float = 0.9,
@@ -141,6 +147,7 @@ def adamw(
     return _adam(name, lr, beta1, beta2, eps, weight_decay=weight_decay, which=which)
 
 
+@takes_numbers
 def amsgrad(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:
     """AMSGrad: Adam with the largest v so far in place of v, so that no step grows again.
 
@@ -190,6 +197,7 @@ def _adam(
     return per_leaf(name, lr, rule, slots, (beta1, beta2), numbers, elementwise=not weight_decay)
 
 
+@takes_numbers
 def adamax(lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:
     """AdaMax: Adam with the norm of infinity: m ← β₁·m + (1 − β₁)·g, u ← max(β₂·u, |g| + ε), θ ← θ − η·m̂ / u.
 
@@ -210,6 +218,7 @@ def adamax(lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float
     return per_leaf(name, lr, rule, ("mean", "largest"), constants, lambda rate, t: (rate / complement(beta1, t),))
 
 
+@takes_numbers
 def nadam(
     lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, momentum_decay: float = 4e-3
 ) -> Adaptive:
@@ -243,6 +252,7 @@ def nadam(
     return per_leaf(name, lr, rule, slots, (beta1, 1 - beta1, beta2, 1 - beta2), numbers)
 
 
+@takes_numbers
 def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8) -> Adaptive:
     """RAdam: Adam that holds v̂ back while it rests on few gradients.
 
@@ -258,7 +268,7 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
         c1, c2 = complement(beta1, t), complement(beta2, t)
         rho_t = rho - 2 * t * (1 - c2) / c2
         enough = (rho_t > 5) * 1.0
-        within = _at_least(rho_t, 5.0)
+        within = at_least(rho_t, 5.0)
         r = ((within - 4) * (within - 2) * rho / ((rho - 4) * (rho - 2) * within)) ** 0.5 if rho > 5 else 0.0
         return enough * r * c2**0.5 * rate / c1, (1 - enough) * rate / c1
 
@@ -283,11 +293,9 @@ def adam_name(
     default_lr: float = 1e-3,
     default_eps: float = 1e-8,
     **more: Any,
-) -> str:
+) -> Call:
     """The code that makes an optimizer of Adam's family, after a check of the options that they share."""
-    name = written(
-        name, lr=(shown(lr), default_lr), beta1=(beta1, 0.9), beta2=(beta2, 0.999), eps=(eps, default_eps), **more
-    )
+    name = written(name, lr=(lr, default_lr), beta1=(beta1, 0.9), beta2=(beta2, 0.999), eps=(eps, default_eps), **more)
     check_rate(lr, name)
     check_between(name, beta1=beta1, beta2=beta2)
     check_between(name, high=_FOREVER, eps=eps)
@@ -313,6 +321,13 @@ def _descend(p: Array, step: Array, size: Any) -> Array:
     return p - step
 
 
+def rescaled(x: Array, scale: Any, factor: Any) -> Array:
+    """x / scale · factor, where the quotient of the two numbers may be beyond the range of x's dtype."""
+    x = widened(x)
+    scaled: Array = (x if isinstance(scale, float) and scale == 1 else x / scale) * factor
+    return scaled
+
+
 def complement(beta: float, t: Any) -> Any:
     """1 − βᵗ; where t is traced, to full precision in float32 too."""
     if isinstance(t, int) or beta == 0:
@@ -320,5 +335,6 @@ def complement(beta: float, t: Any) -> Any:
     return -engine_of(t).expm1(t * math.log(beta))
 
 
-def _at_least(x: Any, least: float) -> Any:
+def at_least(x: Any, least: Any) -> Any:
+    """The larger one of two numbers."""
     return max(x, least) if isinstance(x, float) else engine_of(x).maximum(x, least)

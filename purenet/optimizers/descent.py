@@ -9,14 +9,16 @@ from typing import Any
 from purenet.core import Optimizer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array
-from purenet.optimizers.adaptive import adam_name, adamw, complement, matrices, mix, root_of
+from purenet.optimizers.adaptive import adam_name, adamw, at_least, complement, matrices, mix, rescaled, root_of
 from purenet.optimizers.routing import route
-from purenet.optimizers.update import State, check_between, per_leaf, shown, written
+from purenet.optimizers.update import State, check_between, per_leaf, written
 from purenet.rates import Rate
+from purenet.values import takes_numbers
 
 _FOREVER = math.inf
 
 
+@takes_numbers
 def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optimizer[Any, State]:
     """Gradient descent: θ ← θ − η·g. With momentum: b ← μ·b + g, θ ← θ − η·b; Nesterov's: θ ← θ − η·(g + μ·b).
 
@@ -32,7 +34,7 @@ def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optim
     >>> params
     array([0.71])
     """
-    name = written("sgd", lr=(shown(lr), 1e-2), momentum=(momentum, 0.0), nesterov=(nesterov, False))
+    name = written("sgd", lr=(lr, 1e-2), momentum=(momentum, 0.0), nesterov=(nesterov, False))
     check_between(name, momentum=momentum)
     if nesterov and not momentum:
         raise ValueError(f"{name}: Nesterov's momentum needs a momentum: write sgd(lr, momentum=0.9, nesterov=True)")
@@ -58,6 +60,7 @@ def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optim
     return per_leaf(name, lr, with_momentum, ("momentum",), (momentum,), numbers)
 
 
+@takes_numbers
 def lion(
     lr: Rate = 1e-4,
     beta1: float = 0.9,
@@ -72,7 +75,7 @@ def lion(
     X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023.
     """
     name = written(
-        "lion", lr=(shown(lr), 1e-4), beta1=(beta1, 0.9), beta2=(beta2, 0.99), weight_decay=(weight_decay, 0.0),
+        "lion", lr=(lr, 1e-4), beta1=(beta1, 0.9), beta2=(beta2, 0.99), weight_decay=(weight_decay, 0.0),
         which=(which, matrices),
     )  # fmt: skip
     check_between(name, beta1=beta1, beta2=beta2)
@@ -92,6 +95,7 @@ def lion(
     return per_leaf(name, lr, rule, ("mean",), constants, numbers, elementwise=not weight_decay)
 
 
+@takes_numbers
 def lamb(
     lr: Rate = 1e-3,
     beta1: float = 0.9,
@@ -123,9 +127,10 @@ def lamb(
         step *= correction
         if weight_decay and which(p):
             step += p * decay
-        ours, its = (ops.sqrt(ops.sum_of_squares(ops.reshape(x, (-1,)))) for x in (p, step))
+        (scale, ours), (its_scale, its) = ops.norm([p]), ops.norm([step])
         neither = (ours == 0) | (its == 0)
-        step *= ops.astype(ops.where(neither, 1, ours / ops.where(its == 0, 1, its)), p.dtype)
+        ratio = ours / ops.where(its == 0, 1, its) * (scale / its_scale)
+        step *= ops.astype(ops.where(neither, 1, ratio), p.dtype)
         step *= rate
         step += p
         return step, m, v
@@ -134,6 +139,7 @@ def lamb(
     return per_leaf(name, lr, rule, ("mean", "square"), constants, numbers, elementwise=False)
 
 
+@takes_numbers
 def muon(
     lr: Rate = 0.02,
     momentum: float = 0.95,
@@ -157,7 +163,7 @@ def muon(
     """
     rest = adamw(3e-4) if otherwise is None else otherwise
     name = written(
-        "muon", lr=(shown(lr), 0.02), momentum=(momentum, 0.95), nesterov=(nesterov, True),
+        "muon", lr=(lr, 0.02), momentum=(momentum, 0.95), nesterov=(nesterov, True),
         weight_decay=(weight_decay, 0.0), otherwise=(otherwise, None), which=(which, matrices),
     )  # fmt: skip
     check_between(name, momentum=momentum)
@@ -191,7 +197,8 @@ def orthogonal(g: Array, steps: int = 5) -> Array:
     x = ops.rows(g)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
-    x = x / ops.maximum(ops.sqrt(ops.sum_of_squares(x)), ops.asarray(1e-7, dtype=x.dtype))
+    scale, norm = ops.norm([x])
+    x = rescaled(x, scale, 1 / at_least(norm, 1e-7 / scale))
     for _ in range(steps):
         square = x @ x.T
         x = a * x + (b * square + c * (square @ square)) @ x

@@ -9,9 +9,10 @@ import numpy as np
 from purenet import tree
 from purenet.core import Optimizer
 from purenet.engine import engine_of
-from purenet.engine.arrays import Array, pieces
+from purenet.engine.arrays import Array, native, pieces
 from purenet.optimizers.transforms import Transform, transform
-from purenet.optimizers.update import Params, apart, without_buffers
+from purenet.optimizers.update import Params, apart, next_buffers, without_buffers
+from purenet.values import call
 
 
 def joined() -> Transform:
@@ -47,11 +48,12 @@ def joined() -> Transform:
             layout, ps, gs, held = apart(params, grads)
             vector, state = inner.step(_join(ps), _join(gs), state)
             _check_dtypes(ps, vector.dtype)
-            return layout.fill(pieces(vector, [p.shape for p in ps]), held), state
+            parts = pieces(vector, [p.shape for p in ps])
+            return layout.fill(parts, next_buffers(layout, params, grads, held)), state
 
         return Optimizer(init, step, name)
 
-    return transform("joined()", wrap)
+    return transform(call("joined"), wrap)
 
 
 def _join(leaves: list[Array]) -> Any:
@@ -60,5 +62,5 @@ def _join(leaves: list[Array]) -> Any:
 
 def _check_dtypes(ps: list[Array], dtype: Any) -> None:
     for p in ps:
-        if p.dtype is not dtype and p.dtype != dtype:
+        if p.dtype is not dtype and native(p.dtype) != dtype:
             raise TypeError(f"joined() takes params of one dtype, but these are {p.dtype} and {dtype}: see tree.cast")

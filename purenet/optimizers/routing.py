@@ -8,8 +8,9 @@ from typing import Any
 from purenet import tree
 from purenet.core import Buffer, Optimizer
 from purenet.engine.arrays import describe
-from purenet.optimizers.transforms import Transform, transform
+from purenet.optimizers.transforms import Transform, behind, transform
 from purenet.optimizers.update import Params, still, wrong_state
+from purenet.values import call
 
 
 def route(
@@ -17,7 +18,7 @@ def route(
 ) -> Optimizer[Any, tuple[Any, ...]]:
     """Each parameter to one of several optimizers: `choose(path, p)` is its index. The state is a tuple of theirs.
 
-    Each optimizer sees the params with `()` where a parameter is another's. Buffers are carried along by the last one.
+    Each optimizer sees the params with `()` where a parameter is another's. Buffers are left to the last one.
     """
     last = len(optimizers) - 1
     for optimizer in optimizers:
@@ -67,7 +68,7 @@ def per_path(optimizers: dict[str, Optimizer[Any, Any]], otherwise: Optimizer[An
         ValueError: by init, if nothing stands at a path.
     """
     paths = sorted(optimizers, key=len, reverse=True)
-    name = f"per_path({optimizers!r}, {otherwise!r})"
+    name = call("per_path", dict(optimizers), otherwise)
 
     def choose(path: str, p: Any) -> int:
         return next((i for i, prefix in enumerate(paths) if _leads_to(prefix, path)), len(paths))
@@ -78,19 +79,23 @@ def per_path(optimizers: dict[str, Optimizer[Any, Any]], otherwise: Optimizer[An
         _check_paths(name, params, paths)
         return chosen.init(params)
 
-    return chosen._replace(init=init)
+    def within(other: Any) -> Optimizer[Any, Any]:
+        return per_path({path: behind(other, o) for path, o in optimizers.items()}, behind(other, otherwise))
+
+    holds_back = any(each.within for each in (*optimizers.values(), otherwise))
+    return chosen._replace(init=init, name=name, within=within if holds_back else None)
 
 
 def freeze(*paths: str) -> Transform:
     """Leaves what stands at these paths as it is; the optimizer sees the rest. Paths are those of `per_path`.
 
-    Buffers are carried along as ever: what a layer keeps of its batches is no training.
+    Buffers move as ever: what a layer keeps of its batches is no training.
 
     >>> import purenet as pn
     >>> pn.chain(pn.freeze("[0]", "[2].bias"), pn.adam())
     chain(freeze('[0]', '[2].bias'), adam())
     """
-    name = f"freeze({', '.join(map(repr, paths))})"
+    name = call("freeze", *paths)
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
         routed = route(name, lambda path, p: int(not any(_leads_to(prefix, path) for prefix in paths)), (still, inner))
@@ -105,7 +110,7 @@ def freeze(*paths: str) -> Transform:
 
         return Optimizer(init, step, name)
 
-    return transform(name, wrap)
+    return transform(name, wrap, holds_back=True)
 
 
 def _leads_to(prefix: str, path: str) -> bool:

@@ -8,33 +8,33 @@ a state of its own, a NamedTuple with the state of what follows as its `inner`; 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from purenet import random, tree
 from purenet.core import Buffer, Optimizer
 from purenet.engine import engine_of
-from purenet.engine.arrays import Array, describe, known
-from purenet.optimizers.adaptive import matrices
-from purenet.optimizers.update import Params, check_between, shown, still, tick, update, wrong_state, zero_count
-from purenet.presets import called
+from purenet.engine.arrays import Array, describe, is_integer, known
+from purenet.optimizers.adaptive import matrices, rescaled
+from purenet.optimizers.update import Params, beside, check_between, still, tick, turn, wrong_state, zero_count
 from purenet.rates import Rate, check_rate, rate_at
+from purenet.values import Call, Value, call, called, takes_numbers
 
 Wrap = Callable[[Optimizer[Any, Any], str], Optimizer[Any, Any]]
 
 
-class Transform(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Transform(Value):
     """A function from an optimizer to an optimizer, with the code that makes it as its name."""
 
     wrap: Callable[[Optimizer[Any, Any]], Optimizer[Any, Any]]
     name: str
+    instead = ": write chain(transform, optimizer)"
 
     def __call__(self, optimizer: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{self.name} stands in front of an optimizer, not of {describe(optimizer)}")
         return self.wrap(optimizer)
-
-    def __repr__(self) -> str:
-        return self.name
 
 
 def chain(*links: Any) -> Optimizer[Any, Any]:
@@ -67,28 +67,47 @@ def chain(*links: Any) -> Optimizer[Any, Any]:
     return optimizer
 
 
-def transform(name: str, wrap: Wrap) -> Transform:
-    """The transform `wrap(inner, name)`, where name is the code of the whole chain."""
+def transform(name: str, wrap: Wrap, *, holds_back: bool = False, at_steps: bool = False) -> Transform:
+    """The transform `wrap(inner, name)`, where name is the code of the whole chain.
 
-    def named(inner: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
-        rest = inner.name.removeprefix("chain(").removesuffix(")") if inner.name.startswith("chain(") else inner.name
-        return wrap(inner, f"chain({name}, {rest})")
+    One that acts `at_steps` goes behind all that `holds_back` steps: it must do nothing where none is made.
+    """
 
-    return Transform(named, name)
+    def in_front_of(inner: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
+        if at_steps and inner.within:
+            return behind(in_front_of, inner)
+        rest = inner.call.args if inner.call is not None and inner.call.maker == "chain" else (inner,)
+        name = call("chain", made, *rest)
+        optimizer = wrap(inner, name)
+        if not holds_back and not inner.within:
+            return optimizer
+        return optimizer._replace(within=lambda other: in_front_of(behind(other, inner)), name=name)
+
+    made = Transform(in_front_of, name)
+    return made
 
 
+def behind(transform: Callable[[Any], Any], optimizer: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
+    """The transform in front of the optimizer, and behind what holds its steps back."""
+    made: Optimizer[Any, Any] = optimizer.within(transform) if optimizer.within else transform(optimizer)
+    return made
+
+
+@takes_numbers
 def clip_by_value(limit: float) -> Transform:
     """Each number of a gradient to the nearest one in [−limit, limit]."""
     name = _limited("clip_by_value", limit)
     return _on_gradients(name, lambda grads: _each(lambda g: engine_of(g).clip(g, -limit, limit), grads))
 
 
+@takes_numbers
 def clip_by_norm(limit: float) -> Transform:
     """Each array of gradients by itself, g ← g · min(1, limit / ‖g‖)."""
     name = _limited("clip_by_norm", limit)
-    return _on_gradients(name, lambda grads: _each(lambda g: g * _shrink(engine_of(g).sum_of_squares(g), limit), grads))
+    return _on_gradients(name, lambda grads: _each(lambda g: rescaled(g, *_shrink([g], limit)), grads))
 
 
+@takes_numbers
 def clip_by_global_norm(limit: float) -> Transform:
     """All gradients together, g ← g · min(1, limit / ‖g‖), with the norm of all numbers in one vector.
 
@@ -97,29 +116,29 @@ def clip_by_global_norm(limit: float) -> Transform:
     name = _limited("clip_by_global_norm", limit)
 
     def clip(grads: Any) -> Any:
-        total = sum(
-            engine_of(g).sum_of_squares(g) for g in tree.leaves(grads, leaf_type=Buffer) if type(g) is not Buffer
-        )
-        factor = _shrink(total, limit)
-        return _each(lambda g: g * factor, grads)
+        scale, factor = _shrink([g for g in tree.leaves(grads, leaf_type=Buffer) if type(g) is not Buffer], limit)
+        return grads if factor is _WHOLE else _each(lambda g: rescaled(g, scale, factor), grads)
 
     return _on_gradients(name, clip)
 
 
+@tree.read_only_copies
 class DecayState(NamedTuple):
     count: Any
     inner: Any
 
 
+@takes_numbers
 def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Transform:
     """Decoupled weight decay: θ ← θ − rate·θ beside the optimizer's step, for the parameters p with `which(p)`.
 
     As in the paper, the rate is not multiplied by the learning rate (in `adamw` it is, as elsewhere): hand in
-    lr · λ, or a schedule of it. For the gradient of a penalty, which the optimizer sees, there is `l2`.
+    lr · λ, or a schedule of it. For the gradient of a penalty, which the optimizer sees, there is `l2`. What makes no
+    step does not decay: in a chain it goes behind `accumulate` and `freeze`.
 
     I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
-    name = called("weight_decay", shown(rate), which=(which, matrices))
+    name = called("weight_decay", rate, which=(which, matrices))
     check_rate(rate, name, "rate")
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
@@ -132,19 +151,21 @@ def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Trans
             now, count = tick(state.count)
             decay = rate_at(rate, now)
             new, inner_state = inner.step(params, grads, state.inner)
-            return update(lambda p, n: n - p * decay if which(p) else n, params, new), DecayState(count, inner_state)
+            return beside(lambda p, n: n - p * decay if which(p) else n, params, new), DecayState(count, inner_state)
 
         return Optimizer(init, step, name)
 
-    return transform(name, wrap)
+    return transform(name, wrap, at_steps=True)
 
 
+@tree.read_only_copies
 class NoiseState(NamedTuple):
     key: Any
     count: Any
     inner: Any
 
 
+@takes_numbers
 def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transform:
     """Normal noise on every gradient, of variance η / (1 + t)^γ at step t = 0, 1, …; the state holds the next key.
 
@@ -152,7 +173,7 @@ def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transfor
 
     A. Neelakantan et al., "Adding gradient noise improves learning for very deep networks", arXiv:1511.06807 (2015).
     """
-    name = f"gradient_noise({key!r}, eta={eta!r}, gamma={gamma!r})"
+    name = call("gradient_noise", key, eta=eta, gamma=gamma)
     check_between(name, high=float("inf"), eta=eta, gamma=gamma)
     random.split(key)  # is it a key?
 
@@ -167,7 +188,7 @@ def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transfor
             following, own = random.split(state.key)
             keys = iter(random.split(own, len(tree.leaves(grads))))
             std = (eta / (1 + now) ** gamma) ** 0.5
-            noisy = _each(lambda g: g + std * random.normal(next(keys), g.shape, g.dtype), grads)
+            noisy = _each(lambda g: g + std * random.normal_like(next(keys), g), grads)
             params, inner_state = inner.step(params, noisy, state.inner)
             return params, NoiseState(following, count, inner_state)
 
@@ -176,18 +197,22 @@ def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transfor
     return transform(name, wrap)
 
 
+@tree.read_only_copies
 class AccumulateState(NamedTuple):
+    """`count` is how many gradients are in the total: 0 after each step of `inner`."""
+
     count: Any
     total: Any
     inner: Any
 
 
+@takes_numbers
 def accumulate(k: int) -> Transform:
     """The mean of k gradients in one step: as one batch k times as large. In between, params stay as they are.
 
-    Buffers take each batch's value.
+    Buffers move with each batch.
     """
-    name = f"accumulate({_whole('accumulate', k)})"
+    name = call("accumulate", _whole("accumulate", k))
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
         def init(params: Params) -> AccumulateState:
@@ -196,36 +221,40 @@ def accumulate(k: int) -> Transform:
         def step(params: Params, grads: Params, state: AccumulateState | None = None) -> tuple[Params, AccumulateState]:
             if type(state) is not AccumulateState:
                 raise wrong_state(name, "an AccumulateState", state)
-            now, count = tick(state.count)
-            total = update(lambda t, g: t + g, state.total, grads)
+            full, count = turn(state.count, k)
+            total = beside(lambda g, t: t + g, grads, state.total)
 
             def go() -> Any:
-                new, inner_state = inner.step(params, _each(lambda t: t * (1 / k), total), state.inner)
-                return new, _nothing(grads), inner_state
+                mean = beside(lambda t, _: t * (1 / k), total, grads)
+                new, inner_state = inner.step(params, mean, state.inner)
+                return new, _nothing(total), inner_state
 
             def wait() -> Any:
                 return still.step(params, grads, ())[0], total, state.inner
 
-            new, total, inner_state = _if((now + 1) % k == 0, go, wait)
+            new, total, inner_state = _if(full, go, wait)
             return new, AccumulateState(count, total, inner_state)
 
         return Optimizer(init, step, name)
 
-    return transform(name, wrap)
+    return transform(name, wrap, holds_back=True)
 
 
+@tree.read_only_copies
 class LookaheadState(NamedTuple):
     count: Any
     slow: Any
     inner: Any
 
 
+@takes_numbers
 def lookahead(k: int = 5, alpha: float = 0.5) -> Transform:
-    """Every k steps back to slow params φ, which come along by a part α of the way: φ ← φ + α·(θ − φ), θ ← φ.
+    """Every k steps back to slow params φ, which come along by a part α of the way: φ ← φ + α·(θ − φ), θ ← φ. In a
+    chain it goes behind `accumulate`, whose steps it counts.
 
     M. Zhang, J. Lucas, G. Hinton, J. Ba, "Lookahead optimizer: k steps forward, 1 step back", NeurIPS 2019.
     """
-    name = f"lookahead({_whole('lookahead', k)}, {alpha!r})"
+    name = call("lookahead", _whole("lookahead", k), alpha)
     check_between(name, alpha=alpha)
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
@@ -235,29 +264,31 @@ def lookahead(k: int = 5, alpha: float = 0.5) -> Transform:
         def step(params: Params, grads: Params, state: LookaheadState | None = None) -> tuple[Params, LookaheadState]:
             if type(state) is not LookaheadState:
                 raise wrong_state(name, "a LookaheadState", state)
-            now, count = tick(state.count)
+            time_to_go_back, count = turn(state.count, k)
             fast, inner_state = inner.step(params, grads, state.inner)
 
             def back() -> Any:
                 slow = _toward(state.slow, fast, alpha)
                 return slow, slow
 
-            new, slow = _if((now + 1) % k == 0, back, lambda: (fast, state.slow))
+            new, slow = _if(time_to_go_back, back, lambda: (fast, state.slow))
             return new, LookaheadState(count, slow, inner_state)
 
         return Optimizer(init, step, name)
 
-    return transform(name, wrap)
+    return transform(name, wrap, at_steps=True)
 
 
+@tree.read_only_copies
 class AverageState(NamedTuple):
-    """`average` are params like any others: evaluate the net with them."""
+    """`average` are params like any others: evaluate the net with them. `count` is how many steps are in it."""
 
     count: Any
     average: Any
     inner: Any
 
 
+@takes_numbers
 def ema(decay: float = 0.999) -> Transform:
     """Keeps an exponential average of the params, θ̄ ← d·θ̄ + (1 − d)·θ from the first step's on: `state.average`.
 
@@ -273,7 +304,7 @@ def ema(decay: float = 0.999) -> Transform:
     ((array([-2.]),), (array([-1.1]),))
     """
     check_between("ema", decay=decay)
-    return _averaging(f"ema({decay!r})", lambda t: 1 - decay)
+    return _averaging(call("ema", decay), lambda t: 1 - decay)
 
 
 def polyak() -> Transform:
@@ -282,7 +313,7 @@ def polyak() -> Transform:
     B. T. Polyak, A. B. Juditsky, "Acceleration of stochastic approximation by averaging", SIAM J. Control and
     Optimization 30 (1992).
     """
-    return _averaging("polyak()", lambda t: 1 / (t * 1.0))  # JAX divides int32 in float32
+    return _averaging(call("polyak"), lambda t: 1 / (t * 1.0))  # JAX divides int32 in float32
 
 
 def _averaging(name: str, weight: Callable[[Any], Any]) -> Transform:
@@ -295,12 +326,23 @@ def _averaging(name: str, weight: Callable[[Any], Any]) -> Transform:
                 raise wrong_state(name, "an AverageState", state)
             now, count = tick(state.count)
             params, inner_state = inner.step(params, grads, state.inner)
-            toward = _if(now == 0, lambda: 1.0, lambda: weight(now + 1))
-            return params, AverageState(count, _toward(state.average, params, toward), inner_state)
+            stepped = _has_stepped(inner_state)
+            part = _if(now == 0, lambda: 1.0, lambda: weight(now + 1))
+            part, count = _if(stepped, lambda: (part, count), lambda: (0.0, state.count))
+            return params, AverageState(count, _toward(state.average, params, part), inner_state)
 
         return Optimizer(init, step, name)
 
     return transform(name, wrap)
+
+
+def _has_stepped(state: Any) -> Any:
+    """Whether a step was made when an optimizer gave this state, or `accumulate` in it only took a gradient in."""
+    while hasattr(state, "inner"):
+        if type(state) is AccumulateState:
+            return known(state.count) == 0
+        state = state.inner
+    return True
 
 
 def _on_gradients(name: str, change: Callable[[Any], Any]) -> Transform:
@@ -317,7 +359,7 @@ def _on_gradients(name: str, change: Callable[[Any], Any]) -> Transform:
 
 def _each(f: Callable[[Any], Any], grads: Any) -> Any:
     """f of each gradient; what stands for a buffer stays."""
-    return update(lambda _, g: f(g), grads, grads)
+    return beside(lambda _, g: f(g), grads, grads)
 
 
 def _nothing(params: Any) -> Any:
@@ -333,16 +375,23 @@ def _toward(a: Any, b: Any, part: Any) -> Any:
         step += a
         return step
 
-    return update(between, a, b)
+    return beside(between, a, b)
 
 
-def _shrink(square: Any, limit: float) -> Any:
-    """min(1, limit / ‖g‖), as a number that multiplies an array of any dtype."""
-    square = known(square)
-    if isinstance(square, float | int):
-        return limit / max(float(square) ** 0.5, limit) if square == square else float("nan")
-    ops = engine_of(square)
-    return limit / ops.maximum(ops.sqrt(square), ops.asarray(limit, dtype=square.dtype))
+_WHOLE = 1.0  # the factor of gradients that are not clipped
+
+
+def _shrink(gs: list[Any], limit: float) -> tuple[Any, Any]:
+    """(s, f), where f / s is min(1, limit / ‖g‖), for the norm of all these gradients."""
+    if not gs:
+        return 1.0, _WHOLE
+    ops = engine_of(gs[0])
+    scale, rest = ops.norm(gs)
+    norm = scale * rest
+    if isinstance(norm, float):
+        return (1.0, _WHOLE) if norm <= limit else (scale, limit / rest)
+    small = norm <= limit
+    return ops.where(small, 1, scale), ops.where(small, 1, limit / rest)
 
 
 def _if(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
@@ -353,13 +402,13 @@ def _if(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -
     return tree.map(lambda a, b: ops.where(condition, a, b), then(), otherwise())
 
 
-def _limited(name: str, limit: float) -> str:
+def _limited(name: str, limit: float) -> Call:
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
         raise ValueError(f"{name} takes a limit that is a positive number, not {limit!r}")
-    return f"{name}({limit!r})"
+    return call(name, limit)
 
 
 def _whole(name: str, k: int) -> int:
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+    if not is_integer(k) or k < 1:
         raise ValueError(f"{name} takes a positive number of steps, not {k!r}")
     return k

@@ -1,6 +1,6 @@
 """How new params are made: every optimizer ends in `update`, or in `advance` if it keeps something for each parameter.
 
-Both take params and gradients apart, make the new arrays one by one, and put them together; buffers are carried along.
+Both take params and gradients apart, make the new arrays one by one, and put them together; buffers take their steps.
 Nothing else in the library needs to know how. An optimizer proper is a rule for one parameter, which `per_leaf` makes
 into an `Optimizer`.
 """
@@ -23,19 +23,24 @@ from purenet.engine.arrays import (
     describe,
     freeze,
     known,
+    moved,
     read_only,
+    widened,
 )
 from purenet.engine.numpy import quick_number
-from purenet.presets import called
 from purenet.rates import Rate, check_rate, rate_at
 from purenet.tree.layout import Exact, Layout, splitter
+from purenet.values import Call, call, called, check_known
+
+SWEEP = 64  # steps, after which what is kept for each parameter is swept of numbers that decay to nothing
 
 P = TypeVar("P")
 Params: TypeAlias = Any  # a tree of arrays, with buffers
 
 
 def sgd_step(params: P, grads: P, lr: Any) -> P:
-    """New params, one step of gradient descent: params − lr·grads. The old ones are untouched.
+    """New params, one step of gradient descent: params − lr·grads. The old ones are untouched. Buffers take their own
+    step, which stands in grads, whatever lr is.
 
     Raises:
         ValueError: grads are not built like params; the message names where they part.
@@ -54,7 +59,12 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
             if gs is not None:
                 done: P = exact.seal([*map(step, ps, gs)])
                 return done
-    new = update(step, params, grads)
+
+    def checked(p: Array, g: Array) -> Array:
+        engine_of_both(p, g, "sgd_step")
+        return step(p, g)
+
+    new = update(checked, params, grads)
     _know(params)
     return new
 
@@ -93,12 +103,27 @@ def _one_number(lr: Any) -> Any:
 
 
 def update(step: Callable[[Array, Array], Array], params: P, grads: P) -> P:
-    """New params, `step(p, g)` of each parameter and its gradient, which must keep the shape.
+    """New params, `step(p, g)` of each parameter and its gradient, which must keep the shape; of a buffer old − step,
+    with the step that stands in grads.
 
-    New params are read-only and keep their dtypes. A buffer takes its next value, which stands in grads.
+    New params are read-only and keep their dtypes: this is all that an optimizer of your own needs.
+
+    >>> import numpy as np
+    >>> update(lambda p, g: p - 0.5 * g, (np.ones(2), Buffer(np.ones(1))), (np.ones(2), Buffer(np.full(1, 0.25))))
+    (array([0.5, 0.5]), Buffer(value=array([0.75])))
+
+    Raises:
+        ValueError: grads are not built like params; the message names where they part.
     """
     layout, ps, gs, held = apart(params, grads)
-    new: P = layout.renew([*map(step, ps, gs)], ps, held)
+    new: P = layout.renew([*map(step, ps, gs)], ps, next_buffers(layout, params, grads, held))
+    return new
+
+
+def beside(f: Callable[[Array, Array], Array], a: Params, b: P) -> P:
+    """f of each parameter in tree a and what stands in b for it; what b has for a buffer stays."""
+    layout, ps, others, held = apart(a, b)
+    new: P = layout.renew([*map(f, ps, others)], ps, held)
     return new
 
 
@@ -114,7 +139,8 @@ def advance(
     try:
         columns = [bare.leaves(slot) or _leaves_beside(without_buffers(params), slot)[0] for slot in slots.values()]
         new = zip(*map(step, ps, gs, *columns)) if ps else repeat(())  # noqa: B905 (they are of one length)
-        return [layout.renew(next(new), ps, held), *map(bare.renew, new, columns, repeat(()))]
+        buffers = next_buffers(layout, params, grads, held)
+        return [layout.renew(next(new), ps, buffers), *map(bare.renew, new, columns, repeat(()))]
     except (ValueError, TypeError, AttributeError):
         for name, slot in slots.items():
             tree.check_same(without_buffers(params), slot, f"state.slots[{name!r}], for params")
@@ -122,7 +148,7 @@ def advance(
 
 
 def apart(params: Params, grads: Params) -> tuple[Layout, list[Array], list[Array], Sequence[Buffer]]:
-    """The layout of params, the parameters, their gradients, and the next values of buffers, which stand in grads.
+    """The layout of params, the parameters, their gradients, and the steps of buffers, which stand in grads.
 
     Raises:
         ValueError: grads have another structure than params, or other shapes; the message names where they part.
@@ -139,8 +165,21 @@ def apart(params: Params, grads: Params) -> tuple[Layout, list[Array], list[Arra
             held = layout.held(grads)
     except (ValueError, TypeError, AttributeError):
         tree.check_same(params, grads, "params")
+        for p in ps:
+            engine_of(p, "an optimizer")  # what is no array is told so
         raise
-    return layout, ps, gs, [tree.map(freeze, buffer) for buffer in held] if held else ()
+    return layout, ps, gs, held
+
+
+def next_buffers(layout: Layout, params: Params, grads: Params, steps: Sequence[Buffer]) -> Sequence[Buffer]:
+    """The buffers of params after their steps, which stand in grads."""
+    if not layout.held:
+        return ()
+    try:
+        return [tree.map(moved, buffer, step) for buffer, step in zip(layout.held(params), steps, strict=True)]
+    except (ValueError, TypeError, AttributeError):
+        tree.check_same(params, grads, "params")
+        raise
 
 
 def _leaves_beside(params: Params, other: Params) -> tuple[list[Any], list[Any]]:
@@ -155,7 +194,7 @@ def _still_step(params: Params, grads: Params, state: Any) -> tuple[Any, Any]:
 
 
 still: Optimizer[Any, tuple[()]] = Optimizer(lambda params: (), _still_step, "still")
-"""The optimizer that leaves parameters as they are, and carries buffers along."""
+"""The optimizer that leaves parameters as they are; buffers take their steps."""
 
 
 def without_buffers(params: Any, start: Callable[[Any], Any] = lambda p: p) -> Any:
@@ -163,6 +202,7 @@ def without_buffers(params: Any, start: Callable[[Any], Any] = lambda p: p) -> A
     return tree.map(lambda p: () if type(p) is Buffer else start(p), params, leaf_type=Buffer)
 
 
+@tree.read_only_copies
 class State(NamedTuple):
     """What an optimizer hands from one step to the next.
 
@@ -192,14 +232,19 @@ def per_leaf(
     The rule returns the new p and the new slots. `numbers(rate, t)` are what is computed once for the whole step, from
     the learning rate and t = 1, 2, …; constants are what never changes. The rule gets both as they multiply an array
     fastest, and never a NumPy scalar, which would change its dtype. A rule that looks at p as a whole, or chooses
-    between parameters, is not `elementwise`.
+    between parameters, is not `elementwise`. Parameters of half precision are stepped in float32, as are their slots.
+
+    Of a weight whose gradient is 0 the slots decay, and would end as subnormal numbers, of which each costs an Intel
+    CPU a hundred cycles. So every 64th step takes what is below 2²⁴ of the smallest normal number (2e-31 in float32)
+    for 0: far too little to move a parameter.
     """
     check_rate(lr, name)
     starts = dict(slots) if isinstance(slots, Mapping) else dict.fromkeys(slots, zeros)
     order, quick_constants = [*starts], [quick_number(c) for c in constants]
 
     def init(params: Params) -> State:
-        return State(zero_count(), {slot: without_buffers(params, start) for slot, start in starts.items()})
+        begin = {slot: lambda p, start=start: start(widened(p)) for slot, start in starts.items()}
+        return State(zero_count(), {slot: without_buffers(params, each) for slot, each in begin.items()})
 
     def in_order(state: Any) -> State:
         if type(state) is not State or state.slots.keys() != starts.keys():
@@ -211,11 +256,17 @@ def per_leaf(
         if type(state) is not State or [*state.slots] != order:
             state = in_order(state)
         now, count = tick(state.count)
+        is_sweep = type(now) is int and now % SWEEP == SWEEP - 1
         changing = numbers(rate_at(lr, now), now + 1)
         slow, quick = (*constants, *changing), (*quick_constants, *map(quick_number, changing))
 
         def leaf(p: Array, g: Array, *kept: Array) -> Sequence[Array]:
-            return rule(engine_of_both(p, g, name), p, g, *kept, *(quick if p.dtype is FLOAT32 else slow))
+            if is_sweep:
+                kept = tuple(engine_of(each).without_tiny(each) for each in kept)
+            if p.dtype is FLOAT32:
+                return rule(engine_of_both(p, g, name), p, g, *kept, *quick)
+            p, g = widened(p), widened(g)
+            return rule(engine_of_both(p, g, name), p, g, *kept, *slow)
 
         new, *kept = advance(leaf, params, grads, state.slots)
         return new, State(count, dict(zip(order, kept)))  # noqa: B905 (they are of one length)
@@ -237,42 +288,40 @@ def zero_count() -> Any:
 
 
 def tick(count: Any) -> tuple[Any, Any]:
-    """The step count to compute with, a Python integer if it is known, and the next one to keep."""
+    """The step count to compute with, a Python integer if it is known, and the next one to keep. It stays at the last
+    number: what depends on it has come to rest by then."""
     now = known(count)
-    return now, count + 1 if now is count else freeze(np.array(now + 1, _INT32))
+    now = min(now, _LAST) if isinstance(now, int) else engine_of(now).minimum(now, _LAST)
+    return now, _kept(now + 1)
 
 
-def written(name: str, **options: tuple[Any, Any]) -> str:
+def turn(count: Any, k: int) -> tuple[Any, Any]:
+    """Whether this is the k-th call since it was so last, and the next count to keep, from 0 to k − 1."""
+    now = known(count) % k + 1
+    return now == k, _kept(now % k)
+
+
+def _kept(count: Any) -> Any:
+    return freeze(np.array(count, _INT32)) if isinstance(count, int) else count
+
+
+def written(name: str, **options: tuple[Any, Any]) -> Call:
     """The code that makes an optimizer, from its options (given, default).
 
     >>> written("adam", lr=(0.1, 0.001)), written("adam", lr=(0.001, 0.001))
     ('adam(lr=0.1)', 'adam()')
     """
-    code = called(name, unseen=None, **options)
-    return code if code.endswith(")") else f"{code}()"
-
-
-class _Shown(NamedTuple):
-    words: str
-
-    def __repr__(self) -> str:
-        return self.words
-
-
-def shown(rate: Rate) -> Any:
-    """The learning rate as it stands in a name: an array in words, since a traced one has no value to show."""
-    rate = known(rate)
-    if hasattr(rate, "__name__"):  # a function, without the place in memory that its repr shows
-        return _Shown(rate.__name__)
-    return _Shown(f"<{describe(rate)}>") if hasattr(rate, "shape") else rate
+    return call(name, **called(name, unseen=None, traceable=("lr",), **options).options)
 
 
 def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any) -> None:
     """Check that options are numbers in [low, high)."""
+    check_known(name, **options)
     for option, given in options.items():
         if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given < high:
             raise ValueError(f"{name}: {option} lies in [{low:g}, {high:g}), but {given!r} was given")
 
 
 _INT32 = np.dtype(np.int32)
+_LAST = 2**31 - 1000  # in int32, with room for what rules and schedules add to it
 _split = splitter(Buffer)

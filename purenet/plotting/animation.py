@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from purenet.engine.arrays import describe
-from purenet.plotting.boundary import check_samples, colour_bar, draw, furthest, grid
+from purenet.engine.arrays import describe, is_integer
+from purenet.plotting.boundary import check_predict, check_samples, colour_bar, draw, furthest, grid
 from purenet.plotting.canvas import figure_of, on_host, one_axes
 
 
@@ -48,6 +48,7 @@ def boundary_animation(
         ValueError: there is no frame, or the path ends otherwise.
     """
     who = "boundary_animation"
+    check_predict(predict, who, "net.apply")
     path = os.fspath(path)
     if not path.lower().endswith(".gif"):
         raise ValueError(f"{who} writes a GIF, to a path that ends in .gif, not {path!r}")
@@ -57,7 +58,7 @@ def boundary_animation(
         frames = {f"frame {i} of {len(frames)}": params for i, params in enumerate(frames, 1)}
     if not frames:
         raise ValueError(f"{who} takes frames, the params at one moment at least, but there is none")
-    if isinstance(fps, bool) or not isinstance(fps, int) or not 0 < fps <= 50:
+    if not is_integer(fps) or not 0 < fps <= 50:
         raise ValueError(f"{who} takes fps, an integer from 1 to 50 frames a second, not {fps!r}")
     labels = check_samples(x, target, who)
     planes = [grid(partial(predict, params), x, who) for params in frames.values()]

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from purenet.engine.arrays import describe, floating, namespace
+from purenet.core import Layer
+from purenet.engine import engine_of
+from purenet.engine.arrays import describe, floating, to_numpy
 from purenet.plotting.canvas import figure_of, new_figure, on_host, one_axes
 from purenet.plotting.curves import error_curve
 
 Predict = Callable[[Any], Any]
+LEVELS = 21  # of colours
 
 
 @on_host
@@ -24,6 +27,7 @@ def decision_boundary(predict: Predict, x: Any, target: Any, ax: Any = None, lev
         target: their targets, (n, 1) or (n,).
     """
     who = "decision_boundary"
+    check_predict(predict, who)
     labels = check_samples(x, target, who)
     a, b, z = grid(predict, x, who)
     ax = one_axes(ax, who)
@@ -38,6 +42,7 @@ def decision_boundary(predict: Predict, x: Any, target: Any, ax: Any = None, lev
 def surface(predict: Predict, x: Any, target: Any, ax: Any = None) -> Any:
     """What `predict` gives for two features, as a surface over them; the samples stand at their targets."""
     who = "surface"
+    check_predict(predict, who)
     labels = check_samples(x, target, who)
     a, b, z = grid(predict, x, who, margin=0.0)
     ax = one_axes(ax, who, projection="3d")
@@ -52,6 +57,7 @@ def surface(predict: Predict, x: Any, target: Any, ax: Any = None) -> Any:
 @on_host
 def overview(errors: Sequence[float], predict: Predict, x: Any, target: Any) -> Any:
     """One picture of a net with two features: its error per epoch, its decision boundary, its output as a surface."""
+    check_predict(predict, "overview")
     figure = new_figure(16, 4.5)
     error_curve(errors, figure.add_subplot(1, 3, 1))
     decision_boundary(predict, x, target, figure.add_subplot(1, 3, 2))
@@ -59,14 +65,22 @@ def overview(errors: Sequence[float], predict: Predict, x: Any, target: Any) -> 
     return figure
 
 
+def check_predict(predict: Any, who: str, write: str = "lambda points: net.apply(params, points)") -> None:
+    """Check that this is a function of points, and not the net itself."""
+    if isinstance(predict, Layer) or not callable(predict):
+        given = f"the layer {predict.name}" if isinstance(predict, Layer) else describe(predict)
+        raise TypeError(f"{who} takes predict, a function, not {given}: write {write} in its place")
+
+
 def check_samples(x: Any, target: Any, who: str) -> Any:
     """The targets as a vector, after a check of the samples."""
-    if np.ndim(x) != 2 or np.shape(x)[1] != 2 or not len(x):
+    shape = getattr(x, "shape", None)
+    if shape is not None and (len(shape) != 2 or shape[1] != 2 or not shape[0]):
         raise ValueError(f"{who} takes samples x of two features, an array (n, 2), not {describe(x)}")
     floating(x, who)
     if np.size(target) != len(x):
         raise ValueError(f"{who} takes a target for each of the {len(x)} samples, not {describe(target)}")
-    return np.reshape(np.asarray(target), -1)
+    return np.reshape(to_numpy(target), -1)
 
 
 def grid(predict: Predict, x: Any, who: str, margin: float = 0.25, points: int = 101) -> tuple[Any, Any, Any]:
@@ -76,7 +90,7 @@ def grid(predict: Predict, x: Any, who: str, margin: float = 0.25, points: int =
     low, high = low - margin * width, np.where(high > low, high, low + 1) + margin * width
     a, b = np.meshgrid(np.linspace(low[0], high[0], points), np.linspace(low[1], high[1], points))
     where = np.stack([a.ravel(), b.ravel()], axis=1).astype(x.dtype)
-    z = np.asarray(predict(namespace(x, who).asarray(where)))
+    z = to_numpy(predict(engine_of(x, who).asarray(where)))
     if z.size != a.size:
         raise ValueError(
             f"{who} takes a predict that gives one number for each point, ({a.size}, 1) or ({a.size},), not "
@@ -88,13 +102,14 @@ def grid(predict: Predict, x: Any, who: str, margin: float = 0.25, points: int =
 def furthest(z: Any, level: float) -> float:
     """How far the outputs go from the level, to either side; a bit more, so that rounding leaves none out."""
     finite = z[np.isfinite(z)].astype(np.float64)
-    return 1.0001 * float(np.abs(finite - level).max(initial=0)) or 1.0
+    reach = 1.0001 * float(np.abs(finite - level).max(initial=0))
+    return reach if level + reach / LEVELS > level else 1.0
 
 
 def draw(ax: Any, a: Any, b: Any, z: Any, x: Any, labels: Any, level: float, reach: float) -> Any:
     """The outputs in colours, white at the level, the line there and the samples. Gives the colours, for their bar."""
     z = np.ma.masked_invalid(z)
-    colours = ax.contourf(a, b, z, levels=np.linspace(level - reach, level + reach, 21), cmap="RdBu_r")
+    colours = ax.contourf(a, b, z, levels=np.linspace(level - reach, level + reach, LEVELS), cmap="RdBu_r")
     if z.count() and z.min() < level < z.max():  # else there is no line, and matplotlib warns
         ax.contour(a, b, z, levels=[level], colors="black", linewidths=1.5)
     size = 110 if len(x) <= 50 else 30

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from purenet.engine.arrays import describe
+from purenet.engine.arrays import describe, to_numpy
 from purenet.plotting.canvas import figure_of, on_host, one_axes, panels
 
 COLOURS = {"training": "C0", "validation": "C1"}
@@ -100,7 +100,7 @@ def _panes(history: Any, names: Sequence[str], who: str) -> dict[str, dict[str |
 def _numbers(given: Any, who: str, name: str) -> Any:
     """The numbers as a vector in float64."""
     try:
-        values = np.asarray(given, np.float64)
+        values = to_numpy(given).astype(np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{who} takes {name}, one number for each epoch, not {describe(given)}") from None
     if values.ndim != 1:

@@ -9,10 +9,11 @@ import numpy as np
 
 from purenet import tree
 from purenet.core import Buffer, Layer
-from purenet.engine.arrays import describe
+from purenet.engine.arrays import describe, to_numpy
 from purenet.plotting.canvas import figure_of, on_host, one_axes, panels
+from purenet.values import brief
 
-MOST_BINS = 41
+MOST_BINS, EPS = 41, float(np.finfo(np.float64).eps)
 
 
 @on_host
@@ -82,7 +83,7 @@ def gradient_flow(grads: Any, ax: Any = None) -> Any:
     if np.isfinite(drawn).any():
         ax.set_yscale("log")
         low, high = np.clip(np.log10([np.nanmin(drawn), np.nanmax(drawn)]), -299, 299)  # Matplotlib counts to 1e300
-        margin = 0.12 * (high - low) or 1  # room for the marks
+        margin = 0.12 * (high - low) if high - low > 0.01 else 1  # room for the marks
         ax.set_ylim(10 ** np.clip([low - margin, high + margin], -300, 300))
     ax.set(xlabel="layer, from the input to the output", ylabel="|gradient|", title="Gradient flow")
     ax.grid(alpha=0.3)
@@ -137,7 +138,7 @@ def _bins(values: Any) -> tuple[int, tuple[float, float]]:
     """
     low, high = float(values.min()), float(values.max())
     size = max(abs(low), abs(high))
-    if high - low > max(1e-9 * size, 1e-290):
+    if high - low > max(MOST_BINS * EPS * size, 1e-290):  # each bin needs an end of its own
         return min(MOST_BINS, 2 * int(values.size**0.5 / 2) + 3), (low, high)
     around = 0.5 * size if size > 1e-290 else 0.5
     return MOST_BINS, (low - around, high + around)  # an odd number of bins: a thin bar in the middle
@@ -155,14 +156,14 @@ def _sizes(values: Any) -> tuple[float, float]:
 def _leaves(given: Any, who: str, what: str) -> list[tuple[str, Any]]:
     """The paths and the numbers, in float64, of all that is trained."""
     if isinstance(given, Layer):
-        raise TypeError(f"{who} takes {what}, not the layer {given.name}, which holds none: write net.init(key)")
+        raise TypeError(f"{who} takes {what}, not the layer {brief(given.name)}, which holds none: write net.init(key)")
     found = []
     for path, leaf in tree.items(given, leaf_type=Buffer):
         if type(leaf) is Buffer:
             continue
         if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
             raise TypeError(f"{who} takes {what}, a pytree of arrays, but {path or what} is {describe(leaf)}")
-        values = np.asarray(leaf).astype(np.float64).ravel()
+        values = to_numpy(leaf).astype(np.float64).ravel()
         if values.size:
             found.append((path or what, values))
     if not found:

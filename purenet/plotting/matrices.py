@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from purenet.engine.arrays import describe
+from purenet.engine.arrays import describe, to_numpy
 from purenet.plotting.canvas import figure_of, names_of, on_host, one_axes, panels
 
 
@@ -28,7 +28,7 @@ def confusion_matrix(matrix: Any, classes: Sequence[Any] | None = None, normaliz
     >>> figure = confusion_matrix(counts, classes=["cat", "dog"]) if pn.plotting.is_available() else None
     """
     who = "confusion_matrix"
-    counts = np.asarray(matrix)
+    counts = to_numpy(matrix)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size or counts.dtype.kind not in "iuf":
         mend = "metrics.confusion_matrix(y, target)"
         raise ValueError(f"{who} takes counts (classes, classes), not {describe(counts)}: write {mend}")
@@ -68,7 +68,7 @@ def image_grid(images: Any, titles: Sequence[str] = (), columns: int = 8, axes: 
         axes: to draw on, as many as there are images.
     """
     who = "image_grid"
-    shown = np.asarray(images)
+    shown = to_numpy(images)
     if shown.ndim == 4 and shown.shape[-1] == 1:
         shown = shown[..., 0]
     if not (shown.ndim == 3 or (shown.ndim == 4 and shown.shape[-1] == 3)) or shown.dtype.kind not in "iufb":

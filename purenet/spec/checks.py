@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from purenet import tree
-from purenet.core import Buffer
+from purenet.core import Buffer, Loss
 from purenet.engine import Ops, ops_for
-from purenet.engine.arrays import Like, Shape, describe, describe_all, is_array
+from purenet.engine.arrays import (
+    Like,
+    Shape,
+    conversion,
+    describe,
+    describe_all,
+    dtype_name,
+    holds,
+    holds_numbers,
+    is_array,
+    is_integer,
+    same_dtype,
+    write_as_integers,
+)
 from purenet.engine.arrays import match as match_gradient
 from purenet.patterns import Sizes, match, parse, render
 from purenet.spec.forms import KINDS, check_array, form_of, parts_of
@@ -29,9 +43,11 @@ def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, A
     _check_dtypes(spec, params, [array for form, _, array in arrays if parse(form).kind == "float"])
     ops = ops_for([*tree.leaves(params), *(array for *_, array in arrays)], key)
     if spec.values is not None:
-        ops_for([array for form, _, array in arrays if parse(form).kind != "float"]).look(spec.values, x)
+        each = [array for *_, array in arrays]
+        ops_for([array for array in each if not holds(array, "real floating")] or each).look(spec.values, x)
+    params, x = tree.map(ops.take_in, (params, x))
     if ops is not ops_for([]):
-        params, x = tree.map(ops.take_in, (params, x))
+        params = tree.map(lambda p: ops.fixed(p) if type(p) is Buffer else p, params, leaf_type=Buffer)
     return ops, params, x, key
 
 
@@ -39,11 +55,11 @@ def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, A
 
 
 _MISFITS = {
-    "float": "{who} computes in floating point, not on {given}: write {label}.astype(np.float32)",
-    "int": "{who} takes integers{role}, not {given}: write {label}.astype(int)",
-    "number": "{who} computes in floating point, not on {given}: write {label}.astype(np.float32)",
-    "bool": "{who} takes booleans{role}, not {given}: write {label}.astype(bool)",
-    "any": "{who} takes numbers{role}, not {given}",
+    "float": ("{who} computes in floating point, not on {given}", "float32"),
+    "int": ("{who} takes integers{role}, not {given}", "int"),
+    "number": ("{who} computes in floating point, not on {given}", "float32"),
+    "bool": ("{who} takes booleans{role}, not {given}", "bool"),
+    "any": ("{who} takes numbers{role}, not {given}", ""),
 }
 
 
@@ -57,8 +73,11 @@ def _check_arrays(spec: Spec, x: Any) -> list[tuple[str, str, Any]]:
         xp = check_array(array, spec.name, label, floats=pattern.kind == "float", alone=form is whole)
         if not any(xp.isdtype(array.dtype, kind) for kind in KINDS[pattern.kind]):
             role = f" as {label}" if pattern.label else ""
-            misfit = _MISFITS[pattern.kind]
-            raise TypeError(misfit.format(who=spec.name, role=role, given=describe(array), label=label))
+            misfit, dtype = _MISFITS[pattern.kind]
+            mend = f": write {conversion(label, array, dtype)}" if dtype else ""
+            if pattern.kind == "int" and not holds_numbers(array):
+                mend = f": {write_as_integers(array, label)}"
+            raise TypeError(misfit.format(who=spec.name, role=role, given=describe(array)) + mend)
         arrays.append((form, label, array))
     return arrays
 
@@ -84,16 +103,19 @@ def check_fits(spec: Spec, sizes: Sizes) -> Sizes:
 def _check_dtypes(spec: Spec, params: Any, arrays: list[Any]) -> None:
     """Check that all that is computed with has one dtype."""
     for array in arrays[1:]:
-        if array.dtype != arrays[0].dtype:
-            given = ", ".join(str(each.dtype) for each in arrays)
-            raise TypeError(f"{spec.name} takes arrays of one dtype, not {given}: write x.astype(np.float32) of each")
+        if not same_dtype(array.dtype, arrays[0].dtype):
+            given = ", ".join(dtype_name(each.dtype) for each in arrays)
+            mend = conversion("x", array, "float32")
+            raise TypeError(f"{spec.name} takes arrays of one dtype, not {given}: write {mend} of each")
     for leaf in tree.leaves(params) if arrays else ():
-        if leaf.dtype != arrays[0].dtype:
-            wanted, who = arrays[0].dtype, f"{spec.name} has {leaf.dtype} params, but x is {arrays[0].dtype}"
+        if not same_dtype(leaf.dtype, arrays[0].dtype):
+            wanted, found = dtype_name(arrays[0].dtype), dtype_name(leaf.dtype)
+            who = f"{spec.name} has {found} params, but x is {wanted}"
             if not ops_for([leaf]).isdtype(leaf.dtype, "real floating"):
-                raise TypeError(f"{who}: write purenet.tree.map(lambda p: p.astype(np.{wanted}), params)")
+                raise TypeError(f"{who}: write purenet.tree.map(lambda p: {conversion('p', leaf, wanted)}, params)")
             convert = f"purenet.tree.cast(params, np.{wanted})"
-            raise TypeError(f"{who}: write x.astype(np.{leaf.dtype}), or convert the params with {convert}")
+            mend = conversion("x", arrays[0], found)
+            raise TypeError(f"{who}: write {mend}, or convert the params with {convert}")
 
 
 # --- params
@@ -183,6 +205,18 @@ def check_pulled(given: Any, returns: str) -> Any:
     return y, pull
 
 
+def pulled_by(loss: Loss, y: Any, target: Any) -> tuple[Any, Callable[..., Any]]:
+    """(E, pullback) of a loss, which somebody may have written out by hand."""
+    given = loss.vjp(y, target)
+    if type(given) is tuple and len(given) == 2 and callable(given[1]):
+        return given
+    pair = f"({', '.join(map(describe, given))})" if type(given) is tuple else describe(given)
+    raise TypeError(
+        f"{loss.name}: its vjp must return (E, pullback), not {pair}: with a function f and its derivative df by y, "
+        "write Loss(f, lambda y, t: (f(y, t), lambda dE=1.0: dE * df(y, t)), name)"
+    )
+
+
 def check_shape(given: Any, whose: str) -> Any:
     """What a function gives as the shape of Y, if it is one, or None."""
     if given is None or isinstance(given, tuple):
@@ -221,5 +255,5 @@ def in_and_out(maker: str, sizes: tuple[Any, ...]) -> tuple[int | None, int]:
 def check_sizes(maker: str, what: str, *sizes: Any) -> None:
     """Check that sizes are positive integers."""
     for size in sizes:
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        if not is_integer(size) or size < 1:
             raise ValueError(f"{maker} takes {what} that are positive integers, not {size!r}")

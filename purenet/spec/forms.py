@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from purenet.engine import Ops, engine_of, ops_for
-from purenet.engine.arrays import describe, describe_all, is_array, is_open, shape_text
+from purenet.engine.arrays import describe, describe_all, is_array, is_open, namespace, shape_text
 from purenet.patterns import Sizes, parse, render
 from purenet.spec.words import Form, Maybe, Spec
 
@@ -104,7 +104,9 @@ def check_array(x: Any, who: str, label: str = "x", floats: bool = True, alone: 
     `floats` says that it should hold such numbers, `alone` that it is all of x.
     """
     if is_array(x) or not isinstance(x, list | tuple):
-        return engine_of(x, who if label == "x" else f"{who}, as {label},")
+        role = who if label == "x" else f"{who}, as {label},"
+        namespace(x, role)  # which refuses a number of NumPy
+        return engine_of(x, role)
     mend = ""
     if isinstance(x, list):
         dtype = ", dtype=np.float32" if floats else ""

@@ -8,13 +8,13 @@ from typing import Any
 from purenet import tree
 from purenet.core import Layer
 from purenet.engine import Ops, joined_by
-from purenet.engine.arrays import likeness
+from purenet.engine.arrays import is_half, likeness, widened
 from purenet.guard import Guarded
-from purenet.presets import maker_of
 from purenet.random import Key
 from purenet.spec.checks import check, check_output, check_output_gradient, check_pair, check_pulled
 from purenet.spec.shapes import init, out_shape
 from purenet.spec.words import Spec, check_spec
+from purenet.values import Call, spelled
 
 Pull = Callable[[Any, bool], tuple[Any, Any]]
 Rule = Callable[[Ops, Any, Any, Any], tuple[Any, Pull]]
@@ -26,6 +26,7 @@ def layer(
     forward: Callable[[Ops, Any, Any, Any], Any] | None = None,
     *,
     of_matrices: bool = False,
+    wide: bool = False,
 ) -> Layer[Any]:
     """The layer of a spec and a rule: `rule(ops, params, x, key) -> (y, pull)`, and `pull(dy, wrt_x) -> (dparams, dx)`.
 
@@ -35,7 +36,8 @@ def layer(
 
     `forward(ops, params, x, key) -> y` is y alone, to the same bits, where that is worth saving the rest of the rule.
     `of_matrices` promises that of a matrix x the rule hands the ops only matrices of as many rows, and gives such a Y:
-    then few and small rows get ops that do not look at sizes.
+    then few and small rows get ops that do not look at sizes. `wide` says that half precision is too narrow for what
+    the rule does, such as sums and powers: it is then handed float32, and what it gives is made half again.
 
     >>> import numpy as np, purenet as pn
     >>> def scale(features):  # y = a·x, dE/da = Σ dE/dY ⊙ X, dE/dX = a·dE/dY
@@ -49,20 +51,26 @@ def layer(
     Traceback (most recent call last):
     ValueError: scale(2) takes x of shape (..., 2), but x has shape (1, 3)
     """
-    is_preset = spec.params == () and maker_of(spec.name)
-    if not is_preset:  # the tests check the specs of presets: an import has no time for it
+    name = spec.name
+    if not isinstance(name, Call):
+        name = spelled(name, "layer", (spec, rule, forward), {"of_matrices": True} if of_matrices else {})
+    if name is not spec.name or spec.params != ():  # the tests check those of presets: an import has no time for it
         check_spec(spec)
+    _keep_read_only(spec.params)
     run = _looking_first(spec, rule)
     run_forward = _looking_first(spec, forward) if forward else None
+    run_checked = _in_float32(run) if wide else run
     returns, pulls = f"{spec.name}: its rule must return (y, pull)", f"{spec.name}: its pull must return (dparams, dx)"
 
     def apply(params: Any, x: Any, key: Key | None = None) -> Any:
         given = check(spec, params, x, key)
-        return check_output(run_forward(*given) if run_forward else check_pulled(run(*given), returns)[0], returns)
+        if run_forward:
+            return check_output(run_forward(*given), returns)
+        return check_output(check_pulled(run_checked(*given), returns)[0], returns)
 
     def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
         given = ops, own_params, own_x, _ = check(spec, params, x, key)
-        y, pull = check_pulled(run(*given), returns)
+        y, pull = check_pulled(run_checked(*given), returns)
         like = likeness(check_output(y, returns))
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
@@ -71,7 +79,7 @@ def layer(
             if there is ops:
                 found = pull(tree.map(ops.take_in, dy), wrt_x)
             else:  # NumPy's y with a dE/dY of another engine, which may be traced: the rule goes there
-                found = run(there, *tree.map(there.take_in, (own_params, own_x)), key)[1](dy, wrt_x)
+                found = run_checked(there, *tree.map(there.take_in, (own_params, own_x)), key)[1](dy, wrt_x)
             dparams, dx = check_pair(found, pulls)
             return dparams, dx if wrt_x else None
 
@@ -83,8 +91,34 @@ def layer(
         both.apply,
         both.vjp,
         lambda in_shape: out_shape(spec, in_shape),
-        spec.name,
+        name,
     )
+
+
+def _keep_read_only(params: Any) -> None:
+    """Have copies of such params read-only too: the containers of a user's layer cannot know."""
+    if isinstance(params, tuple):
+        for part in params:
+            _keep_read_only(part)
+        if hasattr(params, "_fields"):
+            tree.read_only_copies(type(params))
+
+
+def _in_float32(rule: Rule) -> Rule:
+    """The rule, in float32 where x is of half precision."""
+
+    def run(ops: Ops, params: Any, x: Any, key: Any) -> tuple[Any, Pull]:
+        dtype = tree.leaves(x)[0].dtype
+        if not is_half(dtype):
+            return rule(ops, params, x, key)
+
+        def narrowed(found: Any) -> Any:
+            return tree.map(lambda leaf: ops.astype(leaf, dtype), found)
+
+        y, pull = rule(ops, *tree.map(widened, (params, x)), key)
+        return narrowed(y), lambda dy, wrt_x: narrowed(pull(widened(dy), wrt_x))
+
+    return run
 
 
 def _looking_first(spec: Spec, rule: Callable[..., Any]) -> Callable[..., Any]:

@@ -38,16 +38,24 @@ def out_shape(spec: Spec, in_shape: Any) -> Any:
     in_shape = read_in_shape(in_shape, spec.name)
     sizes = _example_sizes(spec, in_shape)
     if callable(spec.y):
-        return check_shape(spec.y(in_shape), f"{spec.name}: its y") if _is_known(spec, in_shape) else None
+        known = _of_each(in_shape) if any_number(spec.x) else in_shape if _is_known(in_shape) else None
+        if known is not None:
+            return check_shape(spec.y(known), f"{spec.name}: its y")
+        return (..., sizes[spec.last]) if in_shape is not None and spec.last in sizes else None
     return _inferred(spec.y[form_of(spec, in_shape, True)[1]] if isinstance(spec.y, list) else spec.y, sizes)
 
 
-def _is_known(spec: Spec, in_shape: Any) -> bool:
+def _is_known(in_shape: Any) -> bool:
     """Whether a function can tell Y's shape from that of x."""
-    if any_number(spec.x) and in_shape is not None and None not in in_shape:
-        either = len(set(map(is_open, in_shape))) == 1
-        return either and not any(None in shape for shape in in_shape)
-    return in_shape is not None and not is_open(in_shape) and None not in in_shape
+    return in_shape is not None and ... not in in_shape and None not in in_shape
+
+
+def _of_each(in_shape: Any) -> Any:
+    """The same of a tuple of shapes; of those of which each is known in part, only the last axis: (..., n)."""
+    if in_shape is None or all(map(_is_known, in_shape)):
+        return in_shape
+    partly = all(shape and shape[-1] and not _is_known(shape) for shape in in_shape)
+    return tuple((..., shape[-1]) for shape in in_shape) if partly else None
 
 
 def _inferred(form: Form, sizes: Sizes) -> Any:

@@ -27,6 +27,8 @@ class Spec(NamedTuple):
             of such forms where x may come in several.
         y: the pattern of Y, or a list with one for each form of x; or a function from x's shape, without the batch, to
             Y's, which raises ValueError where there is none.
+        last: where y is a function, the name of the size of Y's last axis, if it is one of `sizes`: with it (..., n) is
+            known of Y where x's shape is not known enough for y.
         params: the pattern of each parameter, in the containers in which they stand; None for one that is left out.
         init: the initializer of each, in the same containers.
         sizes: what is known of the axes' names from the start; None for a size that is to be inferred; the name of
@@ -47,6 +49,7 @@ class Spec(NamedTuple):
     hints: tuple[Hint, ...] = ()
     fits: Callable[[Sizes], str] | None = None
     values: Callable[[Any], None] | None = None
+    last: str = ""
 
     @property
     def known(self) -> Sizes:

@@ -1,35 +1,51 @@
 """Keeping what was trained: a pytree in a file, whole or not at all, and never pickled.
 
-`save` writes params, an optimizer's state, keys, a whole run's state; `load` gives them back, and checks all that it
-reads. In the file each leaf has its path for a name, as `tree.items` writes it (`[0].weight`; a tree that is one leaf
-is called `leaf`), so other tools read it too: an `.npz` file opens with `np.load`, a `.safetensors` file in PyTorch and
-in Hugging Face's tools. Beside the leaves stands a description of their containers, in JSON.
+`save` writes params, an optimizer's state, keys, a whole run's state, what `fit` gave; `load` gives them back, and
+checks all that it reads. In the file each leaf has its path for a name, as `tree.items` writes it (`[0].weight`; a tree
+that is one leaf is called `leaf`), so other tools read it too: an `.npz` file opens with `np.load`, a `.safetensors`
+file in PyTorch and in Hugging Face's tools. Beside the leaves stands a description of their containers, in JSON.
 """
 
 from __future__ import annotations
 
+import math
 import os
+from ast import literal_eval
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from purenet import tree as trees
 from purenet.core import Layer, Loss, Optimizer
-from purenet.engine.arrays import describe, freeze
-from purenet.engine.jax import host_only
+from purenet.engine import engine_of
+from purenet.engine.arrays import describe, freeze, is_array, is_integer, is_tensor, to_numpy
+from purenet.engine.jax import host_only, key_of_words, kind_of_key, words_of_key
 from purenet.random import Key
-from purenet.storage.files import DamagedError, Path, file_format, reading, replace
-from purenet.training.runs import Fit
+from purenet.storage.files import (
+    DamagedError,
+    Path,
+    as_integers,
+    as_they_were,
+    file_format,
+    hold,
+    is_narrow,
+    reading,
+    replace,
+)
+from purenet.training.runs import Best, Fit, State
+from purenet.values import brief
 
 T = TypeVar("T")
+_JAX_KEY = "jax.random.key "
 
 
 class Checkpoints(NamedTuple):
     """The checkpoints of a training run: see `checkpoints`.
 
     Fields:
-        save: `save(state) -> bool`, whether it was the turn of this step.
+        save: `save(state) -> bool`, whether it was the turn of this step; of a `Fit` it always is.
         load: `load(like) -> state`, the newest whole one; None if there is none.
         steps: `steps() -> [100, 200]`, of the checkpoints that are there.
     """
@@ -42,8 +58,9 @@ class Checkpoints(NamedTuple):
 def save(path: Path, tree: Any) -> None:
     """Write a pytree to a file: `.npz`, or `.safetensors` with the extra of that name.
 
-    A leaf is an array, a `Key` (of a JAX key, keep `jax.random.key_data`), or a Python int, float or bool. The write is
-    atomic: all goes to a new file in the same folder, down to the disk, and then takes the old file's place at once.
+    A leaf is an array, in bfloat16 too, a key of ours or of JAX, or a Python int, float or bool. The tree may be a
+    whole `Fit`. The write is atomic: all goes to a new file in the same folder, down to the disk, and then takes the
+    old file's place at once, with its owner and its rights.
 
     Raises:
         ValueError, TypeError: the name ends otherwise, or a leaf cannot be kept; the message names it.
@@ -57,7 +74,9 @@ def save(path: Path, tree: Any) -> None:
     host_only("save", *trees.leaves(tree))
     write = file_format(path)[1]
     _check_tree(tree, "save")
-    arrays, outline = to_dict(tree), {"tree": _outline(tree)}
+    tree = _with_texts(tree) if isinstance(tree, Fit) else tree
+    arrays, dtypes = as_integers(to_dict(tree))
+    outline = {"tree": _outline(tree), **({"dtypes": dtypes} if dtypes else {})}
     replace(path, lambda file: write(file, arrays, outline))
 
 
@@ -66,7 +85,8 @@ def load(path: Path, like: T | None = None) -> T | Any:
 
     With `like`, a tree of the same structure such as `net.init(key)`, it is built like that one, and every leaf must
     have the same shape and dtype. Without it, tuples, lists and dicts come back as they were, and NamedTuples as dicts
-    by field, because a file cannot hold a class. A file that another tool wrote gives a dict of arrays by name.
+    by field, because a file cannot hold a class. A file that another tool wrote gives a dict of arrays by name. A file
+    that holds a `Fit` gives one, with `like` the state of such a run, as `start` makes it, or another `Fit`.
 
     Nothing is allocated before the file is known to be long enough for it, and nothing in the file is ever executed.
 
@@ -79,12 +99,14 @@ def load(path: Path, like: T | None = None) -> T | Any:
     if like is not None:
         _check_tree(like, "load")
     arrays, outline = read(path)
-    if like is not None:
-        return _fill(arrays, like, os.fspath(path))
-    if outline is None:
-        return {name: freeze(array) for name, array in arrays.items()}
+    model: Any = like.state if isinstance(like, Fit) else like
     with reading(path):
-        return _build(outline["tree"], arrays)
+        tree, dtypes = ((), {}) if outline is None else (outline["tree"], outline.get("dtypes", {}))
+        arrays = as_they_were(arrays, dtypes)
+        if like is None:
+            return _build(tree, arrays) if outline is not None else {name: freeze(a) for name, a in arrays.items()}
+        run = _build(tree, arrays) if isinstance(model, State) and _tells_of_fit(tree) else None
+    return _fill(arrays, model, os.fspath(path)) if run is None else _fill_fit(arrays, run, model, os.fspath(path))
 
 
 def to_dict(tree: Any) -> dict[str, np.ndarray]:
@@ -122,26 +144,33 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
     for state in pn.train(net, loss, optimizer, params, batches, key=key, epochs=10, resume=state):
         run.save(state)
 
-    Killed at any moment and started again, this ends with the same bits as if it had never stopped. `load` puts aside a
-    file that is damaged, with a warning, and takes the one before. `like` says how the state is built: a mismatch is an
-    error, not a damage.
+    Killed at any moment and started again, this ends with the same bits as if it had never stopped. What `fit` gave can
+    be saved there too, at any step, and is loaded with the same `like`. `load` puts aside a file that is damaged, with
+    a warning, and takes the one before. `like` says how the state is built: a mismatch is an error, not a damage.
     """
     for name, number in (("every", every), ("keep", keep)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        if not is_integer(number) or number < 1:
             raise ValueError(f"checkpoints takes {name}, a positive integer, not {number!r}")
     folder = os.fspath(folder)
 
     def place(step: int) -> str:
         return os.path.join(folder, f"step-{step:09}.npz")
 
+    def is_ours(name: str) -> bool:
+        digits = name[5:-4]
+        return (
+            digits.isdecimal()
+            and os.path.join(folder, name) == place(int(digits))
+            and os.path.isfile(place(int(digits)))
+        )
+
     def steps() -> list[int]:
         names = os.listdir(folder) if os.path.isdir(folder) else []
-        numbers = [name[5:-4] for name in names if name.startswith("step-") and name.endswith(".npz")]
-        return sorted(int(number) for number in numbers if number.isdecimal())
+        return sorted(int(name[5:-4]) for name in names if is_ours(name))
 
     def save_in_turn(state: Any) -> bool:
-        step = int(state.step)
-        if step % every:
+        step = int((state.state if isinstance(state, Fit) else state).step)
+        if step % every and not isinstance(state, Fit):
             return False
         os.makedirs(folder, exist_ok=True)
         there = steps()
@@ -152,7 +181,8 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
             )
         save(place(step), state)
         for old in sorted({*there, step})[:-keep]:
-            os.remove(place(old))
+            with suppress(FileNotFoundError):  # another process was quicker
+                os.remove(place(old))
         return True
 
     def load_newest(like: Any) -> Any:
@@ -161,6 +191,8 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
         for step in reversed(steps()):
             try:
                 return load(place(step), like)
+            except FileNotFoundError:  # another process has removed it, for a newer one
+                return load_newest(like)
             except DamagedError as error:
                 import warnings
 
@@ -178,29 +210,35 @@ def _sweep(folder: str) -> None:
     """Remove what a killed process had begun to write."""
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         if name.startswith("step-") and name.endswith(".tmp"):
-            os.remove(os.path.join(folder, name))
+            with suppress(FileNotFoundError, IsADirectoryError), open(os.path.join(folder, name), "rb") as file:
+                if os.fstat(file.fileno()).st_size and hold(file):  # an empty one may be about to be marked
+                    os.remove(file.name)
 
 
 def _check_tree(tree: Any, who: str) -> None:
     """Check that a tree is not what makes one, or holds more than one."""
     what = {"save": "params, or a State,", "load": "like, a tree as it was saved,"}[who]
     if isinstance(tree, Layer):
-        raise TypeError(f"{who} takes {what} not the layer {tree.name}: write net.init(key) for its params")
-    if isinstance(tree, Fit):
-        raise TypeError(f"{who} takes {what} not a Fit: write fit.params, or fit.state to go on with the run")
+        raise TypeError(f"{who} takes {what} not the layer {brief(tree.name)}: write net.init(key) for its params")
     if isinstance(tree, Loss | Optimizer):
         raise TypeError(f"{who} takes {what} not {describe(tree)}")
 
 
-def _encode(leaf: Any, name: str) -> np.ndarray:
+def _encode(leaf: Any, name: str) -> Any:
     """A leaf as an array."""
+    if type(leaf) is _Text:
+        return np.array([*leaf.encode()], np.uint8)
+    if kind_of_key(leaf) is not None:
+        return words_of_key(leaf)
     if type(leaf) is Key:
         return np.array([leaf.value & (2**64 - 1), leaf.value >> 64], np.uint64)
     if type(leaf) is int and not -(2**63) <= leaf < 2**63:
         raise ValueError(f"{name} is an integer of more than 64 bits")
     if type(leaf) in (bool, int, float):
         return np.asarray(leaf, {bool: np.bool_, int: np.int64, float: np.float64}[type(leaf)])
-    if getattr(getattr(leaf, "dtype", None), "kind", "") not in tuple("biufc"):
+    leaf = to_numpy(leaf) if is_tensor(leaf) else leaf
+    dtype = getattr(leaf, "dtype", None)
+    if getattr(dtype, "kind", "") not in tuple("biufc") and not is_narrow(dtype):
         raise TypeError(
             f"{name} is {describe(leaf)}: an array of numbers, a key, an int, a float or a bool can be kept"
         )
@@ -208,7 +246,10 @@ def _encode(leaf: Any, name: str) -> np.ndarray:
 
 
 def _kind(leaf: Any) -> str:
-    return {Key: "key", bool: "bool", int: "int", float: "float"}.get(type(leaf), "array")
+    of_jax = kind_of_key(leaf)
+    if of_jax is not None:
+        return _JAX_KEY + of_jax
+    return {Key: "key", bool: "bool", int: "int", float: "float", _Text: "str"}.get(type(leaf), "array")
 
 
 def _decode(array: np.ndarray, kind: str) -> Any:
@@ -218,11 +259,17 @@ def _decode(array: np.ndarray, kind: str) -> Any:
     if kind == "key":
         low, high = array.tolist()
         return Key(low | high << 64)
+    if kind.startswith(_JAX_KEY):
+        return key_of_words(array, kind.removeprefix(_JAX_KEY))
+    if kind == "str":
+        return bytes(array).decode()
     return {"bool": bool, "int": int, "float": float}[kind](array[()])
 
 
 def _fill(arrays: Mapping[str, Any], like: T, who: str) -> T:
     """The tree built like `like`, with its leaves from arrays by path."""
+    states = [path for path, node in trees.items(like, leaf_type=State) if type(node) is State]
+    arrays = {**{f"{path}.total": _encode(math.nan, "total") for path in states}, **arrays}  # older files have none
     named, structure = [(name or "leaf", leaf) for name, leaf in trees.items(like)], trees.flatten(like)[1]
     wanted = [name for name, _ in named]
     for verb, names in (("lacks", [n for n in wanted if n not in arrays]), ("has", sorted({*arrays} - {*wanted}))):
@@ -238,17 +285,46 @@ def _fill(arrays: Mapping[str, Any], like: T, who: str) -> T:
 
     def restore(name: str, leaf: Any) -> Any:
         array, kind = arrays[name], _kind(leaf)
-        model = leaf if kind == "array" and hasattr(leaf, "dtype") else _encode(leaf, name)
+        model = leaf if kind == "array" and hasattr(leaf, "dtype") and not is_tensor(leaf) else _encode(leaf, name)
         if tuple(array.shape) != tuple(model.shape) or array.dtype != np.dtype(model.dtype).newbyteorder("="):
             raise ValueError(f"{who}: {name} is {describe(array)}, but in like {describe(model)}")
         if isinstance(leaf, np.generic):
             return array[()]
-        if kind == "array" and not isinstance(leaf, np.ndarray) and hasattr(leaf, "__array_namespace__"):
-            return leaf.__array_namespace__().asarray(array)
+        if kind == "array" and not isinstance(leaf, np.ndarray) and is_array(leaf):
+            return engine_of(leaf).asarray(array)
         return _decode(array, kind)
 
     restored: T = trees.unflatten(structure, [restore(*pair) for pair in named])
     return restored
+
+
+class _Text(str):
+    """A word in a `Fit`, kept as the bytes of its UTF-8."""
+
+    __slots__ = ()
+
+
+def _with_texts(run: Fit[Any]) -> Fit[Any]:
+    best = run.best and run.best._replace(monitor=_Text(run.best.monitor))
+    return run._replace(stopped=_Text(run.stopped), best=best)
+
+
+def _tells_of_fit(outline: Any) -> bool:
+    def fields(node: Any) -> list[str]:
+        return [field for field, _ in node["fields"]] if isinstance(node, dict) and "fields" in node else []
+
+    return fields(outline) == [*Fit._fields] and fields(outline["fields"][-1][1]) in ([], [*Best._fields])
+
+
+def _fill_fit(arrays: Mapping[str, Any], built: dict[str, Any], like: State[Any], who: str) -> Fit[Any]:
+    """The Fit of a file: its params are built like those of a state; its history, words and best epoch are its own."""
+
+    def part(path: str, like: Any) -> Any:
+        inside = {name.removeprefix(path) or "leaf": array for name, array in arrays.items() if name.startswith(path)}
+        return _fill(inside, like, f"{who}, in {path}")
+
+    best = built["best"] and Best(**{**built["best"], "params": part(".best.params", like.params)})
+    return Fit(part(".params", like.params), part(".state", like), built["history"], built["stopped"], best)
 
 
 def _outline(node: Any) -> Any:
@@ -257,6 +333,8 @@ def _outline(node: Any) -> Any:
         return _kind(node)
     if node is None:
         return None
+    if trees.structure_of(node) is not None:
+        return _outline_registered(node)
     if isinstance(node, dict):
         for key in node:
             if type(key) not in (str, int):
@@ -266,6 +344,14 @@ def _outline(node: Any) -> Any:
         fields = [[f, _outline(child)] for f, child in zip(node._fields, node, strict=True)]
         return {"fields": fields, "name": type(node).__name__}
     return {type(node).__name__: [_outline(child) for child in node]}
+
+
+def _outline_registered(node: Any) -> Any:
+    """The same of a container that only JAX knows: as one with fields, or as a dict."""
+    pairs = [*zip(trees.steps_of(node), map(_outline, trees.children_of(node) or ()), strict=True)]
+    if all(step.startswith(".") for step, _ in pairs):
+        return {"fields": [[step[1:], child] for step, child in pairs], "name": type(node).__name__}
+    return {"dict": [[literal_eval(step[1:-1]), child] for step, child in pairs]}
 
 
 def _build(outline: Any, arrays: dict[str, np.ndarray]) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def reading(path: Path) -> Iterator[None]:
     """Whatever goes wrong while a file is read is a damage of that file."""
     try:
         yield
-    except (DamagedError, MemoryError):
+    except (DamagedError, MemoryError, ModuleNotFoundError):
         raise
     except Exception as error:
         raise DamagedError(f"{os.fspath(path)} is damaged: {error or type(error).__name__}") from error
@@ -41,6 +42,31 @@ def file_format(path: Path) -> tuple[Callable[[Path], tuple[Arrays, Any]], Calla
     if suffix == ".safetensors":
         return _read_safetensors, _write_safetensors
     raise ValueError(f"{os.fspath(path)} should end in .npz or .safetensors")
+
+
+def is_narrow(dtype: Any) -> bool:
+    """Whether numbers are of a kind that JAX has and NumPy by itself does not, such as bfloat16."""
+    return getattr(dtype, "type", np.generic).__module__ == "ml_dtypes"
+
+
+def as_integers(arrays: Arrays) -> tuple[Arrays, dict[str, str]]:
+    """Arrays whose narrow numbers are integers of as many bits, and the dtypes that they had."""
+    dtypes = {name: array.dtype.name for name, array in arrays.items() if is_narrow(array.dtype)}
+    return {**arrays, **{name: arrays[name].view(f"u{arrays[name].itemsize}") for name in dtypes}}, dtypes
+
+
+def as_they_were(arrays: Arrays, dtypes: dict[str, str]) -> Arrays:
+    """The arrays that `as_integers` was given."""
+    if not dtypes:
+        return arrays
+    try:
+        import ml_dtypes
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(f"{min(dtypes.values())} comes with JAX: pip install 'purenet[jax]'") from None
+    narrow = {name: np.dtype(getattr(ml_dtypes, dtype)) for name, dtype in dtypes.items()}
+    if not all(map(is_narrow, narrow.values())):
+        raise ValueError("its description has a dtype that is none")
+    return {**arrays, **{name: arrays[name].view(dtype) for name, dtype in narrow.items()}}
 
 
 def _write_npz(file: IO[bytes], arrays: Arrays, outline: Any) -> None:
@@ -167,22 +193,54 @@ def _check_name(name: str) -> None:
 
 
 def replace(path: Path, write: Callable[[IO[bytes]], None]) -> None:
-    """Write a file so that a crash leaves the old one or the new one, whole."""
+    """Write a file so that a crash leaves the old one or the new one, whole. It keeps the owner and the rights of the
+    old one."""
     path = os.path.realpath(path)
-    temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    folder, name = os.path.split(path)
+    old = os.stat(path) if os.path.exists(path) else None
+    rights = 0o666 if old is None else stat.S_IMODE(old.st_mode)
+    # in the same folder, and no longer than a name may be, which that of the file itself may be already
+    temporary = os.path.join(folder, f"{name[:40]}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb", opener=lambda path, flags: os.open(path, flags, rights)) as file:
+            hold(file)
+            if old is not None:
+                _give_rights(temporary, old)
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            if os.name == "posix":
+                os.replace(temporary, path)  # while the mark is there
+        if os.name != "posix":
+            os.replace(temporary, path)
     except BaseException:
         if os.path.exists(temporary):
             os.remove(temporary)
         raise
     if os.name == "posix":  # the folder's entry must reach the disk too
-        folder = os.open(os.path.dirname(path), os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with suppress(PermissionError):  # of a folder that may be written to, but not read
+            entry = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(entry)
+            finally:
+                os.close(entry)
+
+
+def _give_rights(path: Path, old: os.stat_result) -> None:
+    if hasattr(os, "chown") and (os.stat(path).st_uid, os.stat(path).st_gid) != (old.st_uid, old.st_gid):
+        with suppress(PermissionError):
+            os.chown(path, old.st_uid, old.st_gid)
+    os.chmod(path, stat.S_IMODE(old.st_mode))
+
+
+def hold(file: IO[bytes]) -> bool:
+    """Mark a file as being written, until it is closed or the process ends. False if it is marked by another."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ModuleNotFoundError, OSError):  # a system without such marks
+        return True
+    return True

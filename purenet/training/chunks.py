@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from functools import cache
 from importlib.util import find_spec
+from inspect import unwrap
+from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
 from purenet import tree
 from purenet.combinators.compose import sum_trees
 from purenet.core import Buffer, Layer, Loss
 from purenet.data.arrays import count
-from purenet.engine.arrays import describe
+from purenet.engine.arrays import describe, is_integer
+from purenet.engine.jax import traced
+from purenet.losses import reduction_of, reduction_seen
 from purenet.random import Key, split
+from purenet.training.gradient import Evaluate, Terms, put_together
 
 P = TypeVar("P")
 
@@ -24,14 +29,16 @@ def in_chunks(
     size: int,
     *,
     threads: int = 1,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: Literal["mean", "sum"] | None = None,
 ) -> Callable[..., tuple[Any, P]]:
     """The same `(params, x, target, key=None) -> (E, grads)`, computed in chunks of at most `size` examples.
 
     It pays for large batches of a small net: what a layer hands to the next one is still in the cache then. The memory
     needed is that of one chunk for each thread, and in threads the gradients of all chunks. For a loss that is a mean
-    over the examples, E and the gradients are the means over chunks, weighted by their examples: E = Σ nᵢ·Eᵢ / n. With
-    `reduction="sum"`, for losses that are sums, they are added.
+    over the examples, E and the gradients are the means over chunks, weighted by their examples: E = Σ nᵢ·Eᵢ / n. For
+    one that is a sum, they are added. Penalties are added once. Which it is, a loss of this library says; one of your
+    own is tried on two chunks at the first call; for a function that `value_and_grad` did not make, it is a mean unless
+    you write `reduction="sum"`.
 
     Chunks have one size or differ by one example. The sum is made in their order, so it does not depend on the number
     of threads. NumPy computes in several threads at once because it lets go of the interpreter's lock. It pays where
@@ -39,8 +46,8 @@ def in_chunks(
     and large batches. Those threads and these would be in each other's way, so while these run, each product is held to
     one thread, for which threadpoolctl must be installed (or OPENBLAS_NUM_THREADS=1 be set).
 
-    With a key each chunk draws its own numbers. Batch norm normalizes each chunk by itself, and buffers take the value
-    of the last chunk.
+    With a key each chunk draws its own numbers. Batch norm normalizes each chunk by itself, and buffers take the mean
+    step of all chunks, by their examples.
 
     >>> import numpy as np, purenet as pn
     >>> net = pn.dense(2, 1)
@@ -53,29 +60,86 @@ def in_chunks(
     if not callable(function) or isinstance(function, Layer | Loss):
         raise TypeError(f"in_chunks takes a function, as value_and_grad(net, loss) gives it, not {describe(function)}")
     for name, number in (("size", size), ("threads", threads)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        if not is_integer(number) or number < 1:
             raise ValueError(f"in_chunks: {name} is a positive integer, not {number!r}")
-    if reduction not in ("mean", "sum"):
+    if reduction not in (None, "mean", "sum"):
         raise ValueError(f"in_chunks takes reduction 'mean' or 'sum', not {reduction!r}")
 
+    terms = getattr(unwrap(function), "terms", None)
+    if terms is None:
+        return _chunked(function, size, threads, lambda *_: reduction or "mean")
+    reductions = _reductions(terms, reduction or reduction_of(terms.loss))
+    if function is unwrap(function):
+        return put_together(terms._replace(evaluate=_chunked(terms.evaluate, size, threads, reductions)))
+
+    def of_wrapped(*given: Any) -> str:
+        found = reductions(*given)
+        if found == "sum" and terms.penalties:
+            raise ValueError(
+                "in_chunks would add the penalties once for each chunk, since it cannot see into the function that "
+                "holds them: write in_chunks first, as in jax.jit(in_chunks(value_and_grad(net, loss, penalty), size))"
+            )
+        return found
+
+    return _chunked(function, size, threads, of_wrapped)
+
+
+def _reductions(terms: Terms, known: str | None) -> Callable[..., str]:
+    """The function `(params, parts) -> "mean" or "sum"`, for chunks (x, target) of a batch."""
+
+    def reduction(params: Any, parts: Iterator[Any]) -> str:
+        nonlocal known
+        if known is not None:
+            return known
+        x, target = next(parts)
+        if any(map(traced, tree.leaves((params, x, target)))):
+            raise TypeError(f"in_chunks cannot try, where JAX traces, whether {terms.loss.name} is a mean: {write}")
+        batch = terms.net.apply(params, x), target
+        for x, target in parts:
+            known = reduction_seen(terms.loss, batch, (terms.net.apply(params, x), target))
+            if known == "neither":
+                known = None
+                raise ValueError(
+                    f"in_chunks cannot put {terms.loss.name} together: of two chunks together it is neither the mean "
+                    f"nor the sum of what it is of each. For the mean over the chunks nevertheless, {write}"
+                )
+            if known is not None:
+                return known
+        return "mean"  # of zeros
+
+    write = 'write reduction="mean" or reduction="sum"'
+    return reduction
+
+
+def _chunked(
+    function: Evaluate[P], size: int, threads: int, reduction: Callable[..., str]
+) -> Callable[..., tuple[Any, P]]:
+    """The function in chunks, which `reduction(params, chunks)` says how to put together."""
     crew = _Crew(threads)
 
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
         n = count(tree.leaves((x, target)), "in_chunks")
         chunks = max(1, -(-n // size))
         starts = [n * i // chunks for i in range(chunks + 1)]
-        keys = [None] * chunks if key is None else split(key, chunks)
+        sizes = [end - start for start, end in pairwise(starts)]
+        keys: Any = (None,) * chunks if key is None else split(key, chunks)
+        if chunks == 1:
+            E, grads = function(params, x, target, *keys)
+            return E, grads
+
+        def part(i: int) -> Any:
+            return tree.map(lambda leaf: leaf[starts[i] : starts[i + 1]], (x, target))
+
+        is_sum = reduction(params, map(part, range(chunks))) == "sum"
 
         def chunk(i: int) -> tuple[Any, P]:
-            part = slice(starts[i], starts[i + 1])
-            x_part, target_part = tree.map(lambda leaf: leaf[part], (x, target))
-            E, grads = function(params, x_part, target_part, keys[i])
-            if reduction == "sum" or chunks == 1:
+            E, grads = function(params, *part(i), keys[i])
+            if is_sum:
                 return E, grads
-            weight = (starts[i + 1] - starts[i]) / n
+            weight = sizes[i] / n
             return E * weight, tree.map(lambda g: g if type(g) is Buffer else g * weight, grads, leaf_type=Buffer)
 
-        E, grads = sum_trees(crew.map(chunk, chunks))
+        E, grads = sum_trees(crew.map(chunk, chunks), sizes)
         return E, grads
 
     return evaluate
@@ -102,8 +166,7 @@ class _Crew:
         def share(first: int) -> list[Any]:
             return [f(i) for i in range(first, n, threads)]
 
-        products = _products()
-        with products.limit(limits=1) if products else nullcontext():
+        with ONE_THREAD:
             others = [self.pool.submit(share, first) for first in range(1, threads)]
             try:
                 shares = [share(0)]
@@ -111,6 +174,43 @@ class _Crew:
                 wait(others)  # an error leaves nothing running
             shares += [other.result() for other in others]
         return (shares[i % threads][i // threads] for i in range(n))
+
+
+class _OneThread:
+    """While it is entered, by whichever thread and how often ever, NumPy's matrix products run in one thread each, if
+    threadpoolctl is installed. The first to enter sets the limit, and the last to leave lifts it."""
+
+    def __init__(self) -> None:
+        self.begin()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.begin_anew)
+
+    def begin(self) -> None:
+        self.lock, self.inside = threading.Lock(), 0
+        self.limit: Any = None
+
+    def begin_anew(self) -> None:
+        """In a fork, where the threads that were inside are not: nobody would lift the limit."""
+        limit = self.limit
+        self.begin()
+        if limit is not None:
+            limit.restore_original_limits()
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.inside == 0 and (products := _products()):
+                self.limit = products.limit(limits=1)
+            self.inside += 1
+
+    def __exit__(self, *_: Any) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0 and self.limit is not None:
+                self.limit.restore_original_limits()
+                self.limit = None
+
+
+ONE_THREAD = _OneThread()
 
 
 @cache

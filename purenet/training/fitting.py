@@ -16,17 +16,21 @@ from purenet.data.progress import Progress
 from purenet.engine.arrays import describe, is_integer
 from purenet.engine.jax import host_only
 from purenet.random import Key
-from purenet.training.loop import Metrics, by_name, check_batches, evaluate, resumed, start, train
+from purenet.training.compiled import ArrayRun
+from purenet.training.loop import Metrics, by_name, check_batches, evaluate, pair, resumed, start, steps_by
 from purenet.training.penalties import Penalty
-from purenet.training.runs import Best, Fit, State
+from purenet.training.runs import Best, Fit, Mean, State, Stretch
+from purenet.training.steps import Engine, JaxStepper, Stepper, stepper
+from purenet.values import hinted
 
 P = TypeVar("P")
 
 
+@hinted
 def fit(
     net: Layer[P],
     loss: Loss,
-    optimizer: Optimizer[P, Any],
+    optimizer: Optimizer[Any, Any],
     params: P,
     data: Any,
     *,
@@ -42,10 +46,12 @@ def fit(
     penalties: Sequence[Penalty] | Penalty = (),
     resume: State[P] | Fit[P] | None = None,
     progress: bool | None = None,
+    engine: Engine | None = None,
+    device: Any = None,
 ) -> Fit[P]:
     """Train for some epochs in one call; `train` is the same with the loop in your hands.
 
-    Ctrl-C ends it early, with what was trained so far.
+    Ctrl-C ends it early, with what was trained so far; with `resume` it goes on from there, and no number is missing.
 
     Args:
         data: arrays `(x, target)`, cut into batches in a new order for each epoch; for a net of several inputs,
@@ -62,6 +68,10 @@ def fit(
         resume: what `fit` gave: it goes on with its params, its history, and its patience. Or a `State`, as `train`
             yields it, with a history that begins here.
         progress: whether to show how far it is; by default on a terminal only.
+        engine: "numpy", "jax" or "torch": where it is computed; params, states and data are moved there, as by
+            `to_engine`. By default they stay what they are. With "jax" the steps are compiled, and the data lie on the
+            device: an epoch is one program, and where nobody looks at each, many short epochs are.
+        device: of that engine, such as "cuda" or "gpu".
 
     >>> import numpy as np, purenet as pn
     >>> x = np.arange(4, dtype=np.float32)[:, None]
@@ -78,72 +88,96 @@ def fit(
     if named and validation is None:
         raise ValueError("fit takes metrics with validation data, which they are measured on")
     _check_validation(validation, epochs)
-    batches, total = _batches(data, batch_size)
     names = ["loss"] if validation is None else ["loss", "validation_loss", *(f"validation_{name}" for name in named)]
     monitor = monitor or names[:2][-1]
     if monitor not in names:
         raise ValueError(f"fit can monitor {', '.join(names)}, not {monitor!r}")
-    state = start(optimizer, params, key) if resume is None else resumed(resume)
-    records, top_epoch = _past(resume, names, monitor, epochs) if isinstance(resume, Fit) else ([], None)
-    watched = _Watched(monitor, best, top_epoch, state.epoch)
-    run = train(net, loss, optimizer, params, batches, key=key, epochs=epochs, penalties=penalties, resume=state)
-    losses: list[float] = []
+    by = stepper(net, loss, optimizer, penalties, engine, device)
+    state = by.moved(start(optimizer, params, key) if resume is None else resumed(resume))
+    past = _past(resume, names, monitor, epochs) if isinstance(resume, Fit) else ([], None)
+    told = _Told(state, monitor, best, *past)
+    is_watched = validation is not None or bool(callbacks) or patience is not None or best != "lowest"
+    run, total = _run(by, data, batch_size, state, epochs, is_watched)
     stopped = "epochs"
     try:
         with Progress(total and total * epochs, "step", progress, done=state.step) as line:
-            for state in run:
-                losses.append(state.loss)
-                line.advance(
-                    1, f"epoch {state.epoch + bool(state.batch)}/{epochs}  loss {state.loss:.4g}" + _told(records)
-                )
-                if state.batch:
+            line.advance(0, "compiling" if engine == "jax" else "")
+            for stretch in run:
+                line.advance(len(stretch.losses), told.line(stretch.state, epochs))
+                measured = {}
+                if validation is not None and not stretch.state.batch:
+                    params = stretch.state.params
+                    measured = evaluate(net, loss, params, validation, metrics, engine=engine, device=device)
+                record = told.add(stretch, {f"validation_{name}": value for name, value in measured.items()})
+                if record is None:
                     continue
-                record = {"loss": math.fsum(losses) / len(losses)}
-                losses = []
-                if validation is not None:
-                    record |= _validated(evaluate(net, loss, state.params, validation, metrics))
-                records.append(record)
-                watched.look(record, state)
-                stop = [callback(state, record) for callback in callbacks]
+                stop = [callback(stretch.state, record) for callback in callbacks]
                 if any(answer is True for answer in stop):
                     stopped = "callback"
                     break
-                if patience is not None and watched.since >= patience:
+                if patience is not None and told.epochs_since_best() >= patience:
                     stopped = "patience"
                     break
     except KeyboardInterrupt:
         stopped = "interrupted"
-    history = {name: np.array([record[name] for record in records]) for name in names if records}
-    kept = state.params if patience is None or watched.best is None else watched.best.params
-    return Fit(kept, state, history, stopped, watched.best)
+    return told.fit(names, stopped, patience is not None)
 
 
-def _batches(data: Any, size: int) -> tuple[Any, int | None]:
-    """What `train` takes for data, and how many batches an epoch has, if that is known."""
+class _Told:
+    """What a run has told so far: the numbers of each epoch, and the best one. `done` is whole at any moment at which
+    Ctrl-C may come: the state, how many epochs have their numbers, and the best one."""
+
+    def __init__(
+        self, state: State[Any], monitor: str, best: str, records: list[dict[str, Any]], top: Best[Any] | None
+    ) -> None:
+        self.monitor, self.sign = monitor, 1 if best == "lowest" else -1
+        self.records, self.mean, self.began = records, Mean(state), state.epoch
+        self.done = state, len(records), top
+
+    def add(self, stretch: Stretch, measured: dict[str, Any]) -> dict[str, Any] | None:
+        """The numbers of the epoch that a stretch ends with; None if it ends with none."""
+        state, losses, best = stretch
+        means, top = self.mean.with_steps(state, losses), self.done[2]
+        if not means:
+            self.done = state, len(self.records), top
+            return None
+        self.records += [{"loss": mean} for mean in means]
+        self.records[-1] |= measured
+        place, params = best or (len(means) - 1, state.params)
+        value = self.records[place - len(means)][self.monitor]
+        if self.sign * value < (math.inf if top is None else self.sign * top.value):  # NaN is no better
+            top = Best(self.monitor, value, state.epoch - len(means) + 1 + place, params)
+        self.done = state, len(self.records), top
+        return self.records[-1]
+
+    def epochs_since_best(self) -> int:
+        state, _, top = self.done
+        return state.epoch - (self.began if top is None else top.epoch)
+
+    def line(self, state: State[Any], epochs: int) -> str:
+        """How far it is, and the numbers of the last epoch, for the progress line."""
+        last = {name: value for name, value in self.records[-1].items() if name != "loss"} if self.records else {}
+        numbers = "".join(f"  {name} {value:.4g}" for name, value in last.items() if isinstance(value, float))
+        return f"epoch {state.epoch + bool(state.batch)}/{epochs}  loss {state.loss:.4g}{numbers}"
+
+    def fit(self, names: list[str], stopped: str, wants_best: bool) -> Fit[Any]:
+        state, complete, top = self.done
+        history = {name: np.array([record[name] for record in self.records[:complete]]) for name in names if complete}
+        return Fit(top.params if wants_best and top is not None else state.params, state, history, stopped, top)
+
+
+def _run(
+    by: Stepper, data: Any, size: int, state: State[Any], epochs: int, is_watched: bool
+) -> tuple[Iterator[Stretch], int | None]:
+    """The run, and how many batches an epoch has, if that is known."""
     check_batches(data, "fit", arrays=True)
     if not isinstance(data, tuple):
-        return data, None
-    return lambda key: cut(key, *data, size=size), -(-count(parts(data), "fit") // size)
-
-
-def _validated(measured: dict[str, Any]) -> dict[str, Any]:
-    return {f"validation_{name}": value for name, value in measured.items()}
-
-
-class _Watched:
-    """The number that a run is to make low or high: its best epoch so far, and how many epochs ago that was."""
-
-    def __init__(self, monitor: str, best: Literal["lowest", "highest"], so_far: Best[Any] | None, epoch: int) -> None:
-        self.monitor, self.sign = monitor, 1 if best == "lowest" else -1
-        self.best = so_far
-        self.since = 0 if so_far is None else epoch - so_far.epoch
-
-    def look(self, record: dict[str, Any], state: State[Any]) -> None:
-        value = record[self.monitor]
-        top = math.inf if self.best is None else self.sign * self.best.value
-        self.since += 1
-        if self.sign * value < top:
-            self.since, self.best = 0, Best(self.monitor, value, state.epoch, state.params)
+        return steps_by(by, data, epochs, state), None
+    total = -(-count(parts(data), "fit") // size)
+    if isinstance(by, JaxStepper):
+        return ArrayRun(by, by.moved(pair(data)), size, is_watched).stretches(state, epochs), total
+    data = by.moved(data)
+    return steps_by(by, lambda key: cut(key, *data, size=size), epochs, state), total
 
 
 def _past(run: Fit[P], names: list[str], monitor: str, epochs: int) -> tuple[list[dict[str, Any]], Best[P] | None]:
@@ -189,9 +223,3 @@ def _check_validation(validation: Any, epochs: int) -> None:
             f"fit validates after each of {epochs} epochs, but the validation data are an iterator, which is used up "
             "after one: give arrays, or a list of batches"
         )
-
-
-def _told(records: list[dict[str, Any]]) -> str:
-    """The numbers of the last epoch, for the progress line."""
-    told = {name: value for name, value in records[-1].items() if name != "loss"} if records else {}
-    return "".join(f"  {name} {value:.4g}" for name, value in told.items() if isinstance(value, float))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from purenet.core import Layer, Loss
 from purenet.engine.arrays import describe, is_number
 from purenet.guard import UNKNOWN, guarded, place
 from purenet.introspection import first_not_finite
 from purenet.random import Key
-from purenet.spec import check_pair, check_pulled
+from purenet.spec import check_pair, check_pulled, pulled_by
 from purenet.training.penalties import Penalty
+from purenet.values import brief
 
 P = TypeVar("P")
 Evaluate = Callable[..., tuple[Any, P]]
@@ -36,25 +37,29 @@ def value_and_grad(net: Layer[P], loss: Loss, *penalties: Penalty, check_finite:
     (2, 1)
     """
     if not isinstance(net, Layer) or not isinstance(loss, Loss):
-        mend = "" if isinstance(loss, Loss) or not callable(loss) else ": make one of it, Loss(apply, vjp, name)"
+        is_function = callable(loss) and not isinstance(loss, Loss)
+        mend = ": make one of it, Loss(apply, vjp, name), as help(purenet.Loss) says" if is_function else ""
         raise TypeError(f"value_and_grad takes a layer and a loss, not {describe(net)} and {describe(loss)}{mend}")
     for penalty in penalties:
         if not isinstance(penalty, Penalty):
-            raise TypeError(f"value_and_grad takes penalties after the loss, not {describe(penalty)}: write l2(1e-4)")
+            given = describe(penalty)
+            raise TypeError(
+                f"value_and_grad takes penalties after the loss, one by one, not {given}: write l2(1e-4), or "
+                "Penalty(add, name) of your own, where add(params, grads) is (R, grads with dR/dparams added)"
+            )
     evaluate = _straight(net, loss, _checked(net, loss, check_finite), check_finite)
-    return _with_penalties(evaluate, penalties) if penalties else evaluate
+    return put_together(Terms(net, loss, evaluate, penalties))
 
 
 def _checked(net: Layer[P], loss: Loss, check_finite: bool) -> Evaluate[P]:
     """By the layers' and the loss's own vjp, which check what they are given and say what is wrong."""
 
-    returns = f"{net.name}: its vjp must return (y, pullback)"
-    pulls = f"{net.name}: its pullback must return (dparams, dx)"
-    loss_returns = f"{loss.name}: its vjp must return (E, pullback)"
+    returns = f"{brief(net.name)}: its vjp must return (y, pullback)"
+    pulls = f"{brief(net.name)}: its pullback must return (dparams, dx)"
 
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
         y, pullback = check_pulled(net.vjp(params, x, key), returns)
-        E, loss_pullback = check_pulled(loss.vjp(y, target), loss_returns)
+        E, loss_pullback = pulled_by(loss, y, target)
         if not is_number(E):
             raise ValueError(f"{loss.name} gives {describe(E)}, but a loss is one number: take its mean or its sum")
         if check_finite and not math.isfinite(E):
@@ -62,11 +67,10 @@ def _checked(net: Layer[P], loss: Loss, check_finite: bool) -> Evaluate[P]:
         dy = loss_pullback()
         try:
             grads, _ = check_pair(pullback(dy, False), pulls)
-        except (TypeError, ValueError):
-            if hasattr(y, "shape") and getattr(dy, "shape", None) != y.shape:
-                raise ValueError(
-                    f"the pullback of {loss.name} gives {describe(dy)} for a Y of shape {tuple(y.shape)}"
-                ) from None
+        except (TypeError, ValueError) as error:
+            if hasattr(y, "shape") and (getattr(dy, "shape", None), getattr(dy, "dtype", None)) != (y.shape, y.dtype):
+                wanted = f"for a Y of shape {tuple(y.shape)} and dtype {y.dtype}"
+                raise type(error)(f"the pullback of {loss.name} gives {describe(dy)} {wanted}") from None
             raise
         return E, grads
 
@@ -100,7 +104,19 @@ def _straight(net: Layer[P], loss: Loss, checked: Evaluate[P], check_finite: boo
     return evaluate
 
 
-def _with_penalties(evaluate: Evaluate[P], penalties: tuple[Penalty, ...]) -> Evaluate[P]:
+class Terms(NamedTuple):
+    """What the function of `value_and_grad` is made of, as its `terms` tell: `evaluate` is that of the loss alone."""
+
+    net: Layer[Any]
+    loss: Loss
+    evaluate: Evaluate[Any]
+    penalties: tuple[Penalty, ...]
+
+
+def put_together(terms: Terms) -> Evaluate[Any]:
+    """The function of these terms."""
+    evaluate, penalties = terms.evaluate, terms.penalties
+
     def penalized(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
         E, grads = evaluate(params, x, target, key)
         for penalty in penalties:
@@ -108,4 +124,6 @@ def _with_penalties(evaluate: Evaluate[P], penalties: tuple[Penalty, ...]) -> Ev
             E = E + more
         return E, grads
 
-    return penalized
+    whole: Any = penalized if penalties else evaluate
+    whole.terms = terms
+    return whole  # type: ignore[no-any-return]

@@ -20,40 +20,34 @@ from purenet import metrics as known_metrics
 from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import count, plain
-from purenet.engine.arrays import describe, is_writable, namespace
+from purenet.engine.arrays import describe, is_integer, is_writable, namespace
 from purenet.engine.jax import host_only
-from purenet.introspection import first_not_finite
+from purenet.losses import reduction_of, reduction_seen
 from purenet.random import Key, split
-from purenet.training.gradient import value_and_grad
 from purenet.training.penalties import Penalty
-from purenet.training.runs import Fit, State, check_params
+from purenet.training.runs import Fit, Mean, State, Stretch, check_params
+from purenet.training.steps import Engine, Stepper, applied, move_to, moved, stepper
+from purenet.values import brief, hinted
 
 P = TypeVar("P")
 Metric = Callable[[Any, Any], Any]
 Metrics = Mapping[str, Metric] | Sequence[Metric] | Metric
 
 
-class NotFiniteError(ValueError):
-    """A loss turned NaN or infinite; `state` is the last one before."""
-
-    def __init__(self, message: str, state: State[Any]) -> None:
-        super().__init__(message)
-        self.state = state
-
-
-def start(optimizer: Optimizer[P, Any], params: P, key: Key | None) -> State[P]:
+def start(optimizer: Optimizer[Any, Any], params: P, key: Key | None) -> State[P]:
     """The state of a run that has not begun."""
     if not isinstance(optimizer, Optimizer):
         mend = ": write adam(), with parentheses" if callable(optimizer) and not isinstance(optimizer, tuple) else ""
         raise TypeError(f"an optimizer stands after the loss, not {describe(optimizer)}{mend}")
     check_params(params, "a run")
-    return State(params, optimizer.init(params), key, 0, 0, 0, math.nan)
+    return State(params, optimizer.init(params), key, 0, 0, 0, math.nan, 0.0)
 
 
+@hinted
 def train(
     net: Layer[P],
     loss: Loss,
-    optimizer: Optimizer[P, Any],
+    optimizer: Optimizer[Any, Any],
     params: P,
     batches: Callable[[Any], Iterable[Any]] | Iterable[Any],
     *,
@@ -62,6 +56,8 @@ def train(
     each: Literal["step", "epoch"] = "step",
     penalties: Sequence[Penalty] | Penalty = (),
     resume: State[P] | Fit[P] | None = None,
+    engine: Engine | None = None,
+    device: Any = None,
 ) -> Iterator[State[P]]:
     """A training run as an iterator: its state after each step, or after each epoch with the mean loss of its steps.
 
@@ -78,6 +74,9 @@ def train(
         penalties: `l1` and `l2`, as further terms of the loss.
         resume: a state to go on from, in place of params and key; or what `fit` gave. The run ends with the same bits
             as one that did not stop; an iterator must begin where its epoch began.
+        engine: "numpy", "jax" or "torch": where the run is computed; params, states and batches are moved there, as by
+            `to_engine`. By default they stay what they are. With "jax" each step is compiled.
+        device: of that engine, such as "cuda" or "gpu".
 
     Raises:
         NotFiniteError: the loss is NaN or infinite; says at which step, and in which layer first. Its `state` is the
@@ -95,31 +94,37 @@ def train(
     host_only("train", *tree.leaves(params))
     if each not in ("step", "epoch"):
         raise ValueError(f"train yields each 'step' or each 'epoch', not {each!r}")
+    state = start(optimizer, params, key) if resume is None else resumed(resume)
+    by = stepper(net, loss, optimizer, penalties, engine, device)
+    state = by.moved(state)
+    stretches = steps_by(by, batches, epochs, state)
+    if each == "epoch":
+        return _each_epoch(stretches, Mean(state))
+    return (stretch.state for stretch in stretches)
+
+
+def steps_by(by: Stepper, batches: Any, epochs: int | None, state: State[Any]) -> Iterator[Stretch]:
+    """The steps of a run from a state on, each a stretch of its own."""
     if not callable(batches) and not isinstance(batches, Iterable):
         raise TypeError(
             f"train takes batches: something to iterate over, or a function of a key, not {describe(batches)}"
         )
     check_batches(batches, "train")
-    state = start(optimizer, params, key) if resume is None else resumed(resume)
     if isinstance(batches, Iterator) and epochs is not None and epochs - state.epoch > 1:
         raise ValueError(
             f"train is to run for {epochs - state.epoch} epochs, but the batches are an iterator, which is used up "
             "after one: give a list of batches, or a function of a key that makes the iterator, "
             "as in lambda key: pn.data.batches(key, x, target, size=32)"
         )
-    penalties = [penalties] if isinstance(penalties, Penalty) else penalties
-    steps = _steps(value_and_grad(net, loss, *penalties), net, loss, optimizer, batches, epochs, state)
-    return steps if each == "step" else _each_epoch(steps)
+    return _steps(by, batches, epochs, state)
 
 
-def _steps(
-    value_and_grad: Any, net: Any, loss: Any, optimizer: Any, batches: Any, epochs: int | None, state: State[Any]
-) -> Iterator[State[Any]]:
+def _steps(by: Stepper, batches: Any, epochs: int | None, state: State[Any]) -> Iterator[Stretch]:
     while epochs is None or state.epoch < epochs:
         order_key, chain, next_key = (None,) * 3 if state.key is None else split(state.key, 3)
         source = iter(batches(order_key) if callable(batches) else batches)
         deque(islice(source, state.batch), maxlen=0)  # of a run that is resumed within an epoch
-        keys = islice(_chain(chain), state.batch, None)
+        keys = islice(by.keys(chain), state.batch, None)
         batch = next(source, None)
         if batch is None:
             if source is batches and state.step:
@@ -127,40 +132,21 @@ def _steps(
             used_up = ": the iterator is used up" if source is batches else ""
             raise ValueError(f"train got no batch {state.batch + 1} in epoch {state.epoch + 1}{used_up}")
         while batch is not None:
-            x, target = pair(batch)
-            step_key = next(keys)
-            E, grads = value_and_grad(state.params, x, target, step_key)
-            E = float(E)
-            if not math.isfinite(E):
-                where = first_not_finite(net, state.params, x, target, step_key)
-                raise NotFiniteError(
-                    f"step {state.step + 1}, epoch {state.epoch + 1}: {loss.name} is {E}: {where}", state
-                )
-            params, optimizer_state = optimizer.step(state.params, grads, state.optimizer_state)
+            x, target = by.moved(pair(batch))
+            E, params, optimizer_state = by.step(state, x, target, next(keys))
             batch = next(source, None)
             if batch is not None:
-                state = State(params, optimizer_state, state.key, state.step + 1, state.epoch, state.batch + 1, E)
+                at, total = (state.key, state.step + 1, state.epoch, state.batch + 1), state.total + E
             else:
-                state = State(params, optimizer_state, next_key, state.step + 1, state.epoch + 1, 0, E)
-            yield state
+                at, total = (next_key, state.step + 1, state.epoch + 1, 0), 0.0
+            state = State(params, optimizer_state, *at, E, total)
+            yield Stretch(state, [E])
 
 
-def _each_epoch(steps: Iterator[State[P]]) -> Iterator[State[P]]:
-    losses = []
-    for state in steps:
-        losses.append(state.loss)
-        if state.batch == 0:
-            yield state._replace(loss=math.fsum(losses) / len(losses))
-            losses = []
-
-
-def _chain(key: Key | None) -> Iterator[Any]:
-    """One key after another, without end."""
-    while key is not None:
-        key, *keys = split(key, 65)  # many at a time cost a tenth
-        yield from keys
-    while True:
-        yield None
+def _each_epoch(stretches: Iterator[Stretch], mean: Mean) -> Iterator[State[Any]]:
+    for stretch in stretches:
+        for loss in mean.with_steps(stretch.state, stretch.losses):
+            yield stretch.state._replace(loss=loss)
 
 
 def pair(batch: Any) -> tuple[Any, Any]:
@@ -172,18 +158,22 @@ def pair(batch: Any) -> tuple[Any, Any]:
     return inputs[0] if len(inputs) == 1 else tuple(inputs), target
 
 
-def predict(net: Layer[P], params: P, x: Any, batch_size: int = 1024) -> Any:
+def predict(
+    net: Layer[P], params: P, x: Any, batch_size: int = 1024, *, engine: Engine | None = None, device: Any = None
+) -> Any:
     """`net.apply(params, x)`, a batch at a time: beside the output, memory is needed for one batch only.
 
     x is an array, of any length and on disk too (`np.memmap`); a tuple of them for a net of several inputs; or
-    anything that gives batches of x one after another.
+    anything that gives batches of x one after another. With an engine, params and batches are moved there.
 
     >>> import numpy as np, purenet as pn
     >>> predict(pn.tanh, (), np.zeros((3, 1)), batch_size=2).shape
     (3, 1)
     """
     check_params(params, "predict")
-    parts = (net.apply(params, part) for part in _parts(x, batch_size))
+    apply, move = applied(net, engine), move_to(engine, device)
+    params = moved(move, params)
+    parts = (apply(params, moved(move, part)) for part in _parts(x, batch_size))
     first = next(parts, None)
     if first is None:
         raise ValueError("predict takes at least one batch")
@@ -199,7 +189,7 @@ def predict(net: Layer[P], params: P, x: Any, batch_size: int = 1024) -> Any:
         for whole, piece in zip(tree.leaves(y), tree.leaves(part), strict=True):
             if piece.shape[:1] != (size,):
                 raise ValueError(
-                    f"predict gave {net.name} {size} examples, the first axis of x, but got {describe(piece)}: "
+                    f"predict gave {brief(net.name)} {size} examples, the first axis of x, but got {describe(piece)}: "
                     "of one example, write x[None]"
                 )
             whole[done : done + size] = piece
@@ -213,17 +203,26 @@ def _with(first: Any, rest: Iterable[Any]) -> Iterator[Any]:
 
 
 def evaluate(
-    net: Layer[P], loss: Loss, params: P, data: Any, metrics: Metrics = (), batch_size: int = 1024
+    net: Layer[P],
+    loss: Loss,
+    params: P,
+    data: Any,
+    metrics: Metrics = (),
+    batch_size: int = 1024,
+    *,
+    engine: Engine | None = None,
+    device: Any = None,
 ) -> dict[str, float]:
     """The loss and the metrics of a net on data that it does not train on, a batch at a time.
 
-    The loss is the mean over batches, weighted by their examples: for a loss that is a mean, its value on all the data.
-    Metrics are functions of (y, target), such as those of `pn.metrics`, and see all outputs at once, so these are kept
-    (but not the inputs).
+    The loss is that of all the data: of one that is a mean, the mean over batches, weighted by their examples; of a sum
+    the sum. A loss of your own is taken for a sum if it is one of the first two batches. Metrics are functions of (y,
+    target), such as those of `pn.metrics`, and see all outputs at once, so these are kept (but not the inputs).
 
     Args:
         data: `(x, target)`, arrays of any length and on disk too, or anything that gives such batches.
         metrics: a function, several, or a dict of functions by name.
+        engine, device: where to compute, as in `train`.
 
     >>> import numpy as np, purenet as pn
     >>> evaluate(pn.identity, pn.mse, (), (np.ones((3, 1)), np.zeros((3, 1))), batch_size=2)
@@ -233,18 +232,24 @@ def evaluate(
     check_params(params, "evaluate")
     check_batches(data, "evaluate", arrays=True)
     named = by_name(metrics)
-    total, n, outputs = 0.0, 0, []
+    apply, move = applied(net, engine), move_to(engine, device)
+    params = moved(move, params)
+    losses, sizes, outputs, reduction, before = [], [], [], reduction_of(loss), None
     for batch in _parts(data, batch_size):
-        x, target = pair(batch)
-        y = net.apply(params, x)
-        examples = int(tree.leaves(target)[0].shape[0])
-        total += float(loss.apply(y, target)) * examples
-        n += examples
+        x, target = moved(move, pair(batch))
+        y = apply(params, x)
+        losses.append(float(loss.apply(y, target)))
+        sizes.append(int(tree.leaves(target)[0].shape[0]))
+        if reduction is None and before is not None:
+            reduction = reduction_seen(loss, before, (y, target))
+        before = (y, target) if reduction is None else None
         if named:
             outputs.append((y, target))
+    n = sum(sizes)
     if n == 0:
         raise ValueError("evaluate takes at least one example")
-    found = {"loss": total / n}
+    mean = sum(E * size for E, size in zip(losses, sizes, strict=True)) / n
+    found = {"loss": sum(losses) if reduction == "sum" else mean}
     if named:
         y, target = tree.map(lambda *parts: namespace(parts[0]).concat(parts), *outputs)
         found.update({name: weigh(metric(y, target)) for name, metric in named.items()})
@@ -302,7 +307,7 @@ def weigh(value: Any) -> Any:
 
 def _parts(data: Any, size: int) -> Iterator[Any]:
     """Slices of an array, or of the arrays in a tuple; or what an iterable gives."""
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+    if not is_integer(size) or size < 1:
         raise ValueError(f"batch_size is a positive integer, not {size!r}")
     if not isinstance(data, tuple) and not hasattr(data, "shape"):
         return iter(data)

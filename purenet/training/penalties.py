@@ -6,18 +6,20 @@ By default they count the weights with two axes or more, and so leave biases and
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Array
-from purenet.optimizers import matrices, update
-from purenet.optimizers.update import check_between
-from purenet.presets import called
+from purenet.engine.arrays import Array, weak, widened
+from purenet.optimizers import matrices
+from purenet.optimizers.update import beside, check_between
+from purenet.values import Value, called, takes_numbers
 
 P = TypeVar("P")
 
 
-class Penalty(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Penalty(Value):
     """A function R of the params alone, with its rule.
 
     Fields:
@@ -27,27 +29,32 @@ class Penalty(NamedTuple):
 
     add: Callable[[Any, Any], tuple[Any, Any]]
     name: str
-
-    def __repr__(self) -> str:
-        return self.name
+    instead = ": value_and_grad takes several, one after another"
 
 
+@takes_numbers
 def l1(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
     """R = rate · Σ |w|, dR/dw = rate · sign(w): it makes weights 0."""
     name = _name("l1", rate, which)
     return _penalty(name, which, lambda ops, w: rate * ops.sum_all(abs(w)), lambda ops, w: ops.sign(w) * rate)
 
 
+@takes_numbers
 def l2(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
     """R = rate · Σ w², dR/dw = 2 · rate · w: it makes weights small. `weight_decay=d` in PyTorch's SGD is l2(d / 2).
 
     >>> import numpy as np, purenet as pn
     >>> pn.l2(0.5).add((np.eye(2),), (np.zeros((2, 2)),))
-    (np.float64(1.0), (array([[1., 0.],
+    (1.0, (array([[1., 0.],
            [0., 1.]]),))
     """
     name = _name("l2", rate, which)
-    return _penalty(name, which, lambda ops, w: rate * ops.sum_of_squares(w), lambda ops, w: w * (2 * rate))
+
+    def value(ops: Ops, w: Array) -> Any:
+        scale, rest = ops.squares([w])
+        return rate * scale * (scale * rest)
+
+    return _penalty(name, which, value, lambda ops, w: w * (2 * rate))
 
 
 def _penalty(
@@ -61,12 +68,13 @@ def _penalty(
             if not which(p):
                 return +g
             ops = engine_of(p)
-            total = total + value(ops, p)
+            R = weak(value(ops, widened(p)))
+            total = total + (R if isinstance(R, float) else ops.astype(R, p.dtype))
             new = slope(ops, p)
             new += g
             return new
 
-        grads = update(term, params, grads)
+        grads = beside(term, params, grads)
         return total, grads
 
     return Penalty(add, name)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
 
 from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
 from purenet.engine.arrays import describe
 from purenet.random import Key
+from purenet.values import brief
 
 P = TypeVar("P")
 
 
+@tree.read_only_copies
 class State(NamedTuple, Generic[P]):
     """Where a training run stands: all that is needed to go on from here, so it can be saved and resumed.
 
@@ -21,6 +27,7 @@ class State(NamedTuple, Generic[P]):
         step: how many steps were taken.
         epoch, batch: how many epochs are complete, and how many batches of the one under way.
         loss: of the last step.
+        total: of the losses in the epoch under way; NaN if it is not known.
     """
 
     params: P
@@ -30,12 +37,47 @@ class State(NamedTuple, Generic[P]):
     epoch: int
     batch: int
     loss: float
+    total: float = math.nan
 
     def __repr__(self) -> str:
         at = f"step={self.step}, epoch={self.epoch}, batch={self.batch}, loss={_short(self.loss)}"
         return f"State({at}, params=<{_count(self.params)}>)"
 
 
+class Stretch(NamedTuple):
+    """Some steps of a run: where it stands after them, their losses, and of several epochs the best one.
+
+    Fields:
+        best: (its place among these epochs, the params after it).
+    """
+
+    state: State[Any]
+    losses: list[float]
+    best: tuple[int, Any] | None = None
+
+
+class Mean:
+    """The mean loss of an epoch, from the losses of its steps and of those that a state remembers."""
+
+    def __init__(self, state: State[Any]) -> None:
+        known = not math.isnan(state.total)
+        self.total, self.count = (state.total, state.batch) if known else (0.0, 0)
+        self.epoch = state.epoch
+
+    def with_steps(self, state: State[Any], losses: Sequence[float]) -> list[float]:
+        """The means of the epochs that these steps end with: of those of several, all steps are here."""
+        ended, self.epoch = state.epoch - self.epoch, state.epoch
+        if ended > 1:
+            return [float(mean) for mean in np.reshape(losses, (ended, -1)).mean(axis=1)]
+        self.total, self.count = self.total + math.fsum(losses), self.count + len(losses)
+        if not ended:
+            return []
+        mean = self.total / self.count
+        self.total, self.count = 0.0, 0
+        return [mean]
+
+
+@tree.read_only_copies
 class Best(NamedTuple, Generic[P]):
     """The best epoch of a run so far: its number, what was monitored there, by which name, and the params after it."""
 
@@ -48,6 +90,7 @@ class Best(NamedTuple, Generic[P]):
         return f"Best(epoch={self.epoch}, {self.monitor}={_short(self.value)})"
 
 
+@tree.read_only_copies
 class Fit(NamedTuple, Generic[P]):
     """What `fit` gives.
 
@@ -77,7 +120,7 @@ def check_params(params: Any, who: str) -> None:
     if isinstance(params, State | Fit | Best):
         raise TypeError(f"{who} takes params, not {describe(params)}: write {type(params).__name__.lower()}.params")
     if isinstance(params, Layer):
-        raise TypeError(f"{who} takes params, not the layer {params.name}: write net.init(key)")
+        raise TypeError(f"{who} takes params, not the layer {brief(params.name)}: write net.init(key)")
     if isinstance(params, Loss | Optimizer):
         raise TypeError(f"{who} takes params, not {describe(params)}")
 

@@ -1,7 +1,8 @@
 """Pytrees: nested containers of arrays, as parameters, gradients and optimizer states are.
 
-A node is a tuple, a list, a dict, a NamedTuple or `None` (a node without children); anything else is a leaf. Leaves
-come in JAX's order: from left to right, a dict's by its sorted keys (an OrderedDict's in its own order).
+A node is a tuple, a list, a dict, a NamedTuple or `None` (a node without children), and where JAX is loaded, what is
+registered with it (`jax.tree_util.register_dataclass`); anything else is a leaf. Leaves come in JAX's order: from left
+to right, a dict's by its sorted keys (an OrderedDict's in its own order).
 
 >>> params = {"b": np.zeros(2), "a": [np.ones(3), None]}
 >>> [leaf.shape for leaf in leaves(params)], size(params)
@@ -10,6 +11,7 @@ come in JAX's order: from left to right, a dict's by its sorted keys (an Ordered
 
 from __future__ import annotations
 
+import copyreg
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -17,10 +19,23 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from purenet.engine.arrays import Array, astype, describe, freeze, namespace
-from purenet.engine.jax import host_only
+from purenet.engine.arrays import (
+    Array,
+    as_array,
+    astype,
+    describe,
+    freeze,
+    is_half,
+    is_kind,
+    is_read_only,
+    namespace,
+    to_numpy,
+)
+from purenet.engine.jax import host_only, registered
+from purenet.engine.moving import mover
 
 T = TypeVar("T")
+_DICTS = (dict, OrderedDict)
 
 
 class Structure:
@@ -36,7 +51,7 @@ class Structure:
         return isinstance(other, Structure) and parting(self._hollow, other._hollow, "") is None
 
     def __hash__(self) -> int:
-        return hash(repr(self))
+        return hash(_outlined(self._hollow))
 
     def __repr__(self) -> str:
         return f"Structure({self._hollow})"
@@ -83,7 +98,7 @@ def items(tree: Any, name: str = "", leaf_type: type | None = None) -> list[tupl
     children = None if type(tree) is leaf_type else children_of(tree)
     if children is None:
         return [(name, tree)]
-    steps = zip(_steps(tree), children, strict=True)
+    steps = zip(steps_of(tree), children, strict=True)
     return [item for step, child in steps for item in items(child, name + step, leaf_type)]
 
 
@@ -119,7 +134,7 @@ def ravel(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
     >>> unravel(vector + 1)[1]
     array([2.])
     """
-    found, structure = flatten(tree)
+    found, structure = flatten(map(as_array, tree))
     if not found:
         return np.zeros(0, np.float32), lambda vector: unflatten(structure, _cut(vector, []))
     xp = namespace(found[0], "ravel")
@@ -146,10 +161,28 @@ def cast(tree: T, dtype: Any) -> T:
     """
 
     def convert(leaf: Any) -> Any:
-        xp = namespace(leaf, "cast")
-        return freeze(astype(leaf, dtype)) if xp.isdtype(leaf.dtype, "real floating") else leaf
+        is_float = is_kind(namespace(as_array(leaf), "cast"), leaf.dtype, "real floating") or is_half(leaf.dtype)
+        return freeze(astype(leaf, dtype)) if is_float else leaf
 
     return map(convert, tree)
+
+
+def to_engine(tree: T, engine: str, device: Any = None) -> T:
+    """The tree with every array in this engine, "numpy", "jax" or "torch", and with the same bits.
+
+    Params, states and data go there and back. `device` is one of the engine's, such as "cuda:0" of PyTorch, "mps", or
+    "gpu" of JAX; None is the engine's own choice. What is no array stays as it is, keys and numbers of steps too.
+    Arrays of NumPy and JAX cannot be written to; tensors of PyTorch can, and nothing here does.
+
+    Raises:
+        ImportError: the engine is not installed; the message names the extra.
+        ValueError: there is no such engine or device.
+        TypeError: JAX is to hold float64, and is not set to.
+
+    >>> to_engine((np.ones(2),), "numpy")
+    (array([1., 1.]),)
+    """
+    return map(mover(engine, device), tree)
 
 
 def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
@@ -166,7 +199,26 @@ def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     check_same(a, b)
     host_only("allclose", *leaves(a), *leaves(b))
     pairs = zip(leaves(a), leaves(b), strict=True)
-    return all(bool(np.allclose(np.asarray(p), np.asarray(q), rtol, atol)) for p, q in pairs)
+    return all(bool(np.allclose(to_numpy(p), to_numpy(q), rtol, atol)) for p, q in pairs)
+
+
+def read_only_copies(kind: type[T]) -> type[T]:
+    """The NamedTuple, of whose arrays those that cannot be written to stay so where it is pickled or copied.
+
+    NumPy forgets it, but for a pickle by protocol 5.
+
+    >>> import copy
+    >>> from typing import NamedTuple
+    >>> @read_only_copies
+    ... class Pair(NamedTuple):
+    ...     a: Any
+    ...     b: Any
+    >>> pair = copy.deepcopy(Pair(freeze(np.ones(2)), np.ones(2)))
+    >>> pair.a.flags.writeable, pair.b.flags.writeable
+    (False, True)
+    """
+    copyreg.pickle(kind, _reduced)
+    return kind
 
 
 def check_same(a: Any, b: Any, name: str = "tree", shapes: bool = True) -> None:
@@ -188,13 +240,15 @@ def parting(a: Any, b: Any, name: str, shapes: bool = False) -> str | None:
     """
     ours, theirs = children_of(a), children_of(b)
     if ours is None and theirs is None:
-        same = not shapes or np.shape(a) == np.shape(b)
-        return None if same else f"{name}: {np.shape(a)} against {np.shape(b)}"
+        same = not shapes or _shape(a) == _shape(b)
+        return None if same else f"{name}: {_shape(a)} against {_shape(b)}"
     if ours is None or theirs is None or type(a) is not type(b) or len(ours) != len(theirs):
         return f"{name}: {_outline(a)} against {_outline(b)}"
-    if isinstance(a, dict) and _keys(a) != _keys(b):
+    if type(a) in _DICTS and _keys(a) != _keys(b):
         return f"{name}: keys {_keys(a)} against {_keys(b)}"
-    for step, child, other in zip(_steps(a), ours, theirs, strict=True):
+    if structure_of(a) != structure_of(b):
+        return f"{name}: {structure_of(a)} against {structure_of(b)}"
+    for step, child, other in zip(steps_of(a), ours, theirs, strict=True):
         if message := parting(child, other, name + step, shapes):
             return message
     return None
@@ -215,9 +269,30 @@ def children_of(node: Any) -> Sequence[Any] | None:
         return children
     if node is None:
         return ()
-    if kind is dict or kind is OrderedDict:
+    if kind in _DICTS:
         return [node[k] for k in _keys(node)]
-    return None
+    found = registered(node)
+    return None if found is None else found.children
+
+
+def structure_of(node: Any) -> Any:
+    """What is the same of all nodes like this one, if it is one that only JAX knows; else None."""
+    if node is None or type(node) in (tuple, list, *_DICTS) or hasattr(node, "_fields"):
+        return None
+    found = registered(node)
+    return None if found is None else found.structure
+
+
+def steps_of(node: Any) -> list[str]:
+    """What leads from a node to each of its children: [0], .weight or ['name']."""
+    if type(node) in _DICTS:
+        return [f"[{k!r}]" for k in _keys(node)]
+    if hasattr(node, "_fields"):
+        return [f".{field}" for field in node._fields]
+    if node is None or type(node) in (tuple, list):
+        return [f"[{i}]" for i in range(len(node or ()))]
+    found = registered(node)
+    return [] if found is None else found.steps
 
 
 class _PartError(ValueError):
@@ -236,13 +311,24 @@ def _keys(node: Any) -> list[Hashable]:
     return sorted(node) if type(node) is dict else list(node)
 
 
-def _steps(node: Any) -> list[str]:
-    """What leads from a node to each of its children: [0], .weight or ['name']."""
-    if isinstance(node, dict):
-        return [f"[{k!r}]" for k in _keys(node)]
-    if hasattr(node, "_fields"):
-        return [f".{field}" for field in node._fields]
-    return [f"[{i}]" for i in range(len(node or ()))]
+def _reduced(node: Any) -> tuple[Any, ...]:
+    return _made_again, (type(node), tuple(node), [is_read_only(leaf) for leaf in leaves(node)])
+
+
+def _made_again(kind: Any, children: tuple[Any, ...], are_read_only: list[bool]) -> Any:
+    node = read_only_copies(kind)(*children)
+    for leaf, is_one in zip(leaves(node), are_read_only, strict=True):
+        if is_one:
+            freeze(leaf)
+    return node
+
+
+def _outlined(node: Any) -> Hashable:
+    """What is the same of equal structures: the type of each node, and a dict's keys in the order of its leaves."""
+    children = children_of(node)
+    if children is None:
+        return None
+    return type(node), *(_keys(node) if type(node) in _DICTS else ()), *[_outlined(child) for child in children]
 
 
 def _rebuild(node: Any, children: list[Any]) -> Any:
@@ -254,10 +340,11 @@ def _rebuild(node: Any, children: list[Any]) -> Any:
         return children
     if node is None:
         return None
-    if isinstance(node, dict):
+    if type(node) in _DICTS:
         by_key = dict(zip(_keys(node), children, strict=True))
         return kind((k, by_key[k]) for k in node)
-    return kind(*children)
+    structure = structure_of(node)
+    return kind(*children) if structure is None else structure.unflatten(children)
 
 
 def _map(f: Callable[..., Any], leaf_type: type | None, node: Any, *rest: Any) -> Any:
@@ -274,13 +361,12 @@ def _map(f: Callable[..., Any], leaf_type: type | None, node: Any, *rest: Any) -
 
 def _children_like(node: Any, other: Any) -> Sequence[Any]:
     """The children of a node that must be like another one."""
-    if type(node) is not type(other) or (node is not None and len(node) != len(other)):
+    if type(node) is not type(other) or structure_of(node) != structure_of(other):
         raise _PartError
-    if isinstance(node, dict):
-        if _keys(node) != _keys(other):
-            raise _PartError
-        return children_of(other) or ()
-    return other or ()
+    ours, theirs = children_of(node) or (), children_of(other) or ()
+    if len(ours) != len(theirs) or (type(node) in _DICTS and _keys(node) != _keys(other)):
+        raise _PartError
+    return theirs
 
 
 def _collect(node: Any, found: list[Any], leaf_type: type | None) -> None:
@@ -314,10 +400,14 @@ def _cut(vector: Any, like: list[tuple[Any, Any]]) -> list[Any]:
     return pieces
 
 
+def _shape(leaf: Any) -> tuple[int, ...]:
+    return tuple(leaf.shape) if hasattr(leaf, "shape") else np.shape(leaf)
+
+
 def _outline(node: Any) -> str:
     """One node in a few words: a tuple of 2, DenseParams(weight, bias), a float32 array of shape (3,)."""
     if node is None or children_of(node) is None:
         return describe(node)
     if hasattr(node, "_fields"):
         return f"{type(node).__name__}({', '.join(node._fields)})"
-    return f"{describe(node)} of {len(node)}"
+    return f"{describe(node)} of {len(children_of(node) or ())}"

@@ -59,7 +59,7 @@ from typing import Any, NamedTuple, TypeAlias
 from numpy import ndarray
 
 from purenet import tree
-from purenet.engine.arrays import Array, Shape, conform
+from purenet.engine.arrays import Array, conform, kind_of
 
 Tree: TypeAlias = Any
 MOST_NODES, DEEPEST = 1000, 50  # of larger trees no code is made
@@ -122,17 +122,16 @@ def splitter(leaf_type: type | None = None) -> Callable[[Tree], tuple[Layout, li
 
 
 def fitting(*examples: Tree) -> Callable[..., bool]:
-    """Whether trees are laid out like these, of arrays of NumPy with the same shapes and dtypes.
+    """Whether trees are laid out like these, of arrays of the same kinds: of NumPy, or tensors of PyTorch.
 
     >>> import numpy as np
     >>> fits = fitting((np.ones(2), ()), np.ones(1))
     >>> fits((np.zeros(2), ()), np.ones(1)), fits((np.zeros(3), ()), np.ones(1)), fits((np.zeros(2),), np.ones(1))
     (True, False, False)
     """
-    arrays, outline = tree.leaves(examples), _outline(examples)
-    if not all(type(array) is ndarray for array in arrays):
+    outline, kinds = _outline(examples), tuple(map(kind_of, tree.leaves(examples)))
+    if None in kinds:
         return lambda *trees: False
-    kinds = tuple((array.shape, array.dtype) for array in arrays)
     return _compiled_fits(outline, kinds) if _is_small(outline) else _walking_fits(outline, kinds)
 
 
@@ -157,13 +156,16 @@ class Exact(NamedTuple):
         (None, (array([1., 1.]), [array([1., 1., 1.])]))
         """
         arrays, outline = tree.leaves(example), _outline(example)
-        if not _is_small(outline) or not all(type(array) is ndarray and array.ndim for array in arrays):
+        kinds = tuple(map(kind_of, arrays))
+        if not _is_small(outline) or not all(kind and kind.type is ndarray and kind.shape for kind in kinds):
             return None
-        return _compiled_exact(outline, tuple((array.shape, array.dtype) for array in arrays))
+        return _compiled_exact(outline, kinds)
 
 
 class _Node(NamedTuple):
-    """A container in an outline: keys and children stand in its own order, and `order` is that of its leaves."""
+    """A container in an outline: keys and children stand in its own order, and `order` is that of its leaves.
+
+    Of a container that only JAX knows, the key is its structure, and there are no types of keys."""
 
     kind: type
     keys: tuple[Hashable, ...] | None
@@ -184,8 +186,11 @@ def _outline(node: Tree, leaf_type: type | None = None) -> Outline:
     children = tree.children_of(node)
     if children is None:
         return _LEAF
-    if not isinstance(node, dict):
-        return _Node(kind, None, None, tuple(_outline(c, leaf_type) for c in children), tuple(range(len(children))))
+    structure = tree.structure_of(node)
+    if structure is not None or not isinstance(node, dict):
+        only = None if structure is None else (structure,)
+        parts = tuple(_outline(child, leaf_type) for child in children)
+        return _Node(kind, only, None, parts, tuple(range(len(parts))))
     keys = (*node,)
     order = range(len(keys)) if kind is not dict else sorted(range(len(keys)), key=keys.__getitem__)
     children = tuple(_outline(child, leaf_type) for child in node.values())
@@ -200,11 +205,14 @@ def _bare(outline: Outline) -> Outline:
 
 
 def _is_small(outline: Outline) -> bool:
-    """Whether code is made of it: a compiler has its limits."""
+    """Whether code is made of it: a compiler has its limits, and some containers only JAX can take apart."""
     level, count = [outline], 0
     for _ in range(DEEPEST):
         count += len(level)
-        level = [child for node in level if isinstance(node, _Node) for child in node.children]
+        nodes = [node for node in level if isinstance(node, _Node)]
+        level = [child for node in nodes for child in node.children]
+        if any(node.keys is not None and node.key_types is None for node in nodes):
+            return False
         if not level or count > MOST_NODES:
             break
     return not level and count <= MOST_NODES
@@ -333,7 +341,7 @@ def _compiled(outline: Outline) -> Layout:
 
 
 @lru_cache(256)
-def _compiled_fits(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Callable[[Tree], bool]:
+def _compiled_fits(outline: Outline, kinds: tuple[Any, ...]) -> Callable[[Tree], bool]:
     code = _Code(outline)
     looking = code.looking("False", _is_another(code, kinds))[2:]  # the tuple of all trees stands in no variable
     made, _ = code.functions({f"fits({code.arguments})": [*looking, "return True"]})
@@ -342,7 +350,7 @@ def _compiled_fits(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Ca
 
 
 @lru_cache(256)
-def _compiled_exact(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Exact:
+def _compiled_exact(outline: Outline, kinds: tuple[Any, ...]) -> Exact:
     code = _Code(outline)
     row = _row(code.leaves)
     sealing = [f"set_writeable({leaf}, False)" for leaf in code.leaves]
@@ -354,14 +362,17 @@ def _compiled_exact(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> E
     return Exact(made["leaves"], made["seal"])
 
 
-def _is_another(code: _Code, kinds: tuple[tuple[Shape, Any], ...]) -> Callable[[str], str]:
-    """The test whether a leaf is no array of NumPy with the shape and the dtype that it had."""
-    kind_of = dict(zip(code.leaves, kinds, strict=True))
+def _is_another(code: _Code, kinds: tuple[Any, ...]) -> Callable[[str], str]:
+    """The test whether a leaf is no array of the kind that it was."""
+    kind_by_leaf = dict(zip(code.leaves, kinds, strict=True))
 
     def test(leaf: str) -> str:
-        shape, dtype = kind_of[leaf]
-        its = code.constant("dtype", dtype)
-        return f"type({leaf}) is not ndarray or {leaf}.dtype is not {its} or {leaf}.shape != {shape}"
+        kind = kind_by_leaf[leaf]
+        its_type, dtype = code.constant("type", kind.type), code.constant("dtype", kind.dtype)
+        look = f"type({leaf}) is not {its_type} or {leaf}.dtype is not {dtype} or {leaf}.shape != {kind.shape}"
+        if kind.device is None:
+            return look
+        return f"{look} or {leaf}.device != {code.constant('device', kind.device)} or {leaf}.requires_grad"
 
     return test
 
@@ -398,10 +409,8 @@ def _walking(outline: Outline, example: Tree, leaf_type: type | None) -> Layout:
     return Layout(leaves, match, lambda whole: chosen(whole, True), fill, renew, bare, "")
 
 
-def _walking_fits(outline: Outline, kinds: tuple[tuple[Shape, Any], ...]) -> Callable[[Tree], bool]:
+def _walking_fits(outline: Outline, kinds: tuple[Any, ...]) -> Callable[[Tree], bool]:
     def fits(*trees: Tree) -> bool:
-        return _outline(trees) == outline and kinds == tuple(
-            (leaf.shape, leaf.dtype) if type(leaf) is ndarray else None for leaf in tree.leaves(trees)
-        )
+        return _outline(trees) == outline and kinds == tuple(map(kind_of, tree.leaves(trees)))
 
     return fits

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import purenet as pn
+from purenet.engine import engine_of
 from tests.cases import Case, away_from
 
 SHAPES = [(3, 5), (1, 1), (4,), (2, 3, 4), (2, 1, 3, 1), (9, 11)]
@@ -16,7 +17,7 @@ def elementwise(layer: pn.Layer[Any], kinks: tuple[float, ...] = ()) -> list[Cas
 
 def of_any_engine(name: str) -> Any:
     """The function of this name, of the array's own namespace."""
-    return lambda x: getattr(x.__array_namespace__(), name)(x)
+    return lambda x: getattr(engine_of(x), name)(x)
 
 
 ROWS: dict[str, list[Case]] = {

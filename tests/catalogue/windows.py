@@ -66,10 +66,12 @@ ROWS: dict[str, list[Case]] = {
     "global_avg_pool": [
         Case(pn.global_avg_pool, normal(2, 3, 4, 2)),
         *(Case(pn.global_avg_pool, normal(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
+        Case(pn.global_avg_pool, (normal(4, 5, 3), np.array([1, 5, 3, 0]))),
     ],
     "global_max_pool": [
         Case(pn.global_max_pool, distinct(2, 3, 4, 2)),
         *(Case(pn.global_max_pool, distinct(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
+        Case(pn.global_max_pool, (distinct(4, 5, 3), np.array([1, 5, 3, 0]))),
     ],
     "upsample": [
         Case(pn.upsample(2), normal(2, 2, 3, 2)),

@@ -75,3 +75,16 @@ def record(name, oracle, dtype, error, draws=1):
     which = name, oracle, str(np.dtype(dtype))
     before, largest = RECORD.get(which, (0, 0.0))
     RECORD[which] = before + draws, max(largest, float(error))
+
+
+def onnx_summary():
+    """How many comparisons with onnxruntime agree, the worst of them, and what there is no operator for."""
+    for dtype in ("float32", "float64"):
+        agree = [found for (_, oracle, kind), found in RECORD.items() if (oracle, kind) == ("onnxruntime", dtype)]
+        if agree:
+            count, worst = sum(n for n, _ in agree), max(error for _, error in agree) / np.finfo(dtype).eps
+            yield f"{dtype}: {count} outputs agree, the worst by {worst:.1f} ulp of the largest number"
+    for who in ("ONNX has no", "onnxruntime has no"):
+        names = sorted(f"{name} ({n})" for (name, oracle, _), (n, _) in RECORD.items() if oracle == who)
+        if names:
+            yield f"{who} {'operator' if who == 'ONNX has no' else 'float64'} for: {', '.join(names)}"

@@ -50,7 +50,7 @@ def agree(ours, theirs, dtype, what):
 
 
 def without_buffers(tree):
-    """A buffer's next value stands where its gradient would: JAX has none to compare it with."""
+    """A buffer's step stands where its gradient would: JAX has none to compare it with."""
     return pn.tree.map(lambda leaf: 0 * leaf.value if isinstance(leaf, pn.Buffer) else leaf, tree, leaf_type=pn.Buffer)
 
 
@@ -125,3 +125,28 @@ def test_integers_and_buffers_are_compared_as_they_should():
     for wrong in ((np.ones(3, np.float32) * 1.001,), (np.ones(3),), (np.ones(4, np.float32),), ()):
         with pytest.raises((AssertionError, ValueError)):
             agree(a, wrong, np.float32, "tree")
+
+
+@pytest.mark.parametrize("case", [case for _, case in LAYER_CASES], ids=map(layer_id, LAYER_CASES))
+def test_a_batch_of_no_examples_has_the_shapes_that_it_has_on_numpy(case):
+    def run(params, x, key):
+        y, pullback = case.layer.vjp(params, x, key)
+        return y, pullback(y), case.layer.apply(params, x, key)
+
+    params, x = cast((case.params, pn.tree.map(lambda leaf: leaf[:0], case.x)), np.float32)
+    try:
+        ours = run(params, x, case.key)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"batch_norm.* takes more than one value"):
+            run(*to_jax((params, x)), case.key)
+    else:
+        theirs = jax.eval_shape(run, *to_jax((params, x)), None if case.key is None else jax.random.key(0))
+        pn.tree.check_same(ours, theirs)
+
+
+@each_loss
+def test_a_sum_over_no_examples_is_0(name, case):
+    options = {"reduction": "sum"} if name != "sse" else {}
+    E, pullback = getattr(pn, name)(**options).vjp(jnp.asarray(case.y[:0]), jnp.asarray(case.target[:0]))
+    assert E == 0
+    assert pullback().shape == case.y[:0].shape

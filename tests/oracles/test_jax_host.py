@@ -132,3 +132,19 @@ def test_jax_is_not_imported_before_it_is_used():
         "sys.exit('jax' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_check_vjp_of_a_layer_of_jax_functions_without_x64_says_so():
+    def vjp(params, x, key=None):
+        y = jax.numpy.tanh(x)
+        return y, lambda dy, wrt_x=True: ((), dy * (1 - y * y) if wrt_x else None)
+
+    layer = pn.Layer(lambda key, in_shape=None: (), lambda p, x, key=None: vjp(p, x)[0], vjp, lambda s: s, "by_jax")
+    point = np.array([[0.5, -2.0]])
+    pn.testing.check_vjp(layer, (), point)
+    with jax.enable_x64(False):
+        with pytest.raises(AssertionError, match=r"by_jax: y is float32 for float64 arguments.*'jax_enable_x64', True"):
+            pn.testing.check_vjp(layer, (), point)
+        backwards = pn.tanh._replace(vjp=lambda p, x, key=None: (np.tanh(x), vjp(p, x)[1]))
+        with pytest.raises(AssertionError, match=r"tanh: dx is float32 for float64 arguments.*'jax_enable_x64', True"):
+            pn.testing.check_vjp(backwards._replace(apply=lambda p, x, key=None: np.tanh(x)), (), point)

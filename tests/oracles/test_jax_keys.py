@@ -51,7 +51,7 @@ def test_samplers(make):
     ):
         found, ours = jax.jit(draw)(key), draw(pn.key(0))
         assert (found.shape, found.dtype.kind) == (ours.shape, ours.dtype.kind)
-        np.testing.assert_allclose(found, draw(key), rtol=1e-5)
+        np.testing.assert_allclose(found, draw(key), rtol=1e-5, atol=1e-6)
         assert not np.array_equal(found, draw(make(1)))
         assert abs(float(found.mean()) - float(ours.mean())) < 0.1
     first, second = pn.random.split(key)
@@ -184,3 +184,28 @@ def test_what_is_no_key():
             pn.random.normal(wrong, (2,))
     with pytest.raises((TypeError, ValueError)):
         pn.random.normal(jnp.ones(3), (2,))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
+def test_the_edges_of_what_is_drawn(dtype):
+    key = jax.random.key(0)
+    for low, high in [(0, 1), (-1, 1), (100, 101)]:
+        u = np.asarray(pn.random.uniform(key, (300_000,), low, high, dtype))
+        assert u.dtype == dtype
+        assert low <= u.astype(float).min() <= u.astype(float).max() < high
+    for low, high in [(-2, 2), (0, np.inf), (4, 6), (9, 10), (-10, -9)]:
+        z = np.asarray(pn.random.truncated_normal(key, (10_000,), low, high, dtype))
+        assert z.dtype == dtype
+        z, ours = z.astype(float), pn.random.truncated_normal(pn.key(0), (10_000,), low, high).astype(float)
+        assert low <= z.min() <= z.max() <= high
+        assert z.mean() == pytest.approx(ours.mean(), abs=0.03)
+        assert z.std() == pytest.approx(ours.std(), rel=0.05, abs=0.01)
+    with pytest.raises(ValueError, match="finds nothing of the normal distribution"):
+        pn.random.truncated_normal(key, (2,), 14, 15, dtype)
+
+
+def test_probabilities_at_their_ends():
+    key, n = jax.random.key(0), 4_000_000
+    assert pn.random.bernoulli(key, 1, (1000,)).all()
+    assert not pn.random.bernoulli(key, 0, (1000,)).any()
+    assert pn.random.bernoulli(key, 1e-9, (n,)).sum() == 0

@@ -218,9 +218,8 @@ def test_the_readme():
     with jax.enable_x64(False):  # as it is for who reads it
         for snippet in JAX_SNIPPETS:
             exec(compile(snippet, "README.md", "exec"), names)
-    assert names["E"].shape == (100,)
-    assert names["grads"][0].weight.shape == (100, 2, 16)
-    assert float(abs(names["grads"][0].weight).min(axis=(1, 2)).max()) > 0
+    before, after = (pn.tree.leaves(tree) for tree in (names["net"].init(jax.random.key(1)), names["params"]))
+    assert all(a.dtype == b.dtype and bool((a != b).any()) for a, b in zip(before, after, strict=True))
 
 
 def test_the_example_of_compiled_training(capsys):
@@ -230,3 +229,79 @@ def test_the_example_of_compiled_training(capsys):
     assert one < 0.25  # of about 1, the variance of the product
     assert many[0] < many[1] < 0.3
     assert abs(product - 0.25) < 0.2
+
+
+@pytest.mark.parametrize("loss", [pn.sse, pn.mse], ids=str)
+def test_chunks_under_jit(loss):
+    params = pn.tree.cast(NET.init(pn.key(0)), np.float64)
+    x, target = batches(10, 2)[0], batches(10, 1)[1]
+    for penalties in ((), (pn.l2(0.5),)):
+        whole = pn.value_and_grad(NET, loss, *penalties)
+        expected = whole(params, x, target)
+        agree(expected, jax.jit(pn.in_chunks(whole, 4))(params, x, target), np.float64, "chunks in jit")
+        if loss is pn.mse or not penalties:
+            agree(expected, pn.in_chunks(jax.jit(whole), 4)(params, x, target), np.float64, "jit in chunks")
+    with pytest.raises(ValueError, match="write in_chunks first"):
+        pn.in_chunks(jax.jit(pn.value_and_grad(NET, pn.sse, pn.l2(0.5))), 4)(params, x, target)
+    own = pn.value_and_grad(NET, pn.Loss(pn.sse.apply, lambda y, t: pn.sse.vjp(y, t), "own"))
+    with pytest.raises(TypeError, match='cannot try, where JAX traces, whether own is a mean: write reduction="mean"'):
+        jax.jit(pn.in_chunks(own, 4))(params, x, target)
+    agree(
+        pn.value_and_grad(NET, pn.sse)(params, x, target),
+        jax.jit(pn.in_chunks(own, 4, reduction="sum"))(params, x, target),
+        np.float64,
+        "a loss of one's own",
+    )
+
+
+OPTIONS = {
+    "huber": lambda d: pn.huber(delta=d),
+    "softmax_cross_entropy": lambda d: pn.softmax_cross_entropy(label_smoothing=d),
+    "elu": lambda d: pn.elu(alpha=d),
+    "celu": lambda d: pn.celu(alpha=d),
+    "leaky_relu": lambda d: pn.leaky_relu(d),
+    "batch_norm": lambda d: pn.batch_norm(momentum=d),
+    "layer_norm": lambda d: pn.layer_norm(eps=d),
+    "positional_encoding": lambda d: pn.positional_encoding(base=d),
+    "transformer_block": lambda d: pn.transformer_block(4, 2, dropout=d),
+    "lstm": lambda d: pn.lstm(2, 3, forget_bias=d),
+    "adam": lambda d: pn.adam(beta1=d),
+    "sgd": lambda d: pn.sgd(momentum=d),
+    "l2": lambda d: pn.l2(d),
+    "ema": lambda d: pn.ema(d),
+    "reduce_on_plateau": lambda d: pn.schedules.reduce_on_plateau(0.1, factor=d),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_that_is_traced_says_so(name):
+    def make(d):
+        OPTIONS[name](d)
+        return d
+
+    for trace in (jax.jit(make), jax.grad(make), lambda d: jax.vmap(make)(d[None])):
+        with pytest.raises(TypeError, match=rf"^{name}.* takes \w+ as a number that is known, not one that JAX traces"):
+            trace(jnp.asarray(0.25))
+    OPTIONS[name](0.25)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_can_be_compiled(name):
+    schedule = SCHEDULES[name]
+    found = [float(jax.jit(schedule)(t)) for t in (0, 7, 30, 99)]
+    np.testing.assert_allclose(found, [schedule(t) for t in (0, 7, 30, 99)], rtol=1e-12, atol=1e-15)
+    assert jax.jit(lambda t, s: s(t), static_argnums=1)(7, schedule) == pytest.approx(schedule(7))
+
+
+def test_all_rates_of_a_schedule_may_be_traced():
+    make = {
+        "step": lambda r: pn.schedules.step(0.3, every=7, factor=r),
+        "polynomial": lambda r: pn.schedules.polynomial(0.3, 50, power=r, end=r),
+        "cosine": lambda r: pn.schedules.cosine(0.3, 50, end=r),
+        "cosine_restarts": lambda r: pn.schedules.cosine_restarts(0.3, 7, 2, end=r),
+        "warmup": lambda r: pn.schedules.warmup(0.3, 10, start=r),
+        "one_cycle": lambda r: pn.schedules.one_cycle(0.3, 100, initial=r, end=r),
+    }
+    for name, f in make.items():
+        found = jax.jit(lambda r, f=f: jax.vmap(f(r))(jnp.arange(100)))(0.125)
+        np.testing.assert_allclose(found, [f(0.125)(t) for t in range(100)], rtol=1e-12, atol=1e-15, err_msg=name)

@@ -142,3 +142,52 @@ def test_the_gradient_of_a_chain_where_params_or_x_are_of_jax(net, traced):
         agree(found, expected, np.float32, "the gradient of a chain")
     closed = jax.jit(lambda params: evaluate(params, x, target))(to_jax(params))
     agree(closed, expected, np.float32, "the gradient of a chain")
+
+
+TOO_FEW = {  # under vmap an example has no batch axis
+    "layer_norm": (pn.layer_norm, (3,), "(batch, ..., 3)"),
+    "batch_norm": (pn.batch_norm, (3,), "(batch, ..., 3)"),
+    "conv": (pn.conv(1, 2, 3), (8, 7, 1), "(batch, height, width, 1)"),
+    "conv_transpose": (pn.conv_transpose(1, 2, 3), (8, 7, 1), "(batch, height, width, 1)"),
+    "max_pool": (pn.max_pool(2), (8, 7, 1), "(batch, height, width, channels)"),
+    "lstm": (pn.lstm(2, 3), (5, 2), "(batch, time, 2)"),
+    "multi_head_attention": (pn.multi_head_attention(4, 2), (5, 4), "(batch, time, 4)"),
+    "serial": (pn.serial(pn.conv(1, 2, 3), pn.flatten, pn.dense(2)), (8, 7, 1), "(batch, height, width, 1)"),
+}
+
+
+@pytest.mark.parametrize("name", TOO_FEW)
+def test_an_example_without_its_batch_axis_is_told_both_shapes(name):
+    layer, shape, wanted = TOO_FEW[name]
+    params, x = layer.init(pn.key(0), shape), jnp.zeros((5, *shape), jnp.float32)
+    target = jnp.zeros(5, int)
+    gradient = pn.value_and_grad(layer, pn.softmax_cross_entropy)
+    for run in (
+        lambda x, t: layer.apply(params, x),
+        lambda x, t: layer.vjp(params, x)[0],
+        lambda x, t: gradient(params, x, t),
+    ):
+        for way in (jax.vmap(run), jax.jit(jax.vmap(run))):
+            with pytest.raises(ValueError, match="one example") as error:
+                way(x, target)
+            assert f"takes x of shape {wanted}, but x has shape {shape}" in str(error.value)
+            assert "x[None]" in str(error.value)
+
+
+def test_batch_norm_in_training_says_how_many_examples_it_was_given():
+    params = pn.batch_norm.init(pn.key(0), (3,))
+    with pytest.raises(ValueError, match=r"more than one value for each channel.* x has shape \(1, 3\)"):
+        jax.vmap(lambda x: pn.batch_norm.apply(params, x[None], jax.random.key(0)))(jnp.zeros((4, 3), jnp.float32))
+
+
+@pytest.mark.parametrize(
+    "net", [pn.serial(pn.conv(2, 3), pn.relu, pn.flatten, pn.layer_norm, pn.dense(3)), pn.dense(3)]
+)
+def test_the_gradient_of_each_example_is_that_of_a_batch_of_one(net):
+    """As the docs of `purenet.examples.compiled` show it."""
+    shape = (6, 6, 1) if net.parts else (4,)
+    x, target = pn.random.normal(pn.key(1), (5, *shape)), np.array([0, 2, 1, 1, 0])
+    params, evaluate = net.init(pn.key(0), shape), pn.value_and_grad(net, pn.softmax_cross_entropy)
+    found = jax.vmap(lambda x, t: evaluate(params, x[None], t[None]))(x, target)
+    apart = [evaluate(params, x[i : i + 1], target[i : i + 1]) for i in range(5)]
+    agree(pn.tree.map(lambda *leaves: np.stack(leaves), *apart), found, np.float32, "each example")

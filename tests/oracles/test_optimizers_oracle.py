@@ -17,6 +17,19 @@ import torch
 import purenet as pn
 from purenet import schedules
 from purenet.optimizers import orthogonal
+from tests.test_optimizers import (
+    COUNTING,
+    LARGE,
+    ONES,
+    ORDERS,
+    SCALAR,
+    STEEP,
+    after,
+    at_count,
+    check_clipping,
+    check_lamb_and_muon,
+    check_penalties,
+)
 
 jax.config.update("jax_enable_x64", True)
 
@@ -423,6 +436,59 @@ def test_jitted_step_is_the_step_on_numpy(name, dtype):
         np.testing.assert_allclose(
             a, b, rtol=2e-3 if dtype is np.float32 else 1e-9, atol=2e-6 if dtype is np.float32 else 1e-12
         )
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_what_makes_no_step_does_not_decay_under_jit(name):
+    optimizer, steps, expected = ORDERS[name]
+    np.testing.assert_allclose(after(optimizer, steps, jax.jit)[0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("transform", [pn.ema(0.5), pn.polyak()], ids=repr)
+def test_averages_under_jit_are_of_steps(transform):
+    (_, a), (_, b) = (
+        after(pn.chain(transform, *held, pn.sgd(0.1)), n, jax.jit) for held, n in (((pn.accumulate(3),), 8), ((), 2))
+    )
+    np.testing.assert_allclose(a.average[0], b.average[0])
+
+
+@pytest.mark.parametrize("count", [2**31 - 1002, 2**31 - 1])
+@pytest.mark.parametrize("optimizer", COUNTING[:-1], ids=repr)
+def test_the_step_count_has_no_end_under_jit(optimizer, count):
+    params, state = ONES, at_count(optimizer.init(ONES), count)
+    for _ in range(4):
+        params, state = jax.jit(optimizer.step)(params, ONES, state)
+    expected, given = ONES, at_count(optimizer.init(ONES), count)
+    for _ in range(4):
+        expected, given = optimizer.step(expected, ONES, given)
+    np.testing.assert_allclose(params[0], expected[0], rtol=1e-5)
+    assert int(state.count) == int(given.count)
+
+
+@pytest.mark.parametrize("name", [name for name in SCALAR if name != "gradient_noise"])
+def test_a_learnable_scalar_under_jit(name):
+    optimizer = SCALAR[name][0]
+    params = {"a": np.ones(()), "w": np.ones((2, 2))}
+    grads = {"a": jnp.full(3, 0.5).sum(), "w": jnp.ones((2, 2))}
+    new, expected = (params, optimizer.init(params)), (params, optimizer.init(params))
+    for _ in range(3):
+        new = jax.jit(optimizer.step)(new[0], grads, new[1])
+        expected = optimizer.step(expected[0], pn.tree.map(np.asarray, grads), expected[1])
+    for a, b in zip(pn.tree.leaves(new), pn.tree.leaves(expected), strict=True):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "run", [jax.jit, lambda f: lambda *given: f(*jax.tree.map(jnp.asarray, given))], ids=["jit", "eager"]
+)
+def test_norms_that_overflow_in_jax(run):
+    for dtype, sizes in LARGE.items():
+        for size in sizes:
+            check_clipping(dtype, size, run)
+    for dtype, size in STEEP:
+        check_lamb_and_muon(dtype, size, run)
+    check_penalties(run)
 
 
 def test_gradient_noise_under_jit():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -438,3 +440,25 @@ def test_the_params_of_a_layer_alone_have_a_name():
     assert ticks(plots.gradient_flow(layer.init(pn.key(0))).axes[0]) == ["grads"]
     assert ticks(plots.gradient_flow(np.ones(3)).axes[0]) == ["grads"]
     assert [ax.get_title() for ax in plots.gradient_histograms(layer.init(pn.key(0))).axes] == [".weight", ".bias"]
+
+
+def test_outputs_that_part_from_the_level_by_one_rounding():
+    x = pn.random.normal(pn.key(0), (10, 2), np.float64)
+    for level in (0.5, 1e6):
+        above = np.nextafter(level, np.inf)
+        figure = pn.plotting.decision_boundary(
+            lambda p, a=above, b=level: np.where(p[:, 0] > 0, a, b), x, np.ones(10), level=level
+        )
+        figure.savefig(io.BytesIO())
+
+
+@pytest.mark.parametrize("part", [1e-9, 1e-11, 1e-13, 1e-15])
+def test_bins_of_numbers_that_differ_little(part):
+    from purenet.plotting.layers import _bins
+
+    for size in (1.0, -1e6, 1e-5):
+        values = size * (1 + part * np.linspace(0, 1, 1000))
+        bins, ends = _bins(values)
+        counts, edges = np.histogram(values, bins, ends)
+        assert (np.diff(edges) > 0).all()
+        assert (np.count_nonzero(counts) > 30) == (part > 1e-14)

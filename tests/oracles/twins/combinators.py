@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 import purenet as pn
 from tests.oracles.twins.draw import params_of, random_array, sizes
 from tests.oracles.twins.twin import Drawn, Twin
@@ -44,7 +46,7 @@ def keep_rest(params, x, layer):
 
 
 def frozen(params, x, layer):
-    """Its params are a buffer, whose next value is what it was."""
+    """Its params are a buffer, which stays."""
     return layer.run(params.value, x)
 
 
@@ -53,11 +55,23 @@ def remat(params, x, layer):
 
 
 def tied(params, x, net):
-    """Of several uses the last says what a buffer becomes: the others write to a copy."""
-    copied = pn.tree.map(
-        lambda p: pn.Buffer(p.value + 0) if isinstance(p, pn.Buffer) else p, params, leaf_type=pn.Buffer
-    )
-    return net.run((*[copied] * (len(net.args) - 1), params), x)
+    """Each use writes to buffers of its own; PyTorch's of the net take their mean."""
+    uses = [
+        pn.tree.map(
+            lambda p: pn.tree.map(lambda b: b + 0, p) if type(p) is pn.Buffer else p, params, leaf_type=pn.Buffer
+        )
+        for _ in net.args
+    ]
+    y = net.run(tuple(uses), x)
+    for old, *new in zip(buffers(params), *map(buffers, uses), strict=True):
+        if isinstance(old, torch.Tensor):
+            old.copy_(sum(new) / len(new))
+    return y
+
+
+def buffers(params):
+    held = [node for node in pn.tree.leaves(params, leaf_type=pn.Buffer) if type(node) is pn.Buffer]
+    return pn.tree.leaves(held)
 
 
 def map_time(params, x, layer):

@@ -81,7 +81,7 @@ def result_of(layer, given, y, gradients):
 
 
 def by_torch(layer, params, x, dy, training=False):
-    """What PyTorch gives, in float64: so an error is ours alone. Buffers have what it wrote to them for a gradient."""
+    """What PyTorch gives, in float64: so an error is ours alone. Of buffers, the step to what it wrote."""
     given, has_gradient = given_of(layer, params, x)
     leaves, structure = pn.tree.flatten(given)
     double = [np.asarray(leaf, np.float64 if is_float(leaf) else None) for leaf in leaves]
@@ -98,8 +98,8 @@ def by_torch(layer, params, x, dy, training=False):
         ys, dys = zip(*pairs, strict=True)
         found = iter(torch.autograd.grad(ys, wanted, dys, allow_unused=True, materialize_grads=True))
     gradients = [
-        next(found).numpy() if grad else tensor.numpy() if is_float(leaf) else None
-        for leaf, tensor, grad in zip(leaves, tensors, has_gradient, strict=True)
+        next(found).numpy() if grad else old - tensor.numpy() if is_float(leaf) else None
+        for leaf, old, tensor, grad in zip(leaves, double, tensors, has_gradient, strict=True)
     ]
     if isinstance(layer, pn.Loss):
         gradients[1:] = [None] * (len(gradients) - 1)

@@ -52,6 +52,7 @@ def draw_binary_dense(rng):
     *leading, ins = sizes(rng, int(rng.integers(2, 5)))
     layer = pn.binary_dense(int(rng.integers(1, 8)), bias=coin(rng, 0.8), binary_input=coin(rng, 0.75))
     x = random_array(rng, (*leading, ins), 1)
+    x.flat[-1] = -0.5
     x.flat[0] = rng.choice([0.0, 1.0, -1.0])
     return with_params(rng, layer, x, 1)
 

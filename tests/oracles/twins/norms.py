@@ -28,7 +28,7 @@ def scale_and_shift(params):
 
 
 def batch_norm_in_torch(training):
-    """What F.batch_norm writes to the buffers is what stands for their gradients."""
+    """F.batch_norm writes the next values to the buffers."""
 
     def run(params, x, features=None, momentum=0.1, eps=1e-5, affine=True):
         options = {"training": training, "momentum": momentum, "eps": eps}

@@ -184,7 +184,11 @@ def pool_in_torch(kind, empty):
         size = tuples(window, 2) if isinstance(window, int) else tuple(window)
         stride = size if stride is None else tuples(stride, len(size))
         ends = ends_of(padding, x.shape[1:-1], size, stride, (1,) * len(size))
-        return last(getattr(F, f"{kind}_pool{len(size)}d")(padded(first(x), ends, empty), size, stride))
+
+        def pooled(x):
+            return last(getattr(F, f"{kind}_pool{len(size)}d")(padded(first(x), ends, empty), size, stride))
+
+        return pooled(x) / pooled(torch.ones_like(x)) if (kind, padding) == ("avg", "same") else pooled(x)
 
     return run
 
@@ -194,8 +198,13 @@ def pool_in_jax(operation, empty, mean):
         size = tuples(window, 2) if isinstance(window, int) else tuple(window)
         stride = size if stride is None else tuples(stride, len(size))
         ends = ends_of(padding, x.shape[1:-1], size, stride, (1,) * len(size))
-        y = lax.reduce_window(x, empty, operation, (1, *size, 1), (1, *stride, 1), around(ends))
-        return y / np.prod(size) if mean else y
+
+        def pooled(x):
+            return lax.reduce_window(x, empty, operation, (1, *size, 1), (1, *stride, 1), around(ends))
+
+        if not mean:
+            return pooled(x)
+        return pooled(x) / (pooled(jnp.ones_like(x)) if padding == "same" else np.prod(size))
 
     return run
 
@@ -221,16 +230,40 @@ def draw_pool(make, ties):
 
 
 def global_pool_in_torch(kind):
-    def run(params, x):
+    def of_all(x):
         return getattr(F, f"adaptive_{kind}_pool{x.ndim - 2}d")(first(x), 1).flatten(1)
+
+    def run(params, x):
+        if not isinstance(x, tuple):
+            return of_all(x)
+        each = [of_all(one[None, :n]) if n else 0 * one[None].sum(1) for one, n in zip(*x, strict=True)]
+        return torch.cat(each)
 
     return run
 
 
+def of_each_length(of_all):
+    """Of padded sequences, each by itself."""
+
+    def run(params, x):
+        if not isinstance(x, tuple):
+            return of_all(params, x)
+        sequences, lengths = x
+        each = [
+            of_all(params, one[None, :n]) if n else 0 * one[None, 0]
+            for one, n in zip(sequences, np.asarray(lengths), strict=True)
+        ]
+        return jnp.concatenate(each)
+
+    return run
+
+
+@of_each_length
 def global_avg_pool_in_jax(params, x):
     return x.mean(axis=range(1, x.ndim - 1))
 
 
+@of_each_length
 def global_max_pool_in_jax(params, x):
     """As a window, for which JAX takes the first of equals; in jnp.max they share the gradient."""
     window = (1, *x.shape[1:-1], 1)

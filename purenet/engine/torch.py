@@ -1,0 +1,120 @@
+"""PyTorch, on a CPU or on another device: its tensors follow the array API standard by way of array-api-compat.
+
+Nothing here makes a graph: the rules are the derivatives.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from purenet.engine.arrays import Array, Shape, describe, dtype_name, own_dtype, to_numpy, torch_namespace
+from purenet.engine.ops import Ops
+from purenet.engine.torch_convolution import TorchConvolutionOps
+
+
+class TorchOps(TorchConvolutionOps, Ops):
+    """PyTorch on one device."""
+
+    def __init__(self, device: Any) -> None:
+        super().__init__(torch_namespace())
+        self.device, self.torch = device, sys.modules["torch"]
+        for name in ("arange", "empty", "eye", "full", "linspace", "ones", "zeros"):
+            vars(self)[name] = partial(getattr(self.namespace, name), device=device)
+
+    def asarray(self, x: Any, dtype: Any = None) -> Array:
+        """A copy, of an array of NumPy: PyTorch does not know of read-only memory."""
+        tensor: Any = x if self.torch.is_tensor(x) else self.torch.tensor(_readable(x))
+        if dtype_name(getattr(x, "dtype", "")) == "bfloat16":
+            tensor = tensor.view(self.torch.bfloat16)
+        tensor = tensor.to(self.device)
+        return tensor if dtype is None else self.astype(tensor, dtype)
+
+    def take_in(self, x: Any) -> Array:
+        if isinstance(x, np.ndarray | np.generic):
+            return self.asarray(x)
+        if not self.torch.is_tensor(x):
+            raise TypeError(
+                f"arrays of PyTorch and of another engine do not go together, but beside a tensor there is "
+                f"{describe(x)}: write pn.to_engine(..., 'torch')"
+            )
+        if x.device != self.device:
+            raise ValueError(
+                f"tensors must be on one device, but there are some on {self.device} and some on {x.device}: "
+                f"write pn.to_engine(..., 'torch', device='{self.device}')"
+            )
+        tensor: Array = x
+        return tensor
+
+    def astype(self, x: Array, dtype: Any) -> Array:
+        converted: Array = x.to(own_dtype(self.namespace, dtype))  # type: ignore[attr-defined]
+        return converted
+
+    def look(self, check: Callable[..., None], *arrays: Any) -> None:
+        """On a CPU: to look at what another device holds, one must wait for it."""
+        if self._can_look():
+            check(*map(_to_numpy, arrays))
+
+    def labels_fit(self, labels: Array, classes: int) -> bool:
+        if not self._can_look() or 0 in labels.shape:
+            return True
+        least, most = self.torch.aminmax(labels.to(self.torch.int64))  # type: ignore[attr-defined]
+        return bool(least >= 0) and bool(most < classes)
+
+    def _can_look(self) -> bool:
+        return self.device.type == "cpu" and not self.torch.compiler.is_compiling()
+
+    def take(self, x: Array, ids: Array, axis: int) -> Array:
+        taken: Array = self.torch.index_select(x, axis, _as_index(self, ids).reshape(-1))
+        return taken.reshape(*x.shape[:axis], *ids.shape, *x.shape[axis + 1 :])  # type: ignore[attr-defined, no-any-return]
+
+    def add_row(self, y: Array, row: Array) -> Array:
+        y += row
+        return y
+
+    def add_rows(self, ids: Array, rows: Array, count: int) -> Array:
+        total: Any = self.zeros((count, rows.shape[1]), dtype=rows.dtype)
+        summed: Array = total.index_add_(0, _as_index(self, ids), rows)
+        return summed
+
+    def one_hot(self, labels: Array, classes: int, dtype: Any) -> Array:
+        zeros: Any = self.zeros((*labels.shape, classes), dtype=dtype)
+        hot: Array = zeros.scatter_(-1, _as_index(self, labels)[..., None], 1)
+        return hot
+
+    def max_last(self, x: Array) -> Array:
+        largest: Array = self.torch.amax(x, -1, keepdim=True)
+        return largest
+
+    def zeros_of(self, shape: Shape, like: Array) -> Array:
+        return self.zeros(shape, dtype=like.dtype)
+
+    def relu(self, x: Array) -> Array:
+        y: Array = self.torch.relu(x)
+        return y
+
+
+def _as_index(ops: TorchOps, ids: Array) -> Any:
+    return ops.astype(ids, ops.namespace.int64)
+
+
+def _to_numpy(x: Any) -> Any:
+    return tuple(map(_to_numpy, x)) if type(x) is tuple else None if x is None else to_numpy(x)
+
+
+def _readable(x: Any) -> Any:
+    """An array of NumPy as PyTorch reads one: in this machine's order of bytes, along rising addresses, and as bits
+    where PyTorch does not know the dtype as NumPy's."""
+    x = np.asarray(x)
+    x = np.array(x, x.dtype.newbyteorder("="), order="C")
+    return x.view(np.int16) if dtype_name(x.dtype) == "bfloat16" else x
+
+
+@cache
+def torch_ops(device: Any) -> TorchOps:
+    """The ops of PyTorch on a device."""
+    return TorchOps(device)

@@ -1,0 +1,438 @@
+"""The operators: each layer as nodes of a graph, in inference, by the name of the function that makes it.
+
+A layer is `f(graph, params, x, options) -> y`. x and y are values, or tuples of them, in which None stands for a part
+that is not there; a y that is only named has its channels last. Options are all arguments of the maker, by name. A
+layer made of layers is `f(graph, layer, params, x) -> y`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from purenet.combinators.compose import locate
+from purenet.core import Layer
+from purenet.engine.arrays import Shape
+from purenet.engine.windows import Ends, Windows
+from purenet.interop.graph import BOOL, INT32, INT64, Graph, Value
+from purenet.interop.layouts import COUNTERPARTS, conv_transpose
+from purenet.layers.conv import ConvParams
+from purenet.layers.recurrence import unpack
+from purenet.layers.windows import pairs, per_axis, place, window_size
+from purenet.values import Call
+
+Options = dict[str, Any]
+
+
+def emit(graph: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
+    """Adds the nodes of a layer, and gives its Y."""
+    call = _call(layer)
+    if call is not None and call.maker in COMBINATORS:
+        return COMBINATORS[call.maker](graph, layer, params, x)
+    if call is None or call.maker not in OPERATORS:
+        raise TypeError(
+            f"to_onnx has no operator for {layer.name}: make it of layers of purenet that have one, or export what "
+            "comes before it and what comes after it by themselves, and run it in between"
+        )
+    import purenet
+
+    given = inspect.signature(getattr(purenet, call.maker)).bind(*call.args, **call.options)
+    given.apply_defaults()
+    return _shaped(OPERATORS[call.maker](graph, params, x, given.arguments), layer.shape(_shapes(x)))
+
+
+def _call(layer: Layer[Any]) -> Call | None:
+    return layer.call
+
+
+def _shapes(x: Any) -> Any:
+    return x.shape if isinstance(x, Value) else None if x is None else tuple(map(_shapes, x))
+
+
+def _shaped(y: Any, shape: Any) -> Any:
+    if isinstance(y, str):
+        return Value(y, shape)
+    return y._replace(shape=shape) if isinstance(y, Value) else tuple(map(_shaped, y, shape))
+
+
+def _channels_first(name: str) -> Value:
+    return Value(name, (), True)
+
+
+# --- activations, a function of each number: f(graph, x, options), in the order of axes in which x stands
+
+
+def _gelu(g: Graph, x: str, o: Options) -> str:
+    """x·Φ(x), with Φ(x) = (1 + erf(x/√2)) / 2."""
+    return g("Mul", g("Mul", x, g("Add", g("Erf", g("Div", x, math.sqrt(2))), 1.0)), 0.5)
+
+
+def _gelu_tanh(g: Graph, x: str, o: Options) -> str:
+    """x·σ(2u), with 2u = 2√(2/π)·x·(1 + 0.044715 x²)."""
+    inner = g("Add", g("Mul", g("Mul", x, x), 0.044715), 1.0)
+    return g("Mul", x, g("Sigmoid", g("Mul", g("Mul", x, 2 * math.sqrt(2 / math.pi)), inner)))
+
+
+def _celu(g: Graph, x: str, o: Options) -> str:
+    """max(x, 0) + α·(exp(min(x, 0)/α) − 1): ONNX's own operator has no float64."""
+    alpha = float(o["alpha"])
+    below = g("Sub", g("Exp", g("Div", g("Min", x, 0.0), alpha)), 1.0)
+    return g("Add", g("Max", x, 0.0), g("Mul", below, alpha))
+
+
+def _hard_sigmoid(g: Graph, x: str, o: Options) -> str:
+    return g("HardSigmoid", x, alpha=1 / 6, beta=0.5)
+
+
+ELEMENTWISE: dict[str, Callable[[Graph, str, Options], str]] = {
+    "tanh": lambda g, x, o: g("Tanh", x),
+    "sigmoid": lambda g, x, o: g("Sigmoid", x),
+    "relu": lambda g, x, o: g("Relu", x),
+    "relu6": lambda g, x, o: g("Clip", x, 0.0, 6.0),
+    "leaky_relu": lambda g, x, o: g("LeakyRelu", x, alpha=float(o["negative_slope"])),
+    "elu": lambda g, x, o: g("Elu", x, alpha=float(o["alpha"])),
+    "celu": _celu,
+    "selu": lambda g, x, o: g("Selu", x),
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "silu": lambda g, x, o: g("Mul", x, g("Sigmoid", x)),
+    "mish": lambda g, x, o: g("Mul", x, g("Tanh", g("Softplus", x))),
+    "softplus": lambda g, x, o: g("Softplus", x),
+    "log_sigmoid": lambda g, x, o: g("Neg", g("Softplus", g("Neg", x))),
+    "softsign": lambda g, x, o: g("Softsign", x),
+    "hard_tanh": lambda g, x, o: g("Clip", x, -1.0, 1.0),
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_swish": lambda g, x, o: g("Mul", x, _hard_sigmoid(g, x, o)),
+}
+
+
+def _elementwise(f: Callable[[Graph, str, Options], str]) -> Callable[..., Value]:
+    return lambda g, params, x, o: Value(f(g, x.name, o), (), x.first)
+
+
+def _glu(g: Graph, params: Any, x: Value, o: Options) -> str:
+    a, b = g.several("Split", 2, x, axis=-1)
+    return g("Mul", a, g("Sigmoid", b))
+
+
+def _swiglu(g: Graph, params: Any, x: Value, o: Options) -> str:
+    a, b = g.several("Split", 2, x, axis=-1)
+    return g("Mul", g("Mul", a, g("Sigmoid", a)), b)
+
+
+# --- dense layers, and those that merge
+
+
+def _linear(g: Graph, params: Any, x: Any, path: str = "") -> str:
+    weight, *bias = g.params({path + label: array for label, array in params._asdict().items()})
+    return reduce(lambda y, b: g("Add", y, b), bias, g("MatMul", x, weight))
+
+
+def _binary_dense(g: Graph, params: Any, x: Value, o: Options) -> str:
+    signs = params._replace(weight=np.where(params.weight >= 0, 1, -1).astype(g.dtype))
+    return _linear(g, signs, g("Where", g("GreaterOrEqual", x, 0.0), 1.0, -1.0) if o["binary_input"] else x)
+
+
+def _merged(g: Graph, op: str, values: Iterable[Value]) -> Value:
+    """The sum or the product of several."""
+    return reduce(lambda a, b: a._replace(name=g(op, a.name, b.name), source=""), g.alike(values))
+
+
+def _concat(g: Graph, params: Any, xs: Any, o: Options) -> Value:
+    first, *others = g.alike(xs)
+    axis = o["axis"] % first.ndim
+    if first.first:
+        axis = 1 if axis == first.ndim - 1 else axis + 1
+    return first._replace(name=g("Concat", first.name, *(x.name for x in others), axis=axis), source="")
+
+
+# --- images: layers that slide are made for channels first
+
+
+def _windows(size: Shape, o: Options) -> Windows:
+    stride = size if o["stride"] is None else per_axis("", "stride", o["stride"], len(size))
+    return Windows(size, stride, per_axis("", "dilation", o.get("dilation", 1), len(size)))
+
+
+def _pads(ends: Ends) -> list[int]:
+    return [*(low for low, _ in ends), *(high for _, high in ends)]
+
+
+def _sliding(windows: Windows, ends: Ends) -> Options:
+    """The attributes of windows that slide over an input with this padding."""
+    dilated = {"dilations": windows.dilation} if max(windows.dilation) > 1 else {}
+    return {"kernel_shape": windows.size, "strides": windows.stride, "pads": _pads(ends), **dilated}
+
+
+def _sliding_over(x: Value, size: Shape, o: Options) -> Options:
+    windows = _windows(size, o)
+    return _sliding(windows, place("", windows, pairs("", o["padding"], len(size)), x.shape[:-1])[1])
+
+
+def _conv(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    attributes = _sliding_over(x, params.weight.shape[:-2], o)
+    given = g.params(COUNTERPARTS[ConvParams].give(params))
+    return _channels_first(g("Conv", g.first(x), *given, group=o["groups"], **attributes))
+
+
+def _conv_transpose(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    """What is added at the high end is less than a stride there: the rest comes of cells of 0 at the end of X."""
+    windows = _windows(params.weight.shape[:-2], o)
+    dims, stride = len(windows.size), windows.stride
+    added, cut = per_axis("", "output_padding", o["output_padding"], dims, least=0), pairs("", o["padding"], dims)
+    if cut == "same":  # n·stride outputs: what a window reaches beyond its stride goes, what it lacks is added
+        beyond = [r - s for r, s in zip(windows.reach, stride, strict=True)]
+        cut = tuple((max(0, n) // 2, max(0, n) - max(0, n) // 2) for n in beyond)
+        added = tuple(max(0, -n) for n in beyond)
+    cells = [n // s for n, s in zip(added, stride, strict=True)]
+    given = g.params(conv_transpose(o["groups"]).give(params))
+    longer = g("Pad", g.first(x), [0] * (4 + dims) + cells) if any(cells) else g.first(x)
+    rest = [n % s for n, s in zip(added, stride, strict=True)]
+    attributes = {"group": o["groups"], "output_padding": rest, **_sliding(windows, cut)}
+    return _channels_first(g("ConvTranspose", longer, *given, **attributes))
+
+
+def _pool(g: Graph, op: str, x: Value, o: Options, **attributes: Any) -> Value:
+    sliding = _sliding_over(x, window_size("", "window", o["window"]), o)
+    return _channels_first(g(op, g.first(x), **sliding, **attributes))
+
+
+def _global_pool(g: Graph, op: str, x: Any) -> str:
+    if type(x) is tuple:
+        return _global_pool_of_lengths(g, op, *x)
+    start = 2 if x.first else 1
+    return g(op, x.name, axes=[*range(start, start + x.ndim - 2)], keepdims=0)
+
+
+def _global_pool_of_lengths(g: Graph, op: str, x: Value, lengths: Value) -> str:
+    """Over the first cells of each example, as many as its length; 0 where there are none."""
+    count = g("Unsqueeze", g.use(lengths, INT64, "lengths"), [1])
+    real = g("Unsqueeze", g("Less", np.arange(x.shape[0])[None], count), [2])
+    if op == "ReduceMax":
+        largest = g("ReduceMax", g("Where", real, x, -math.inf), axes=[1], keepdims=0)
+        return g("Where", g("Greater", count, np.array([0])), largest, 0.0)
+    total = g("ReduceSum", g("Where", real, x, 0.0), [1], keepdims=0)
+    return g("Div", total, g("Max", g("ReduceSum", g("Where", real, 1.0, 0.0), [1], keepdims=0), 1.0))
+
+
+def _upsample(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    scales = np.array([1, 1, *per_axis("", "scale", o["scale"], x.ndim - 2)], np.float32)
+    how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    if o["method"] == "bilinear":
+        how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    return _channels_first(g("Resize", g.first(x), "", scales, **how))
+
+
+def _pad(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    ends: Any = pairs("", o["width"], x.ndim - 2)
+    return _channels_first(g("Pad", g.first(x), _pads([(0, 0), (0, 0), *ends])))
+
+
+# --- norms
+
+
+def _batch_norm(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    mean, variance = params.mean.value, params.variance.value
+    weight = np.ones_like(mean) if params.weight is None else params.weight
+    bias = np.zeros_like(mean) if params.bias is None else params.bias
+    variance = variance + (o["eps"] - float(np.float32(o["eps"])))  # what eps lacks there, where it is a float32
+    given = g.params({"weight": weight, "bias": bias, "mean": mean, "variance": variance})
+    return _channels_first(g("BatchNormalization", g.first(x), *given, epsilon=float(o["eps"])))
+
+
+def _normalized(g: Graph, x: Any, eps: float | None, centred: bool = True) -> str:
+    """X̂ over the last axis, in the operators of which onnxruntime makes one."""
+    x = g("Sub", x, g("ReduceMean", x, axes=[-1])) if centred else x
+    variance = g("ReduceMean", g("Pow", x, 2.0), axes=[-1])
+    return g("Div", x, g("Sqrt", g("Add", variance, float(np.finfo(g.dtype).eps if eps is None else eps))))
+
+
+def _scaled(g: Graph, params: Any, x: str, axes_after: int = 0) -> str:
+    """The scale and the shift of each channel, which has so many axes after it."""
+    arrays = {} if params == () else {k: a for k, a in params._asdict().items() if a is not None}
+    given = g.params({k: a.reshape(-1, *(1,) * axes_after) for k, a in arrays.items()})
+    return reduce(lambda y, each: g(each[0], y, each[1]), zip(("Mul", "Add"), given, strict=False), x)
+
+
+def _group_norm(g: Graph, params: Any, x: Value, groups: int, eps: float) -> Value:
+    """Each group of channels is one row while it is normalized."""
+    *space, channels = x.shape
+    rows = g("Reshape", g.first(x), [0, groups, math.prod(x.shape) // groups])
+    y = g("Reshape", _normalized(g, rows, eps), [0, channels, *space])
+    return _channels_first(_scaled(g, params, y, len(space)))
+
+
+# --- sequences
+
+
+def _positional_encoding(g: Graph, params: Any, x: Value, o: Options) -> str:
+    from purenet import positional_encoding
+
+    return g("Add", x, positional_encoding(o["base"]).apply((), np.zeros((1, *x.shape), g.dtype)))
+
+
+def _recurrent(op: str, order: tuple[int, ...], states: int, **attributes: Any) -> Callable[..., Any]:
+    """A recurrent layer whose gates stand in this order there."""
+
+    def arranged(array: Any) -> Any:
+        """(..., gates·hidden) to (1, gates·hidden, ...)."""
+        parts = np.split(array, len(order), axis=-1)
+        return np.concatenate([parts[gate] for gate in order], axis=-1).T[None]
+
+    def recurrent(g: Graph, params: Any, x: Any, o: Options) -> Any:
+        sequence, state, lengths, stateful = unpack(x)
+        arrays = {label: arranged(getattr(params, label)) for label in ("weight", "recurrent_weight")}
+        if params.bias is not None:
+            second = np.zeros_like(params.bias)
+            if op == "GRU":
+                second[-params.recurrent_bias.size :] = params.recurrent_bias
+            arrays["bias"] = np.concatenate([arranged(params.bias), arranged(second)], axis=-1)
+        y, *final = g.several(
+            op,
+            1 + states,
+            g("Transpose", sequence, perm=[1, 0, 2]),
+            *[*g.params(arrays), ""][:3],
+            "" if lengths is None else g("Cast", g.use(lengths, INT64, "lengths"), to=INT32),
+            *[g("Unsqueeze", part, [0]) for part in ([state] if isinstance(state, Value) else state or ())],
+            hidden_size=params.recurrent_weight.shape[0],
+            direction="reverse" if o["reverse"] else "forward",
+            **attributes,
+        )
+        final = [g("Squeeze", part, [0]) for part in final] if o["last"] or stateful else []
+        y = final[0] if o["last"] else g("Transpose", g("Squeeze", y, [1]), perm=[1, 0, 2])
+        return (y, tuple(final) if states == 2 else final[0]) if stateful else y
+
+    return recurrent
+
+
+def _attention(g: Graph, params: Any, x: Any, o: Options) -> str:
+    queries, *rest = x if type(x) is tuple else (x,)
+    others = rest.pop(0) if rest and rest[0].ndim > 2 else queries
+    size = o["features"] // o["heads"]
+
+    def cut(label: str, x: Any, order: list[int]) -> str:
+        """(batch, time, features) to (batch, heads, time, size), or with the last two turned."""
+        y = _linear(g, getattr(params, label), x, f"{label}.")
+        return g("Transpose", g("Reshape", y, [0, 0, o["heads"], size]), perm=order)
+
+    allowed: Any = np.tri(queries.shape[0], others.shape[0], dtype=bool) if o["causal"] else None
+    for mask in rest:
+        name = g.use(mask, BOOL, "mask")
+        others = g("Where", g("Unsqueeze", name, [2]), others, 0.0)  # what stands in the padding may be NaN
+        masked = g("Unsqueeze", name, [1, 2])
+        allowed = g("And", masked, allowed) if o["causal"] else masked
+    q, k = cut("query", queries, [0, 2, 1, 3]), cut("key", others, [0, 2, 3, 1])
+    scores = g("MatMul", g("Mul", q, size**-0.5), k)
+    if allowed is not None:
+        scores = g("Where", allowed, scores, float(np.finfo(g.dtype).min) / 2)
+    shares = g("Softmax", scores, axis=-1)
+    if rest:  # a place with nothing to attend to gets 0
+        shares = g("Where", allowed, shares, 0.0)
+    joined = g("Transpose", g("MatMul", shares, cut("value", others, [0, 2, 1, 3])), perm=[0, 2, 1, 3])
+    return _linear(g, params.out, g("Reshape", joined, [0, 0, o["features"]]), "out.")
+
+
+OPERATORS: dict[str, Callable[[Graph, Any, Any, Options], Any]] = {
+    **{name: _elementwise(f) for name, f in ELEMENTWISE.items()},
+    **dict.fromkeys(("identity", "dropout", "gaussian_noise"), lambda g, p, x, o: x),
+    "softmax": lambda g, p, x, o: g("Softmax", x, axis=-1),
+    "log_softmax": lambda g, p, x, o: g("LogSoftmax", x, axis=-1),
+    "prelu": lambda g, p, x, o: g("PRelu", x, *g.params(p._asdict())),
+    "glu": _glu,
+    "swiglu": _swiglu,
+    "dense": lambda g, p, x, o: _linear(g, p, x),
+    "binary_dense": _binary_dense,
+    "flatten": lambda g, p, x, o: x._replace(name=g("Flatten", x), first=False),
+    "reshape": lambda g, p, x, o: x._replace(name=g("Reshape", x, [0, *o["shape"]]), first=False),
+    "add": lambda g, p, x, o: _merged(g, "Add", x),
+    "mul": lambda g, p, x, o: _merged(g, "Mul", x),
+    "concat": _concat,
+    "conv": _conv,
+    "conv_transpose": _conv_transpose,
+    "max_pool": lambda g, p, x, o: _pool(g, "MaxPool", x, o),
+    "avg_pool": lambda g, p, x, o: _pool(g, "AveragePool", x, o, count_include_pad=int(o["padding"] != "same")),
+    "global_avg_pool": lambda g, p, x, o: _global_pool(g, "ReduceMean", x),
+    "global_max_pool": lambda g, p, x, o: _global_pool(g, "ReduceMax", x),
+    "upsample": _upsample,
+    "pad": _pad,
+    "batch_norm": _batch_norm,
+    "layer_norm": lambda g, p, x, o: _scaled(g, p, _normalized(g, x, o["eps"])),
+    "rms_norm": lambda g, p, x, o: _scaled(g, p, _normalized(g, x, o["eps"], centred=False)),
+    "group_norm": lambda g, p, x, o: _group_norm(g, p, x, o["groups"], o["eps"]),
+    "instance_norm": lambda g, p, x, o: _group_norm(g, p, x, x.shape[-1], o["eps"]),
+    "embedding": lambda g, p, x, o: g("Gather", *g.params(p._asdict()), g.use(x, INT64, "ids")),
+    "positional_encoding": _positional_encoding,
+    "learned_positions": lambda g, p, x, o: g("Add", x, *g.params({"weight": p.weight[: x.shape[0]]})),
+    "rnn": _recurrent("RNN", (0,), 1),
+    "lstm": _recurrent("LSTM", (0, 3, 1, 2), 2),
+    "gru": _recurrent("GRU", (1, 0, 2), 1, linear_before_reset=1),
+    "multi_head_attention": _attention,
+}
+
+
+# --- layers made of layers
+
+
+def _part(g: Graph, layer: Layer[Any], label: Any, params: Any, x: Any) -> Any:
+    """Y of a part. Its nodes and params are named after its label, which is None where its params are all there are."""
+    before = g.path
+    g.path = before if label is None else (*before, str(label))
+    try:
+        return emit(g, layer, params, x)
+    except Exception as error:
+        locate(error, 0 if label is None else label, layer)
+        raise
+    finally:
+        g.path = before
+
+
+def _only(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
+    return _part(g, layer.parts[0], None, params, x)
+
+
+def _chain(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
+    call = _call(layer)
+    labels = call.options if call and call.maker == "named" else range(len(layer.parts))
+    for label, part in zip(labels, layer.parts, strict=True):
+        x = _part(g, part, label, params[label], x)
+    return x
+
+
+def _parallel(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
+    return tuple(_part(g, *each) for each in zip(layer.parts, range(len(x)), params, x, strict=True))
+
+
+def _map_time(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
+    time, *rest = x.shape
+    steps = Value(g("Reshape", x, [-1, *rest]), tuple(rest), source=x.source)
+    y = _only(g, layer, params, steps)
+    return y._replace(name=g("Reshape", y, [-1, time, *y.shape]), shape=(time, *y.shape), first=False)
+
+
+def _bidirectional(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
+    """Each layer with its part of the state."""
+    states = x[1] if type(x) is tuple and type(x[1]) is tuple else None
+    ys = _parallel(g, layer, params, (x, x) if states is None else [(x[0], state, *x[2:]) for state in states])
+    one, two = (y[0] if type(y) is tuple else y for y in ys)
+    y = one._replace(name=g("Concat", one, two, axis=-1), shape=(*one.shape[:-1], one.shape[-1] + two.shape[-1]))
+    return (y, (ys[0][1], ys[1][1])) if type(ys[0]) is tuple else y
+
+
+COMBINATORS: dict[str, Callable[[Graph, Layer[Any], Any, Any], Any]] = {
+    **dict.fromkeys(("serial", "named", "transformer_block"), _chain),
+    "parallel": _parallel,
+    "fan_out": lambda g, layer, params, x: _parallel(g, layer, params, (x,) * len(layer.parts)),
+    "residual": lambda g, layer, params, x: _merged(g, "Add", (x, _only(g, layer, params, x))),
+    "frozen": lambda g, layer, params, x: _only(g, layer, params.value, x),
+    "remat": _only,
+    "tied": lambda g, layer, params, x: _only(g, layer, (params,) * len(layer.parts[0].parts), x),
+    "on_first": lambda g, layer, params, x: (_only(g, layer, params, x[0]), *x[1:]),
+    "keep_rest": lambda g, layer, params, x: (_only(g, layer, params, x), *x[1:]),
+    "map_time": _map_time,
+    "bidirectional": _bidirectional,
+}

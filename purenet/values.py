@@ -1,0 +1,274 @@
+"""Values that are made of functions, such as layers and optimizers, and the code that makes each: its name.
+
+A value that a function of this library made knows that call. By it two values are compared, and it is what is pickled:
+functions that are made on the spot can be neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import wraps
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, Self, TypeVar
+
+from purenet.engine.arrays import article, describe, known
+from purenet.engine.jax import traced
+
+Options = ParamSpec("Options")
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Call(str):
+    """The code that makes a value, which also tells its parts: nothing has to read the text.
+
+    Fields:
+        maker: the name of the function.
+        args, options: what it was given, options that have their default left out.
+    """
+
+    maker: str
+    args: tuple[Any, ...]
+    options: Mapping[str, Any]
+
+    __slots__ = ("args", "maker", "options")
+
+
+class Kind(type):
+    """The class of the kinds of values: `help` shows the fields of one, and not what Python needs of it."""
+
+    def __dir__(cls) -> list[str]:
+        return [name for name in super().__dir__() if not name.startswith("_")]
+
+
+class Value(metaclass=Kind):
+    """What never changes once it is made: a frozen dataclass of functions, with a name.
+
+    Two are equal, and hash alike, if equal calls made them; without a call, if their fields are equal.
+
+    Fields:
+        name: the code that makes the value.
+        call: that code as a `Call`, of what a function of this library made; else None.
+    """
+
+    __slots__ = ("__weakref__", "call")
+    name: str
+    call: Call | None
+    home: ClassVar[str] = "purenet"  # the module of the functions that make such values
+    instead: ClassVar[str] = ""  # what to write where such values are added or indexed, as if they were numbers
+
+    def __post_init__(self) -> None:
+        # the name is plain text: a value that somebody makes with the name of another is not made by that call
+        object.__setattr__(self, "call", self.name if isinstance(self.name, Call) else None)
+        object.__setattr__(self, "name", str(self.name))
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Value) or kind_of(self) is not kind_of(other) or self.name != other.name:
+            return False
+        if self.call is None or other.call is None:
+            return self.call is other.call and fields_of(self) == fields_of(other)
+        one, two = self.call, other.call
+        return one.maker == two.maker and _same(one.args, two.args) and _same(one.options, two.options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.call is not None:
+            return made_again, (self.home, self.call.maker, self.call.args, dict(self.call.options))
+        return kind_of(self), (*fields_of(self).values(),)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def _replace(self, **changes: Any) -> Self:
+        """The same value with other fields."""
+        changed: Self = replace(self, **changes)  # type: ignore[type-var]  # each kind of value is a dataclass
+        return changed
+
+    if not TYPE_CHECKING:  # a type checker knows by itself that there are no such operators
+
+        def _refuse(self, *_: Any) -> NoReturn:
+            kind = article(kind_of(self).__name__.lower())
+            raise TypeError(f"{brief(self.name)} is {kind}, a value that has no sums, products or items{self.instead}")
+
+        __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = __getitem__ = _refuse
+
+
+def kind_of(value: Value) -> type:
+    """The class that says what a value is: `Layer` of a layer, though each preset has a class of its own."""
+    return next(kind for kind in type(value).__mro__ if Value in kind.__bases__)
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """The fields of a value by name."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _same(one: Any, two: Any) -> bool:
+    """Whether two calls were given the same here: arrays and functions count as the same only if they are one thing."""
+    if one is two:
+        return True
+    if isinstance(one, Value):
+        return bool(one == two)
+    if type(one) is not type(two) or hasattr(one, "shape"):
+        return False
+    if isinstance(one, tuple | list):
+        return len(one) == len(two) and all(map(_same, one, two))
+    if isinstance(one, dict):
+        return [*one] == [*two] and all(_same(one[key], two[key]) for key in one)
+    return bool(one == two)
+
+
+def made_again(home: str, maker: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+    """The value that a public function makes of these arguments; without any, a preset itself."""
+    made = getattr(import_module(home), maker)
+    return made if isinstance(made, Value) and not args and not options else made(*args, **options)
+
+
+def maker_of(made: Value) -> str:
+    """The function that a value was made by; "" of one that somebody wrote."""
+    return made.call.maker if made.call is not None else ""
+
+
+def call(maker: str, *args: Any, **options: Any) -> Call:
+    """The code of a call with these arguments.
+
+    >>> call("serial"), call("named", a=1)
+    ('serial()', 'named(a=1)')
+    """
+    written = [*map(shown, args), *(f"{option}={shown(value)}" for option, value in options.items())]
+    return spelled(f"{maker}({', '.join(written)})", maker, args, options)
+
+
+def shown(argument: Any) -> str:
+    """An argument as it stands in a name: functions without their place in memory, and arrays in a few words.
+
+    >>> shown(0.5), shown(len)
+    ('0.5', 'len')
+    """
+    if not isinstance(argument, Value):
+        if hasattr(argument, "__name__"):
+            return str(argument.__name__)
+        if hasattr(argument, "shape"):  # a traced one has no value to show
+            return f"<{describe(argument)}>"
+    return repr(argument)
+
+
+def brief(name: str) -> str:
+    """A name as it stands in an error, whose other words are to be found: of a long one the beginning.
+
+    >>> brief("serial(dense(2, 3), tanh)"), len(brief("dense(2, 3), " * 100))
+    ('serial(dense(2, 3), tanh)', 100)
+    """
+    return name if len(name) <= 100 else f"{name[:97]}..."
+
+
+def spelled(text: str, maker: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> Call:
+    """The code of a call, written like this."""
+    code = Call(text)
+    code.maker, code.args, code.options = maker, args, options
+    return code
+
+
+def called(
+    maker: str,
+    *args: Any,
+    unseen: Mapping[str, tuple[Any, Any]] | None = None,
+    traceable: Sequence[str] = (),
+    **options: Any,
+) -> Call:
+    """The code that makes a value from what was given and the options (given, default) that are not default; without
+    any, the name of a preset. Options that are `unseen` are kept, but not written; JAX may trace those `traceable`.
+
+    >>> called("conv", 6, 5, stride=((2, 1)), padding=("valid", "valid")), called("elu", alpha=(1.0, 1.0))
+    ('conv(6, 5, stride=2)', 'elu')
+    """
+    check_known(maker, **{option: value for option, (value, _) in options.items() if option not in traceable})
+    given = {option: value for option, (value, default) in options.items() if not _is_default(value, default)}
+    hidden = {option: value for option, (value, default) in (unseen or {}).items() if value is not default}
+    text = str(call(maker, *args, **given)) if args or given else maker
+    return spelled(text, maker, args, {**given, **hidden})
+
+
+def check_known(maker: str, **options: Any) -> None:
+    """Check that JAX traces none of the options."""
+    for option, value in options.items():
+        if traced(value):
+            raise TypeError(
+                f"{maker} takes {option} as a number that is known, not one that JAX traces (jit, grad, vmap, scan): "
+                "make it outside, of a number. Of all options only learning rates may be traced"
+            )
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return value is default or (not hasattr(value, "shape") and bool(value == default))
+
+
+OPTIONS_ELSEWHERE = {
+    "learning_rate": "lr", "step_size": "lr", "b1": "beta1", "beta_1": "beta1", "b2": "beta2", "beta_2": "beta2",
+    "betas": "beta1=..., beta2", "epsilon": "eps", "rho": "decay", "p": "rate", "slope": "negative_slope",
+    "label_smooth": "label_smoothing", "smoothing": "label_smoothing", "beta": "delta",
+    "use_bias": "bias", "strides": "stride", "kernel_initializer": "weight_init", "bias_initializer": "bias_init",
+    "batch": "batch_size", "validation_data": "validation", "verbose": "progress", "n_epochs": "epochs",
+    "num_epochs": "epochs", "early_stopping": "patience", "max_epochs": "epochs", "random_state": "key", "seed": "key",
+}  # fmt: skip
+
+
+def hinted(make: F) -> F:
+    """The same function; an option that it does not have is an error that names the right one, or all there are."""
+
+    @wraps(make)
+    def made(*args: Any, **options: Any) -> Any:
+        try:
+            return make(*args, **options)
+        except TypeError as error:
+            wrong = str(error).removeprefix(f"{make.__qualname__}() got an unexpected keyword argument ").strip("'")
+            if wrong not in options:
+                raise
+            takes = _parameters(make)
+            right = OPTIONS_ELSEWHERE.get(wrong, "")
+            there = right.rpartition(" ")[2] in takes
+            mend = f"write {right}=..." if there else f"it has {', '.join(takes)}" if takes else "it has none"
+            raise TypeError(f"{make.__qualname__} has no option {wrong}: {mend}") from None
+
+    return made  # type: ignore[return-value]  # it takes what `make` takes
+
+
+def _parameters(make: Callable[..., Any]) -> list[str]:
+    import inspect
+
+    variadic = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    return [name for name, each in inspect.signature(make).parameters.items() if each.kind not in variadic]
+
+
+def takes_numbers(make: Callable[Options, T]) -> Callable[Options, T]:
+    """The function, which is given Python's numbers where NumPy's are handed in, in tuples, lists and dicts too.
+
+    A NumPy scalar would change the dtype of float32 arrays that it is multiplied with. Containers are copied, so that
+    what is made of them stays as it is.
+    """
+
+    hinting = hinted(make)
+
+    @wraps(make)
+    def take(*args: Options.args, **options: Options.kwargs) -> T:
+        return hinting(*map(_python, args), **{name: _python(value) for name, value in options.items()})
+
+    return take
+
+
+def _python(given: Any) -> Any:
+    kind = type(given)
+    if kind is tuple or kind is list:
+        return kind(map(_python, given))
+    return {_python(k): _python(v) for k, v in given.items()} if kind is dict else known(given)

@@ -1,0 +1,201 @@
+"""What users of other libraries write, and the hint they get: names, options, and values that are run as functions."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import purenet as pn
+from purenet.interop.names import ELSEWHERE, MODULES
+
+NET = pn.serial(pn.dense(2, 3), pn.tanh)
+HERE = {
+    "dense": "Dense Linear FCLayer linear",
+    "serial": "Sequential sequential Network Model",
+    "relu": "ReLU Relu",
+    "leaky_relu": "LeakyReLU",
+    "tanh": "Tanh",
+    "activation": "Activation ActivationLayer",
+    "conv": "Conv2d Conv2D Conv1d Convolutional",
+    "conv_transpose": "ConvTranspose2d Conv2DTranspose",
+    "max_pool": "MaxPool2d MaxPooling2D",
+    "global_avg_pool": "GlobalAveragePooling2D AdaptiveAvgPool2d",
+    "batch_norm": "BatchNorm2d BatchNormalization",
+    "layer_norm": "LayerNorm",
+    "multi_head_attention": "MultiheadAttention MultiHeadAttention",
+    "transformer_block": "TransformerEncoderLayer",
+    "lstm": "LSTM",
+    "softmax_cross_entropy": "CrossEntropyLoss cross_entropy categorical_crossentropy",
+    "binary_cross_entropy": "BCELoss binary_crossentropy",
+    "binary_cross_entropy_with_logits": "BCEWithLogitsLoss",
+    "mse": "MSELoss MeanSquaredError MSE",
+    "mse.vjp": "mse_prime",
+    "mae": "L1Loss MAE",
+    "huber": "SmoothL1Loss HuberLoss",
+    "adam": "Adam",
+    "sgd": "SGD SGDOptimizer",
+    "value_and_grad": "grad",
+    "key": "PRNGKey manual_seed",
+    "clip_by_global_norm": "clip_grad_norm_",
+    "data.one_hot": "one_hot to_categorical",
+    "data.batches": "DataLoader",
+    "data.split": "train_test_split",
+    "metrics.accuracy": "accuracy",
+    "plotting.decision_boundary": "decision_boundary",
+    "schedules.step": "StepLR",
+    "schedules.cosine": "CosineAnnealingLR CosineDecay",
+    "schedules.reduce_on_plateau": "ReduceLROnPlateau",
+    "initializers.he_normal": "he_normal kaiming_normal_",
+    "tree.map": "tree_map",
+}
+
+
+@pytest.mark.parametrize("here", HERE)
+def test_names_of_other_libraries(here):
+    for name in HERE[here].split():
+        with pytest.raises(AttributeError, match=rf"^module 'purenet' has no attribute '{name}': write pn\.{here}$"):
+            getattr(pn, name)
+
+
+def test_every_hint_is_a_name():
+    for here in ELSEWHERE:
+        if not here.startswith(("jax.", "np.")):
+            value = pn
+            for part in here.partition("(")[0].split("."):
+                value = vars(value)[part] if value is pn else getattr(value, part)
+    assert all(name in vars(pn) for name in MODULES)
+
+
+def test_names_of_nothing():
+    for name in ("oops", "__path_of__", "_private"):
+        assert not hasattr(pn, name)
+        with pytest.raises(AttributeError, match=rf"^module 'purenet' has no attribute '{name}'$"):
+            getattr(pn, name)
+    with pytest.raises(AttributeError, match=r"write jax\.jit$"):
+        pn.jit  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "message"),
+    [
+        (NET, "forward", r"Layer has no attribute 'forward': write net\.apply\(params, x\)$"),
+        (pn.tanh, "predict", r"write net\.apply\(params, x\)$"),
+        (NET, "backward", r"write net\.vjp\(params, x\)$"),
+        (NET, "parameters", r"write params = net\.init\(key\)$"),
+        (pn.mse, "forward", r"write loss\.apply\(y, target\)$"),
+        (pn.mse(reduction="sum"), "prime", r"write loss\.vjp\(y, target\)$"),
+        (pn.adam(), "update", r"write optimizer\.step\(params, grads, state\)$"),
+        (NET, "oops", "^Layer has no attribute 'oops'$"),
+    ],
+)
+def test_methods_of_other_libraries(value, name, message):
+    with pytest.raises(AttributeError, match=message):
+        getattr(value, name)
+    assert not hasattr(value, name)
+    assert copy.copy(value) is not None
+    if not isinstance(value, pn.Optimizer):
+        assert pickle.loads(pickle.dumps(value)).name == value.name
+
+
+RATED = [
+    "sgd",
+    "adagrad",
+    "adadelta",
+    "rmsprop",
+    "adam",
+    "amsgrad",
+    "adamw",
+    "adamax",
+    "nadam",
+    "radam",
+    "lion",
+    "lamb",
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "option", "message"),
+    [
+        *((getattr(pn, name), "learning_rate", "^[a-z]+ has no option learning_rate: write lr=...$") for name in RATED),
+        (pn.adam, "betas", "write beta1=..., beta2=...$"),
+        (pn.adam, "epsilon", "write eps=...$"),
+        (pn.adam, "oops", "^adam has no option oops: it has lr, beta1, beta2, eps$"),
+        (pn.dropout, "p", "^dropout has no option p: write rate=...$"),
+        (pn.batch_norm, "epsilon", "write eps=...$"),
+        (pn.tanh, "slope", "^tanh has no option slope: it has none$"),
+        (pn.dense, "use_bias", "write bias=...$"),
+        (pn.conv, "strides", "write stride=...$"),
+        (pn.fit, "validation_data", "write validation=...$"),
+        (pn.fit, "learning_rate", "^fit has no option learning_rate: it has net, loss, optimizer"),
+        (pn.train, "num_epochs", "write epochs=...$"),
+    ],
+)  # fmt: skip
+def test_options_of_other_libraries(make, option, message):
+    with pytest.raises(TypeError, match=message):
+        make(**{option: 0.1})
+
+
+def test_values_that_are_run_as_functions():
+    for value, write in (
+        (NET, r"layer\.apply\(params, x\)"),
+        (pn.mse, r"loss\.apply\(y, target\)"),
+        (pn.data.standardize, r"moments = standardize\.fit\(x\)"),
+    ):
+        with pytest.raises(TypeError, match=f"write {write}"):
+            value(np.ones((2, 2)))
+
+
+def test_other_errors_are_what_they_were():
+    def broken(**options):
+        raise TypeError("f() got an unexpected keyword argument 'lr'")
+
+    with pytest.raises(TypeError, match=r"^f\(\) got an unexpected keyword argument 'lr'$"):
+        pn.tree.map(lambda leaf: broken(), (1,))
+    with pytest.raises(TypeError, match=r"^fit\(\) missing"):
+        pn.fit(NET)
+
+
+STRINGS = np.array(["cat", "dog", "cat"])
+NUMBER = r"number the classes: names, target = np\.unique\(target, return_inverse=True\)"
+
+
+@pytest.mark.parametrize("labels", [STRINGS, STRINGS.astype(object), STRINGS.astype(bytes)], ids=lambda a: str(a.dtype))
+def test_labels_that_are_texts(labels):
+    x, params = np.ones((3, 2), np.float32), NET.init(pn.key(0))
+    for use in (
+        lambda: pn.softmax_cross_entropy.apply(x, labels),
+        lambda: pn.mse.apply(x[:, 0], labels),
+        lambda: pn.metrics.accuracy(x, labels),
+        lambda: pn.fit(NET, pn.softmax_cross_entropy, pn.sgd(), params, (x, labels), key=None, epochs=1),
+    ):
+        with pytest.raises((TypeError, ValueError), match=NUMBER):
+            use()
+    with pytest.raises(TypeError, match=NUMBER.replace("target", "labels")):
+        pn.data.one_hot(labels, 2)
+    with pytest.raises(TypeError, match=NUMBER.replace("target", "ids")):
+        pn.embedding(2, 3).apply(pn.embedding(2, 3).init(pn.key(0)), labels)
+    names, target = np.unique(labels, return_inverse=True)
+    assert pn.softmax_cross_entropy.apply(x, target) > 0
+    assert names[target].tolist() == labels.tolist()
+
+
+def test_a_net_where_a_plot_takes_a_function():
+    params, x = NET.init(pn.key(0)), np.ones((4, 2), np.float32)
+    for plot in (
+        lambda: pn.plotting.decision_boundary(NET, params, x, x[:, 0]),
+        lambda: pn.plotting.decision_boundary(NET, x, x[:, 0]),
+        lambda: pn.plotting.surface(NET, params, x),
+        lambda: pn.plotting.overview([1.0], NET, x, x[:, 0]),
+    ):
+        message = r"takes predict, a function, not the layer serial.*write lambda points: net\.apply\(params, points\)"
+        with pytest.raises(TypeError, match=message):
+            plot()
+    with pytest.raises(TypeError, match=r"not the layer serial.*write net\.apply in its place"):
+        pn.plotting.boundary_animation(NET, [params], x, x[:, 0], "never.gif")
+    with pytest.raises(TypeError, match="takes predict, a function, not a tuple"):
+        pn.plotting.decision_boundary(params, x, x[:, 0])
+    with pytest.raises(TypeError, match="decision_boundary takes an array, not a tuple"):
+        pn.plotting.decision_boundary(lambda points: points, params, x)

@@ -175,7 +175,7 @@ def loss(f: Callable[[Any, Any], Any], df: Callable[[Any, Any], Any], name: str 
     >>> float(E), pullback()
     (0.21689041524151356, array([0.        , 0.38079708]))
     """
-    if not callable(f) or not callable(df):
+    if not callable(f) or not callable(df) or isinstance(f, Loss):
         raise TypeError(f"loss takes a function and its derivative, not {describe(f)} and {describe(df)}")
     functions = ", ".join(getattr(each, "__name__", type(each).__name__).strip("<>") for each in (f, df))
     code = spelled(name or f"loss({functions})", "loss", (f, df), {"name": name} if name else {})

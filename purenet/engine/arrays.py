@@ -267,7 +267,7 @@ def write_as_integers(x: Any, name: str) -> str:
     'number the classes: names, target = np.unique(target, return_inverse=True)'
     """
     if holds_numbers(x):
-        return f"write {name}.astype(int)"
+        return f"write {conversion(name, x, 'int')}"
     return f"number the classes: names, {name} = np.unique({name}, return_inverse=True)"
 
 

@@ -59,12 +59,6 @@ def test_files(suffix, tmp_path):
     assert np.array_equal(back[0].weight, params[0].weight)
 
 
-def test_what_numpy_does_not_know():
-    for leaf in (jnp.ones(2, jnp.bfloat16), jax.random.key(0)):
-        with pytest.raises(TypeError, match="can be kept"):
-            pn.to_dict([leaf])
-
-
 def test_what_prepares_data():
     labels = jnp.asarray([0, 2])
     assert pn.data.one_hot(labels, 3).tolist() == [[1, 0, 0], [0, 0, 1]]

@@ -14,7 +14,7 @@ LossPullback, Penalty; and DenseParams, ConvParams and the like, which are what 
 
 from typing import TYPE_CHECKING
 
-from purenet import data, initializers, metrics, plotting, random, schedules, testing, tree
+from purenet import data, initializers, metrics, random, schedules, tree
 from purenet.combinators import (
     bidirectional,
     fan_out,
@@ -150,8 +150,10 @@ from purenet.tree import to_engine
 from purenet.values import Kind
 from purenet.weighting import weighted
 
-if not TYPE_CHECKING:
-    from purenet.interop.names import missing as __getattr__  # noqa: F401 (of a name that is not here)
+if TYPE_CHECKING:
+    from purenet import plotting, testing
+else:
+    from purenet.interop.names import later as __getattr__  # noqa: F401 (of a name that is not here yet, or never)
 
 __version__ = "0.1.0"
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from purenet.data.digits import Split
 from purenet.data.progress import Progress
 from purenet.engine.jax import host_only
+
+if TYPE_CHECKING:
+    from pathlib import Path  # which takes long to import
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 TIMEOUT = 30.0  # seconds without a byte
@@ -57,6 +59,8 @@ def _scaled(pixels: Any) -> Any:
 
 def _content(name: str, mirrors: Sequence[str]) -> bytes:
     """The uncompressed bytes of a file, from this machine or from a mirror."""
+    from pathlib import Path
+
     cache = _cache() / "mnist"
     given = os.environ.get("PURENET_DATA")
     for folder in (*([Path(given) / "mnist", Path(given)] if given else []), cache):
@@ -71,6 +75,8 @@ def _content(name: str, mirrors: Sequence[str]) -> bytes:
 
 def _cache() -> Path:
     """The folder for what can be had again."""
+    from pathlib import Path
+
     home = Path.home()
     if os.name == "nt":
         base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")

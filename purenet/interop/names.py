@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 MODULES = ("data", "initializers", "metrics", "plotting", "random", "schedules", "testing", "tree")
+LATER = ("plotting", "testing")
 ELSEWHERE = {
     "dense": "Linear FullyConnected FC",
     "serial": "Sequential Network Model Module Stack",
@@ -60,8 +61,11 @@ ELSEWHERE = {
 }
 
 
-def missing(name: str) -> Any:
-    """An AttributeError for a name that purenet has not, which tells what the thing is called here."""
+def later(name: str) -> Any:
+    """A module that is imported when it is first needed. For a name that purenet has not, an AttributeError that tells
+    what the thing is called here."""
+    if name in LATER:
+        return import_module(f"purenet.{name}")
     library = import_module("purenet")
     here = "" if name.startswith("__") else _name_here(name, library)
     mend = f": write {'' if here.startswith(('jax.', 'np.')) else 'pn.'}{here}" if here else ""

@@ -24,9 +24,11 @@ from purenet.combinators import (
     named,
     on_first,
     parallel,
+    pick,
     remat,
     residual,
     serial,
+    swap,
     tied,
 )
 from purenet.core import Buffer, Layer, Loss, LossPullback, Optimizer, Pullback
@@ -73,7 +75,7 @@ from purenet.layers.dropout import dropout, gaussian_noise
 from purenet.layers.embedding import EmbeddingParams as EmbeddingParams
 from purenet.layers.embedding import embedding, learned_positions, positional_encoding
 from purenet.layers.gates import glu, swiglu
-from purenet.layers.merge import add, concat, mul
+from purenet.layers.merge import add, concat, mul, split_last
 from purenet.layers.norm import BatchNormParams as BatchNormParams
 from purenet.layers.norm import NormParams as NormParams
 from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
@@ -225,6 +227,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "fan_out",
     "on_first",
     "keep_rest",
+    "pick",
+    "swap",
     "frozen",
     "remat",
     "tied",
@@ -233,6 +237,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "add",
     "mul",
     "concat",
+    "split_last",
     "embedding",
     "positional_encoding",
     "learned_positions",

@@ -68,6 +68,11 @@ def in_chunks(
     terms = getattr(unwrap(function), "terms", None)
     if terms is None:
         return _chunked(function, size, threads, lambda *_: reduction or "mean")
+    if terms.wrt != "params":
+        raise ValueError(
+            f"in_chunks takes gradients for the parameters alone, not wrt={terms.wrt!r}: hand the function a part of x "
+            "at a time"
+        )
     reductions = _reductions(terms, reduction or reduction_of(terms.loss))
     if function is unwrap(function):
         return put_together(terms._replace(evaluate=_chunked(terms.evaluate, size, threads, reductions)))

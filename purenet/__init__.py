@@ -133,7 +133,7 @@ from purenet.optimizers import (
 from purenet.presets import preset
 from purenet.random import Key, key, split
 from purenet.spec import Spec, layer
-from purenet.storage import checkpoints, from_dict, load, save, to_dict
+from purenet.storage import checkpoint_best, checkpoints, csv_log, from_dict, load, save, to_dict
 from purenet.training import (
     Fit,
     Penalty,
@@ -194,6 +194,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "to_dict",
     "from_dict",
     "checkpoints",
+    "checkpoint_best",
+    "csv_log",
     "to_torch_state_dict",
     "from_torch_state_dict",
     "to_engine",

@@ -224,6 +224,32 @@ def test_fit_with_validation_and_metrics():
     assert found.history["validation_loss"][-1] == pytest.approx(pn.mse.apply(y, target), rel=1e-6)
 
 
+@pytest.mark.parametrize("make", [lambda: (x, target), lambda: [(x[:4], target[:4]), (x[4:], target[4:])]])
+def test_metrics_of_the_training_data(make):
+    """As the net is after the epoch and without noise; with validation and without."""
+
+    def worst(y, t):
+        return abs(y - t).max()
+
+    options = {"key": pn.key(1), "epochs": 3, "metrics": [worst], "batch_size": 4}
+    found = pn.fit(net, pn.mse, momentum(0.05), params, make(), validation=(x[:3], target[:3]), **options)
+    assert list(found.history) == ["loss", "worst", "validation_loss", "validation_worst"]
+    y = net.apply(found.params, x)
+    assert found.history["worst"][-1] == pytest.approx(worst(y, target), rel=1e-5)
+    assert found.history["validation_worst"][-1] == pytest.approx(worst(y[:3], target[:3]), rel=1e-5)
+    assert found.best.monitor == "validation_loss"
+    alone = pn.fit(net, pn.mse, momentum(0.05), params, make(), **options, monitor="worst")
+    assert list(alone.history) == ["loss", "worst"]
+    assert alone.history["worst"].tolist() == found.history["worst"].tolist()
+    assert alone.best.value == alone.history["worst"].min()
+    assert pn.fit(net, pn.mse, momentum(0.05), params, make(), **options).best.monitor == "loss"
+    half = pn.fit(net, pn.mse, momentum(0.05), params, make(), **{**options, "epochs": 2})
+    rest = pn.fit(net, pn.mse, momentum(0.05), params, make(), **options, resume=half)
+    assert rest.history["worst"].tolist() == found.history["worst"].tolist()
+    with pytest.raises(ValueError, match="fit records the loss by that name"):
+        pn.fit(net, pn.mse, momentum(0.05), params, make(), **{**options, "metrics": {"loss": worst}})
+
+
 def test_patience_stops_and_gives_the_best_params():
     seen = []
 

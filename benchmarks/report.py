@@ -98,11 +98,12 @@ def best(row: Row) -> tuple[str, str, float] | None:
 
 def best_of_all(rows: Sequence[Row]) -> str:
     """A line for each row that purenet runs on several engines: the best of them beside the best peer."""
-    lines = [
-        f"  {row['row']} ({row['threads']} thread{'s' * (row['threads'] > 1)}): {found[0]}, {times(found[2])} of {found[1]}"
-        for row in rows
-        if (found := best(row))
-    ]
+    lines = []
+    for row in rows:
+        if found := best(row):
+            one, other, ratio = found
+            title = f"{row['row']} ({row['threads']} thread{'s' * (row['threads'] > 1)})"
+            lines.append(f"  {title}: {one}, {times(ratio)} of {other}")
     return "\n  the best engine, and the best peer's time over its\n" + "\n".join(lines) if lines else ""
 
 

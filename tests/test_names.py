@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.interop.names import ELSEWHERE, MODULES
+from purenet.names import ELSEWHERE, MODULES
 
 NET = pn.serial(pn.dense(2, 3), pn.tanh)
 HERE = {

@@ -8,6 +8,7 @@ from typing import Any
 
 MODULES = ("data", "initializers", "metrics", "plotting", "random", "schedules", "testing", "tree")
 LATER = ("plotting", "testing")
+OF_INTEROP = ("from_torch_state_dict", "to_onnx", "to_torch_state_dict")
 ELSEWHERE = {
     "dense": "Linear FullyConnected FC",
     "serial": "Sequential Network Model Module Stack",
@@ -62,10 +63,12 @@ ELSEWHERE = {
 
 
 def later(name: str) -> Any:
-    """A module that is imported when it is first needed. For a name that purenet has not, an AttributeError that tells
-    what the thing is called here."""
+    """What is imported when it is first needed. For a name that purenet has not, an AttributeError that tells what the
+    thing is called here."""
     if name in LATER:
         return import_module(f"purenet.{name}")
+    if name in OF_INTEROP:
+        return getattr(import_module("purenet.interop"), name)
     library = import_module("purenet")
     here = "" if name.startswith("__") else _name_here(name, library)
     mend = f": write {'' if here.startswith(('jax.', 'np.')) else 'pn.'}{here}" if here else ""

@@ -31,7 +31,7 @@ ROWS: dict[str, list[Case]] = {
         Case(pn.residual(pn.serial()), normal(1, 1)),
         Case(pn.residual(pn.multi_head_attention(4, 2)), (normal(3, 2, 4), normal(3, 5, 4, seed=1), normal(3, 5) > 0)),
         *both(
-            pn.residual(pn.serial(pn.on_first(pn.serial(pn.dense(3), pn.dropout)), pn.mul)),
+            pn.residual(pn.serial(pn.on_first(pn.serial(pn.dense(3), pn.dropout)), pn.add)),
             (normal(2, 3), normal(2, 3)),
         ),
     ],
@@ -63,8 +63,8 @@ ROWS: dict[str, list[Case]] = {
         ),
     ],
     "pick": [
-        Case(pn.pick(1), (normal(2, 3), normal(2, 1), normal(4))),
-        Case(pn.pick(-2), (normal(2, 3), normal(2, 3, 1), normal(4))),
+        Case(pn.pick(1), (normal(2, 3), normal(2, 1), normal(2))),
+        Case(pn.pick(-2), (normal(2, 3), normal(2, 3, 1), normal(2))),
         Case(pn.pick(0), ((normal(2, 3), normal(1)), normal(2, 2))),
         *both(pn.serial(pn.fan_out(pn.dense(3), pn.dropout), pn.pick(1), pn.dense(2)), normal(4, 2)),
         Case(pn.serial(pn.lstm(3), pn.pick(1), pn.pick(0)), (normal(2, 4, 3), (normal(2, 3), normal(2, 3, seed=1)))),

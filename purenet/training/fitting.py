@@ -173,7 +173,10 @@ def _run(
     check_batches(data, "fit", arrays=True)
     if not isinstance(data, tuple):
         return steps_by(by, data, epochs, state), None
-    total = -(-count(parts(data), "fit") // size)
+    examples = count(parts(data), "fit")
+    if not examples:
+        raise ValueError("fit takes at least one example")
+    total = -(-examples // size)
     if isinstance(by, JaxStepper):
         return ArrayRun(by, by.moved(pair(data)), size, is_watched).stretches(state, epochs), total
     data = by.moved(data)

@@ -151,9 +151,13 @@ from purenet.values import Kind
 from purenet.weighting import weighted
 
 if TYPE_CHECKING:
-    from purenet import plotting, testing
+    from purenet import estimators, plotting, testing
 else:
+    from purenet.interop.names import hint_in as _hint_in
     from purenet.interop.names import later as __getattr__  # noqa: F401 (of a name that is not here yet, or never)
+
+    for _module in (data, initializers, layers, losses, metrics, optimizers, random, schedules, tree):  # noqa: F821
+        _hint_in(_module)
 
 __version__ = "0.1.0"
 

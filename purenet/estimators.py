@@ -46,6 +46,7 @@ from purenet.losses import binary_cross_entropy_with_logits, huber, softmax_cros
 from purenet.optimizers import adam, sgd
 from purenet.random import key, split
 from purenet.training import State, l2, predict, start, train
+from purenet.values import hinted
 from purenet.weighting import weighted
 
 try:
@@ -392,3 +393,8 @@ class NetRegressor(RegressorMixin, _Net):  # type: ignore[misc]
 
     def _scored(self, target: Any, outputs: Any, weight: Any = None) -> float:
         return float(r2_score(target, outputs, sample_weight=weight))
+
+
+_kind: Any
+for _kind in (NetClassifier, NetRegressor):
+    _kind.__init__ = hinted(_kind.__init__)

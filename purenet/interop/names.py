@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 MODULES = ("data", "initializers", "metrics", "plotting", "random", "schedules", "testing", "tree")
-LATER = ("plotting", "testing")
+LATER = ("estimators", "plotting", "testing")
 ELSEWHERE = {
     "dense": "Linear FullyConnected FC",
     "serial": "Sequential Network Model Module Stack",
@@ -51,6 +52,30 @@ ELSEWHERE = {
     "schedules.cosine": "CosineAnnealing",
     "schedules.reduce_on_plateau": "ReduceLROnPlateau",
     "tree.map": "tree_map",
+    "tree.leaves": "tree_leaves",
+    "tree.size": "count_params num_params",
+    "update": "apply_updates",
+    "summary": "tabulate",
+    "remat": "checkpoint",
+    "layer": "custom_vjp",
+    "to_onnx": "export onnx",
+    "estimators.NetClassifier": "NetClassifier MLPClassifier",
+    "estimators.NetRegressor": "NetRegressor MLPRegressor",
+    "plotting": "plot plt",
+    "plotting.error_curve": "plot_error plot_loss",
+    "plotting.learning_curves": "plot_history",
+    "plotting.decision_boundary": "plot_decision_boundary",
+    "metrics.accuracy": "accuracy_score",
+    "metrics.f1": "f1_score",
+    "metrics.r2": "r2_score",
+    "metrics.precision": "precision_score",
+    "metrics.recall": "recall_score",
+    "schedules.exponential": "exponential_decay",
+    "random.normal": "randn",
+    "random.uniform": "rand",
+    "random.permutation": "shuffle",
+    "random.split": "fold_in",
+    "jax.lax.scan": "scan",
     "jax.jit": "jit",
     "jax.vmap": "vmap",
     "np.asarray": "tensor",
@@ -65,11 +90,25 @@ def later(name: str) -> Any:
     """A module that is imported when it is first needed. For a name that purenet has not, an AttributeError that tells
     what the thing is called here."""
     if name in LATER:
-        return import_module(f"purenet.{name}")
-    library = import_module("purenet")
-    here = "" if name.startswith("__") else _name_here(name, library)
+        module = import_module(f"purenet.{name}")
+        hint_in(module)
+        return module
+    raise _missing(name, import_module("purenet"))
+
+
+def hint_in(module: ModuleType) -> None:
+    """Let a module, too, tell what a thing that it has not is called in the library."""
+
+    def later(name: str) -> Any:
+        raise _missing(name, module)
+
+    vars(module)["__getattr__"] = later
+
+
+def _missing(name: str, module: ModuleType) -> AttributeError:
+    here = "" if name.startswith("__") else _name_here(name, import_module("purenet"))
     mend = f": write {'' if here.startswith(('jax.', 'np.')) else 'pn.'}{here}" if here else ""
-    raise AttributeError(f"module 'purenet' has no attribute {name!r}{mend}", name=name, obj=library)
+    return AttributeError(f"module {module.__name__!r} has no attribute {name!r}{mend}", name=name, obj=module)
 
 
 def _name_here(name: str, library: Any) -> str:

@@ -151,7 +151,8 @@ from purenet.values import Kind
 from purenet.weighting import weighted
 
 if TYPE_CHECKING:
-    from purenet import estimators, plotting, testing
+    from purenet import estimators as estimators
+    from purenet import plotting, testing
 else:
     from purenet.interop.names import hint_in as _hint_in
     from purenet.interop.names import later as __getattr__  # noqa: F401 (of a name that is not here yet, or never)

@@ -215,15 +215,18 @@ def _is_default(value: Any, default: Any) -> bool:
 
 
 OPTIONS_ELSEWHERE = {
-    "learning_rate": "lr", "step_size": "lr", "b1": "beta1", "beta_1": "beta1", "b2": "beta2", "beta_2": "beta2",
-    "betas": "beta1=..., beta2", "epsilon": "eps", "rho": "decay", "p": "rate", "slope": "negative_slope",
-    "label_smooth": "label_smoothing", "smoothing": "label_smoothing", "beta": "delta",
-    "use_bias": "bias", "strides": "stride", "kernel_initializer": "weight_init", "bias_initializer": "bias_init",
-    "batch": "batch_size", "validation_data": "validation", "verbose": "progress", "n_epochs": "epochs",
-    "num_epochs": "epochs", "early_stopping": "patience", "max_epochs": "epochs", "random_state": "key", "seed": "key",
-    "lr": "learning_rate_init", "epochs": "max_iter", "optimizer": "solver", "key": "random_state",
-    "batch_size": "size", "test_size": "test", "input_shape": "in_shape", "pool_size": "window", "kernel_size": "window",
-    "T_max": "steps", "decay_steps": "steps", "gamma": "factor", "decay_rate": "factor", "num_heads": "heads",
+    "learning_rate": "lr|learning_rate_init", "lr": "learning_rate_init", "step_size": "lr|every", "b1": "beta1",
+    "beta_1": "beta1", "b2": "beta2", "beta_2": "beta2", "betas": "beta1=..., beta2", "epsilon": "eps", "rho": "decay",
+    "p": "rate", "slope": "negative_slope", "label_smooth": "label_smoothing", "smoothing": "label_smoothing",
+    "beta": "delta", "use_bias": "bias", "strides": "stride", "kernel_initializer": "weight_init",
+    "bias_initializer": "bias_init", "batch": "batch_size", "batch_size": "size", "validation_data": "validation",
+    "verbose": "progress", "epochs": "max_iter", "n_epochs": "epochs|max_iter", "num_epochs": "epochs|max_iter",
+    "max_epochs": "epochs|max_iter", "early_stopping": "patience", "random_state": "key", "seed": "key|random_state",
+    "key": "random_state", "optimizer": "solver", "test_size": "test", "input_shape": "in_shape",
+    "pool_size": "window", "kernel_size": "window", "T_max": "steps", "decay_steps": "steps", "gamma": "factor",
+    "decay_rate": "factor", "num_heads": "heads", "nhead": "heads", "num_features": "features",
+    "normalized_shape": "features", "num_embeddings": "count", "input_dim": "count", "embedding_dim": "features",
+    "output_dim": "features", "embed_dim": "features", "d_model": "features",
 }  # fmt: skip
 INSTEAD = {  # what does the work of an option that is none here
     "activation": "an activation is a layer of its own, behind this one",
@@ -233,7 +236,7 @@ INSTEAD = {  # what does the work of an option that is none here
     "kernel_regularizer": "write penalties=[l2(...)] where it is trained",
     "validation_split": "write validation=..., one part of data.split(key, x, target)",
 }
-SIZES = "units in_features out_features filters in_channels out_channels kernel_size input_size hidden_size".split()
+SIZES = "units in_features out_features filters in_channels out_channels kernel_size input_size hidden_size"
 
 
 def hinted(make: F) -> F:
@@ -263,11 +266,10 @@ def _mend(make: Callable[..., Any], wrong: str) -> str:
     takes = [
         each.name for each in parameters if each.name not in ("self", *variadic) and each.kind is not each.VAR_KEYWORD
     ]
-    right = OPTIONS_ELSEWHERE.get(wrong, "")
-    for name in (right, OPTIONS_ELSEWHERE.get(right, "")):
-        if name.rpartition(" ")[2] in takes:
-            return f"write {name}=..."
-    if variadic and wrong in SIZES:
+    for right in OPTIONS_ELSEWHERE.get(wrong, "").split("|"):
+        if right.rpartition(" ")[2] in takes:
+            return f"write {right}=..."
+    if variadic and wrong in SIZES.split():
         return f"its sizes stand first, without names, as help({make.__name__}) shows"
     instead = next((each for others, each in INSTEAD.items() if wrong in others.split()), "")
     return instead or (f"it has {', '.join(takes)}" if takes else "it has none")

@@ -32,7 +32,6 @@ from purenet.combinators import (
 from purenet.core import Buffer, Layer, Loss, LossPullback, Optimizer, Pullback
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
-from purenet.interop import from_torch_state_dict, to_onnx, to_torch_state_dict
 from purenet.introspection import summary
 from purenet.layers.activations import (
     PReLUParams as PReLUParams,
@@ -153,9 +152,10 @@ from purenet.weighting import weighted
 if TYPE_CHECKING:
     from purenet import estimators as estimators
     from purenet import plotting, testing
+    from purenet.interop import from_torch_state_dict, to_onnx, to_torch_state_dict
 else:
-    from purenet.interop.names import hint_in as _hint_in
-    from purenet.interop.names import later as __getattr__  # noqa: F401 (of a name that is not here yet, or never)
+    from purenet.names import hint_in as _hint_in
+    from purenet.names import later as __getattr__  # noqa: F401 (of a name that is not here yet, or never)
 
     for _module in (data, initializers, layers, losses, metrics, optimizers, random, schedules, tree):  # noqa: F821
         _hint_in(_module)
@@ -334,4 +334,5 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
 
 def __dir__() -> list[str]:
     """What `help` shows: of types only the kinds of values, for it would list every method of a tuple."""
-    return [name for name in __all__ if not isinstance(globals()[name], type) or type(globals()[name]) is Kind]
+    there = {name: globals().get(name) for name in __all__}
+    return [name for name, value in there.items() if not isinstance(value, type) or type(value) is Kind]

@@ -5,6 +5,8 @@ that were chosen; target is (...) labels, or (..., classes) one-hot. A net with 
 1, and where that begins is yours to say: compare it, as in `accuracy(y > 0.5, target)` for probabilities and
 `accuracy(y > 0, target)` for logits; an axis of size 1 at the end may stay.
 
+The outputs stand before the target, as in losses; in scikit-learn the target stands first.
+
 Where y or target holds NaN, a metric is NaN, and counts are an error.
 
 Names are those of the field; the losses `mse` and `mae` are differentiated, `mean_squared_error` and

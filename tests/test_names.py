@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.interop.names import ELSEWHERE, MODULES
+from purenet.names import ELSEWHERE, MODULES
 from purenet.values import OPTIONS_ELSEWHERE
 
 NET = pn.serial(pn.dense(2, 3), pn.tanh)
@@ -48,6 +48,8 @@ HERE = {
     "metrics.accuracy": "accuracy",
     "plotting.decision_boundary": "decision_boundary",
     "schedules.step": "StepLR",
+    "schedules.polynomial": "LinearLR PolynomialDecay",
+    "schedules.piecewise": "MultiStepLR PiecewiseConstantDecay",
     "schedules.cosine": "CosineAnnealingLR CosineDecay",
     "schedules.reduce_on_plateau": "ReduceLROnPlateau",
     "initializers.he_normal": "he_normal kaiming_normal_",
@@ -67,7 +69,7 @@ def test_every_hint_is_a_name():
         if not here.startswith(("jax.", "np.", "estimators.")):  # scikit-learn may be missing
             value = pn
             for part in here.partition("(")[0].split("."):
-                value = vars(value)[part] if value is pn else getattr(value, part)
+                value = getattr(value, part)
     assert all(name in vars(pn) for name in MODULES)
 
 
@@ -105,6 +107,8 @@ def test_names_of_nothing():
             getattr(pn, name)
     with pytest.raises(AttributeError, match=r"write jax\.jit$"):
         pn.jit  # noqa: B018
+    with pytest.raises(AttributeError, match=r"write np\.asarray$"):
+        pn.array  # noqa: B018
 
 
 @pytest.mark.parametrize(

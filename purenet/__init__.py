@@ -24,9 +24,11 @@ from purenet.combinators import (
     named,
     on_first,
     parallel,
+    pick,
     remat,
     residual,
     serial,
+    swap,
     tied,
 )
 from purenet.core import Buffer, Layer, Loss, LossPullback, Optimizer, Pullback
@@ -72,7 +74,7 @@ from purenet.layers.dropout import dropout, gaussian_noise
 from purenet.layers.embedding import EmbeddingParams as EmbeddingParams
 from purenet.layers.embedding import embedding, learned_positions, positional_encoding
 from purenet.layers.gates import glu, swiglu
-from purenet.layers.merge import add, concat, mul
+from purenet.layers.merge import add, concat, mul, split_last
 from purenet.layers.norm import BatchNormParams as BatchNormParams
 from purenet.layers.norm import NormParams as NormParams
 from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
@@ -130,7 +132,7 @@ from purenet.optimizers import (
 from purenet.presets import preset
 from purenet.random import Key, key, split
 from purenet.spec import Spec, layer
-from purenet.storage import checkpoints, from_dict, load, save, to_dict
+from purenet.storage import checkpoint_best, checkpoints, csv_log, from_dict, load, save, to_dict
 from purenet.training import (
     Fit,
     Penalty,
@@ -197,6 +199,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "to_dict",
     "from_dict",
     "checkpoints",
+    "checkpoint_best",
+    "csv_log",
     "to_torch_state_dict",
     "from_torch_state_dict",
     "to_engine",
@@ -230,6 +234,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "fan_out",
     "on_first",
     "keep_rest",
+    "pick",
+    "swap",
     "frozen",
     "remat",
     "tied",
@@ -238,6 +244,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "add",
     "mul",
     "concat",
+    "split_last",
     "embedding",
     "positional_encoding",
     "learned_positions",

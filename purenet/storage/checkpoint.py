@@ -45,12 +45,13 @@ class Checkpoints(NamedTuple):
     """The checkpoints of a training run: see `checkpoints`.
 
     Fields:
-        save: `save(state) -> bool`, whether it was the turn of this step; of a `Fit` it always is.
+        save: `save(state) -> path` of the checkpoint, "" if it was not the turn of this step; of a `Fit` it always is.
+            It can be called in a callback of `fit`, which True would stop.
         load: `load(like) -> state`, the newest whole one; None if there is none.
         steps: `steps() -> [100, 200]`, of the checkpoints that are there.
     """
 
-    save: Callable[[Any], bool]
+    save: Callable[[Any], str]
     load: Callable[[Any], Any]
     steps: Callable[[], list[int]]
 
@@ -171,10 +172,10 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
         names = os.listdir(folder) if os.path.isdir(folder) else []
         return sorted(int(name[5:-4]) for name in names if is_ours(name))
 
-    def save_in_turn(state: Any) -> bool:
+    def save_in_turn(state: Any) -> str:
         step = int((state.state if isinstance(state, Fit) else state).step)
         if step % every and not isinstance(state, Fit):
-            return False
+            return ""
         os.makedirs(folder, exist_ok=True)
         there = steps()
         if there and there[-1] > step:
@@ -186,7 +187,7 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
         for old in sorted({*there, step})[:-keep]:
             with suppress(FileNotFoundError):  # another process was quicker
                 os.remove(place(old))
-        return True
+        return place(step)
 
     def load_newest(like: Any) -> Any:
         _sweep(folder)

@@ -64,6 +64,8 @@ def in_chunks(
         raise ValueError(f"in_chunks takes reduction 'mean' or 'sum', not {reduction!r}")
 
     terms: Terms | None = getattr(unwrap(function), "terms", None)
+    if terms is not None and terms.wrt != "params":
+        raise ValueError(f"in_chunks takes gradients for params alone: leave wrt={terms.wrt!r} out")
     if reduction is None:
         reduction = "mean" if terms is None else reduction_of(terms.loss)
     if reduction is None:

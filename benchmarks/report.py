@@ -82,6 +82,31 @@ def summary(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def best(row: Row) -> tuple[str, str, float] | None:
+    """The quickest way of purenet in a row, the quickest of the peers, and the peer's time over purenet's; None where
+    purenet runs in one way only. Bare products train nothing, and are no peer."""
+    values = {
+        name: figures["value"]["median"] for name, figures in row["contenders"].items() if name != "bare products"
+    }
+    ours = {name: value for name, value in values.items() if name.startswith("purenet")}
+    peers = {name: value for name, value in values.items() if name not in ours}
+    if len(ours) < 2 or not peers:
+        return None
+    one, other = min(ours, key=ours.__getitem__), min(peers, key=peers.__getitem__)
+    return one, other, peers[other] / ours[one]
+
+
+def best_of_all(rows: Sequence[Row]) -> str:
+    """A line for each row that purenet runs on several engines: the best of them beside the best peer."""
+    lines = []
+    for row in rows:
+        if found := best(row):
+            one, other, ratio = found
+            title = f"{row['row']} ({row['threads']} thread{'s' * (row['threads'] > 1)})"
+            lines.append(f"  {title}: {one}, {times(ratio)} of {other}")
+    return "\n  the best engine, and the best peer's time over its\n" + "\n".join(lines) if lines else ""
+
+
 def absent(rows: Sequence[Row]) -> str:
     """A line for each contender that is missing somewhere."""
     lacking = {name: lacks for row in rows for name, lacks in row["missing"].items()}

@@ -54,6 +54,7 @@ def main(arguments: list[str]) -> None:
     except FailedError as error:
         failed = str(error)
     print("\nThis was a quick run: its times say nothing." if options.quick else report.summary(rows))
+    print(report.best_of_all(rows))
     print(report.absent(rows), end="")
     if options.json:
         options.json.write_text(json.dumps({"machine": where, "rows": rows}, indent=1), encoding="utf-8")

@@ -24,15 +24,16 @@ from purenet.combinators import (
     named,
     on_first,
     parallel,
+    pick,
     remat,
     residual,
     serial,
+    swap,
     tied,
 )
 from purenet.core import Buffer, Layer, Loss, LossPullback, Optimizer, Pullback
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
-from purenet.interop import from_torch_state_dict, to_onnx, to_torch_state_dict
 from purenet.introspection import summary
 from purenet.layers.activations import (
     PReLUParams as PReLUParams,
@@ -73,7 +74,7 @@ from purenet.layers.dropout import dropout, gaussian_noise
 from purenet.layers.embedding import EmbeddingParams as EmbeddingParams
 from purenet.layers.embedding import embedding, learned_positions, positional_encoding
 from purenet.layers.gates import glu, swiglu
-from purenet.layers.merge import add, concat, mul
+from purenet.layers.merge import add, concat, mul, split_last
 from purenet.layers.norm import BatchNormParams as BatchNormParams
 from purenet.layers.norm import NormParams as NormParams
 from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
@@ -131,7 +132,7 @@ from purenet.optimizers import (
 from purenet.presets import preset
 from purenet.random import Key, key, split
 from purenet.spec import Spec, layer
-from purenet.storage import checkpoints, from_dict, load, save, to_dict
+from purenet.storage import checkpoint_best, checkpoints, csv_log, from_dict, load, save, to_dict
 from purenet.training import (
     Fit,
     Penalty,
@@ -151,9 +152,15 @@ from purenet.values import Kind
 from purenet.weighting import weighted
 
 if TYPE_CHECKING:
+    from purenet import estimators as estimators
     from purenet import plotting, testing
+    from purenet.interop import from_torch_state_dict, to_onnx, to_torch_state_dict
 else:
-    from purenet.interop.names import later as __getattr__  # noqa: F401 (of a name that is not here yet, or never)
+    from purenet.names import hint_in as _hint_in
+    from purenet.names import later as __getattr__  # noqa: F401 (of a name that is not here yet, or never)
+
+    for _module in (data, initializers, layers, losses, metrics, optimizers, random, schedules, tree):  # noqa: F821
+        _hint_in(_module)
 
 __version__ = "0.1.0"
 
@@ -192,6 +199,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "to_dict",
     "from_dict",
     "checkpoints",
+    "checkpoint_best",
+    "csv_log",
     "to_torch_state_dict",
     "from_torch_state_dict",
     "to_engine",
@@ -225,6 +234,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "fan_out",
     "on_first",
     "keep_rest",
+    "pick",
+    "swap",
     "frozen",
     "remat",
     "tied",
@@ -233,6 +244,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "add",
     "mul",
     "concat",
+    "split_last",
     "embedding",
     "positional_encoding",
     "learned_positions",
@@ -329,4 +341,5 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
 
 def __dir__() -> list[str]:
     """What `help` shows: of types only the kinds of values, for it would list every method of a tuple."""
-    return [name for name in __all__ if not isinstance(globals()[name], type) or type(globals()[name]) is Kind]
+    there = {name: globals().get(name) for name in __all__}
+    return [name for name, value in there.items() if not isinstance(value, type) or type(value) is Kind]

@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
-from purenet import tree
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
 from purenet.engine.arrays import (
@@ -24,7 +23,6 @@ from purenet.engine.arrays import (
     conversion,
     describe,
     holds_numbers,
-    namespace,
     to_numpy,
     weak,
     write_as_integers,
@@ -89,35 +87,15 @@ def _loss(
     return Loss(both.apply, both.vjp, name)
 
 
-def reduction_of(loss: Loss) -> str | None:
+def reduction_of(loss: Loss) -> Reduction | None:
     """Whether a loss of this library is a "mean" over the examples or a "sum"; None for one that somebody wrote.
 
     >>> reduction_of(mse), reduction_of(sse)
     ('mean', 'sum')
     """
     both = guarded(loss)
-    return None if both is None else both.reduction
-
-
-def reduction_seen(loss: Loss, batch: tuple[Any, Any], other: tuple[Any, Any]) -> str | None:
-    """The same of any loss, by its E of two batches (y, target), each by itself and both together: "mean", "sum", or
-    "neither"; None where E is 0 or not finite, which tells nothing, or where the two cannot be put together."""
-    if any(a.shape[1:] != b.shape[1:] for a, b in zip(tree.leaves(batch), tree.leaves(other), strict=True)):
-        return None
-    try:
-        both = tree.map(lambda *parts: namespace(parts[0]).concat(parts), batch, other)
-        E, E_other, E_both = (float(loss.apply(*each)) for each in (batch, other, both))
-    except Exception:  # it may be made for one size of batch
-        return None
-    n, n_other = (tree.leaves(y)[0].shape[0] for y, _ in (batch, other))
-    size = abs(E) + abs(E_other)
-    if not 0 < size < math.inf:
-        return None
-    guesses = {"mean": (n * E + n_other * E_other) / (n + n_other), "sum": E + E_other}
-    near = {name: abs(E_both - guess) <= 1e-4 * size for name, guess in guesses.items()}
-    if all(near.values()):
-        return None
-    return next((name for name in near if near[name]), "neither")
+    found: Reduction | None = None if both is None else both.reduction
+    return found
 
 
 def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from purenet.engine import engine_of
-from purenet.engine.arrays import Shape, describe, is_integer, namespace
+from purenet.engine.arrays import Shape, describe, is_integer, namespace, widened
 from purenet.engine.jax import compiling, normal_quantile_of_jax, random_of
 
 
@@ -71,6 +71,20 @@ def split(key: Key, n: int = 2) -> tuple[Key, ...]:
         return tuple(_jax_random(key).split(key, n))
     words = np.random.SeedSequence(key.value).generate_state(2 * n, np.uint64).tolist()
     return tuple(Key(low | high << 64) for low, high in zip(words[::2], words[1::2], strict=True))
+
+
+def fold_in(key: Key, data: int) -> Key:
+    """The key of a key and an integer from 0 to 2³² − 1: of a step, a device, an example. It is none of `split`'s.
+
+    >>> fold_in(key(0), 1) == fold_in(key(0), 1), fold_in(key(0), 1) == fold_in(key(0), 2)
+    (True, False)
+    """
+    if type(key) is not Key:
+        return _jax_random(key).fold_in(key, data)  # type: ignore[no-any-return]
+    if not is_integer(data) or not 0 <= data < 2**32:
+        raise ValueError(f"fold_in takes an integer from 0 to 2**32 - 1, not {data!r}")
+    low, high = np.random.SeedSequence(key.value, spawn_key=(int(data),)).generate_state(2, np.uint64).tolist()
+    return Key(low | high << 64)
 
 
 def uniform(key: Key, shape: Shape = (), low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> Any:
@@ -172,6 +186,124 @@ def bernoulli(key: Key, p: float, shape: Shape = ()) -> Any:
     if type(key) is not Key:
         return _jax_random(key).bernoulli(key, float(p), shape, mode="high" if rare else "low")
     return uniform(key, shape, dtype=np.float64 if rare else np.float32) < p
+
+
+def randint(key: Key, shape: Shape, minval: int, maxval: int, dtype: Any = int) -> Any:
+    """Integers from minval to maxval − 1, each as likely. They are int64; of a key of JAX int32, unless it has more.
+
+    >>> randint(key(0), (5,), 0, 10)
+    array([9, 8, 9, 6, 3])
+    """
+    if np.dtype(dtype).kind not in "iu":
+        raise TypeError(f"randint draws integers, not {np.dtype(dtype)}")
+    if not is_integer(minval) or not is_integer(maxval) or minval >= maxval:
+        raise ValueError(f"randint takes integers minval < maxval, not minval={minval!r}, maxval={maxval!r}")
+    holds = np.iinfo(dtype)
+    if minval < holds.min or maxval - 1 > holds.max:
+        raise ValueError(f"randint: {np.dtype(dtype)} does not hold the integers from {minval} to {maxval - 1}")
+    if type(key) is not Key:
+        return _jax_random(key, np.int32 if dtype is int else dtype).randint(key, shape, minval, maxval, dtype)
+    count, words = maxval - minval, _bits(key, shape)
+    while (beyond := words > 2**64 // count * count - 1).any():  # words that would make the first integers likelier
+        key = fold_in(key, 0)
+        words[beyond] = _bits(key, (int(beyond.sum()),))
+    steps = words % np.uint64(count) if count < 2**64 else words
+    return (steps + np.uint64(minval % 2**64)).astype(dtype).reshape(shape)  # around 2⁶⁴, as a negative minval is
+
+
+def gumbel(key: Key, shape: Shape = (), dtype: Any = np.float32) -> Any:
+    """Numbers of the standard Gumbel distribution, −log(−log u) of a u between 0 and 1.
+
+    >>> gumbel(key(0), (3,))
+    array([-1.4954516 , -0.35113713, -0.7859068 ], dtype=float32)
+    """
+    dtype = _floating(dtype, "gumbel")
+    if type(key) is not Key:
+        return _jax_random(key, dtype).gumbel(key, shape, dtype)
+    return (-_log(-_log(_open_unit(key, shape)))).astype(dtype).reshape(shape)
+
+
+def categorical(key: Key, logits: Any, axis: int = -1, shape: Shape | None = None) -> Any:
+    """The place along `axis` of one of the classes, each with probability softmax(logits), for each row of logits.
+
+    Logits need no normalizing; a class of −∞ is never drawn. `shape` is that of the result, to which the shape of
+    logits without `axis` must broadcast: `shape=(100,)` draws a hundred of one row.
+
+    Raises:
+        ValueError: there are no classes; a row has NaN, ∞, or nothing but −∞ (not looked for in arrays of JAX).
+
+    >>> categorical(key(0), np.array([[0.0, -np.inf], [-np.inf, 0.0]]))
+    array([0, 1])
+    """
+    ops = engine_of(logits, "categorical")
+    if not ops.isdtype(logits.dtype, "real floating") or not logits.ndim:
+        raise TypeError(f"categorical takes logits of floating-point numbers, with an axis, not {describe(logits)}")
+    if not is_integer(axis) or not -logits.ndim <= axis < logits.ndim:
+        raise ValueError(f"categorical takes an axis of its logits, whose shape is {logits.shape}, not {axis!r}")
+    rows = ops.moveaxis(widened(logits), axis, -1)
+    batch, classes = tuple(rows.shape[:-1]), rows.shape[-1]
+    shape = batch if shape is None else tuple(shape)
+    if not classes:
+        raise ValueError(f"categorical has no classes to draw from: logits have shape {tuple(logits.shape)}")
+    if shape[len(shape) - len(batch) :] != batch and np.broadcast_shapes(shape, batch) != shape:
+        raise ValueError(f"categorical takes a shape to which {batch} broadcasts, not {shape}")
+    if type(key) is not Key:
+        return _jax_random(key, logits.dtype).categorical(key, logits, axis, shape)
+    noise = gumbel(key, (*shape, classes), np.float64 if ops.finfo(rows.dtype).bits == 64 else np.float32)
+    ops.look(_check_logits, rows)
+    return ops.reshape(ops.argmax(rows + ops.take_in(noise), axis=-1), shape)
+
+
+def _check_logits(rows: Any) -> None:
+    if not np.isfinite(np.asarray(rows).max(axis=-1)).all():
+        raise ValueError("categorical takes logits whose largest in each row is finite: these have NaN, ∞ or only −∞")
+
+
+def choice(key: Key, a: Any, shape: Shape = (), replace: bool = True, p: Any = None, axis: int = 0) -> Any:
+    """Elements of a along an axis; of an integer a, integers from 0 to a − 1. Without `replace`, none of them twice.
+
+    `p` holds the probability of each, or numbers ≥ 0 in proportion to it; by default all are as likely.
+
+    >>> choice(key(0), 5, (3,), replace=False)
+    array([0, 2, 1])
+    >>> choice(key(0), np.array([[1, 2], [3, 4]]), p=np.array([0.0, 1.0]))
+    array([3, 4])
+    """
+    from_array = not is_integer(a)
+    ops = engine_of(a, "choice") if from_array else None
+    if from_array and not (is_integer(axis) and -a.ndim <= axis < a.ndim):
+        raise ValueError(f"choice takes an axis of its array, whose shape is {a.shape}, not {axis!r}")
+    n, count = a.shape[axis] if from_array else a, math.prod(shape)
+    if n < 0 or (n == 0 and count):
+        raise ValueError(f"choice has nothing to choose from: it was given {describe(a) if from_array else a}")
+    if not replace and count > n:
+        raise ValueError(f"choice cannot choose {count} of {n} without replacement: write replace=True")
+    if p is not None and tuple(np.shape(p)) != (n,):
+        raise ValueError(f"choice takes p of shape ({n},), one number for each, not {describe(p)}")
+    if type(key) is not Key:
+        return _jax_random(key).choice(key, a, shape, replace, p, axis)
+    ids = _chosen(key, int(n), count, replace, p)
+    if ops is None:
+        return ids.reshape(shape)
+    axis = axis % a.ndim
+    return ops.reshape(ops.take(a, ops.take_in(ids), axis=axis), (*a.shape[:axis], *shape, *a.shape[axis + 1 :]))
+
+
+def _chosen(key: Key, n: int, count: int, replace: bool, p: Any) -> Any:
+    """So many of the integers from 0 to n − 1."""
+    if p is None:
+        return randint(key, (count,), 0, max(n, 1)) if replace else permutation(key, n)[:count]
+    p = np.asarray(p, np.float64)
+    total = p.cumsum()
+    if count and not (p.min() >= 0 and 0 < total[-1] < math.inf):
+        raise ValueError("choice takes p of finite numbers, 0 or more, that are not all 0")
+    if replace:
+        return np.searchsorted(total, uniform(key, (count,), dtype=np.float64) * total[-1:], side="right")
+    if count > (possible := np.count_nonzero(p)):
+        raise ValueError(f"choice cannot choose {count} without replacement: only {possible} have a p above 0")
+    with np.errstate(divide="ignore"):
+        scores = np.where(p > 0, _log(p), -math.inf) + gumbel(key, (n,), np.float64)
+    return np.argsort(-scores, kind="stable")[:count]
 
 
 def permutation(key: Key, n: int) -> Any:

@@ -75,7 +75,7 @@ X = {
     "a list of arrays": Mistake(lambda x: list(x) if type(x) is tuple else [x], "a list", r"np\.stack|tuple|two or more"),
     "None": Mistake(lambda x: None, "None"),
     "None within": Mistake(at_first(lambda x: None), "None"),
-    "a tuple with lengths": Mistake(lambda x: (x, np.ones(len(first_of(x)), int)), "a tuple of 2|(int64|float32) array|x has shape", "on_first|"),
+    "a tuple with lengths": Mistake(lambda x: (x, np.ones(len(first_of(x)), int)), "a tuple of [23]|(int64|float32) array|x has shape", "on_first|"),
     "a tuple of one": Mistake(lambda x: (x,), "a tuple|array of shape"),
     "an empty tuple": Mistake(lambda x: (), r"a tuple of 0|given \(\)"),
     "a scalar": Mistake(lambda x: np.float32(1), "a float32 scalar"),
@@ -285,8 +285,9 @@ def test_in_shape(case, mistake):
 
 def with_shape(x, in_shape):
     """Numbers like those of x, in arrays of this shape."""
-    if type(x) is tuple and len(x) == len(in_shape):
-        return tuple(with_shape(*each) for each in zip(x, in_shape, strict=True))
+    if any(type(n) is tuple for n in in_shape):
+        parts = x if type(x) is tuple and len(x) == len(in_shape) else (x,) * len(in_shape)
+        return tuple(map(with_shape, parts, in_shape))
     dtype = np.float32 if is_float(first_of(x)) else first_of(x).dtype
     return np.resize(first_of(x), (3, *in_shape)).astype(dtype)
 

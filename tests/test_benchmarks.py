@@ -231,6 +231,22 @@ def test_a_goal_is_met_or_missed():
     assert "1 of 2 met" in shown
 
 
+def test_the_best_engine_stands_beside_the_best_peer():
+    values = {
+        "purenet": [2.0],
+        "purenet on PyTorch": [1.0],
+        "PyTorch": [1.25],
+        "by hand": [3.0],
+        "bare products": [0.5],
+    }
+    row = measured("dense", "dense", "a row", 2, "s a step", values, {})
+    assert report.best(row) == ("purenet on PyTorch", "PyTorch", 1.25)
+    assert "a row (2 threads): purenet on PyTorch, 1.25 of PyTorch" in report.best_of_all([row])
+    alone = measured("dense", "dense", "a row", 2, "s a step", {"purenet": [2.0], "PyTorch": [1.0]}, {})
+    assert report.best(alone) is None
+    assert report.best_of_all([alone]) == ""
+
+
 def test_a_goal_is_out_of_reach_where_the_products_alone_would_miss_it():
     def row(bare):
         values = {"purenet": [1.0], "PyTorch": [1.5], "bare products": [bare]}

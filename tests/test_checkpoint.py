@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import math
 import os
 import re
 import stat
@@ -490,7 +492,7 @@ def test_other_files_in_the_folder_of_a_run_are_left_alone(tmp_path):
     run = pn.checkpoints(tmp_path, every=1, keep=1)
     assert run.steps() == []
     assert run.load(at(0)) is None
-    assert [run.save(at(step)) for step in (1, 2, 3)] == [True] * 3
+    assert [bool(run.save(at(step))) for step in (1, 2, 3)] == [True] * 3
     assert run.steps() == [3]
     assert same(at(3), run.load(at(0)))
     names = {*STRAY, "step-000000007.npz", "step-folder.tmp", "step-000000003.npz"}
@@ -585,7 +587,8 @@ def test_a_fit_without_a_complete_epoch(tmp_path):
 
 def test_a_fit_among_the_checkpoints_of_its_run(tmp_path):
     run = pn.checkpoints(tmp_path, every=4)
-    half = fitted(3, callbacks=[lambda state, record: run.save(state) and None])
+    half = fitted(3, callbacks=[lambda state, record: run.save(state)])
+    assert (half.stopped, half.state.epoch) == ("epochs", 3)  # nor did the first save stop it
     assert run.steps() == [4]
     assert run.save(half)
     assert run.steps() == [4, 6]
@@ -594,6 +597,43 @@ def test_a_fit_among_the_checkpoints_of_its_run(tmp_path):
     assert same(fitted(6, resume=back).history, fitted(6).history)
     (tmp_path / "step-000000006.npz").unlink()
     assert type(run.load(half)) is type(half.state)
+
+
+def test_a_log_of_each_epoch(tmp_path):
+    path = tmp_path / "log.csv"
+    for _ in range(2):  # the second run begins the file anew
+        half = fitted(3, callbacks=pn.csv_log(path))
+    whole = fitted(5, callbacks=[pn.csv_log(path)], resume=half)
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [*rows[0]] == ["epoch", "step", "loss", "range", "validation_loss", "validation_range"]
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4, 5]
+    assert [int(row["step"]) for row in rows] == [2, 4, 6, 8, 10]
+    assert [float(row["loss"]) for row in rows] == whole.history["loss"].tolist()
+    assert whole.stopped == "epochs"
+    with pytest.raises(TypeError, match="not int"):
+        pn.csv_log(3)
+
+
+@pytest.mark.parametrize("best", ["lowest", "highest"])
+def test_the_best_epoch_is_kept(best, tmp_path):
+    path, numbers, seen = tmp_path / "best.npz", iter([math.nan, 3.0, 2.0, 5.0, 4.0]), []
+    options = {"validation": (X, X[:, :1]), "metrics": {"m": lambda y, t: next(numbers)}, "key": pn.key(2), "epochs": 5}
+    kept = pn.checkpoint_best(path, "validation_m", best)
+    pn.fit(NET, pn.mse, pn.adam(0.1), PARAMS, lambda key: [(X, X[:, :1])], **options,
+           callbacks=[kept, lambda state, record: seen.append((state.params, path.exists()))])  # fmt: skip
+    assert not seen[0][1]
+    assert same(pn.load(path, like=PARAMS), seen[2 if best == "lowest" else 3][0])
+
+
+def test_the_best_epoch_by_default_and_of_a_number_that_is_not_there(tmp_path):
+    found = fitted(4, callbacks=pn.checkpoint_best(tmp_path / "best.npz"))
+    assert found.best.monitor == "validation_loss"
+    assert same(pn.load(tmp_path / "best.npz", like=PARAMS), found.best.params)
+    with pytest.raises(ValueError, match="can monitor loss, range, validation_loss, validation_range, not 'los'"):
+        fitted(1, callbacks=pn.checkpoint_best(tmp_path / "best.npz", "los"))
+    with pytest.raises(ValueError, match="takes best 'lowest' or 'highest', not 'most'"):
+        pn.checkpoint_best(tmp_path / "best.npz", best="most")
 
 
 def test_a_fit_of_another_net(tmp_path):

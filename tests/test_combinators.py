@@ -140,6 +140,99 @@ def test_what_is_handed_on_beside_a_layer():
         pullback((a, b[:, :2]))
 
 
+STATE = (normal(2, 3, seed=3), normal(2, 3, seed=4))
+
+
+def test_pick_and_swap_hand_on_what_stands_there():
+    a, ids = normal(2, 3), np.arange(2)
+    y, pullback = pn.pick(-3).vjp((), (a, ids, STATE))
+    assert y is a
+    _, (da, dids, dstate) = pullback(a)
+    assert da is a
+    assert dids is None
+    assert pn.tree.allclose(dstate, pn.tree.map(np.zeros_like, STATE), 0)
+    y, pullback = pn.pick(2).vjp((), (a, ids, STATE))
+    assert y == STATE
+    assert pn.tree.allclose(pullback(STATE)[1], (0 * a, None, STATE), 0)
+    assert pullback(STATE, wrt_x=False)[1] is None
+    y, pullback = pn.swap.vjp((), (ids, STATE))
+    assert y == (STATE, ids)
+    assert pullback((STATE, None))[1] == (None, STATE)
+    assert pn.swap.apply((), (a, None)) == (None, a)
+
+
+def test_what_pick_and_swap_refuse():
+    a = normal(2, 3)
+    for make, error, says in (
+        (lambda: pn.pick(1.5), TypeError, "pick takes the place of an input, an integer, not a float"),
+        (
+            lambda: pn.pick(2).apply((), (a, a)),
+            ValueError,
+            r"pick\(2\) takes an x that is a tuple of 3 or more, not a tup",
+        ),
+        (lambda: pn.pick(-1).apply((), a), ValueError, "a tuple of 1 or more, not a float64 array"),
+        (lambda: pn.pick(1).shape(((3,),)), ValueError, r"a tuple of 2 or more, so in_shape is .* not \(\(3,\),\)"),
+        (lambda: pn.pick(1).shape((3, 4)), ValueError, r"so in_shape is one of as many shapes, not \(3, 4\)"),
+        (lambda: pn.swap.apply((), (a, a, a)), ValueError, "swap takes an x that is a tuple of two, not a tuple of 3"),
+        (lambda: pn.swap.vjp((), (a, a))[1](a), ValueError, "the pullback of swap takes a dE/dY that is a tuple of 2"),
+        (lambda: pn.swap.vjp((), (a, a))[1]((a, a[:1])), ValueError, "dE/dY has shape"),
+        (
+            lambda: pn.serial(pn.tanh, pn.swap).init(pn.key(0), (3,)),
+            ValueError,
+            "swap takes a tuple of two, so in_shape",
+        ),
+    ):
+        with pytest.raises(error, match=says):
+            make()
+
+
+def test_split_last():
+    x = normal(2, 3, 6)
+    parts, pullback = pn.split_last((1, 5)).vjp((), x)
+    assert np.array_equal(np.concatenate(parts, -1), x)
+    assert np.array_equal(pullback(parts)[1], x)
+    assert np.array_equal(pullback((parts[0], None))[1], np.concatenate([x[..., :1], np.zeros((2, 3, 5))], -1))
+    assert pn.split_last(3).shape((4, 6)) == ((4, 2),) * 3
+    assert pn.split_last((1, 5)).shape((6,)) == ((1,), (5,))
+    for wrong in (0, -1, 1.5, (), (2, 0), "ab", True):
+        with pytest.raises(
+            ValueError, match="split_last takes a number of parts, 1 or more, or a tuple of their sizes"
+        ):
+            pn.split_last(wrong)
+    with pytest.raises(ValueError, match="split_last cuts the last axis into 2 equal parts, but its size is 3"):
+        pn.split_last.apply((), normal(2, 3))
+    with pytest.raises(ValueError, match=r"takes x of shape \(\.\.\., 6\), but x has shape \(2, 3\)"):
+        pn.split_last((1, 5)).apply((), normal(2, 3))
+
+
+def test_residual_adds_the_first_of_several():
+    a, b = normal(2, 4, 6), normal(2, 5, 3, seed=1)
+    attend = pn.multi_head_attention(6, 2)
+    params = pn.tree.cast(attend.init(pn.key(0), ((4, 6), (5, 3))), float)
+    y, pullback = pn.residual(attend).vjp(params, (a, b))
+    np.testing.assert_array_equal(y, a + attend.apply(params, (a, b)))
+    (dparams, (da, db)), (wanted, (inner, other)) = pullback(y), attend.vjp(params, (a, b))[1](y)
+    assert pn.tree.allclose((dparams, da, db), (wanted, inner + y, other), 0)
+    cross = pn.residual(
+        pn.serial(pn.on_first(pn.layer_norm), attend)
+    )  # of a decoder: its norm, and the way around both
+    pn.testing.check_vjp(cross, pn.tree.cast(cross.init(pn.key(1), ((4, 6), (5, 3))), float), (a, b))
+    assert cross.shape(((4, 6), (5, 3))) == (4, 6)
+    with pytest.raises(ValueError, match=r"their shapes must be equal: the input has \(3,\), the output \(2,\)"):
+        pn.residual(pn.pick(1)).shape(((3,), (2,)))
+    with pytest.raises(ValueError, match="shapes must be equal"):
+        pn.residual(pn.pick(1)).apply((), (normal(2, 3), normal(2, 2)))
+
+
+def test_a_state_is_handed_on_as_well():
+    x = normal(2, 3, seed=5)
+    _, pullback = pn.on_first(pn.tanh).vjp((), (x, STATE))
+    assert pullback((x, STATE))[1][1] == STATE
+    assert pn.tree.allclose(pullback((x, None))[1][1], pn.tree.map(np.zeros_like, STATE), 0)
+    _, pullback = pn.keep_rest(pn.pick(1)).vjp((), (x, STATE))
+    assert pn.tree.allclose(pullback((STATE, STATE))[1][1], pn.tree.map(lambda s: 2 * s, STATE), 0)
+
+
 def test_branch_errors():
     for make in (pn.fan_out, pn.parallel):
         with pytest.raises(ValueError, match="at least one layer"):

@@ -107,6 +107,7 @@ BAD = {
     "a metric without a name": (lambda: fit(metrics=[functools.partial(pn.metrics.f1)], validation=(X, T)), TypeError, r"a partial has no name: write metrics=\{'name': metric\}"),
     "two metrics of one name": (lambda: fit(metrics=[lambda y, t: 0, lambda y, t: 1], validation=(X, T)), ValueError, "two metrics are called '<lambda>': write metrics="),
     "a callback that is none": (lambda: fit(callbacks=[3]), TypeError, r"functions of \(state, record\), not an int"),
+    "checkpoints for a callback": (lambda: fit(callbacks=[pn.checkpoints("run")]), TypeError, "not a Checkpoints: a loop of `train` can save its states"),
     "a monitor that is not measured": (lambda: fit(monitor="accuracy"), ValueError, "can monitor loss, not 'accuracy'"),
     # what fit gives, where something else belongs
     "params to resume": (lambda: fit(resume=PARAMS), TypeError, "resume takes a State, as train yields it, or a Fit, not a tuple"),
@@ -224,9 +225,12 @@ def data_of(seed, n=64):
 def test_a_fit_that_is_resumed_ends_as_if_it_had_not_stopped(at, patience):
     scores = [5.0, 4.0, 4.5, 3.0, 3.5, 2.0, 2.5, 2.6, 1.0]
 
+    def batches(key):
+        return pn.data.batches(key, *data_of(1), size=32)
+
     def run(epochs, resume=None, seen=0):
         supply = iter(scores[seen:])
-        return pn.fit(NET, pn.mse, pn.adam(0.01), PARAMS, data_of(1), key=pn.key(2), epochs=epochs, patience=patience,
+        return pn.fit(NET, pn.mse, pn.adam(0.01), PARAMS, batches, key=pn.key(2), epochs=epochs, patience=patience,
                       validation=data_of(2), metrics={"score": lambda y, t: next(supply)}, monitor="validation_score",
                       resume=resume)  # fmt: skip
 

@@ -63,7 +63,7 @@ def test_only_the_agreed_names_stand_at_the_root():
 def test_imports_run_downstairs():
     """A layer knows no optimizer, core knows no layer: each file or folder imports from those before it alone."""
     stairs = [
-        "engine", "patterns", "random", "tree", "values", "core", "guard", "initializers", "presets", "rates",
+        "names", "engine", "patterns", "random", "tree", "values", "core", "guard", "initializers", "presets", "rates",
         "spec", "schedules", "combinators",
         "layers", "losses", "weighting", "metrics", "optimizers", "introspection", "data", "plotting", "training",
         "storage", "interop", "testing", "estimators", "examples",

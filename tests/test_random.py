@@ -18,6 +18,12 @@ PINNED = {
     "truncated normal": lambda key: random.truncated_normal(key, (3,)).view(np.uint32).tolist(),
     "bernoulli": lambda key: random.bernoulli(key, 0.3, (12,)).astype(int).tolist(),
     "permutation": lambda key: random.permutation(key, 8).tolist(),
+    "fold in": lambda key: random.fold_in(key, 7).value,
+    "randint": lambda key: random.randint(key, (6,), -5, 5).tolist(),
+    "gumbel float32": lambda key: random.gumbel(key, (3,)).view(np.uint32).tolist(),
+    "gumbel float64": lambda key: random.gumbel(key, (3,), np.float64).view(np.uint64).tolist(),
+    "categorical": lambda key: random.categorical(key, np.array([0.0, 1.0, 2.0]), shape=(8,)).tolist(),
+    "choice": lambda key: random.choice(key, 9, (4,), False, p=np.arange(9.0)).tolist(),
 }
 VALUES = {
     0: {
@@ -29,6 +35,12 @@ VALUES = {
         "truncated normal": [3219782997, 3207201627, 3213932642],
         "bernoulli": [1, 1, 0, 1, 0, 1, 1, 0, 0, 0, 0, 1],
         "permutation": [0, 2, 1, 5, 4, 3, 6, 7],
+        "fold in": 213848892921698618674733637332067362056,
+        "randint": [4, 3, 4, 1, -2, 0],
+        "gumbel float32": [3216993013, 3199453247, 3209244976],
+        "gumbel float64": [13832785771348071279, 13823369180754316694, 13828626075400557502],
+        "categorical": [2, 2, 1, 1, 2, 2, 0, 2],
+        "choice": [7, 6, 8, 4],
     },
     2024: {
         "split": [337567102275406484941280461220687493633, 318526756736473922044662978592594230568],
@@ -39,6 +51,12 @@ VALUES = {
         "truncated normal": [1059493890, 1052814713, 1063646070],
         "bernoulli": [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0],
         "permutation": [7, 6, 4, 1, 5, 0, 3, 2],
+        "fold in": 113514449276085544664387986691049627335,
+        "randint": [2, -1, 2, -4, 2, 3],
+        "gumbel float32": [1067570682, 1062924647, 1071087233],
+        "gumbel float64": [4608372911604139192, 4605878590638118180, 4610260845578061364],
+        "categorical": [2, 2, 2, 2, 2, 2, 1, 1],
+        "choice": [5, 3, 2, 6],
     },
     170141183460469231731687303715884105729: {
         "split": [323322461527474937554980982804119229165, 121089767885432142210682493169920363341],
@@ -49,6 +67,12 @@ VALUES = {
         "truncated normal": [3188689660, 3213414016, 3216503295],
         "bernoulli": [1, 0, 1, 1, 0, 1, 0, 0, 1, 0, 0, 0],
         "permutation": [2, 1, 6, 7, 0, 4, 5, 3],
+        "fold in": 167843981623817158178363371008019860754,
+        "randint": [1, 2, 0, 2, -3, -5],
+        "gumbel float32": [1045334196, 3208307323, 3213375353],
+        "gumbel float64": [4596434789389346303, 13828122677096470717, 13830843554907286948],
+        "categorical": [2, 2, 2, 0, 2, 2, 2, 2],
+        "choice": [5, 3, 7, 4],
     },
 }
 
@@ -185,9 +209,110 @@ def test_what_cannot_be_drawn():
             random.permutation(pn.key(0), wrong)
 
 
+def shares(drawn, n):
+    return np.bincount(drawn, minlength=n) / len(drawn)
+
+
+def test_integers_and_classes_come_as_often_as_they_should():
+    n, p = 200_000, np.array([0.1, 0.0, 0.3, 0.6])
+    with np.errstate(divide="ignore"):
+        logits = np.log(p) + 7
+    for key in (pn.key(6), pn.key(7)):
+        near = 5 / math.sqrt(n)
+        assert abs(shares(random.randint(key, (n,), -2, 3) + 2, 5) - 0.2).max() < near
+        assert abs(random.gumbel(key, (n,)).mean() - 0.5772157) < 2 * near
+        assert abs(random.gumbel(key, (n,)).var() - math.pi**2 / 6) < 6 * near
+        for found in (random.categorical(key, logits, shape=(n,)), random.choice(key, 4, (n,), p=3 * p)):
+            assert abs(shares(found, 4) - p).max() < near
+            assert not (found == 1).any()
+        first = [random.choice(random.fold_in(key, i), 3, (2,), False, p=[1, 1, 2])[0] for i in range(5000)]
+        assert abs(shares(first, 3) - [0.25, 0.25, 0.5]).max() < 0.04
+
+
+def test_the_ends_of_randint():
+    for low, high, dtype in [
+        (-(2**63), 2**63, np.int64),
+        (0, 2**64, np.uint64),
+        (-128, 128, np.int8),
+        (7, 8, np.int32),
+    ]:
+        found = random.randint(pn.key(0), (5000,), low, high, dtype)
+        assert found.dtype == dtype
+        assert low <= int(found.min()) <= int(found.max()) < high
+        if high - low > 1:
+            assert abs(found.astype(float).mean() - (low + high) / 2) < 0.02 * (high - low)
+    third = (
+        random.randint(pn.key(0), (60_000,), 0, 3 * 2**62, np.uint64) // 2**62
+    )  # a plain remainder has 1/2, 1/4, 1/4
+    assert abs(shares(third.astype(int), 3) - 1 / 3).max() < 0.01
+    assert type(random.randint(pn.key(0), (), 0, 3)) is np.ndarray
+
+
+def test_choice_of_an_array():
+    a = np.arange(24).reshape(2, 4, 3)
+    found = random.choice(pn.key(0), a, (5, 2), axis=1)
+    ids = random.choice(pn.key(0), 4, (5, 2))
+    assert np.array_equal(found, a[:, ids])
+    assert np.array_equal(random.choice(pn.key(0), a, (5, 2), axis=-2), found)
+    assert sorted(random.choice(pn.key(0), 6, (6,), replace=False)) == list(range(6))
+    assert random.choice(pn.key(0), 0, (0,)).shape == (0,)
+    assert random.choice(pn.key(0), a).shape == (4, 3)
+
+
+def test_categorical_of_each_row_along_an_axis():
+    sure = np.full((2, 3, 4), -np.inf, np.float32)
+    sure[:, 1] = 0
+    found = random.categorical(pn.key(0), sure, axis=1)
+    assert found.shape == (2, 4)
+    assert (found == 1).all()
+    assert (random.categorical(pn.key(0), sure.astype(np.float16), 1, (5, 2, 4)) == 1).all()
+    assert random.categorical(pn.key(0), sure[0, :, 0], shape=()) == 1
+    assert random.categorical(pn.key(0), sure[:0], axis=1).shape == (0, 4)
+
+
+def test_folded_keys_are_none_of_the_split_ones():
+    key = pn.key(0)
+    keys = [random.fold_in(key, i) for i in range(300)] + [random.fold_in(key, 2**32 - 1), key, *pn.split(key, 300)]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("draw", "error", "says"),
+    [
+        (lambda k: random.fold_in(k, -1), ValueError, r"fold_in takes an integer from 0 to 2\*\*32 - 1, not -1"),
+        (lambda k: random.fold_in(k, 0.5), ValueError, "fold_in takes an integer"),
+        (lambda k: random.randint(k, (2,), 3, 3), ValueError, "randint takes integers minval < maxval, not minval=3"),
+        (lambda k: random.randint(k, (2,), 0, 1.5), ValueError, "randint takes integers minval < maxval"),
+        (lambda k: random.randint(k, (2,), 0, 257, np.uint8), ValueError, "uint8 does not hold the integers"),
+        (lambda k: random.randint(k, (2,), 0, 2, np.float32), TypeError, "randint draws integers, not float32"),
+        (lambda k: random.gumbel(k, (2,), np.int32), TypeError, "gumbel draws floating-point numbers, not int32"),
+        (lambda k: random.categorical(k, np.zeros((2, 0))), ValueError, "no classes to draw from"),
+        (lambda k: random.categorical(k, np.zeros(2, int)), TypeError, "takes logits of floating-point numbers"),
+        (lambda k: random.categorical(k, np.zeros((2, 3)), 2), ValueError, "takes an axis of its logits"),
+        (lambda k: random.categorical(k, np.zeros((2, 3)), shape=(3,)), ValueError, "broadcast"),
+        (lambda k: random.categorical(k, np.array([0.0, np.nan])), ValueError, "largest in each row is finite"),
+        (lambda k: random.categorical(k, np.full(3, -np.inf)), ValueError, "largest in each row is finite"),
+        (lambda k: random.choice(k, 0), ValueError, "choice has nothing to choose from"),
+        (lambda k: random.choice(k, -3, (2,)), ValueError, "choice has nothing to choose from"),
+        (lambda k: random.choice(k, [1, 2]), TypeError, "choice"),
+        (lambda k: random.choice(k, 3, (4,), False), ValueError, "cannot choose 4 of 3 without replacement"),
+        (lambda k: random.choice(k, 3, p=[0.5, 0.5]), ValueError, r"choice takes p of shape \(3,\)"),
+        (lambda k: random.choice(k, 2, p=[1.5, -0.5]), ValueError, "choice takes p of finite numbers"),
+        (lambda k: random.choice(k, 2, p=[0, np.nan]), ValueError, "choice takes p of finite numbers"),
+        (lambda k: random.choice(k, 3, (2,), False, [0, 0, 1]), ValueError, "only 1 have a p above 0"),
+        (lambda k: random.choice(k, np.zeros((2, 3)), axis=2), ValueError, "choice takes an axis of its array"),
+        (lambda k: random.randint(0, (2,), 0, 3), TypeError, r"write purenet.key\(0\)"),
+        (lambda k: random.fold_in(0, 1), TypeError, r"write purenet.key\(0\)"),
+    ],
+)
+def test_what_of_integers_and_classes_cannot_be_drawn(draw, error, says):
+    with pytest.raises(error, match=says):
+        draw(pn.key(0))
+
+
 def test_shapes():
     for shape in [(), (0,), (1,), (3, 0, 2), (2, 3)]:
-        for sample in (random.uniform, random.normal, random.truncated_normal):
+        for sample in (random.uniform, random.normal, random.truncated_normal, random.gumbel):
             draw = sample(pn.key(0), shape)
             assert type(draw) is np.ndarray
             assert draw.shape == shape

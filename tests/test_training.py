@@ -17,6 +17,7 @@ import pytest
 import purenet as pn
 from purenet.training import NotFiniteError
 from purenet.training.runs import State
+from tests.cases import normal
 from tests.kit import bits, momentum, noise, sgd
 
 x = pn.random.normal(pn.key(3), (10, 2))
@@ -223,6 +224,32 @@ def test_fit_with_validation_and_metrics():
     assert found.history["validation_loss"][-1] == pytest.approx(pn.mse.apply(y, target), rel=1e-6)
 
 
+@pytest.mark.parametrize("make", [lambda: (x, target), lambda: [(x[:4], target[:4]), (x[4:], target[4:])]])
+def test_metrics_of_the_training_data(make):
+    """As the net is after the epoch and without noise; with validation and without."""
+
+    def worst(y, t):
+        return abs(y - t).max()
+
+    options = {"key": pn.key(1), "epochs": 3, "metrics": [worst], "batch_size": 4}
+    found = pn.fit(net, pn.mse, momentum(0.05), params, make(), validation=(x[:3], target[:3]), **options)
+    assert list(found.history) == ["loss", "worst", "validation_loss", "validation_worst"]
+    y = net.apply(found.params, x)
+    assert found.history["worst"][-1] == pytest.approx(worst(y, target), rel=1e-5)
+    assert found.history["validation_worst"][-1] == pytest.approx(worst(y[:3], target[:3]), rel=1e-5)
+    assert found.best.monitor == "validation_loss"
+    alone = pn.fit(net, pn.mse, momentum(0.05), params, make(), **options, monitor="worst")
+    assert list(alone.history) == ["loss", "worst"]
+    assert alone.history["worst"].tolist() == found.history["worst"].tolist()
+    assert alone.best.value == alone.history["worst"].min()
+    assert pn.fit(net, pn.mse, momentum(0.05), params, make(), **options).best.monitor == "loss"
+    half = pn.fit(net, pn.mse, momentum(0.05), params, make(), **{**options, "epochs": 2})
+    rest = pn.fit(net, pn.mse, momentum(0.05), params, make(), **options, resume=half)
+    assert rest.history["worst"].tolist() == found.history["worst"].tolist()
+    with pytest.raises(ValueError, match="fit records the loss by that name"):
+        pn.fit(net, pn.mse, momentum(0.05), params, make(), **{**options, "metrics": {"loss": worst}})
+
+
 def test_patience_stops_and_gives_the_best_params():
     seen = []
 
@@ -242,6 +269,19 @@ def test_patience_stops_and_gives_the_best_params():
                    **options)  # fmt: skip
     assert found.state.epoch == 6
     assert bits(found.params) == bits(seen[4 + 3])
+
+
+@pytest.mark.parametrize(
+    "name", ["accuracy", "top_k_accuracy", "precision", "recall", "f1", "r2", "mean_squared_error"]
+)
+def test_what_is_best_when_highest_by_its_name(name):
+    scores = [0.1, 0.4, 0.9, 0.8, 0.7, 0.6]
+    supply = iter(scores)
+    options = {"key": None, "epochs": 6, "validation": (x, target), "metrics": {name: lambda y, t: next(supply)}}
+    found = pn.fit(net, pn.mse, sgd(0.05), params, shuffled, patience=2, monitor=f"validation_{name}", **options)
+    best = scores.index(min(scores) if name == "mean_squared_error" else max(scores))
+    assert (found.stopped, found.best.epoch, found.best.value) == ("patience", 1 + best, scores[best])
+    assert found.state.epoch == found.best.epoch + 2
 
 
 @pytest.mark.parametrize("best", ["lowest", "highest"])
@@ -552,3 +592,67 @@ def test_after_ctrl_c_anywhere_nothing_is_missing(place, at, size):
     assert bits((rest.state, rest.params, rest.best.value, rest.best.epoch)) == bits(
         (whole.state, whole.params, whole.best.value, whole.best.epoch)
     )
+
+
+WRT_X = {
+    "an array": (pn.serial(pn.dense(3, 4), pn.tanh, pn.dropout, pn.dense(4, 2)), normal(5, 3)),
+    "no params": (pn.tanh, normal(5, 2)),
+    "two inputs": (pn.serial(pn.parallel(pn.dense(3, 2), pn.identity), pn.add), (normal(5, 3), normal(5, 2, seed=1))),
+    "a layer by hand": (
+        pn.Layer(
+            lambda key, in_shape=None: (),
+            lambda params, x, key=None: 3 * x,
+            lambda params, x, key=None: (3 * x, lambda dy, wrt_x=True: ((), 3 * dy if wrt_x else None)),
+            lambda in_shape: in_shape,
+            "triple",
+        ),
+        normal(5, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRT_X)
+def test_gradients_for_x(name):
+    """At first, and when the same shapes come again, with a key and without."""
+    net, x = WRT_X[name]
+    target = normal(5, 2, seed=9)
+    params = pn.tree.cast(net.init(pn.key(0), pn.tree.map(lambda leaf: leaf.shape[1:], x)), float)
+    for key in (None, pn.key(1), None):
+        y, pullback = net.vjp(params, x, key)
+        value, pull = pn.mse.vjp(y, target)
+        both = pullback(pull())
+        for wrt, wanted in (("params", both[0]), ("x", both[1]), ("both", both)):
+            for _ in range(3):
+                E, found = pn.value_and_grad(net, pn.mse, wrt=wrt)(params, x, target, key)
+                assert value == E
+                assert pn.tree.allclose(found, wanted, 0)
+
+
+def test_gradients_for_x_beside_penalties():
+    net, x, target = pn.dense(3, 2), normal(5, 3), normal(5, 2, seed=9)
+    params = pn.tree.cast(net.init(pn.key(0)), float)
+    plain = {wrt: pn.value_and_grad(net, pn.mse, pn.l2(0.1), pn.l1(0.1), wrt=wrt) for wrt in ("params", "x", "both")}
+    (E, grads), (same, dx), (whole, (both, again)) = (f(params, x, target) for f in plain.values())
+    assert E == same == whole > pn.value_and_grad(net, pn.mse)(params, x, target)[0]
+    assert pn.tree.allclose(grads, both, 0)
+    assert pn.tree.allclose(dx, again, 0)
+    assert pn.tree.allclose(dx, pn.value_and_grad(net, pn.mse, wrt="x")(params, x, target)[1], 0)
+
+
+def test_gradients_for_x_of_ids_are_none():
+    net, ids = pn.serial(pn.parallel(pn.embedding(4, 2), pn.identity), pn.add), (np.array([1, 2]), normal(2, 2))
+    params = pn.tree.cast(net.init(pn.key(0), ((), (2,))), float)
+    for _ in range(2):
+        _, (dids, dx) = pn.value_and_grad(net, pn.mse, wrt="x")(params, ids, normal(2, 2))
+        assert dids is None
+        assert dx.shape == (2, 2)
+
+
+def test_what_wrt_may_be():
+    for wrong in ("y", None, "grads", 0):
+        with pytest.raises(ValueError, match='value_and_grad takes wrt="params", "x" or "both", not'):
+            pn.value_and_grad(pn.tanh, pn.mse, wrt=wrong)
+    with pytest.raises(ValueError, match="in_chunks takes gradients for params alone: leave wrt='x' out"):
+        pn.in_chunks(pn.value_and_grad(pn.tanh, pn.mse, wrt="x"), 4)
+    with pytest.raises(ValueError, match=r"mse is nan: x is not finite"):
+        pn.value_and_grad(pn.tanh, pn.mse, wrt="x", check_finite=True)((), np.array([[np.nan]]), np.array([[1.0]]))

@@ -146,6 +146,8 @@ def test_types() -> None:
     assert_type(dparams, pn.DenseParams)
     assert_type(pn.sgd_step(params, dparams, 0.1), pn.DenseParams)
     assert_type(pn.value_and_grad(layer, pn.mse)(params, x, y), tuple[Any, pn.DenseParams])
+    both = pn.value_and_grad(layer, pn.mse, wrt="both")(params, x, y)
+    assert_type(both, tuple[Any, tuple[pn.DenseParams, Any]])
     assert_type(pn.elu(alpha=0.5), pn.Layer[tuple[()]])
     assert_type(pn.mse(reduction="sum"), pn.Loss)
     assert isinstance(params.weight, np.ndarray)

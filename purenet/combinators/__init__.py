@@ -3,6 +3,7 @@
 from purenet.combinators.bidirectional import bidirectional
 from purenet.combinators.branches import fan_out, keep_rest, on_first, parallel, residual
 from purenet.combinators.chain import named, serial
+from purenet.combinators.several import pick, swap
 from purenet.combinators.wrappers import frozen, map_time, remat, tied
 
 __all__ = [
@@ -14,8 +15,10 @@ __all__ = [
     "named",
     "on_first",
     "parallel",
+    "pick",
     "remat",
     "residual",
     "serial",
+    "swap",
     "tied",
 ]

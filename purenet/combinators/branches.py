@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
+from purenet.combinators.several import handed_on, total
 from purenet.core import Layer
-from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Shape, describe, floating, match, may_be_equal, shape_text
+from purenet.engine import Ops
+from purenet.engine.arrays import Shape, describe, floating, may_be_equal, shape_text
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule, check_array
 from purenet.values import brief, call
@@ -94,7 +95,9 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
     """A layer and a way around it: Y = X + f(X). Its params are those of the layer.
 
     X reaches E both ways: dE/dX = dE/dY + (dE/dX by way of f), so a gradient of 1 comes through however deep the net.
-    f(X) must have the shape of X; where it has not, project X: `serial(fan_out(f, dense(n)), add)`.
+    f(X) must have the shape of X; where it has not, project X: `serial(fan_out(f, dense(n)), add)`. Of several inputs
+    the first is added, Y = X₀ + f(X): so attention to other places (X₀ to X₁, or under a mask) has its way around it,
+    `residual(multi_head_attention(features, heads))`.
 
     K. He et al., "Deep residual learning for image recognition", CVPR 2016.
 
@@ -114,10 +117,14 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
                 f"the input has {shape_text(tuple(in_shape))}, the output {shape_text(tuple(out_shape))}"
             )
 
+    def first_shape(in_shape: Any) -> Any:
+        several = in_shape is not None and any(isinstance(part, tuple) for part in in_shape)
+        return in_shape[0] if several else in_shape
+
     def shape(in_shape: Shape | None) -> Shape | None:
-        out_shape = inner.shape(in_shape)
-        if in_shape is not None and out_shape is not None and not may_be_equal(in_shape, out_shape):
-            check_shapes(in_shape, out_shape)
+        out_shape, added = inner.shape(in_shape), first_shape(in_shape)
+        if added is not None and out_shape is not None and not may_be_equal(added, out_shape):
+            check_shapes(added, out_shape)
         return out_shape
 
     def init(key: Key, in_shape: Shape | None = None) -> Any:
@@ -127,21 +134,29 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
     def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
         def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
             y, pull_inner = rules[0](ops, params, x, key)
-            check_shapes(x.shape, y.shape)
+            several = type(x) is tuple
+            added = x[0] if several else x
+            check_shapes(added.shape, y.shape)
 
             def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
                 dparams, dx = pull_inner(dy, wrt_x)
-                return dparams, dx + dy if wrt_x else None
+                if not wrt_x:
+                    return dparams, None
+                return dparams, (dx[0] + dy, *dx[1:]) if several else dx + dy
 
-            return x + y, pull
+            return added + y, pull
 
         return rule
 
     shape(None)
 
     def check(params: Any, x: Any) -> None:
-        check_array(x, who)
-        floating(x, who)
+        if type(x) is tuple and x:
+            check_array(x[0], who, "x[0]", alone=False)
+            floating(x[0], who)
+        else:
+            check_array(x, who)
+            floating(x, who)
 
     return composed(name, (layer,), make, check, init, shape, lambda parts: residual(*parts), matrices=True)
 
@@ -217,7 +232,7 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
                 dparams, dgiven = pull_inner(dy[0], wrt_x)
                 if not wrt_x:
                     return dparams, None
-                drest = tuple(map(of_rest, rest, drest))
+                drest = handed_on(rest, drest, who)
                 if not sees_rest:
                     return dparams, (dgiven, *drest)
                 first, *others = dgiven
@@ -226,15 +241,6 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
             return (y, *rest), pull
 
         return rule
-
-    def of_rest(part: Any, dpart: Any) -> Any:
-        if part is None or not engine_of(part, who).has_gradient(part):
-            return None
-        match(dpart, part.shape, part.dtype, who)
-        return dpart
-
-    def total(a: Any, b: Any) -> Any:
-        return b if a is None else a if b is None else a + b
 
     def check(params: Any, x: Any) -> None:
         parted(x, "an x that is")

@@ -27,8 +27,10 @@ from purenet.engine.arrays import (
 )
 from purenet.engine.jax import host_only
 from purenet.random import Key
+from purenet.values import hinted
 
 
+@hinted
 def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -> Iterator[tuple[Any, ...]]:
     """Tuples with `size` examples of each array, in an order drawn by key; with key=None, in the order they have.
 
@@ -67,6 +69,7 @@ def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -
     return cut()
 
 
+@hinted
 def split(
     key: Key | None, *arrays: Any, test: float = 0.2, stratify: Any = None
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

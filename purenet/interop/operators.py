@@ -151,6 +151,12 @@ def _concat(g: Graph, params: Any, xs: Any, o: Options) -> Value:
     return first._replace(name=g("Concat", first.name, *(x.name for x in others), axis=axis), source="")
 
 
+def _split_last(g: Graph, params: Any, x: Value, o: Options) -> tuple[str, ...]:
+    n, parts = x.shape[-1], o["parts"]
+    sizes = [n // parts] * parts if isinstance(parts, int) else list(parts)
+    return tuple(g.several("Split", len(sizes), x, sizes, axis=-1))
+
+
 # --- images: layers that slide are made for channels first
 
 
@@ -352,6 +358,7 @@ OPERATORS: dict[str, Callable[[Graph, Any, Any, Options], Any]] = {
     "add": lambda g, p, x, o: _merged(g, "Add", x),
     "mul": lambda g, p, x, o: _merged(g, "Mul", x),
     "concat": _concat,
+    "split_last": _split_last,
     "conv": _conv,
     "conv_transpose": _conv_transpose,
     "max_pool": lambda g, p, x, o: _pool(g, "MaxPool", x, o),
@@ -423,11 +430,17 @@ def _bidirectional(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
     return (y, (ys[0][1], ys[1][1])) if type(ys[0]) is tuple else y
 
 
+def _residual(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
+    return _merged(g, "Add", (x[0] if type(x) is tuple else x, _only(g, layer, params, x)))
+
+
 COMBINATORS: dict[str, Callable[[Graph, Layer[Any], Any, Any], Any]] = {
     **dict.fromkeys(("serial", "named", "transformer_block"), _chain),
     "parallel": _parallel,
     "fan_out": lambda g, layer, params, x: _parallel(g, layer, params, (x,) * len(layer.parts)),
-    "residual": lambda g, layer, params, x: _merged(g, "Add", (x, _only(g, layer, params, x))),
+    "residual": _residual,
+    "pick": lambda g, layer, params, x: x[layer.call.args[0]],  # type: ignore[union-attr]  # found by its call
+    "swap": lambda g, layer, params, x: (x[1], x[0]),
     "frozen": lambda g, layer, params, x: _only(g, layer, params.value, x),
     "remat": _only,
     "tied": lambda g, layer, params, x: _only(g, layer, (params,) * len(layer.parts[0].parts), x),

@@ -1,10 +1,11 @@
-"""Layers that make one array of several: after `fan_out` and `parallel`, or on any tuple of arrays."""
+"""Layers that make one array of several, after `fan_out` and `parallel` or on any tuple of arrays; several of one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import accumulate, pairwise
+from typing import Any
 
 from purenet.core import Layer
 from purenet.engine import Ops
@@ -103,3 +104,40 @@ def concat(axis: int = -1) -> Layer[NoParams]:
         return ops.concat(xs, axis=at), pull
 
     return layer(Spec(name, x=("batch ...", ...), y=join), rule)
+
+
+@preset
+def split_last(parts: int | tuple[int, ...] = 2) -> Layer[NoParams]:
+    """The last axis cut in parts, a tuple of arrays: so many of equal size, or parts of the sizes given.
+
+    Such as mean and log-variance of one `dense`, or queries, keys and values. The rule: dE/dX is the dE/dYᵢ one after
+    the other; None stands for one of 0, of any but the first.
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.split_last.apply((), np.array([[1.0, 2.0, 3.0, 4.0]]))
+    (array([[1., 2.]]), array([[3., 4.]]))
+    >>> [part.shape for part in pn.split_last((1, 3)).apply((), np.ones((5, 4)))]
+    [(5, 1), (5, 3)]
+    """
+    sizes, count = (parts, len(parts)) if isinstance(parts, tuple) else ((), parts)
+    if not all(is_integer(n) and n > 0 for n in sizes or (count,)):
+        raise ValueError(f"split_last takes a number of parts, 1 or more, or a tuple of their sizes, not {parts!r}")
+
+    def even(known: Mapping[str, Any]) -> str:
+        n = known.get("features") or 0
+        return f"cuts the last axis into {count} equal parts, but its size is {n}" if n % count else ""
+
+    def rule(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Arrays, Pull]:
+        ends = [0, *accumulate(sizes or (x.shape[-1] // count,) * count)]
+        ys = tuple(x[..., start:end] for start, end in pairwise(ends))
+
+        def pull(dy: Any, wrt_x: bool) -> tuple[NoParams, Any]:
+            each = [ops.zeros_like(y) if part is None else part for y, part in zip(ys, dy, strict=True)]
+            return (), ops.concat(each, axis=-1) if wrt_x else None
+
+        return ys, pull
+
+    name = called("split_last", parts=(parts, 2))
+    if sizes:
+        return layer(Spec(name, x=f"... {sum(sizes)}", y=tuple(f"... {n}" for n in sizes)), rule)
+    return layer(Spec(name, x="... features", y=(f"... features/{count}",) * count, fits=even), rule)

@@ -1,5 +1,6 @@
 """Params and runs on disk."""
 
+from purenet.storage.callbacks import checkpoint_best, csv_log
 from purenet.storage.checkpoint import checkpoints, from_dict, load, save, to_dict
 
-__all__ = ["checkpoints", "from_dict", "load", "save", "to_dict"]
+__all__ = ["checkpoint_best", "checkpoints", "csv_log", "from_dict", "load", "save", "to_dict"]

@@ -45,12 +45,13 @@ class Checkpoints(NamedTuple):
     """The checkpoints of a training run: see `checkpoints`.
 
     Fields:
-        save: `save(state) -> bool`, whether it was the turn of this step; of a `Fit` it always is.
+        save: `save(state) -> path` of the checkpoint, "" if it was not the turn of this step; of a `Fit` it always is.
+            It can be called in a callback of `fit`, which True would stop.
         load: `load(like) -> state`, the newest whole one; None if there is none.
         steps: `steps() -> [100, 200]`, of the checkpoints that are there.
     """
 
-    save: Callable[[Any], bool]
+    save: Callable[[Any], str]
     load: Callable[[Any], Any]
     steps: Callable[[], list[int]]
 
@@ -144,6 +145,9 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
     for state in pn.train(net, loss, optimizer, params, batches, key=key, epochs=10, resume=state):
         run.save(state)
 
+    `save` tells whether it saved, and a callback of `fit` that gives True ends the training: there, call it in a
+    function of its own that gives nothing, and let `every` be the steps of an epoch, since `fit` calls it after each.
+
     Killed at any moment and started again, this ends with the same bits as if it had never stopped. What `fit` gave can
     be saved there too, at any step, and is loaded with the same `like`. `load` puts aside a file that is damaged, with
     a warning, and takes the one before. `like` says how the state is built: a mismatch is an error, not a damage.
@@ -168,10 +172,10 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
         names = os.listdir(folder) if os.path.isdir(folder) else []
         return sorted(int(name[5:-4]) for name in names if is_ours(name))
 
-    def save_in_turn(state: Any) -> bool:
+    def save_in_turn(state: Any) -> str:
         step = int((state.state if isinstance(state, Fit) else state).step)
         if step % every and not isinstance(state, Fit):
-            return False
+            return ""
         os.makedirs(folder, exist_ok=True)
         there = steps()
         if there and there[-1] > step:
@@ -183,7 +187,7 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
         for old in sorted({*there, step})[:-keep]:
             with suppress(FileNotFoundError):  # another process was quicker
                 os.remove(place(old))
-        return True
+        return place(step)
 
     def load_newest(like: Any) -> Any:
         _sweep(folder)

@@ -16,8 +16,7 @@ from purenet.combinators.compose import sum_trees
 from purenet.core import Buffer, Layer, Loss
 from purenet.data.arrays import count
 from purenet.engine.arrays import describe, is_integer
-from purenet.engine.jax import traced
-from purenet.losses import reduction_of, reduction_seen
+from purenet.losses import reduction_of
 from purenet.random import Key, split
 from purenet.training.gradient import Evaluate, Terms, put_together
 
@@ -36,9 +35,8 @@ def in_chunks(
     It pays for large batches of a small net: what a layer hands to the next one is still in the cache then. The memory
     needed is that of one chunk for each thread, and in threads the gradients of all chunks. For a loss that is a mean
     over the examples, E and the gradients are the means over chunks, weighted by their examples: E = Σ nᵢ·Eᵢ / n. For
-    one that is a sum, they are added. Penalties are added once. Which it is, a loss of this library says; one of your
-    own is tried on two chunks at the first call; for a function that `value_and_grad` did not make, it is a mean unless
-    you write `reduction="sum"`.
+    one that is a sum, they are added. Penalties are added once. Which it is, a loss of this library says; of your own
+    you say it, as in `reduction="sum"`. What `value_and_grad` did not make is a mean unless you say so.
 
     Chunks have one size or differ by one example. The sum is made in their order, so it does not depend on the number
     of threads. NumPy computes in several threads at once because it lets go of the interpreter's lock. It pays where
@@ -65,56 +63,29 @@ def in_chunks(
     if reduction not in (None, "mean", "sum"):
         raise ValueError(f"in_chunks takes reduction 'mean' or 'sum', not {reduction!r}")
 
-    terms = getattr(unwrap(function), "terms", None)
-    if terms is None:
-        return _chunked(function, size, threads, lambda *_: reduction or "mean")
-    reductions = _reductions(terms, reduction or reduction_of(terms.loss))
-    if function is unwrap(function):
-        return put_together(terms._replace(evaluate=_chunked(terms.evaluate, size, threads, reductions)))
-
-    def of_wrapped(*given: Any) -> str:
-        found = reductions(*given)
-        if found == "sum" and terms.penalties:
-            raise ValueError(
-                "in_chunks would add the penalties once for each chunk, since it cannot see into the function that "
-                "holds them: write in_chunks first, as in jax.jit(in_chunks(value_and_grad(net, loss, penalty), size))"
-            )
-        return found
-
-    return _chunked(function, size, threads, of_wrapped)
-
-
-def _reductions(terms: Terms, known: str | None) -> Callable[..., str]:
-    """The function `(params, parts) -> "mean" or "sum"`, for chunks (x, target) of a batch."""
-
-    def reduction(params: Any, parts: Iterator[Any]) -> str:
-        nonlocal known
-        if known is not None:
-            return known
-        x, target = next(parts)
-        if any(map(traced, tree.leaves((params, x, target)))):
-            raise TypeError(f"in_chunks cannot try, where JAX traces, whether {terms.loss.name} is a mean: {write}")
-        batch = terms.net.apply(params, x), target
-        for x, target in parts:
-            known = reduction_seen(terms.loss, batch, (terms.net.apply(params, x), target))
-            if known == "neither":
-                known = None
-                raise ValueError(
-                    f"in_chunks cannot put {terms.loss.name} together: of two chunks together it is neither the mean "
-                    f"nor the sum of what it is of each. For the mean over the chunks nevertheless, {write}"
-                )
-            if known is not None:
-                return known
-        return "mean"  # of zeros
-
-    write = 'write reduction="mean" or reduction="sum"'
-    return reduction
+    terms: Terms | None = getattr(unwrap(function), "terms", None)
+    if terms is not None and terms.wrt != "params":
+        raise ValueError(f"in_chunks takes gradients for params alone: leave wrt={terms.wrt!r} out")
+    if reduction is None:
+        reduction = "mean" if terms is None else reduction_of(terms.loss)
+    if reduction is None:
+        whose = terms and terms.loss.name
+        raise ValueError(
+            f"in_chunks cannot know whether {whose} is a mean over the examples or a sum: "
+            'write reduction="mean" or reduction="sum"'
+        )
+    if terms is not None and function is unwrap(function):
+        return put_together(terms._replace(evaluate=_chunked(terms.evaluate, size, threads, reduction)))
+    if reduction == "sum" and terms is not None and terms.penalties:
+        raise ValueError(
+            "in_chunks would add the penalties once for each chunk, since it cannot see into the function that "
+            "holds them: write in_chunks first, as in jax.jit(in_chunks(value_and_grad(net, loss, penalty), size))"
+        )
+    return _chunked(function, size, threads, reduction)
 
 
-def _chunked(
-    function: Evaluate[P], size: int, threads: int, reduction: Callable[..., str]
-) -> Callable[..., tuple[Any, P]]:
-    """The function in chunks, which `reduction(params, chunks)` says how to put together."""
+def _chunked(function: Evaluate[P], size: int, threads: int, reduction: str) -> Evaluate[P]:
+    """The function in chunks, of whose results the mean or the sum is taken."""
     crew = _Crew(threads)
 
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
@@ -123,18 +94,11 @@ def _chunked(
         starts = [n * i // chunks for i in range(chunks + 1)]
         sizes = [end - start for start, end in pairwise(starts)]
         keys: Any = (None,) * chunks if key is None else split(key, chunks)
-        if chunks == 1:
-            E, grads = function(params, x, target, *keys)
-            return E, grads
-
-        def part(i: int) -> Any:
-            return tree.map(lambda leaf: leaf[starts[i] : starts[i + 1]], (x, target))
-
-        is_sum = reduction(params, map(part, range(chunks))) == "sum"
 
         def chunk(i: int) -> tuple[Any, P]:
-            E, grads = function(params, *part(i), keys[i])
-            if is_sum:
+            part = slice(starts[i], starts[i + 1])
+            E, grads = function(params, *tree.map(lambda leaf: leaf[part], (x, target)), keys[i])
+            if reduction == "sum" or chunks == 1:
                 return E, grads
             weight = sizes[i] / n
             return E * weight, tree.map(lambda g: g if type(g) is Buffer else g * weight, grads, leaf_type=Buffer)

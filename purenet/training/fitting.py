@@ -15,6 +15,7 @@ from purenet.data.arrays import count, parts
 from purenet.data.progress import Progress
 from purenet.engine.arrays import describe, is_integer
 from purenet.engine.jax import host_only
+from purenet.metrics import best_when
 from purenet.random import Key
 from purenet.training.compiled import ArrayRun
 from purenet.training.loop import Metrics, by_name, check_batches, evaluate, pair, resumed, start, steps_by
@@ -41,7 +42,7 @@ def fit(
     metrics: Metrics = (),
     patience: int | None = None,
     monitor: str | None = None,
-    best: Literal["lowest", "highest"] = "lowest",
+    best: Literal["lowest", "highest"] | None = None,
     callbacks: Sequence[Callable[[State[P], dict[str, Any]], Any]] = (),
     penalties: Sequence[Penalty] | Penalty = (),
     resume: State[P] | Fit[P] | None = None,
@@ -58,10 +59,14 @@ def fit(
             `((x1, x2), target)` or `(x1, x2, target)`; or batches, as `train` takes them.
         epochs: how many in all, those before `resume` among them.
         validation: data as `evaluate` takes it, for `validation_loss` and the metrics after each epoch.
-        metrics: functions of (y, target), or a dict of them by name; `accuracy` is recorded as `validation_accuracy`.
+        metrics: functions of (y, target), or a dict of them by name, recorded after each epoch: of the validation data
+            as `validation_accuracy`, and as `accuracy` of the training data, by `evaluate`, as the net is then and
+            without noise, so that the two compare. It takes a forward pass over them. Data that cannot be gone over
+            again, a function of the key or an iterator, have the first alone.
         patience: stop after so many epochs in which `monitor` did not get better, and give the best params.
         monitor: what is watched, by default `validation_loss`, or `loss` if there is no validation.
-        best: whether `monitor` is best when "lowest" or when "highest".
+        best: whether `monitor` is best when "lowest" or when "highest"; by default "highest" if its name ends in
+            accuracy, precision, recall, f1 or r2, else "lowest".
         callbacks: functions `(state, record)`, called after each epoch, with the numbers of that epoch; training stops
             after one that gives True.
         penalties: `l1` and `l2`, as further terms of the loss (but not of validation_loss).
@@ -85,18 +90,23 @@ def fit(
     named = by_name(metrics)
     callbacks = [callbacks] if callable(callbacks) else list(callbacks)
     _check_options(epochs, batch_size, patience, best, callbacks)
-    if named and validation is None:
-        raise ValueError("fit takes metrics with validation data, which they are measured on")
+    measures = bool(named) and not callable(data) and not isinstance(data, Iterator)
+    if named and validation is None and not measures:
+        raise ValueError("fit takes metrics with validation data, or with data that are arrays or a list of batches")
+    if "loss" in named:
+        raise ValueError("fit records the loss by that name: give the metric another one, metrics={'name': metric}")
     _check_validation(validation, epochs)
-    names = ["loss"] if validation is None else ["loss", "validation_loss", *(f"validation_{name}" for name in named)]
-    monitor = monitor or names[:2][-1]
+    names = ["loss", *(named if measures else ())]
+    names += [] if validation is None else ["validation_loss", *(f"validation_{name}" for name in named)]
+    monitor = monitor or ("loss" if validation is None else "validation_loss")
     if monitor not in names:
         raise ValueError(f"fit can monitor {', '.join(names)}, not {monitor!r}")
+    best = best or best_when(monitor)
     by = stepper(net, loss, optimizer, penalties, engine, device)
     state = by.moved(start(optimizer, params, key) if resume is None else resumed(resume))
     past = _past(resume, names, monitor, epochs) if isinstance(resume, Fit) else ([], None)
     told = _Told(state, monitor, best, *past)
-    is_watched = validation is not None or bool(callbacks) or patience is not None or best != "lowest"
+    is_watched = measures or validation is not None or bool(callbacks) or patience is not None or best != "lowest"
     run, total = _run(by, data, batch_size, state, epochs, is_watched)
     stopped = "epochs"
     try:
@@ -104,11 +114,14 @@ def fit(
             line.advance(0, "compiling" if engine == "jax" else "")
             for stretch in run:
                 line.advance(len(stretch.losses), told.line(stretch.state, epochs))
-                measured = {}
+                measured, params = {}, stretch.state.params
+                if measures and not stretch.state.batch:
+                    found = evaluate(net, loss, params, data, named, engine=engine, device=device)
+                    measured = {name: found[name] for name in named}
                 if validation is not None and not stretch.state.batch:
-                    params = stretch.state.params
-                    measured = evaluate(net, loss, params, validation, metrics, engine=engine, device=device)
-                record = told.add(stretch, {f"validation_{name}": value for name, value in measured.items()})
+                    found = evaluate(net, loss, params, validation, named, engine=engine, device=device)
+                    measured |= {f"validation_{name}": value for name, value in found.items()}
+                record = told.add(stretch, measured)
                 if record is None:
                     continue
                 stop = [callback(stretch.state, record) for callback in callbacks]
@@ -205,11 +218,12 @@ def _check_options(epochs: Any, batch_size: Any, patience: Any, best: Any, callb
             raise ValueError(f"fit takes {name}, a positive integer, not {number!r}")
     if patience is not None and (not is_integer(patience) or patience < 1):
         raise ValueError(f"fit takes patience, a positive integer of epochs, not {patience!r}")
-    if best not in ("lowest", "highest"):
+    if best not in (None, "lowest", "highest"):
         raise ValueError(f"fit takes best 'lowest' or 'highest', not {best!r}")
     for callback in callbacks:
         if not callable(callback):
-            raise TypeError(f"fit takes callbacks, functions of (state, record), not {describe(callback)}")
+            mend = ": a loop of `train` can save its states" if hasattr(callback, "save") else ""
+            raise TypeError(f"fit takes callbacks, functions of (state, record), not {describe(callback)}{mend}")
 
 
 def _check_validation(validation: Any, epochs: int) -> None:

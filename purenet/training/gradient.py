@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from purenet.core import Layer, Loss
 from purenet.engine.arrays import describe, is_number
@@ -19,8 +19,29 @@ P = TypeVar("P")
 Evaluate = Callable[..., tuple[Any, P]]
 
 
-def value_and_grad(net: Layer[P], loss: Loss, *penalties: Penalty, check_finite: bool = False) -> Evaluate[P]:
+@overload
+def value_and_grad(
+    net: Layer[P], loss: Loss, *penalties: Penalty, check_finite: bool = False, wrt: Literal["params"] = "params"
+) -> Evaluate[P]: ...
+@overload
+def value_and_grad(
+    net: Layer[P], loss: Loss, *penalties: Penalty, check_finite: bool = False, wrt: Literal["x"]
+) -> Evaluate[Any]: ...
+@overload
+def value_and_grad(
+    net: Layer[P], loss: Loss, *penalties: Penalty, check_finite: bool = False, wrt: Literal["both"]
+) -> Evaluate[tuple[P, Any]]: ...
+def value_and_grad(
+    net: Layer[Any],
+    loss: Loss,
+    *penalties: Penalty,
+    check_finite: bool = False,
+    wrt: Literal["params", "x", "both"] = "params",
+) -> Evaluate[Any]:
     """The function `(params, x, target, key=None) -> (E, grads)`: a loss and its gradient for every parameter.
+
+    With `wrt="x"` it is (E, dx), the gradient for the input, as for an adversarial example or a net in front of this
+    one; with `wrt="both"`, (E, (grads, dx)). dx is built like x, with None where that holds integers or booleans.
 
     Penalties are further terms of E: `value_and_grad(net, mse, l2(1e-4))`. Without a key the layers work as in
     inference: dropout drops nothing, and batch norm's running statistics stay as they are.
@@ -35,10 +56,16 @@ def value_and_grad(net: Layer[P], loss: Loss, *penalties: Penalty, check_finite:
     >>> E, grads = pn.value_and_grad(net, pn.mse)(params, x, target)
     >>> grads.weight.shape
     (2, 1)
+    >>> E, dx = pn.value_and_grad(net, pn.mse, wrt="x")(params, x, target)
+    >>> dx.shape
+    (4, 2)
     """
+    if wrt not in WHICH:
+        raise ValueError(f'value_and_grad takes wrt="params", "x" or "both", not {wrt!r}')
     if not isinstance(net, Layer) or not isinstance(loss, Loss):
         is_function = callable(loss) and not isinstance(loss, Loss)
         mend = ": make one of it, Loss(apply, vjp, name), as help(purenet.Loss) says" if is_function else ""
+        mend = ": write pn.mse, a value, and no text" if isinstance(loss, str) else mend
         raise TypeError(f"value_and_grad takes a layer and a loss, not {describe(net)} and {describe(loss)}{mend}")
     for penalty in penalties:
         if not isinstance(penalty, Penalty):
@@ -47,15 +74,20 @@ def value_and_grad(net: Layer[P], loss: Loss, *penalties: Penalty, check_finite:
                 f"value_and_grad takes penalties after the loss, one by one, not {given}: write l2(1e-4), or "
                 "Penalty(add, name) of your own, where add(params, grads) is (R, grads with dR/dparams added)"
             )
-    evaluate = _straight(net, loss, _checked(net, loss, check_finite), check_finite)
-    return put_together(Terms(net, loss, evaluate, penalties))
+    evaluate = _straight(net, loss, _checked(net, loss, check_finite, wrt), check_finite, wrt)
+    return put_together(Terms(net, loss, evaluate, penalties, wrt))
 
 
-def _checked(net: Layer[P], loss: Loss, check_finite: bool) -> Evaluate[P]:
+# of what a pullback gives, (dparams, dx), which: a place, or all
+WHICH: dict[str, Any] = {"params": 0, "x": 1, "both": slice(None)}
+
+
+def _checked(net: Layer[P], loss: Loss, check_finite: bool, wrt: str) -> Evaluate[P]:
     """By the layers' and the loss's own vjp, which check what they are given and say what is wrong."""
 
     returns = f"{brief(net.name)}: its vjp must return (y, pullback)"
     pulls = f"{brief(net.name)}: its pullback must return (dparams, dx)"
+    wrt_x, which = wrt != "params", WHICH[wrt]
 
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
         y, pullback = check_pulled(net.vjp(params, x, key), returns)
@@ -66,24 +98,24 @@ def _checked(net: Layer[P], loss: Loss, check_finite: bool) -> Evaluate[P]:
             raise ValueError(f"{loss.name} is {E}: {first_not_finite(net, params, x, target, key)}")
         dy = loss_pullback()
         try:
-            grads, _ = check_pair(pullback(dy, False), pulls)
+            found = check_pair(pullback(dy, wrt_x), pulls)
         except (TypeError, ValueError) as error:
             if hasattr(y, "shape") and (getattr(dy, "shape", None), getattr(dy, "dtype", None)) != (y.shape, y.dtype):
                 wanted = f"for a Y of shape {tuple(y.shape)} and dtype {y.dtype}"
                 raise type(error)(f"the pullback of {loss.name} gives {describe(dy)} {wanted}") from None
             raise
-        return E, grads
+        return E, found[which]
 
     return evaluate
 
 
-def _straight(net: Layer[P], loss: Loss, checked: Evaluate[P], check_finite: bool) -> Evaluate[P]:
+def _straight(net: Layer[P], loss: Loss, checked: Evaluate[P], check_finite: bool, wrt: str) -> Evaluate[P]:
     """`checked`, and by the bare rules where just such arguments were checked before."""
     of_net, of_loss = guarded(net), guarded(loss)
     if of_net is None or of_loss is None:
         return checked
     known = of_net.known_with(of_loss)
-    seen, loss_rule = known.seen, of_loss.rule
+    seen, loss_rule, wrt_x, which = known.seen, of_loss.rule, wrt != "params", WHICH[wrt]
 
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
         fits, ops = seen.get(getattr(x, "shape", None) or place(x), UNKNOWN)
@@ -93,7 +125,7 @@ def _straight(net: Layer[P], loss: Loss, checked: Evaluate[P], check_finite: boo
                 y, pull = of_net.rule(ops, params, x, key)
                 E, pull_loss = loss_rule(ops, y, target)
                 if not check_finite or math.isfinite(E):
-                    return E, pull(pull_loss(1.0), False)[0]
+                    return E, pull(pull_loss(1.0), wrt_x)[which]
             except Exception:
                 pass  # the checked way says what is wrong
         found = checked(params, x, target, key)
@@ -111,18 +143,25 @@ class Terms(NamedTuple):
     loss: Loss
     evaluate: Evaluate[Any]
     penalties: tuple[Penalty, ...]
+    wrt: str
 
 
 def put_together(terms: Terms) -> Evaluate[Any]:
     """The function of these terms."""
-    evaluate, penalties = terms.evaluate, terms.penalties
+    evaluate, penalties, wrt = terms.evaluate, terms.penalties, terms.wrt
 
-    def penalized(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
-        E, grads = evaluate(params, x, target, key)
+    def penalized(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, Any]:
+        E, found = evaluate(params, x, target, key)
+        if wrt == "params":
+            grads, dx = found, None
+        elif wrt == "both":
+            grads, dx = found
+        else:  # a penalty is a term of E, but its gradient for x is 0
+            grads, dx = params, found
         for penalty in penalties:
             more, grads = penalty.add(params, grads)
             E = E + more
-        return E, grads
+        return E, (grads, dx)[WHICH[wrt]]
 
     whole: Any = penalized if penalties else evaluate
     whole.terms = terms

@@ -22,7 +22,7 @@ from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import count, plain
 from purenet.engine.arrays import describe, is_integer, is_writable, namespace
 from purenet.engine.jax import host_only
-from purenet.losses import reduction_of, reduction_seen
+from purenet.losses import reduction_of
 from purenet.random import Key, split
 from purenet.training.penalties import Penalty
 from purenet.training.runs import Fit, Mean, State, Stretch, check_params
@@ -38,6 +38,8 @@ def start(optimizer: Optimizer[Any, Any], params: P, key: Key | None) -> State[P
     """The state of a run that has not begun."""
     if not isinstance(optimizer, Optimizer):
         mend = ": write adam(), with parentheses" if callable(optimizer) and not isinstance(optimizer, tuple) else ""
+        mend = ": write pn.adam(), a value, and no text" if isinstance(optimizer, str) else mend
+        mend = ": with Optax, write the loop yourself, by value_and_grad" if hasattr(optimizer, "update") else mend
         raise TypeError(f"an optimizer stands after the loss, not {describe(optimizer)}{mend}")
     check_params(params, "a run")
     return State(params, optimizer.init(params), key, 0, 0, 0, math.nan, 0.0)
@@ -215,9 +217,9 @@ def evaluate(
 ) -> dict[str, float]:
     """The loss and the metrics of a net on data that it does not train on, a batch at a time.
 
-    The loss is that of all the data: of one that is a mean, the mean over batches, weighted by their examples; of a sum
-    the sum. A loss of your own is taken for a sum if it is one of the first two batches. Metrics are functions of (y,
-    target), such as those of `pn.metrics`, and see all outputs at once, so these are kept (but not the inputs).
+    The loss is that of all the data: of one that is a mean, or of your own, the mean over batches, weighted by their
+    examples; of a sum the sum. Metrics are functions of (y, target), such as those of `pn.metrics`, and see all outputs
+    at once, so these are kept (but not the inputs).
 
     Args:
         data: `(x, target)`, arrays of any length and on disk too, or anything that gives such batches.
@@ -234,22 +236,19 @@ def evaluate(
     named = by_name(metrics)
     apply, move = applied(net, engine), move_to(engine, device)
     params = moved(move, params)
-    losses, sizes, outputs, reduction, before = [], [], [], reduction_of(loss), None
+    losses, sizes, outputs = [], [], []
     for batch in _parts(data, batch_size):
         x, target = moved(move, pair(batch))
         y = apply(params, x)
         losses.append(float(loss.apply(y, target)))
         sizes.append(int(tree.leaves(target)[0].shape[0]))
-        if reduction is None and before is not None:
-            reduction = reduction_seen(loss, before, (y, target))
-        before = (y, target) if reduction is None else None
         if named:
             outputs.append((y, target))
     n = sum(sizes)
     if n == 0:
         raise ValueError("evaluate takes at least one example")
     mean = sum(E * size for E, size in zip(losses, sizes, strict=True)) / n
-    found = {"loss": sum(losses) if reduction == "sum" else mean}
+    found = {"loss": sum(losses) if reduction_of(loss) == "sum" else mean}
     if named:
         y, target = tree.map(lambda *parts: namespace(parts[0]).concat(parts), *outputs)
         found.update({name: weigh(metric(y, target)) for name, metric in named.items()})

@@ -29,6 +29,11 @@ ROWS: dict[str, list[Case]] = {
         *both(pn.residual(pn.serial(pn.dense(5), pn.tanh, pn.dropout, pn.dense(3))), normal(4, 3)),
         *both(pn.residual(pn.residual(pn.layer_norm)), normal(2, 1, 4)),
         Case(pn.residual(pn.serial()), normal(1, 1)),
+        Case(pn.residual(pn.multi_head_attention(4, 2)), (normal(3, 2, 4), normal(3, 5, 4, seed=1), normal(3, 5) > 0)),
+        *both(
+            pn.residual(pn.serial(pn.on_first(pn.serial(pn.dense(3), pn.dropout)), pn.mul)),
+            (normal(2, 3), normal(2, 3)),
+        ),
     ],
     "parallel": [
         *both(pn.parallel(pn.dense(3), pn.serial(pn.batch_norm, pn.tanh)), (normal(4, 2), normal(4, 1, 3))),
@@ -55,6 +60,21 @@ ROWS: dict[str, list[Case]] = {
         Case(
             pn.serial(pn.keep_rest(pn.bidirectional(pn.rnn(3), pn.rnn(2, reverse=True))), pn.rnn(3, last=True)),
             (normal(2, 4, 3), np.array([2, 4])),
+        ),
+    ],
+    "pick": [
+        Case(pn.pick(1), (normal(2, 3), normal(2, 1), normal(4))),
+        Case(pn.pick(-2), (normal(2, 3), normal(2, 3, 1), normal(4))),
+        Case(pn.pick(0), ((normal(2, 3), normal(1)), normal(2, 2))),
+        *both(pn.serial(pn.fan_out(pn.dense(3), pn.dropout), pn.pick(1), pn.dense(2)), normal(4, 2)),
+        Case(pn.serial(pn.lstm(3), pn.pick(1), pn.pick(0)), (normal(2, 4, 3), (normal(2, 3), normal(2, 3, seed=1)))),
+    ],
+    "swap": [
+        Case(pn.swap, (normal(2, 3), normal(2, 1))),
+        Case(pn.swap, (normal(2, 3), (normal(2), normal(2, 1)))),
+        *both(pn.serial(pn.swap, pn.on_first(pn.embedding(7, 2))), (normal(3, 2), IDS)),
+        *both(
+            pn.serial(pn.swap, pn.on_first(pn.serial(pn.dense(2), pn.dropout)), pn.swap), (normal(4, 2), normal(4, 1))
         ),
     ],
     "frozen": [

@@ -48,6 +48,9 @@ def test_samplers(make):
         lambda k: pn.random.truncated_normal(k, (1000,)),
         lambda k: pn.random.bernoulli(k, 0.3, (1000,)),
         lambda k: pn.random.permutation(k, 1000),
+        lambda k: pn.random.gumbel(k, (10_000,)),
+        lambda k: pn.random.choice(k, 1000, (1000,), replace=False),
+        lambda k: pn.random.categorical(k, np.zeros((1000, 2), np.float32)),
     ):
         found, ours = jax.jit(draw)(key), draw(pn.key(0))
         assert (found.shape, found.dtype.kind) == (ours.shape, ours.dtype.kind)
@@ -56,6 +59,39 @@ def test_samplers(make):
         assert abs(float(found.mean()) - float(ours.mean())) < 0.1
     first, second = pn.random.split(key)
     assert not np.array_equal(pn.random.normal(first, (3,)), pn.random.normal(second, (3,)))
+
+
+@each_kind
+def test_what_jax_has_under_the_same_name_is_jaxs(make):
+    key, logits, a = make(3), jnp.linspace(-1, 1, 12).reshape(3, 4), jnp.arange(6.0).reshape(2, 3)
+    for name, *given in (
+        ("fold_in", 5),
+        ("randint", (7,), -3, 300),
+        ("randint", (7,), 0, 256, np.uint8),
+        ("gumbel", (7,), np.float16),
+        ("categorical", logits),
+        ("categorical", logits, 0, (5, 4)),
+        ("choice", 5, (3,), False),
+        ("choice", a, (4,), True, jnp.array([0.2, 0.0, 0.8]), 1),
+    ):
+        found, wanted = getattr(pn.random, name)(key, *given), getattr(jax.random, name)(key, *given)
+        assert found.dtype == wanted.dtype
+        assert bool((found == wanted).all()), name
+
+
+def test_our_key_draws_from_arrays_of_each_engine():
+    logits = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
+    for engine in ("jax", "torch"):
+        there = pn.to_engine(logits, engine)
+        for draw in (
+            lambda x: pn.random.categorical(pn.key(0), x, shape=(50, 3)),
+            lambda x: pn.random.choice(pn.key(1), x, (7,), axis=1),
+        ):
+            found = draw(there)
+            assert type(found) is type(there) or engine == "jax"
+            assert np.array_equal(np.asarray(found), draw(logits))
+    with pytest.raises(TypeError, match=FROZEN):
+        jax.jit(lambda x: pn.random.categorical(pn.key(0), x))(logits)
 
 
 @each_kind

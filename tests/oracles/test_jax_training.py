@@ -243,15 +243,6 @@ def test_chunks_under_jit(loss):
             agree(expected, pn.in_chunks(jax.jit(whole), 4)(params, x, target), np.float64, "jit in chunks")
     with pytest.raises(ValueError, match="write in_chunks first"):
         pn.in_chunks(jax.jit(pn.value_and_grad(NET, pn.sse, pn.l2(0.5))), 4)(params, x, target)
-    own = pn.value_and_grad(NET, pn.Loss(pn.sse.apply, lambda y, t: pn.sse.vjp(y, t), "own"))
-    with pytest.raises(TypeError, match='cannot try, where JAX traces, whether own is a mean: write reduction="mean"'):
-        jax.jit(pn.in_chunks(own, 4))(params, x, target)
-    agree(
-        pn.value_and_grad(NET, pn.sse)(params, x, target),
-        jax.jit(pn.in_chunks(own, 4, reduction="sum"))(params, x, target),
-        np.float64,
-        "a loss of one's own",
-    )
 
 
 OPTIONS = {

@@ -26,7 +26,15 @@ def named(params, x, **layers):
 
 
 def residual(params, x, layer):
-    return x + layer.run(params, x)
+    return (x[0] if type(x) is tuple else x) + layer.run(params, x)
+
+
+def pick(params, x, i):
+    return x[i]
+
+
+def swap(params, x):
+    return x[1], x[0]
 
 
 def parallel(params, x, *layers):
@@ -106,6 +114,13 @@ TWINS = {
     ),
     "on_first": row(on_first, pn.on_first(STEP), pn.on_first(OTHER), count=2),
     "keep_rest": row(keep_rest, pn.keep_rest(pn.parallel(STEP, SQUARE)), pn.keep_rest(pn.on_first(STEP)), count=2),
+    "pick": row(pick, pn.pick(0), pn.serial(pn.parallel(STEP, OTHER), pn.pick(-1)), count=2),
+    "swap": row(
+        swap,
+        pn.serial(pn.swap, pn.on_first(STEP)),
+        pn.serial(pn.swap, pn.pick(0), OTHER),
+        count=2,
+    ),
     "frozen": row(frozen, pn.serial(pn.frozen(STEP), OTHER), pn.frozen(OTHER)),
     "remat": row(remat, pn.remat(pn.residual(pn.remat(STEP)))),
     "tied": row(

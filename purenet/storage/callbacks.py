@@ -1,0 +1,75 @@
+"""Callbacks of `fit` that write files: functions of (state, record), called after each epoch."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Callable
+from typing import Any, Literal
+
+from purenet.storage.checkpoint import save
+from purenet.storage.files import Path
+from purenet.training import State
+
+Callback = Callable[[State[Any], dict[str, Any]], None]
+
+
+def csv_log(path: Path) -> Callback:
+    """A callback that writes the numbers of each epoch into a file as a line: epoch, step, loss and so on.
+
+    The first epoch begins the file anew; later ones, of a run that is resumed too, are added to it. It is whole after
+    each epoch.
+
+    >>> import tempfile, numpy as np, purenet as pn
+    >>> path, x = tempfile.mkdtemp() + "/log.csv", np.ones((4, 1), np.float32)
+    >>> net = pn.dense(1, 1)
+    >>> run = {"key": pn.key(1), "epochs": 2, "callbacks": [pn.csv_log(path)]}
+    >>> found = pn.fit(net, pn.mse, pn.sgd(0.1), net.init(pn.key(0)), (x, x), **run)
+    >>> np.loadtxt(path, delimiter=",", skiprows=1, usecols=(0, 1))
+    array([[1., 1.],
+           [2., 2.]])
+    """
+    path = os.fspath(path)
+
+    def log(state: State[Any], record: dict[str, Any]) -> None:
+        begins = state.epoch == 1 or not os.path.exists(path)
+        with open(path, "w" if begins else "a", newline="", encoding="utf-8") as file:
+            row = {"epoch": state.epoch, "step": state.step, **record}
+            writer = csv.DictWriter(file, row)
+            if begins:
+                writer.writeheader()
+            writer.writerow(row)
+
+    return log
+
+
+def checkpoint_best(path: Path, monitor: str | None = None, best: Literal["lowest", "highest"] = "lowest") -> Callback:
+    """A callback that saves the params after each epoch that is the best so far: `load(path, like=params)` reads them.
+
+    `monitor` is a number of the record, by default `validation_loss`, or `loss` without validation. What is best is
+    told among the epochs that this callback has seen. For whole states, see `checkpoints`.
+
+    >>> import tempfile, numpy as np, purenet as pn
+    >>> path, x = tempfile.mkdtemp() + "/best.npz", np.ones((4, 1), np.float32)
+    >>> net = pn.dense(1, 1)
+    >>> run = {"key": pn.key(1), "epochs": 2, "callbacks": [pn.checkpoint_best(path)]}
+    >>> found = pn.fit(net, pn.mse, pn.sgd(0.1), net.init(pn.key(0)), (x, x), **run)
+    >>> pn.tree.allclose(pn.load(path, like=found.params), found.best.params, 0)
+    True
+    """
+    if best not in ("lowest", "highest"):
+        raise ValueError(f"checkpoint_best takes best 'lowest' or 'highest', not {best!r}")
+    sign, least = (1 if best == "lowest" else -1), math.inf
+
+    def save_best(state: State[Any], record: dict[str, Any]) -> None:
+        nonlocal least
+        name = monitor or ("validation_loss" if "validation_loss" in record else "loss")
+        if name not in record:
+            raise ValueError(f"checkpoint_best can monitor {', '.join(record)}, not {name!r}")
+        value = sign * record[name]
+        if value < least:  # NaN is no better
+            save(path, state.params)
+            least = value
+
+    return save_best

@@ -20,7 +20,6 @@ from purenet.engine.arrays import (
     is_integer,
     is_rounding,
     known,
-    namespace,
     rounding_of,
     to_numpy,
     write_as_integers,

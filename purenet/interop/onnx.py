@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from purenet import tree
 from purenet.core import Layer
 from purenet.engine.arrays import describe, read_in_shape, shape_text, to_numpy

@@ -152,7 +152,7 @@ def programs(net: Layer[Any], loss: Loss, optimizer: Optimizer[Any, Any], penalt
         (run, best), Es = jax().lax.scan(each, (run, best), (np.arange(len(places)), places, keys))
         return run, best[1:], Es
 
-    return Programs(*map(compiled, (one, many, epochs)))
+    return Programs(compiled(one), compiled(many), compiled(epochs))
 
 
 def compiled(f: Callable[..., Any]) -> Callable[..., Any]:

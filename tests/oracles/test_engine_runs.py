@@ -278,7 +278,7 @@ def test_no_examples(engine):
 def test_a_label_out_of_range_is_told_so_under_jax_too():
     net = pn.serial(pn.dense(2, 3))
     labels = np.arange(len(x)) % 4
-    with pytest.raises(ValueError, match="softmax_cross_entropy takes labels from 0 to 2.*but found 3"):
+    with pytest.raises(ValueError, match=r"softmax_cross_entropy takes labels from 0 to 2.*but found 3"):
         pn.fit(net, pn.softmax_cross_entropy, pn.sgd(0.1), net.init(pn.key(0)), (x, labels), **RUN, engine="jax")
 
 

@@ -152,10 +152,15 @@ from purenet.values import Kind
 from purenet.weighting import weighted
 
 if TYPE_CHECKING:
+    from purenet import estimators as estimators
     from purenet import plotting, testing
     from purenet.interop import from_torch_state_dict, to_onnx, to_torch_state_dict
 else:
+    from purenet.names import hint_in as _hint_in
     from purenet.names import later as __getattr__  # noqa: F401 (of a name that is not here yet, or never)
+
+    for _module in (data, initializers, layers, losses, metrics, optimizers, random, schedules, tree):  # noqa: F821
+        _hint_in(_module)
 
 __version__ = "0.1.0"
 

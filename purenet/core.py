@@ -157,15 +157,26 @@ class Buffer(NamedTuple):
 
 ELSEWHERE = {  # what does the work that other libraries do under these names
     Layer: {
-        "net.apply(params, x)": "forward predict call output",
+        "net.apply(params, x)": "forward predict predict_on_batch call output",
         "net.vjp(params, x)": "backward backpropagate grad gradient",
-        "params = net.init(key)": "parameters weights state_dict get_weights variables build",
+        "params = net.init(key)": "parameters params weights bias state_dict get_weights variables build",
+        "pn.fit(net, loss, optimizer, params, (x, target), ...)": "fit compile train_on_batch",
+        "pn.evaluate(net, loss, params, (x, target))": "evaluate",
+        "pn.summary(net, in_shape)": "summary tabulate",
+        "pn.save(path, params)": "save save_weights",
+        "params = pn.load(path, like=params)": "load load_weights load_state_dict set_weights",
+        "net.parts": "layers modules children",
+        "net.apply(params, x, key) in training, and net.apply(params, x) otherwise": "train eval training",
+        "params = pn.to_engine(params, engine, device)": "to cuda cpu",
     },
     Loss: {
         "loss.apply(y, target)": "forward call loss",
         "loss.vjp(y, target)": "backward prime grad gradient derivative",
     },
-    Optimizer: {"optimizer.step(params, grads, state)": "update apply apply_gradients minimize"},
+    Optimizer: {
+        "optimizer.step(params, grads, state)": "update apply apply_gradients minimize",
+        "E, grads = pn.value_and_grad(net, loss)(params, x, target), which sums up nothing": "zero_grad",
+    },
 }
 
 

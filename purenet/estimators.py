@@ -46,6 +46,7 @@ from purenet.losses import binary_cross_entropy_with_logits, huber, softmax_cros
 from purenet.optimizers import adam, sgd
 from purenet.random import key, split
 from purenet.training import State, l2, predict, start, train
+from purenet.values import brief, hinted
 from purenet.weighting import weighted
 
 try:
@@ -197,6 +198,8 @@ class _Net(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def _of_hidden_layers(self, inputs: int, outputs: int) -> Layer[Any]:
         given = self.hidden_layer_sizes
+        if isinstance(given, Layer):
+            raise TypeError(f"hidden_layer_sizes takes sizes, not the layer {brief(given.name)}: write net=...")
         sizes = [int(size) for size in ([given] if isinstance(given, Integral) else given)]
         activation, rates = _each("activation", self.activation, sizes), _each("dropout", self.dropout, sizes)
         layers: list[Layer[Any]] = []
@@ -392,3 +395,8 @@ class NetRegressor(RegressorMixin, _Net):  # type: ignore[misc]
 
     def _scored(self, target: Any, outputs: Any, weight: Any = None) -> float:
         return float(r2_score(target, outputs, sample_weight=weight))
+
+
+_kind: Any
+for _kind in (NetClassifier, NetRegressor):
+    _kind.__init__ = hinted(_kind.__init__)

@@ -30,8 +30,10 @@ class Made(Value):
     name: str
     home = "purenet.initializers"
 
-    def __call__(self, key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any:
-        return self.draw(key, shape, dtype)
+    def __call__(self, *args: Any) -> Any:
+        if not args:
+            raise TypeError(f"{self.name} is an initializer as it stands: write it without ()")
+        return self.draw(*args)
 
 
 def zeros(key: Key, shape: Shape, dtype: Any = np.float32) -> Any:

@@ -13,7 +13,7 @@ from purenet.engine import engine_of
 from purenet.engine.arrays import Shape, describe, holds, read_in_shape, shape_text
 from purenet.engine.jax import host_only
 from purenet.random import Key, key
-from purenet.values import brief, maker_of
+from purenet.values import brief, hinted, maker_of
 
 Report = Callable[[str, Layer[Any], Any, Any], None]
 
@@ -80,6 +80,7 @@ class _Row(NamedTuple):
     params: Any
 
 
+@hinted
 def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
     """A table of the layers of a net: what each gives for one example, and how many parameters it has.
 

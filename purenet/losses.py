@@ -132,8 +132,9 @@ def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
     raise ValueError(f"{name} compares each element of y with one of target, but {given}{mend}")
 
 
-def _wrong_label(name: Call, classes: int, labels: NumpyArray) -> str:
-    wrong = to_numpy(labels[(labels < 0) | (labels >= classes)]).flat[0]
+def _wrong_label(name: Call, classes: int, labels: Array) -> str:
+    numbers = to_numpy(labels)
+    wrong = numbers[(numbers < 0) | (numbers >= classes)].flat[0]
     return f"{name} takes labels from 0 to {classes - 1}, one for each class of y, but found {wrong}"
 
 

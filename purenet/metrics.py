@@ -5,6 +5,8 @@ that were chosen; target is (...) labels, or (..., classes) one-hot. A net with 
 1, and where that begins is yours to say: compare it, as in `accuracy(y > 0.5, target)` for probabilities and
 `accuracy(y > 0, target)` for logits; an axis of size 1 at the end may stay.
 
+The outputs stand before the target, as in losses; in scikit-learn the target stands first.
+
 Where y or target holds NaN, a metric is NaN, and counts are an error.
 
 Names are those of the field; the losses `mse` and `mae` are differentiated, `mean_squared_error` and
@@ -23,6 +25,15 @@ from purenet.engine.arrays import describe, holds, holds_numbers, is_rounding, r
 from purenet.engine.jax import host_only
 
 Average = Literal["macro", "micro", "weighted", "binary"] | None
+
+
+def best_when(name: str) -> Literal["lowest", "highest"]:
+    """When a number of this name is best: "highest" if it ends in accuracy, precision, recall, f1 or r2.
+
+    >>> best_when("validation_accuracy"), best_when("loss")
+    ('highest', 'lowest')
+    """
+    return "highest" if name.endswith(("accuracy", "precision", "recall", "f1", "r2")) else "lowest"
 
 
 def accuracy(y: Any, target: Any) -> float:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 MODULES = ("data", "initializers", "metrics", "plotting", "random", "schedules", "testing", "tree")
-LATER = ("plotting", "testing")
+LATER = ("estimators", "plotting", "testing")
 OF_INTEROP = ("from_torch_state_dict", "to_onnx", "to_torch_state_dict")
 ELSEWHERE = {
     "dense": "Linear FullyConnected FC",
+    "dense(...)": "nn",
+    "adam(...)": "optim",
+    "tanh": "activations",
+    "data": "datasets",
+    "conv(..., groups=...)": "DepthwiseConv",
+    "dropout(..., channelwise=True)": "SpatialDropout Dropout2d",
+    "upsample": "UpSampling",
+    "map_time": "TimeDistributed",
+    "frozen": "stop_gradient",
     "serial": "Sequential Network Model Module Stack",
     "conv": "Convolution Convolutional",
     "max_pool": "MaxPooling",
@@ -29,32 +39,63 @@ ELSEWHERE = {
     "silu": "Swish",
     "softmax_cross_entropy": "CrossEntropy CategoricalCrossEntropy SparseCategoricalCrossEntropy",
     "binary_cross_entropy": "BCE",
-    "binary_cross_entropy_with_logits": "BCEWithLogits",
+    "binary_cross_entropy_with_logits": "BCEWithLogits sigmoid_binary_cross_entropy",
     "kl_divergence": "KLDiv",
     "mse": "MeanSquaredError",
     "mse.vjp": "mse_prime",
     "mae": "MeanAbsoluteError L1Loss",
     "huber": "SmoothL1",
     "value_and_grad": "grad gradient backward backprop",
-    "key": "PRNGKey seed manual_seed",
+    "key": "PRNGKey seed manual_seed set_seed",
     "fit": "Trainer compile",
     "fit(..., patience=5)": "EarlyStopping",
     "checkpoints": "ModelCheckpoint",
-    "load": "load_model load_state_dict",
-    "save": "save_model",
+    "load": "load_model load_state_dict load_weights",
+    "save": "save_model save_weights",
     "to_dict": "state_dict",
     "clip_by_global_norm": "clip_grad_norm",
     "clip_by_value": "clip_grad_value",
     "data.batches": "DataLoader TensorDataset",
-    "data.split": "train_test_split",
+    "data.split": "train_test_split random_split",
     "data.one_hot": "to_categorical",
     "data.standardize": "StandardScaler Normalization",
     "schedules.cosine": "CosineAnnealing",
     "schedules.reduce_on_plateau": "ReduceLROnPlateau",
     "tree.map": "tree_map",
+    "tree.leaves": "tree_leaves",
+    "tree.size": "count_params num_params",
+    "update": "apply_updates",
+    "summary": "tabulate",
+    "remat": "checkpoint",
+    "layer": "custom_vjp",
+    "to_onnx": "export onnx",
+    "estimators.NetClassifier": "NetClassifier MLPClassifier",
+    "estimators.NetRegressor": "NetRegressor MLPRegressor",
+    "plotting": "plot plt",
+    "plotting.error_curve": "plot_error plot_loss",
+    "plotting.learning_curves": "plot_history",
+    "plotting.decision_boundary": "plot_decision_boundary",
+    "metrics.accuracy": "accuracy_score BinaryAccuracy CategoricalAccuracy SparseCategoricalAccuracy",
+    "metrics.top_k_accuracy": "TopKCategoricalAccuracy",
+    "data.digits": "load_digits",
+    "tree.ravel": "ravel_pytree",
+    "metrics.f1": "f1_score",
+    "metrics.r2": "r2_score",
+    "metrics.precision": "precision_score",
+    "metrics.recall": "recall_score",
+    "schedules.exponential": "exponential_decay",
+    "schedules.polynomial": "LinearLR linear_schedule",
+    "schedules.piecewise": "MultiStep PiecewiseConstant",
+    "schedules.cosine_restarts": "CosineAnnealingWarmRestarts",
+    "schedules.warmup": "warmup_cosine_decay_schedule LinearWarmup",
+    "random.normal": "randn",
+    "random.uniform": "rand",
+    "random.permutation": "shuffle",
+    "random.split": "fold_in",
+    "jax.lax.scan": "scan",
     "jax.jit": "jit",
     "jax.vmap": "vmap",
-    "np.asarray": "tensor",
+    "np.asarray": "tensor array",
     "initializers.glorot_uniform": "xavier_uniform",
     "initializers.glorot_normal": "xavier_normal",
     "initializers.he_uniform": "kaiming_uniform",
@@ -66,13 +107,27 @@ def later(name: str) -> Any:
     """What is imported when it is first needed. For a name that purenet has not, an AttributeError that tells what the
     thing is called here."""
     if name in LATER:
-        return import_module(f"purenet.{name}")
+        module = import_module(f"purenet.{name}")
+        hint_in(module)
+        return module
     if name in OF_INTEROP:
         return getattr(import_module("purenet.interop"), name)
-    library = import_module("purenet")
-    here = "" if name.startswith("__") else _name_here(name, library)
+    raise _missing(name, import_module("purenet"))
+
+
+def hint_in(module: ModuleType) -> None:
+    """Let a module, too, tell what a thing that it has not is called in the library."""
+
+    def later(name: str) -> Any:
+        raise _missing(name, module)
+
+    vars(module)["__getattr__"] = later
+
+
+def _missing(name: str, module: ModuleType) -> AttributeError:
+    here = "" if name.startswith("__") else _name_here(name, import_module("purenet"))
     mend = f": write {'' if here.startswith(('jax.', 'np.')) else 'pn.'}{here}" if here else ""
-    raise AttributeError(f"module 'purenet' has no attribute {name!r}{mend}", name=name, obj=library)
+    return AttributeError(f"module {module.__name__!r} has no attribute {name!r}{mend}", name=name, obj=module)
 
 
 def _name_here(name: str, library: Any) -> str:

@@ -215,13 +215,28 @@ def _is_default(value: Any, default: Any) -> bool:
 
 
 OPTIONS_ELSEWHERE = {
-    "learning_rate": "lr", "step_size": "lr", "b1": "beta1", "beta_1": "beta1", "b2": "beta2", "beta_2": "beta2",
-    "betas": "beta1=..., beta2", "epsilon": "eps", "rho": "decay", "p": "rate", "slope": "negative_slope",
-    "label_smooth": "label_smoothing", "smoothing": "label_smoothing", "beta": "delta",
-    "use_bias": "bias", "strides": "stride", "kernel_initializer": "weight_init", "bias_initializer": "bias_init",
-    "batch": "batch_size", "validation_data": "validation", "verbose": "progress", "n_epochs": "epochs",
-    "num_epochs": "epochs", "early_stopping": "patience", "max_epochs": "epochs", "random_state": "key", "seed": "key",
+    "learning_rate": "lr|learning_rate_init", "lr": "learning_rate_init", "step_size": "lr|every", "b1": "beta1",
+    "beta_1": "beta1", "b2": "beta2", "beta_2": "beta2", "betas": "beta1=..., beta2", "epsilon": "eps", "rho": "decay",
+    "p": "rate", "slope": "negative_slope", "label_smooth": "label_smoothing", "smoothing": "label_smoothing",
+    "beta": "delta", "use_bias": "bias", "strides": "stride", "kernel_initializer": "weight_init",
+    "bias_initializer": "bias_init", "batch": "batch_size", "batch_size": "size", "validation_data": "validation",
+    "verbose": "progress", "epochs": "max_iter", "n_epochs": "epochs|max_iter", "num_epochs": "epochs|max_iter",
+    "max_epochs": "epochs|max_iter", "early_stopping": "patience", "random_state": "key", "seed": "key|random_state",
+    "key": "random_state", "optimizer": "solver", "test_size": "test", "input_shape": "in_shape",
+    "pool_size": "window", "kernel_size": "window", "T_max": "steps", "decay_steps": "steps", "gamma": "factor",
+    "decay_rate": "factor", "num_heads": "heads", "nhead": "heads", "num_features": "features",
+    "normalized_shape": "features", "num_embeddings": "count", "input_dim": "count", "embedding_dim": "features",
+    "output_dim": "features", "embed_dim": "features", "d_model": "features",
 }  # fmt: skip
+INSTEAD = {  # what does the work of an option that is none here
+    "activation": "an activation is a layer of its own, behind this one",
+    "class_weight weight weights sample_weight": "weighted(loss) takes a weight for each example: w[t] by class",
+    "weight_decay": "adamw has it, and so has chain(weight_decay(...), ...)",
+    "clipnorm clip_norm global_clipnorm": "write chain(clip_by_global_norm(...), ...)",
+    "kernel_regularizer": "write penalties=[l2(...)] where it is trained",
+    "validation_split": "write validation=..., one part of data.split(key, x, target)",
+}
+SIZES = "units in_features out_features filters in_channels out_channels kernel_size input_size hidden_size"
 
 
 def hinted(make: F) -> F:
@@ -235,20 +250,29 @@ def hinted(make: F) -> F:
             wrong = str(error).removeprefix(f"{make.__qualname__}() got an unexpected keyword argument ").strip("'")
             if wrong not in options:
                 raise
-            takes = _parameters(make)
-            right = OPTIONS_ELSEWHERE.get(wrong, "")
-            there = right.rpartition(" ")[2] in takes
-            mend = f"write {right}=..." if there else f"it has {', '.join(takes)}" if takes else "it has none"
-            raise TypeError(f"{make.__qualname__} has no option {wrong}: {mend}") from None
+            raise TypeError(
+                f"{make.__qualname__.removesuffix('.__init__')} has no option {wrong}: {_mend(make, wrong)}"
+            ) from None
 
     return made  # type: ignore[return-value]  # it takes what `make` takes
 
 
-def _parameters(make: Callable[..., Any]) -> list[str]:
+def _mend(make: Callable[..., Any], wrong: str) -> str:
+    """What to write for an option that a function does not have."""
     import inspect
 
-    variadic = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
-    return [name for name, each in inspect.signature(make).parameters.items() if each.kind not in variadic]
+    parameters = inspect.signature(make).parameters.values()
+    variadic = [each.name for each in parameters if each.kind is each.VAR_POSITIONAL]
+    takes = [
+        each.name for each in parameters if each.name not in ("self", *variadic) and each.kind is not each.VAR_KEYWORD
+    ]
+    for right in OPTIONS_ELSEWHERE.get(wrong, "").split("|"):
+        if right.rpartition(" ")[2] in takes:
+            return f"write {right}=..."
+    if variadic and wrong in SIZES.split():
+        return f"its sizes stand first, without names, as help({make.__name__}) shows"
+    instead = next((each for others, each in INSTEAD.items() if wrong in others.split()), "")
+    return instead or (f"it has {', '.join(takes)}" if takes else "it has none")
 
 
 def takes_numbers(make: Callable[Options, T]) -> Callable[Options, T]:

@@ -67,6 +67,8 @@ def test_an_axis_of_size_0_goes_through_or_is_refused_by_name(case):
 
 @each_layer
 def test_an_x_of_no_axes_is_refused_or_keeps_its_shape(case):
+    if case.layer.call.maker in ("pick", "swap"):
+        return  # they hand on parts, whatever they are
     x = pn.tree.map(lambda leaf: np.zeros((), leaf.dtype), case.x)
     if maker_of(case.layer) in ("pick", "swap"):  # they hand on what they are given
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
+
 import numpy as np
 import pytest
 
@@ -136,6 +138,11 @@ BAD = {
         lambda: pn.fit(NET, pn.mse, pn.adam, PARAMS, (X, T), key=pn.key(0), epochs=1),
         TypeError,
         r"an optimizer stands after the loss, not a function: write adam\(\)",
+    ),
+    "an optimizer of Optax": (
+        lambda: pn.fit(NET, pn.mse, namedtuple("Adam", "init update")(None, None), PARAMS, (X, T), key=None, epochs=1),
+        TypeError,
+        "not an Adam: with Optax, write the loop yourself, by value_and_grad",
     ),
     "a net for params": (
         lambda: pn.fit(NET, pn.mse, pn.adam(), NET, (X, T), key=pn.key(0), epochs=1),

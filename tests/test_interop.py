@@ -25,6 +25,12 @@ DENSE = {"0.weight": ones(3, 2), "0.bias": ones(3), "2.weight": ones(1, 3), "2.b
 NET = pn.serial(pn.dense(2, 3), pn.tanh, pn.dense(3, 1))
 
 
+def test_params_stand_before_the_net():
+    net = pn.serial(pn.dense(2, 3))
+    with pytest.raises(TypeError, match="takes params, then the net, not a Layer and a tuple"):
+        pn.to_torch_state_dict(net, net.init(pn.key(0)))
+
+
 def test_arrays_are_enough():
     params = take(DENSE, NET)
     assert params[0].weight.shape == (2, 3)

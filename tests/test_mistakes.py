@@ -107,6 +107,7 @@ BAD = {
     "a metric without a name": (lambda: fit(metrics=[functools.partial(pn.metrics.f1)], validation=(X, T)), TypeError, r"a partial has no name: write metrics=\{'name': metric\}"),
     "two metrics of one name": (lambda: fit(metrics=[lambda y, t: 0, lambda y, t: 1], validation=(X, T)), ValueError, "two metrics are called '<lambda>': write metrics="),
     "a callback that is none": (lambda: fit(callbacks=[3]), TypeError, r"functions of \(state, record\), not an int"),
+    "checkpoints for a callback": (lambda: fit(callbacks=[pn.checkpoints("run")]), TypeError, "not a Checkpoints: a loop of `train` can save its states"),
     "a monitor that is not measured": (lambda: fit(monitor="accuracy"), ValueError, "can monitor loss, not 'accuracy'"),
     # what fit gives, where something else belongs
     "params to resume": (lambda: fit(resume=PARAMS), TypeError, "resume takes a State, as train yields it, or a Fit, not a tuple"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import purenet as pn
 from purenet.names import ELSEWHERE, MODULES
+from purenet.values import OPTIONS_ELSEWHERE
 
 NET = pn.serial(pn.dense(2, 3), pn.tanh)
 HERE = {
@@ -46,6 +48,8 @@ HERE = {
     "metrics.accuracy": "accuracy",
     "plotting.decision_boundary": "decision_boundary",
     "schedules.step": "StepLR",
+    "schedules.polynomial": "LinearLR PolynomialDecay",
+    "schedules.piecewise": "MultiStepLR PiecewiseConstantDecay",
     "schedules.cosine": "CosineAnnealingLR CosineDecay",
     "schedules.reduce_on_plateau": "ReduceLROnPlateau",
     "initializers.he_normal": "he_normal kaiming_normal_",
@@ -62,11 +66,38 @@ def test_names_of_other_libraries(here):
 
 def test_every_hint_is_a_name():
     for here in ELSEWHERE:
-        if not here.startswith(("jax.", "np.")):
+        if not here.startswith(("jax.", "np.", "estimators.")):  # scikit-learn may be missing
             value = pn
             for part in here.partition("(")[0].split("."):
-                value = vars(value)[part] if value is pn else getattr(value, part)
+                value = getattr(value, part)
     assert all(name in vars(pn) for name in MODULES)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "here"),
+    [
+        ("data", "train_test_split", "data.split"),
+        ("data", "DataLoader", "data.batches"),
+        ("schedules", "StepLR", "schedules.step"),
+        ("metrics", "accuracy_score", "metrics.accuracy"),
+        ("metrics", "Accuracy", "metrics.accuracy"),
+        ("initializers", "HeNormal", "initializers.he_normal"),
+        ("random", "PRNGKey", "key"),
+        ("random", "randn", "random.normal"),
+        ("tree", "tree_map", "tree.map"),
+        ("plotting", "plot_decision_boundary", "plotting.decision_boundary"),
+        ("layers", "Dense", "dense"),
+        ("losses", "CrossEntropyLoss", "softmax_cross_entropy"),
+        ("optimizers", "Adam", "adam"),
+    ],
+)
+def test_names_of_other_libraries_in_modules(module, name, here):
+    with pytest.raises(
+        AttributeError, match=rf"^module 'purenet\.{module}' has no attribute '{name}': write pn\.{here}$"
+    ):
+        getattr(getattr(pn, module), name)
+    with pytest.raises(AttributeError, match=rf"^module 'purenet\.{module}' has no attribute 'oops'$"):
+        getattr(getattr(pn, module), "oops")  # noqa: B009
 
 
 def test_names_of_nothing():
@@ -76,6 +107,8 @@ def test_names_of_nothing():
             getattr(pn, name)
     with pytest.raises(AttributeError, match=r"write jax\.jit$"):
         pn.jit  # noqa: B018
+    with pytest.raises(AttributeError, match=r"write np\.asarray$"):
+        pn.array  # noqa: B018
 
 
 @pytest.mark.parametrize(
@@ -88,6 +121,14 @@ def test_names_of_nothing():
         (pn.mse, "forward", r"write loss\.apply\(y, target\)$"),
         (pn.mse(reduction="sum"), "prime", r"write loss\.vjp\(y, target\)$"),
         (pn.adam(), "update", r"write optimizer\.step\(params, grads, state\)$"),
+        (NET, "params", r"write params = net\.init\(key\)$"),
+        (NET, "fit", r"write pn\.fit\(net, loss, optimizer, params, \(x, target\), \.\.\.\)$"),
+        (NET, "summary", r"write pn\.summary\(net, in_shape\)$"),
+        (NET, "layers", r"write net\.parts$"),
+        (NET, "eval", r"net\.apply\(params, x\) otherwise$"),
+        (NET, "load_state_dict", r"write params = pn\.load\(path, like=params\)$"),
+        (NET, "to", r"write params = pn\.to_engine\(params, engine, device\)$"),
+        (pn.adam(), "zero_grad", r"write E, grads = pn\.value_and_grad\(net, loss\)"),
         (NET, "oops", "^Layer has no attribute 'oops'$"),
     ],
 )
@@ -131,6 +172,25 @@ RATED = [
         (pn.fit, "validation_data", "write validation=...$"),
         (pn.fit, "learning_rate", "^fit has no option learning_rate: it has net, loss, optimizer"),
         (pn.train, "num_epochs", "write epochs=...$"),
+        (pn.dense, "units", r"dense has no option units: its sizes stand first, without names, as"),
+        (pn.conv, "kernel_size", "its sizes stand first"),
+        (pn.lstm, "hidden_size", "its sizes stand first"),
+        (pn.max_pool, "pool_size", "write window=...$"),
+        (pn.batch_norm, "num_features", "write features=...$"),
+        (pn.multi_head_attention, "num_heads", "write heads=...$"),
+        (pn.dense, "activation", "a layer of its own, behind this one$"),
+        (pn.dropout, "units", "it has rate, channelwise$"),
+        (pn.adam, "step_size", "write lr=...$"),
+        (pn.adam, "weight_decay", "adamw has it"),
+        (pn.adam, "clipnorm", r"write chain\(clip_by_global_norm"),
+        (pn.softmax_cross_entropy, "weight", r"weighted\(loss\) takes a weight for each example"),
+        (pn.fit, "class_weight", r"weighted\(loss\) takes a weight for each example"),
+        (pn.fit, "validation_split", r"one part of data\.split\(key, x, target\)$"),
+        (pn.schedules.step, "step_size", "write every=...$"),
+        (pn.schedules.cosine, "T_max", "write steps=...$"),
+        (pn.data.batches, "batch_size", "^batches has no option batch_size: write size=...$"),
+        (pn.data.split, "test_size", "^split has no option test_size: write test=...$"),
+        (pn.summary, "input_shape", "^summary has no option input_shape: write in_shape=...$"),
     ],
 )  # fmt: skip
 def test_options_of_other_libraries(make, option, message):
@@ -146,6 +206,33 @@ def test_values_that_are_run_as_functions():
     ):
         with pytest.raises(TypeError, match=f"write {write}"):
             value(np.ones((2, 2)))
+
+
+def test_every_option_that_is_hinted_is_one():
+    makers = [getattr(module, name) for module in (pn, pn.data, pn.schedules) for name in dir(module)]
+    signatures = [inspect.signature(make) for make in makers if callable(make) and not isinstance(make, type)]
+    takes = {name for signature in signatures for name in signature.parameters}
+    for_estimators = {"learning_rate_init", "max_iter", "random_state", "solver"}
+    for rights in OPTIONS_ELSEWHERE.values():
+        for right in rights.split("|"):
+            assert right.rpartition(" ")[2] in takes | for_estimators, right
+
+
+def test_texts_where_values_belong():
+    params, data = NET.init(pn.key(0)), (np.ones((4, 2), np.float32), np.ones((4, 3), np.float32))
+    for use, write in (
+        (lambda: pn.serial(NET, "tanh"), "pn.tanh"),
+        (lambda: pn.fit(NET, "mse", pn.adam(), params, data, key=None, epochs=1), "pn.mse"),
+        (lambda: pn.fit(NET, pn.mse, "adam", params, data, key=None, epochs=1), r"pn.adam\(\)"),
+    ):
+        with pytest.raises(TypeError, match=f"a str.*: write {write}, a value, and no text$"):
+            use()
+
+
+def test_an_initializer_that_is_called_to_get_one():
+    for make in (pn.initializers.he_normal, pn.initializers.glorot_uniform):
+        with pytest.raises(TypeError, match=r"is an initializer as it stands: write it without \(\)$"):
+            make()
 
 
 def test_other_errors_are_what_they_were():

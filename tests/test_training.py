@@ -271,6 +271,19 @@ def test_patience_stops_and_gives_the_best_params():
     assert bits(found.params) == bits(seen[4 + 3])
 
 
+@pytest.mark.parametrize(
+    "name", ["accuracy", "top_k_accuracy", "precision", "recall", "f1", "r2", "mean_squared_error"]
+)
+def test_what_is_best_when_highest_by_its_name(name):
+    scores = [0.1, 0.4, 0.9, 0.8, 0.7, 0.6]
+    supply = iter(scores)
+    options = {"key": None, "epochs": 6, "validation": (x, target), "metrics": {name: lambda y, t: next(supply)}}
+    found = pn.fit(net, pn.mse, sgd(0.05), params, shuffled, patience=2, monitor=f"validation_{name}", **options)
+    best = scores.index(min(scores) if name == "mean_squared_error" else max(scores))
+    assert (found.stopped, found.best.epoch, found.best.value) == ("patience", 1 + best, scores[best])
+    assert found.state.epoch == found.best.epoch + 2
+
+
 @pytest.mark.parametrize("best", ["lowest", "highest"])
 def test_nan_is_never_the_best(best):
     nan = math.nan

@@ -206,6 +206,8 @@ def _mend(who: str, given: Any) -> str:
     """What to write instead, for the usual mistakes."""
     if type(given) in (tuple, list):
         return f": write {who}(*layers)"
+    if isinstance(given, str):
+        return ": write pn.tanh, a value, and no text"
     if isinstance(given, Loss | Optimizer) or not callable(given):
         return ""
     name = getattr(given, "__name__", "it")

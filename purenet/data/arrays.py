@@ -20,15 +20,16 @@ from purenet.engine.arrays import (
     is_integer,
     is_rounding,
     known,
-    namespace,
     rounding_of,
     to_numpy,
     write_as_integers,
 )
 from purenet.engine.jax import host_only
 from purenet.random import Key
+from purenet.values import hinted
 
 
+@hinted
 def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -> Iterator[tuple[Any, ...]]:
     """Tuples with `size` examples of each array, in an order drawn by key; with key=None, in the order they have.
 
@@ -67,6 +68,7 @@ def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -
     return cut()
 
 
+@hinted
 def split(
     key: Key | None, *arrays: Any, test: float = 0.2, stratify: Any = None
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -110,18 +112,23 @@ def split(
 def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
     """Labels as rows with a 1 in the place of the class: (...) integers become (..., classes).
 
+    A label that is no class is an error; under JAX its row is NaN.
+
     >>> one_hot(np.array([2, 0]), 3)
     array([[0., 0., 1.],
            [1., 0., 0.]], dtype=float32)
     """
-    xp = namespace(labels, "one_hot")
+    ops = engine_of(labels, "one_hot")
     if not holds(labels, "integral"):
         raise TypeError(f"one_hot takes integer labels, not {describe(labels)}: {write_as_integers(labels, 'labels')}")
-    if isinstance(labels, np.ndarray) and labels.size and not (labels.min() >= 0 and labels.max() < classes):
+    if not ops.labels_fit(labels, classes):
+        given = to_numpy(labels)
         raise ValueError(
-            f"one_hot takes labels from 0 to {classes - 1}, but they go from {labels.min()} to {labels.max()}"
+            f"one_hot takes labels from 0 to {classes - 1}, but they go from {given.min()} to {given.max()}"
         )
-    return astype(labels[..., None] == xp.arange(classes), dtype)
+    labels = labels[..., None]
+    hot = astype(labels == ops.arange(classes), dtype)
+    return ops.or_nan(hot, lambda: (labels >= 0) & (labels < classes)) if holds(hot, "real floating") else hot
 
 
 @tree.read_only_copies

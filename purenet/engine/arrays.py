@@ -188,6 +188,14 @@ def to_numpy(x: Any) -> NumpyArray:
     return x.view(sys.modules["torch"].int16).numpy().view(_bfloat16())
 
 
+def numpys_dtype(dtype: Any) -> Any:
+    """The dtype as NumPy has it, if it is PyTorch's; all else as it is."""
+    if not str(dtype).startswith("torch."):
+        return dtype
+    name = dtype_name(dtype)
+    return _bfloat16() if name == "bfloat16" else np.dtype(name)
+
+
 def _bfloat16() -> Any:
     """The dtype, which NumPy has by way of the package that JAX brings along."""
     try:

@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from purenet.engine.arrays import check_dtype, freeze, is_array, to_numpy, torch_namespace
+from purenet.engine.arrays import (
+    check_dtype,
+    describe,
+    freeze,
+    holds_numbers,
+    is_array,
+    to_numpy,
+    torch_namespace,
+    write_as_integers,
+)
 from purenet.engine.torch import torch_ops
 
 ENGINES = ("numpy", "jax", "torch")
@@ -22,7 +31,8 @@ def mover(engine: str, device: Any = None) -> Callable[[Any], Any]:
         ImportError: the engine is not installed.
     """
     if engine not in ENGINES:
-        raise ValueError(f"an engine is one of {', '.join(map(repr, ENGINES))}, not {engine!r}")
+        given = repr(engine) if isinstance(engine, str) else describe(engine)
+        raise ValueError(f"an engine is one of {', '.join(map(repr, ENGINES))}, not {given}")
     if engine == "numpy" and device is not None:
         raise ValueError(f"NumPy computes on the CPU: leave out device={device!r}")
     move = {"numpy": _to_numpy, "jax": _to_jax, "torch": _to_torch}[engine](device)
@@ -32,6 +42,11 @@ def mover(engine: str, device: Any = None) -> Callable[[Any], Any]:
 def _holds_numbers(x: Any) -> bool:
     """Not so of JAX's keys."""
     return not str(x.dtype).startswith("key<")
+
+
+def _unknown(engine: str, x: Any) -> TypeError:
+    mend = "" if holds_numbers(x) else f": {write_as_integers(x, 'labels')}"
+    return TypeError(f"{engine} has no arrays of {x.dtype.name}{mend}")
 
 
 def _loaded(name: str, engine: str) -> Any:
@@ -47,10 +62,12 @@ def _to_numpy(device: Any) -> Callable[[Any], Any]:
 
 def _to_jax(device: Any) -> Callable[[Any], Any]:
     jax = _loaded("jax", "jax")
-    if isinstance(device, str):
-        kind, _, number = device.partition(":")
+    if device is not None:
         try:
-            device = jax.devices(kind)[int(number or 0)]
+            if isinstance(device, str):
+                kind, _, number = device.partition(":")
+                device = jax.devices(kind)[int(number or 0)]
+            jax.device_put(0, device)
         except (RuntimeError, IndexError, ValueError) as error:
             there = ", ".join(sorted({each.platform for each in jax.devices()}))
             raise ValueError(f"JAX has no device {device!r} here: there is {there}") from error
@@ -59,7 +76,10 @@ def _to_jax(device: Any) -> Callable[[Any], Any]:
         if not isinstance(x, jax.Array):
             x = to_numpy(x)
             check_dtype(jax.numpy, x.dtype)
-            x = jax.numpy.array(x.astype(x.dtype.newbyteorder("=")))
+            try:
+                x = jax.numpy.array(x.astype(x.dtype.newbyteorder("=")))
+            except TypeError:
+                raise _unknown("JAX", x) from None
         return x if device is None else jax.device_put(x, device)
 
     return move
@@ -71,7 +91,7 @@ def _to_torch(device: Any) -> Callable[[Any], Any]:
     torch_namespace()
     try:
         ops = torch_ops(torch.empty(0, device=device).device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(f"PyTorch has no device {device!r} here: {str(error).splitlines()[0]}") from error
 
     def move(x: Any) -> Any:
@@ -79,6 +99,10 @@ def _to_torch(device: Any) -> Callable[[Any], Any]:
             return x.detach().to(ops.device)
         if x.ndim == 0 and to_numpy(x).dtype.kind in "iu":
             return freeze(np.array(to_numpy(x)))
-        return ops.asarray(to_numpy(x))
+        x = to_numpy(x)
+        try:
+            return ops.asarray(x)
+        except TypeError:
+            raise _unknown("PyTorch", x) from None
 
     return move

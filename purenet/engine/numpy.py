@@ -149,7 +149,11 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
         return np.maximum.reduce(x, axis=-1, keepdims=True)
 
     def sum_all(self, x: NumpyArray) -> NumpyArray:
-        return np.add.reduce(x, axis=None)
+        """NumPy adds in pairs, which loses few digits; in older versions only within a row."""
+        if x.size <= LONG:
+            return np.add.reduce(x, axis=None)
+        blocks, rest = in_blocks(x.ravel(order="K"))
+        return np.add.reduce(np.add.reduce(blocks, axis=-1)) + np.add.reduce(rest)
 
     def sum_of_squares(self, x: NumpyArray) -> NumpyArray:
         flat = x.ravel()

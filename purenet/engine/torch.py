@@ -25,6 +25,7 @@ class TorchOps(TorchConvolutionOps, Ops):
         self.device, self.torch = device, sys.modules["torch"]
         for name in ("arange", "empty", "eye", "full", "linspace", "ones", "zeros"):
             vars(self)[name] = partial(getattr(self.namespace, name), device=device)
+        self.vecdot = self.torch.linalg.vecdot  # the same, and `vmap` knows it
 
     def asarray(self, x: Any, dtype: Any = None) -> Array:
         """A copy, of an array of NumPy: PyTorch does not know of read-only memory."""
@@ -87,7 +88,7 @@ class TorchOps(TorchConvolutionOps, Ops):
         return hot
 
     def max_last(self, x: Array) -> Array:
-        largest: Array = self.torch.amax(x, -1, keepdim=True)
+        largest: Array = self.torch.amax(x, -1, keepdim=True) if x.shape[-1] else x
         return largest
 
     def zeros_of(self, shape: Shape, like: Array) -> Array:

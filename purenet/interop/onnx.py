@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from purenet import tree
 from purenet.core import Layer
-from purenet.engine.arrays import describe, read_in_shape, shape_text
+from purenet.engine.arrays import describe, read_in_shape, shape_text, to_numpy
 from purenet.engine.jax import host_only
 from purenet.random import key
 
@@ -62,7 +60,7 @@ def to_onnx(net: Layer[Any], params: Any, in_shape: Any) -> ModelProto:
             f"to_onnx takes params like those of net.init(key, in_shape), but they differ at {apart}. Are these of "
             "another net?"
         )
-    params = tree.map(np.asarray, params)
+    params = tree.map(to_numpy, params)
     graph = Graph(_dtype(params))
 
     def inputs(shape: Any, name: str) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from purenet import tree
 from purenet.core import Layer
 from purenet.engine import engine_of
-from purenet.engine.arrays import describe
+from purenet.engine.arrays import describe, to_numpy
 from purenet.engine.jax import host_only
 from purenet.interop.layouts import Counterpart
 from purenet.interop.walk import walk
@@ -32,6 +32,8 @@ def to_torch_state_dict(params: Any, net: Layer[Any] | None = None) -> dict[str,
         TypeError: a layer has no counterpart, or the params alone do not tell which layer is theirs.
     """
     host_only("to_torch_state_dict", *tree.leaves(params))
+    if isinstance(params, Layer) or not isinstance(net, Layer | None):
+        raise TypeError(f"to_torch_state_dict takes params, then the net, not {describe(params)} and {describe(net)}")
     try:
         import torch
     except ModuleNotFoundError:
@@ -64,7 +66,7 @@ def from_torch_state_dict(state: Mapping[str, Any], like: P, net: Layer[P] | Non
     arrays = {name: _checked(name, state[name], own[name]) for name in own if name in state}
 
     def take(name: str, layer: Any, counterpart: Counterpart) -> Any:
-        plain = tree.map(np.asarray, layer)
+        plain = tree.map(to_numpy, layer)
         parts = {part: arrays[name + part] for part in counterpart.give(plain) if name + part in arrays}
         return tree.map(_as_in, counterpart.take(parts, plain), layer)
 
@@ -80,7 +82,7 @@ def _given(params: Any, net: Layer[Any] | None) -> dict[str, np.ndarray]:
         found.update({name + part: array for part, array in counterpart.give(layer).items()})
         return layer
 
-    walk(give, tree.map(np.asarray, params), net)
+    walk(give, tree.map(to_numpy, params), net)
     return found
 
 

@@ -112,6 +112,8 @@ def _over_all(name: Call, rule: Callable[[Ops, Array, Any, Array | None], tuple[
             real = ops.arange(count)[:, None] < lengths[:, None, None]
             count = ops.astype(lengths[:, None], array.dtype)
         y, pull = rule(ops, cells, count, real)
+        if lengths is not None:
+            y = ops.or_nan(y, lambda: ((lengths >= 0) & (lengths <= cells.shape[1]))[:, None])
 
         def pull_whole(dy: Array, wrt_x: bool) -> tuple[NoParams, Any]:
             if not wrt_x:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from purenet.engine.arrays import describe, to_numpy
+from purenet.metrics import best_when
 from purenet.plotting.canvas import figure_of, on_host, one_axes, panels
 
 COLOURS = {"training": "C0", "validation": "C1"}
@@ -32,7 +33,7 @@ def learning_curves(
     history: Mapping[str, Any],
     names: Sequence[str] = (),
     monitor: str | None = None,
-    best: Literal["lowest", "highest"] = "lowest",
+    best: Literal["lowest", "highest"] | None = None,
     axes: Any = None,
 ) -> Any:
     """The numbers of a history over the epochs: a panel for each, with training and validation in it.
@@ -45,7 +46,7 @@ def learning_curves(
             `loss`.
         names: what to draw, such as ["loss", "accuracy"]; by default all.
         monitor: if given, the epoch where this entry of the history is best is marked in each panel; `best` says
-            whether it is so when "lowest" or when "highest", as in `fit`.
+            whether it is so when "lowest" or when "highest", with the default of `fit`.
         axes: to draw on, as many as there are panels.
 
     >>> history = {"loss": [1.0, 0.5, 0.3], "validation_loss": [1.1, 0.6, 0.7], "validation_accuracy": [0.5, 0.9, 0.8]}
@@ -111,8 +112,9 @@ def _numbers(given: Any, who: str, name: str) -> Any:
     return values
 
 
-def _best_epoch(history: Mapping[str, Any], monitor: str, best: str, who: str) -> int | None:
+def _best_epoch(history: Mapping[str, Any], monitor: str, best: str | None, who: str) -> int | None:
     """The number of the first epoch that `fit` would hold for the best; None if no number is one."""
+    best = best or best_when(monitor)
     if best not in ("lowest", "highest"):
         raise ValueError(f"{who} takes best 'lowest' or 'highest', not {best!r}")
     if monitor not in history:

@@ -145,6 +145,9 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
     for state in pn.train(net, loss, optimizer, params, batches, key=key, epochs=10, resume=state):
         run.save(state)
 
+    `save` tells whether it saved, and a callback of `fit` that gives True ends the training: there, call it in a
+    function of its own that gives nothing, and let `every` be the steps of an epoch, since `fit` calls it after each.
+
     Killed at any moment and started again, this ends with the same bits as if it had never stopped. What `fit` gave can
     be saved there too, at any step, and is loaded with the same `like`. `load` puts aside a file that is damaged, with
     a warning, and takes the one before. `like` says how the state is built: a mismatch is an error, not a damage.

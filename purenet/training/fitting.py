@@ -15,6 +15,7 @@ from purenet.data.arrays import count, parts
 from purenet.data.progress import Progress
 from purenet.engine.arrays import describe, is_integer
 from purenet.engine.jax import host_only
+from purenet.metrics import best_when
 from purenet.random import Key
 from purenet.training.compiled import ArrayRun
 from purenet.training.loop import Metrics, by_name, check_batches, evaluate, pair, resumed, start, steps_by
@@ -41,7 +42,7 @@ def fit(
     metrics: Metrics = (),
     patience: int | None = None,
     monitor: str | None = None,
-    best: Literal["lowest", "highest"] = "lowest",
+    best: Literal["lowest", "highest"] | None = None,
     callbacks: Sequence[Callable[[State[P], dict[str, Any]], Any]] = (),
     penalties: Sequence[Penalty] | Penalty = (),
     resume: State[P] | Fit[P] | None = None,
@@ -64,7 +65,8 @@ def fit(
             again, a function of the key or an iterator, have the first alone.
         patience: stop after so many epochs in which `monitor` did not get better, and give the best params.
         monitor: what is watched, by default `validation_loss`, or `loss` if there is no validation.
-        best: whether `monitor` is best when "lowest" or when "highest".
+        best: whether `monitor` is best when "lowest" or when "highest"; by default "highest" if its name ends in
+            accuracy, precision, recall, f1 or r2, else "lowest".
         callbacks: functions `(state, record)`, called after each epoch, with the numbers of that epoch; training stops
             after one that gives True.
         penalties: `l1` and `l2`, as further terms of the loss (but not of validation_loss).
@@ -99,6 +101,7 @@ def fit(
     monitor = monitor or ("loss" if validation is None else "validation_loss")
     if monitor not in names:
         raise ValueError(f"fit can monitor {', '.join(names)}, not {monitor!r}")
+    best = best or best_when(monitor)
     by = stepper(net, loss, optimizer, penalties, engine, device)
     state = by.moved(start(optimizer, params, key) if resume is None else resumed(resume))
     past = _past(resume, names, monitor, epochs) if isinstance(resume, Fit) else ([], None)
@@ -183,7 +186,10 @@ def _run(
     check_batches(data, "fit", arrays=True)
     if not isinstance(data, tuple):
         return steps_by(by, data, epochs, state), None
-    total = -(-count(parts(data), "fit") // size)
+    examples = count(parts(data), "fit")
+    if not examples:
+        raise ValueError("fit takes at least one example")
+    total = -(-examples // size)
     if isinstance(by, JaxStepper):
         return ArrayRun(by, by.moved(pair(data)), size, is_watched).stretches(state, epochs), total
     data = by.moved(data)
@@ -212,11 +218,12 @@ def _check_options(epochs: Any, batch_size: Any, patience: Any, best: Any, callb
             raise ValueError(f"fit takes {name}, a positive integer, not {number!r}")
     if patience is not None and (not is_integer(patience) or patience < 1):
         raise ValueError(f"fit takes patience, a positive integer of epochs, not {patience!r}")
-    if best not in ("lowest", "highest"):
+    if best not in (None, "lowest", "highest"):
         raise ValueError(f"fit takes best 'lowest' or 'highest', not {best!r}")
     for callback in callbacks:
         if not callable(callback):
-            raise TypeError(f"fit takes callbacks, functions of (state, record), not {describe(callback)}")
+            mend = ": a loop of `train` can save its states" if hasattr(callback, "save") else ""
+            raise TypeError(f"fit takes callbacks, functions of (state, record), not {describe(callback)}{mend}")
 
 
 def _check_validation(validation: Any, epochs: int) -> None:

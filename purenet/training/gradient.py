@@ -65,6 +65,7 @@ def value_and_grad(
     if not isinstance(net, Layer) or not isinstance(loss, Loss):
         is_function = callable(loss) and not isinstance(loss, Loss)
         mend = ": make one of it, Loss(apply, vjp, name), as help(purenet.Loss) says" if is_function else ""
+        mend = ": write pn.mse, a value, and no text" if isinstance(loss, str) else mend
         raise TypeError(f"value_and_grad takes a layer and a loss, not {describe(net)} and {describe(loss)}{mend}")
     for penalty in penalties:
         if not isinstance(penalty, Penalty):

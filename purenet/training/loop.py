@@ -38,6 +38,8 @@ def start(optimizer: Optimizer[Any, Any], params: P, key: Key | None) -> State[P
     """The state of a run that has not begun."""
     if not isinstance(optimizer, Optimizer):
         mend = ": write adam(), with parentheses" if callable(optimizer) and not isinstance(optimizer, tuple) else ""
+        mend = ": write pn.adam(), a value, and no text" if isinstance(optimizer, str) else mend
+        mend = ": with Optax, write the loop yourself, by value_and_grad" if hasattr(optimizer, "update") else mend
         raise TypeError(f"an optimizer stands after the loss, not {describe(optimizer)}{mend}")
     check_params(params, "a run")
     return State(params, optimizer.init(params), key, 0, 0, 0, math.nan, 0.0)

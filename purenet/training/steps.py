@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import count
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -90,6 +90,13 @@ class JaxStepper(Stepper):
         key = jax_key(key)
         return ((key, n) for n in count())
 
+    def check(self, E: Any, state: State[Any], x: Any, target: Any, key: Any) -> None:
+        """On NumPy a loss says which values it does not take."""
+        if not math.isfinite(E):
+            y = self.net.apply(state.params, x, key)
+            self.loss.apply(*tree.map(mover("numpy"), (y, target)))
+        super().check(E, state, x, target, key)
+
     def step(self, state: State[Any], x: Any, target: Any, key: Any) -> tuple[float, Any, Any]:
         run, E = self.programs.one((state.params, state.optimizer_state), (x, target), key)
         if not math.isfinite(E):
@@ -145,18 +152,35 @@ def programs(net: Layer[Any], loss: Loss, optimizer: Optimizer[Any, Any], penalt
         (run, best), Es = jax().lax.scan(each, (run, best), (np.arange(len(places)), places, keys))
         return run, best[1:], Es
 
-    return Programs(*map(jax().jit, (one, many, epochs)))
+    return Programs(compiled(one), compiled(many), compiled(epochs))
+
+
+def compiled(f: Callable[..., Any]) -> Callable[..., Any]:
+    """f as a program of JAX."""
+    program, not_traceable = jax().jit(f), jax().errors.JAXTypeError
+
+    def run(*given: Any) -> Any:
+        try:
+            return program(*given)
+        except not_traceable as error:
+            raise TypeError(
+                "JAX cannot compile a function of yours that asks for the numbers of an array, or hands it to NumPy: "
+                "call the array's own functions, those of x.__array_namespace__(), or leave out engine='jax'"
+            ) from error
+
+    return run
 
 
 @lru_cache(32)
 def applied(net: Layer[Any], engine: str | None) -> Callable[[Any, Any], Any]:
     """`net.apply`; under JAX, compiled."""
-    return jax().jit(lambda params, x: net.apply(params, x)) if engine == "jax" else net.apply
+    return compiled(lambda params, x: net.apply(params, x)) if engine == "jax" else net.apply
 
 
 def stepper(net: Any, loss: Any, optimizer: Any, penalties: Any, engine: str | None, device: Any) -> Stepper:
     """Who takes the steps of a run with this engine; with None the arrays stay where they are."""
-    penalties = (penalties,) if isinstance(penalties, Penalty) else tuple(penalties)
+    alone = isinstance(penalties, Penalty) or not isinstance(penalties, Iterable)
+    penalties = (penalties,) if alone else tuple(penalties)
     if engine == "jax":
         return JaxStepper(net, loss, optimizer, penalties, device)
     return Stepper(net, loss, optimizer, penalties, move_to(engine, device))

@@ -29,6 +29,7 @@ from purenet.engine.arrays import (
     is_kind,
     is_read_only,
     namespace,
+    numpys_dtype,
     to_numpy,
 )
 from purenet.engine.jax import host_only, registered
@@ -159,6 +160,8 @@ def cast(tree: T, dtype: Any) -> T:
     >>> cast((np.zeros(2, np.float32), np.arange(2)), np.float64)
     (array([0., 0.]), array([0, 1]))
     """
+
+    dtype = numpys_dtype(dtype)
 
     def convert(leaf: Any) -> Any:
         is_float = is_kind(namespace(as_array(leaf), "cast"), leaf.dtype, "real floating") or is_half(leaf.dtype)

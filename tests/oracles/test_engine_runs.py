@@ -237,3 +237,52 @@ def test_jax_is_not_installed(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", without)
     with pytest.raises(ImportError, match=r"pip install 'purenet\[jax\]'"):
         pn.fit(NET, pn.mse, pn.sgd(0.1), PARAMS, (x, target), **RUN, engine="jax")
+
+
+def wave_by_numpy():
+    def vjp(params, x, key=None):
+        return np.asarray(np.sin(x)), lambda dy, wrt_x=True: ((), dy * np.cos(x))
+
+    return pn.Layer(
+        lambda key, in_shape=None: (), lambda p, x, key=None: np.asarray(np.sin(x)), vjp, lambda s: s, "wave"
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"net": pn.serial(pn.dense(2, 1), wave_by_numpy())},
+        {"loss": pn.loss(lambda y, t: np.square(np.asarray(y) - t).mean(), lambda y, t: 2 * (y - t) / y.size)},
+        {"penalties": pn.Penalty(lambda p, g: (float(p[0].weight.sum()), g), "mine")},
+        {"optimizer": pn.sgd(lambda step: 0.1 if step < 3 else 0.01)},
+    ],
+    ids=["layer", "loss", "penalty", "schedule"],
+)
+def test_what_jax_cannot_compile_is_told_so(given):
+    run = {"net": pn.serial(pn.dense(2, 1), pn.tanh), "loss": pn.mse, "optimizer": pn.sgd(0.1), **given}
+    run["params"] = run["net"].init(pn.key(0))
+    message = "JAX cannot compile .*: call the array's own functions.*, or leave out engine='jax'"
+    with pytest.raises(TypeError, match=message):
+        pn.fit(**run, data=(x, target), **RUN, engine="jax")
+    if "net" in given:
+        with pytest.raises(TypeError, match=message):
+            pn.predict(run["net"], run["params"], x, engine="jax")
+
+
+@pytest.mark.parametrize("engine", [None, "jax", "torch"])
+def test_no_examples(engine):
+    with pytest.raises(ValueError, match="fit takes at least one example"):
+        pn.fit(NET, pn.mse, pn.sgd(0.1), PARAMS, (x[:0], target[:0]), **RUN, engine=engine)
+
+
+def test_a_label_out_of_range_is_told_so_under_jax_too():
+    net = pn.serial(pn.dense(2, 3))
+    labels = np.arange(len(x)) % 4
+    with pytest.raises(ValueError, match=r"softmax_cross_entropy takes labels from 0 to 2.*but found 3"):
+        pn.fit(net, pn.softmax_cross_entropy, pn.sgd(0.1), net.init(pn.key(0)), (x, labels), **RUN, engine="jax")
+
+
+@pytest.mark.parametrize("given", [lambda params: 0.0, 0.1, [0.1]], ids=["a function", "a number", "a list"])
+def test_what_is_no_penalty_is_told_so(given):
+    with pytest.raises(TypeError, match=r"takes penalties after the loss.*write l2\(1e-4\)"):
+        pn.fit(NET, pn.mse, pn.sgd(0.1), PARAMS, (x, target), **RUN, penalties=given)

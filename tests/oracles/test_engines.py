@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -85,15 +86,36 @@ def test_a_tensor_that_wants_a_gradient_comes_without():
     ("given", "kind", "message"),
     [
         (("tensorflow",), ValueError, "an engine is one of 'numpy', 'jax', 'torch', not 'tensorflow'"),
+        ((PARAMS,), ValueError, "an engine is one of 'numpy', 'jax', 'torch', not a tuple$"),
         (("numpy", "cuda"), ValueError, "NumPy computes on the CPU: leave out device='cuda'"),
         (("jax", "xpu"), ValueError, "JAX has no device 'xpu' here: there is cpu"),
         (("jax", "cpu:99"), ValueError, "JAX has no device 'cpu:99' here"),
         (("torch", "nothing"), ValueError, "PyTorch has no device 'nothing' here"),
+        (("torch", 1.5), ValueError, "PyTorch has no device 1.5 here"),
+        (("jax", 3), ValueError, "JAX has no device 3 here: there is cpu"),
+        (("jax", torch.device("cpu")), ValueError, "JAX has no device device.type='cpu'. here"),
     ],
 )
 def test_bad_input_says_what_to_do(given, kind, message):
     with pytest.raises(kind, match=message):
         pn.to_engine(PARAMS, *given)
+
+
+@pytest.mark.parametrize("engine", ["jax", "torch"])
+@pytest.mark.parametrize(
+    "given", [np.array(["cat"]), np.array([None]), np.zeros(1, "M8[s]"), np.ones(1, np.longdouble)]
+)
+def test_what_holds_no_numbers_that_the_engine_knows(given, engine):
+    with pytest.raises(TypeError, match=re.escape(f"has no arrays of {given.dtype.name}")):
+        pn.to_engine({"labels": given}, engine)
+    assert pn.to_engine(given, "numpy").dtype == given.dtype
+
+
+def test_cast_takes_the_dtypes_of_every_engine():
+    for params in (PARAMS, pn.to_engine(PARAMS, "torch"), pn.to_engine(PARAMS, "jax")):
+        for dtype in (np.float16, jnp.float16, torch.float16):
+            halves = pn.tree.leaves(pn.tree.cast(params, dtype))
+            assert {str(leaf.dtype).removeprefix("torch.") for leaf in halves} == {"float16"}
 
 
 @pytest.mark.parametrize(

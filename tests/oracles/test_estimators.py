@@ -325,6 +325,11 @@ WRONG = {
     "too few activations": (NetClassifier((3, 4), ["relu"]), ValueError, "one for each of 2, not 1"),
     "too many shares": (NetClassifier((3,), dropout=(0.1, 0.2)), ValueError, "dropout is one for all .*of 1, not 2"),
     "dropout of 3": (NetClassifier(dropout=3), ValueError, "dropout takes a rate from 0 to 1"),
+    "a net for sizes": (
+        NetClassifier(pn.dense(64, 10)),
+        TypeError,
+        r"sizes, not the layer dense\(64, 10\): write net=...",
+    ),
     "an empty layer": (NetClassifier((0,)), ValueError, "dense takes sizes that are positive integers, not 0"),
     "a net of other outputs": (
         NetClassifier(net=pn.dense(64, 3)),
@@ -339,6 +344,21 @@ WRONG = {
         "huber.* is .*(inf|nan)",
     ),
 }
+
+
+def test_parameters_of_other_libraries():
+    for option, here in {
+        "epochs": "max_iter", "n_epochs": "max_iter", "lr": "learning_rate_init", "learning_rate": "learning_rate_init",
+        "optimizer": "solver", "key": "random_state", "seed": "random_state",
+    }.items():  # fmt: skip
+        for make in (NetClassifier, NetRegressor):
+            with pytest.raises(TypeError, match=f"^{make.__name__} has no option {option}: write {here}=...$"):
+                make(**{option: 1})
+    with pytest.raises(TypeError, match=r"^NetRegressor has no option oops: it has hidden_layer_sizes, activation"):
+        NetRegressor(oops=1)
+    assert pn.estimators.NetClassifier is NetClassifier
+    with pytest.raises(AttributeError, match=r"write pn\.estimators\.NetClassifier$"):
+        pn.MLPClassifier  # noqa: B018
 
 
 @pytest.mark.parametrize("name", WRONG)

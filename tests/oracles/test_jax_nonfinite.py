@@ -155,3 +155,15 @@ def test_a_function_that_calls_numpy_is_told_what_to_call_under_jit():
     for x in (np.ones(2), jnp.ones(2)):
         np.testing.assert_allclose(neutral.apply((), x), np.sin(1) + 1, rtol=1e-12)
     jax.jit(lambda x: neutral.apply((), x))(jnp.ones(2))
+
+
+@pytest.mark.parametrize("layer", [pn.global_avg_pool, pn.global_max_pool], ids=repr)
+def test_a_length_that_is_no_length_of_what_is_pooled_gives_nan(layer):
+    y = layer.apply((), (jnp.ones((3, 4, 2)), jnp.array([5, -1, 4])))
+    assert np.isnan(y).all(axis=1).tolist() == [True, True, False]
+
+
+def test_a_label_that_is_no_class_has_a_row_of_nan():
+    rows = pn.data.one_hot(jnp.array([3, -1, 2]), 3)
+    assert np.isnan(rows).all(axis=1).tolist() == [True, True, False]
+    assert pn.data.one_hot(jnp.array([3, 2]), 3, np.int32).tolist() == [[0, 0, 0], [0, 0, 1]]

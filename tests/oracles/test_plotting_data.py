@@ -132,6 +132,13 @@ def test_the_best_epoch_is_the_one_that_fit_keeps():
     assert pn.tree.allclose(seen[epoch - 1], found.params, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize(("best", "epoch"), [(None, 2), ("highest", 2), ("lowest", 1)])
+def test_the_best_accuracy_is_the_highest(best, epoch):
+    history = {"loss": [1.0, 0.5, 0.3], "validation_accuracy": [0.2, 0.9, 0.8]}
+    for ax in plots.learning_curves(history, monitor="validation_accuracy", best=best).axes:
+        assert f"best epoch: {epoch}" in curves(ax)
+
+
 def test_what_is_not_finite_is_marked_and_what_stands_alone_is_seen():
     (ax,) = plots.learning_curves({"loss": [9.0] * 13 + [np.nan, 5.0, np.inf, 4.0, 3.0]}).axes
     marks = curves(ax)["NaN or infinite"]

@@ -144,6 +144,8 @@ MISTAKES = {
     "a wrong size": (lambda: dense.apply(PARAMS, torch.ones(4, 3)), ValueError, r"dense\(2, 3\) takes x of shape \(\.\.\., 2\), but x has shape \(4, 3\)"),
     "dE/dY of another dtype": (lambda: dense.vjp(PARAMS, torch.ones(4, 2))[1](torch.ones(4, 3).double()), TypeError, r"dE/dY is float64, but Y is float32: write dy\.to\(torch\.float32\)"),
     "labels out of range": (lambda: pn.softmax_cross_entropy.apply(torch.ones(1, 3), torch.tensor([7])), ValueError, "labels from 0 to 2.* but found 7"),
+    "labels out of range, of an unsigned dtype": (lambda: pn.softmax_cross_entropy.apply(torch.ones(1, 3), torch.tensor([7], dtype=torch.uint64)), ValueError, "but found 7"),
+    "labels for one_hot": (lambda: pn.data.one_hot(torch.tensor([7]), 3), ValueError, "one_hot takes labels from 0 to 2, but they go from 7 to 7"),
     "labels that are floats": (lambda: pn.softmax_cross_entropy.apply(torch.ones(1, 3), torch.ones(1)), TypeError, r"write target\.to\(torch\.int64\)"),
     "probabilities": (lambda: pn.binary_cross_entropy.apply(torch.tensor([2.0]), torch.ones(1)), ValueError, "from 0 to 1"),
     "gradients of NumPy": (lambda: pn.adam().step(PARAMS, dense.init(pn.key(0)), pn.adam().init(PARAMS)), TypeError, "tensors of PyTorch and arrays of NumPy"),
@@ -163,3 +165,25 @@ def test_inside_no_grad_a_tensor_that_wants_a_gradient_is_welcome():
     with torch.no_grad():
         y = dense.apply(PARAMS, torch.ones(4, 2, requires_grad=True))
     assert not y.requires_grad
+
+
+def test_a_softmax_of_no_classes():
+    y, pullback = pn.softmax.vjp((), torch.zeros(3, 0))
+    assert y.shape == pullback(y)[1].shape == (3, 0)
+
+
+def test_vmap_takes_examples_one_by_one():
+    net = pn.serial(pn.dense(4, 8), pn.tanh, pn.layer_norm(8), pn.dense(8, 3))
+    params, x = to_torch((net.init(pn.key(0)), np.float32(np.cos(np.arange(20)).reshape(5, 4))))
+    of_one = pn.value_and_grad(net, pn.mse)
+    target = x[:, :3]
+    each = torch.vmap(lambda a, t: of_one(params, a[None], t[None]))(x, target)
+    mean = pn.tree.map(lambda per_example: per_example.mean(0), each)
+    same(pn.to_engine(of_one(params, x, target), "numpy"), mean, np.float32, "the mean over examples")
+
+
+def test_params_that_want_a_gradient_can_be_exported():
+    net = pn.serial(pn.dense(2, 3), pn.tanh)
+    params = pn.tree.map(torch.nn.Parameter, to_torch(net.init(pn.key(0))))
+    assert pn.to_onnx(net, params, (2,)).graph.initializer
+    assert pn.to_torch_state_dict(params, net)["0.weight"].shape == (3, 2)

@@ -21,6 +21,7 @@ from purenet.engine.numpy_windows import BITS
 from purenet.engine.ops import Ops
 
 LARGE = 65536  # numbers in a matrix from which it pays to look for another way to multiply it
+FEW = 64  # rows of a small matrix, at most one less
 LONG = 8192  # numbers in a sum beyond which it is made in blocks: one long sum loses digits in proportion to its length
 
 
@@ -266,7 +267,7 @@ class SmallNumpyOps(NumpyOps):
         return a.T.dot(c)
 
     def sum_rows(self, x: NumpyArray) -> NumpyArray:
-        return ones(len(x)).dot(x)
+        return _ONES_OF[len(x)].dot(x)
 
 
 class OneRowNumpyOps(SmallNumpyOps):
@@ -337,4 +338,5 @@ def kept_number(number: float | NumpyArray) -> NumpyArray:
 
 _ONES = np.ones(1024, np.float32)
 _ONES.setflags(write=False)
+_ONES_OF = [_ONES[:n] for n in range(FEW)]
 _remembered = lru_cache(1024)(quick_number)

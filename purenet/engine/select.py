@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from purenet.engine.arrays import FLOAT32, is_array, is_half, is_tensor, kind_of, mixed, namespace
 from purenet.engine.jax import JaxOps, namespace_of_jax, traced
-from purenet.engine.numpy import LARGE, NUMPY, ONE_ROW_NUMPY, SMALL_NUMPY
+from purenet.engine.numpy import FEW, LARGE, NUMPY, ONE_ROW_NUMPY, SMALL_NUMPY
 from purenet.engine.ops import Ops
 from purenet.engine.torch import torch_ops
 
@@ -67,7 +67,7 @@ def quickest(leaves: list[Any], x: Any, matrices: bool) -> Ops | None:
         return None
     if type(x) is not ndarray or not matrices:
         return engine_of(leaves[0]) if leaves else NUMPY
-    small = x.ndim == 2 and len(x) < 64 and x.dtype is FLOAT32
+    small = x.ndim == 2 and len(x) < FEW and x.dtype is FLOAT32
     small = small and all(leaf.size < LARGE and (leaf.dtype is FLOAT32 or leaf.dtype.kind in "iu") for leaf in leaves)
     return NUMPY if not small else ONE_ROW_NUMPY if len(x) == 1 else SMALL_NUMPY
 

@@ -50,30 +50,30 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
     (array([0.95, 0.95]),)
     """
     rate = -lr if type(lr) is float else -_one_number(lr)
-    # zeros are not kept: 0.0 and −0.0 are equal, so one would be found in the place of the other
-    step = _kept_descent(rate) if type(rate) is float and rate else _descent(rate)
-    for exact in _known:
-        ps = exact.leaves(params)
+    for leaves, seal, dtype in _known:
+        ps = leaves(params)
         if ps is not None:
-            gs = exact.leaves(grads)
+            gs = leaves(grads)
             if gs is not None:
-                done: P = exact.seal([*map(step, ps, gs)])
+                # zeros are not kept: 0.0 and −0.0 are equal, so one would be found in the place of the other
+                step = _kept_descent(rate, dtype) if type(rate) is float and rate else _descent(rate, dtype)
+                done: P = seal([*map(step, ps, gs)])
                 return done
 
     def checked(p: Array, g: Array) -> Array:
         engine_of_both(p, g, "sgd_step")
-        return step(p, g)
+        return _descent(rate, g.dtype)(p, g)
 
     new = update(checked, params, grads)
     _know(params)
     return new
 
 
-def _descent(rate: Any) -> Callable[[Array, Array], Array]:
-    quick = quick_number(rate)
+def _descent(rate: Any, dtype: Any) -> Callable[[Array, Array], Array]:
+    factor = quick_number(rate) if dtype is FLOAT32 else rate
 
     def step(p: Array, g: Array) -> Array:
-        new: Array = g * (quick if g.dtype is FLOAT32 else rate)
+        new: Array = g * factor
         new += p
         return new
 
@@ -81,14 +81,16 @@ def _descent(rate: Any) -> Callable[[Array, Array], Array]:
 
 
 _kept_descent = lru_cache(1024)(_descent)
-_known: tuple[Exact, ...] = ()  # of the last params whose step changes no shape and no dtype: NumPy's, without buffers
+# how the last params were laid out whose step changes no shape and no dtype, NumPy's of one dtype and without buffers
+_known: tuple[tuple[Callable[..., Any], Callable[..., Any], Any], ...] = ()
 
 
 def _know(params: Params) -> None:
     global _known
-    exact = None if _split(params)[0].held else Exact.of(params)
-    if exact is not None:
-        _known = (exact, *_known[:3])
+    layout, leaves = _split(params)
+    exact = None if layout.held else Exact.of(params)
+    if exact is not None and len({leaf.dtype for leaf in leaves}) == 1:
+        _known = ((exact.leaves, exact.seal, leaves[0].dtype), *_known[:3])
 
 
 def _one_number(lr: Any) -> Any:

@@ -132,7 +132,6 @@ from purenet.optimizers import (
 from purenet.presets import preset
 from purenet.random import Key, key, split
 from purenet.spec import Spec, layer
-from purenet.storage import checkpoint_best, checkpoints, csv_log, from_dict, load, save, to_dict
 from purenet.training import (
     Fit,
     Penalty,
@@ -155,6 +154,7 @@ if TYPE_CHECKING:
     from purenet import estimators as estimators
     from purenet import plotting, testing
     from purenet.interop import from_torch_state_dict, to_onnx, to_torch_state_dict
+    from purenet.storage import checkpoint_best, checkpoints, csv_log, from_dict, load, save, to_dict
 else:
     from purenet.names import hint_in as _hint_in
     from purenet.names import later as __getattr__  # noqa: F401 (of a name that is not here yet, or never)

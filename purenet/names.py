@@ -9,7 +9,10 @@ from typing import Any
 
 MODULES = ("data", "initializers", "metrics", "plotting", "random", "schedules", "testing", "tree")
 LATER = ("estimators", "plotting", "testing")
-OF_INTEROP = ("from_torch_state_dict", "to_onnx", "to_torch_state_dict")
+NAMES_LATER = {
+    "interop": ("from_torch_state_dict", "to_onnx", "to_torch_state_dict"),
+    "storage": ("checkpoint_best", "checkpoints", "csv_log", "from_dict", "load", "save", "to_dict"),
+}
 ELSEWHERE = {
     "dense": "Linear FullyConnected FC",
     "dense(...)": "nn",
@@ -107,11 +110,12 @@ def later(name: str) -> Any:
     """What is imported when it is first needed. For a name that purenet has not, an AttributeError that tells what the
     thing is called here."""
     if name in LATER:
-        module = import_module(f"purenet.{name}")
-        hint_in(module)
-        return module
-    if name in OF_INTEROP:
-        return getattr(import_module("purenet.interop"), name)
+        found = import_module(f"purenet.{name}")
+        hint_in(found)
+        return found
+    for module, names in NAMES_LATER.items():
+        if name in names:
+            return getattr(import_module(f"purenet.{module}"), name)
     raise _missing(name, import_module("purenet"))
 
 

@@ -18,7 +18,6 @@ from purenet.engine.arrays import (
     torch_namespace,
     write_as_integers,
 )
-from purenet.engine.torch import torch_ops
 
 ENGINES = ("numpy", "jax", "torch")
 
@@ -89,6 +88,8 @@ def _to_torch(device: Any) -> Callable[[Any], Any]:
     """On PyTorch's default device, if none is named. A number of steps stays with the host, which counts them."""
     torch = _loaded("torch", "torch")
     torch_namespace()
+    from purenet.engine.torch import torch_ops
+
     try:
         ops = torch_ops(torch.empty(0, device=device).device)
     except (RuntimeError, AssertionError, TypeError) as error:

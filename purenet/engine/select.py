@@ -12,7 +12,6 @@ from purenet.engine.arrays import FLOAT32, is_array, is_half, is_tensor, kind_of
 from purenet.engine.jax import JaxOps, namespace_of_jax, traced
 from purenet.engine.numpy import FEW, LARGE, NUMPY, ONE_ROW_NUMPY, SMALL_NUMPY
 from purenet.engine.ops import Ops
-from purenet.engine.torch import torch_ops
 
 
 def engine_of(x: Any, who: str = "this function") -> Ops:
@@ -24,7 +23,7 @@ def engine_of(x: Any, who: str = "this function") -> Ops:
     if type(x) is ndarray or isinstance(x, np.generic):
         return NUMPY
     xp = namespace(x, who)
-    return torch_ops(x.device) if is_tensor(x) else _engine(xp)
+    return _of_tensors(x.device) if is_tensor(x) else _engine(xp)
 
 
 def ops_for(leaves: list[Any], key: Any = None) -> Ops:
@@ -70,6 +69,13 @@ def quickest(leaves: list[Any], x: Any, matrices: bool) -> Ops | None:
     small = x.ndim == 2 and len(x) < FEW and x.dtype is FLOAT32
     small = small and all(leaf.size < LARGE and (leaf.dtype is FLOAT32 or leaf.dtype.kind in "iu") for leaf in leaves)
     return NUMPY if not small else ONE_ROW_NUMPY if len(x) == 1 else SMALL_NUMPY
+
+
+@cache
+def _of_tensors(device: Any) -> Ops:
+    from purenet.engine.torch import torch_ops
+
+    return torch_ops(device)
 
 
 @cache

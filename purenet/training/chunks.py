@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
+from _thread import allocate_lock  # as in `threading`, whose import takes as long as five modules of ours
 from collections.abc import Callable, Iterator
 from functools import cache
-from importlib.util import find_spec
 from inspect import unwrap
 from itertools import pairwise
 from typing import Any, Literal, TypeVar
@@ -150,7 +149,7 @@ class _OneThread:
             os.register_at_fork(after_in_child=self.begin_anew)
 
     def begin(self) -> None:
-        self.lock, self.inside = threading.Lock(), 0
+        self.lock, self.inside = allocate_lock(), 0
         self.limit: Any = None
 
     def begin_anew(self) -> None:
@@ -180,8 +179,8 @@ ONE_THREAD = _OneThread()
 @cache
 def _products() -> Any:
     """What holds the threads of NumPy's matrix products, if it is installed."""
-    if find_spec("threadpoolctl") is None:
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
         return None
-    from threadpoolctl import ThreadpoolController
-
     return ThreadpoolController().select(user_api="blas")

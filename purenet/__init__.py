@@ -132,20 +132,7 @@ from purenet.optimizers import (
 from purenet.presets import preset
 from purenet.random import Key, key, split
 from purenet.spec import Spec, layer
-from purenet.training import (
-    Fit,
-    Penalty,
-    State,
-    evaluate,
-    fit,
-    in_chunks,
-    l1,
-    l2,
-    predict,
-    start,
-    train,
-    value_and_grad,
-)
+from purenet.training import Penalty, l1, l2, value_and_grad
 from purenet.tree import to_engine
 from purenet.values import Kind
 from purenet.weighting import weighted
@@ -155,6 +142,10 @@ if TYPE_CHECKING:
     from purenet import plotting, testing
     from purenet.interop import from_torch_state_dict, to_onnx, to_torch_state_dict
     from purenet.storage import checkpoint_best, checkpoints, csv_log, from_dict, load, save, to_dict
+    from purenet.training.chunks import in_chunks
+    from purenet.training.fitting import fit
+    from purenet.training.loop import evaluate, predict, start, train
+    from purenet.training.runs import Fit, State
 else:
     from purenet.names import hint_in as _hint_in
     from purenet.names import later as __getattr__  # noqa: F401 (of a name that is not here yet, or never)

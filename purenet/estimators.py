@@ -45,7 +45,9 @@ from purenet.layers.dropout import dropout as dropout_layer
 from purenet.losses import binary_cross_entropy_with_logits, huber, softmax_cross_entropy
 from purenet.optimizers import adam, sgd
 from purenet.random import key, split
-from purenet.training import State, l2, predict, start, train
+from purenet.training import l2
+from purenet.training.loop import predict, start, train
+from purenet.training.runs import State
 from purenet.values import brief, hinted
 from purenet.weighting import weighted
 

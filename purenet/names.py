@@ -11,6 +11,10 @@ MODULES = ("data", "initializers", "metrics", "plotting", "random", "schedules",
 LATER = ("estimators", "plotting", "testing")
 NAMES_LATER = {
     "interop": ("from_torch_state_dict", "to_onnx", "to_torch_state_dict"),
+    "training.chunks": ("in_chunks",),
+    "training.fitting": ("fit",),
+    "training.loop": ("evaluate", "predict", "start", "train"),
+    "training.runs": ("Fit", "State"),
     "storage": ("checkpoint_best", "checkpoints", "csv_log", "from_dict", "load", "save", "to_dict"),
 }
 ELSEWHERE = {
@@ -113,10 +117,12 @@ def later(name: str) -> Any:
         found = import_module(f"purenet.{name}")
         hint_in(found)
         return found
+    library = import_module("purenet")
     for module, names in NAMES_LATER.items():
         if name in names:
-            return getattr(import_module(f"purenet.{module}"), name)
-    raise _missing(name, import_module("purenet"))
+            vars(library)[name] = getattr(import_module(f"purenet.{module}"), name)
+            return vars(library)[name]
+    raise _missing(name, library)
 
 
 def hint_in(module: ModuleType) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from purenet.storage.checkpoint import save
 from purenet.storage.files import Path
-from purenet.training import State
+from purenet.training.runs import State
 
 Callback = Callable[[State[Any], dict[str, Any]], None]
 

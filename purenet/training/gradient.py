@@ -19,6 +19,14 @@ P = TypeVar("P")
 Evaluate = Callable[..., tuple[Any, P]]
 
 
+class NotFiniteError(ValueError):
+    """A loss turned NaN or infinite in training; `state` is the last one before."""
+
+    def __init__(self, message: str, state: Any) -> None:
+        super().__init__(message)
+        self.state = state
+
+
 @overload
 def value_and_grad(
     net: Layer[P], loss: Loss, *penalties: Penalty, check_finite: bool = False, wrt: Literal["params"] = "params"

@@ -16,19 +16,11 @@ from purenet.core import Layer, Loss, Optimizer
 from purenet.engine.moving import mover
 from purenet.introspection import first_not_finite
 from purenet.random import Key, split
-from purenet.training.gradient import value_and_grad
+from purenet.training.gradient import NotFiniteError, value_and_grad
 from purenet.training.penalties import Penalty
 from purenet.training.runs import State
 
 Engine: TypeAlias = Literal["numpy", "jax", "torch"]
-
-
-class NotFiniteError(ValueError):
-    """A loss turned NaN or infinite; `state` is the last one before."""
-
-    def __init__(self, message: str, state: State[Any]) -> None:
-        super().__init__(message)
-        self.state = state
 
 
 class Stepper:

@@ -14,7 +14,11 @@ HEAVY = (
     "sklearn",
     "importlib.resources",
     "onnx",
+    "purenet.engine.torch",
     "purenet.interop.operators",
+    "purenet.storage",
+    "purenet.training.fitting",
+    "purenet.training.loop",
 )
 
 

@@ -834,3 +834,12 @@ def test_what_decays_never_becomes_subnormal(optimizer):
             ]
             most = max(most, sum(int(((abs(leaf) < tiny) & (leaf != 0)).sum()) for leaf in slots))
     assert most == 0
+
+
+def test_sgd_step_multiplies_each_parameter_in_its_own_dtype():
+    """At the second step, too, where the layout of the params is known."""
+    params = np.ones(2, np.float32), np.ones(3)
+    for _ in range(2):
+        new = pn.sgd_step(params, params, lr=0.1)
+        assert [each.dtype for each in new] == [np.float32, np.float64]
+        np.testing.assert_array_equal(new[1], 1 - 0.1 * np.ones(3))

@@ -50,19 +50,19 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
     (array([0.95, 0.95]),)
     """
     rate = -lr if type(lr) is float else -_one_number(lr)
+    # zeros are not kept: 0.0 and −0.0 are equal, so one would be found in the place of the other
+    descent = _kept_descent if type(rate) is float and rate else _descent
     for leaves, seal, dtype in _known:
         ps = leaves(params)
         if ps is not None:
             gs = leaves(grads)
             if gs is not None:
-                # zeros are not kept: 0.0 and −0.0 are equal, so one would be found in the place of the other
-                step = _kept_descent(rate, dtype) if type(rate) is float and rate else _descent(rate, dtype)
-                done: P = seal([*map(step, ps, gs)])
+                done: P = seal([*map(descent(rate, dtype), ps, gs)])
                 return done
 
     def checked(p: Array, g: Array) -> Array:
         engine_of_both(p, g, "sgd_step")
-        return _descent(rate, g.dtype)(p, g)
+        return descent(rate, g.dtype)(p, g)
 
     new = update(checked, params, grads)
     _know(params)
@@ -81,7 +81,7 @@ def _descent(rate: Any, dtype: Any) -> Callable[[Array, Array], Array]:
 
 
 _kept_descent = lru_cache(1024)(_descent)
-# how the last params were laid out whose step changes no shape and no dtype, NumPy's of one dtype and without buffers
+# layouts of the last params whose step changes no shape and no dtype: NumPy's arrays of one dtype, without buffers
 _known: tuple[tuple[Callable[..., Any], Callable[..., Any], Any], ...] = ()
 
 

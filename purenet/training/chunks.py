@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock  # as in `threading`, whose import takes as long as five modules of ours
+from _thread import allocate_lock  # `threading` has no more of use here, and is slow to import
 from collections.abc import Callable, Iterator
 from functools import cache
 from inspect import unwrap

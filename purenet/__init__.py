@@ -150,7 +150,7 @@ else:
     from purenet.names import hint_in as _hint_in
     from purenet.names import later as __getattr__  # noqa: F401 (of a name that is not here yet, or never)
 
-    for _module in (data, initializers, layers, losses, metrics, optimizers, random, schedules, tree):  # noqa: F821
+    for _module in (data, initializers, layers, losses, metrics, optimizers, random, schedules, training, tree):  # noqa: F821
         _hint_in(_module)
 
 __version__ = "0.1.0"

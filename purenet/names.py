@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 MODULES = ("data", "initializers", "metrics", "plotting", "random", "schedules", "testing", "tree")
-LATER = ("estimators", "plotting", "testing")
+LATER = ("estimators", "plotting", "storage", "testing")
 NAMES_LATER = {
     "interop": ("from_torch_state_dict", "to_onnx", "to_torch_state_dict"),
     "training.chunks": ("in_chunks",),
@@ -153,6 +153,8 @@ def _name_here(name: str, library: Any) -> str:
     plain = _plain(name)
     ends = ("", "loss", "layer", "lr", "optimizer", "schedule", "decay")
     stems = [re.sub("[123]d", "", plain.removesuffix(end)) for end in ends if plain.endswith(end)]
+    if name in library.__all__:  # `fit`, beside which there is `Fit`
+        return name
     return next((there[stem] for stem in (plain, *stems) if stem in there), "")
 
 

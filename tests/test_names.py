@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -286,3 +288,12 @@ def test_a_net_where_a_plot_takes_a_function():
         pn.plotting.decision_boundary(params, x, x[:, 0])
     with pytest.raises(TypeError, match="decision_boundary takes an array, not a tuple"):
         pn.plotting.decision_boundary(lambda points: points, params, x)
+
+
+def test_modules_that_are_imported_later_are_there_by_attribute():
+    lines = (
+        "import purenet as pn\nprint(pn.storage.save is pn.save)\n"
+        "try:\n    pn.training.fit\nexcept AttributeError as error:\n    print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
+    assert run.stdout == "True\nmodule 'purenet.training' has no attribute 'fit': write pn.fit\n"

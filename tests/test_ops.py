@@ -110,6 +110,25 @@ def test_relu_and_limits(shape, dtype):
             assert ops.relu(each).dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("shape", [(), (7,), (40, 60), (3, 20, 41)])
+def test_where(shape, dtype):
+    """Of arrays, numbers, and arrays of other shapes, also of what is not finite."""
+    x = numbers((*shape, 5), dtype)
+    if dtype != np.int64:
+        x[..., :4] = np.nan, -np.inf, np.inf, -0.0
+    for each in (x, x.T, x[..., ::2]):
+        mask = np.arange(each.size).reshape(each.shape) % 3 == 0
+        others = [each[::-1], each[:1], each[..., :1], each.dtype.type(3), each.astype(np.float64), 1, 0.5, -np.inf]
+        for other in others:
+            for which in (mask, mask[..., :1]):
+                for a, b in ((each, other), (other, each)):
+                    found, expected = NUMPY.where(which, a, b), np.where(which, a, b)
+                    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+                    np.testing.assert_array_equal(found, expected)
+                    np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(), (7,), (4, 6), (2, 3, 4)])
 def test_a_mask_keeps_out_what_is_not_finite(shape, dtype):

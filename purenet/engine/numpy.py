@@ -170,11 +170,11 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
 
     def sum_products(self, a: NumpyArray, b: NumpyArray) -> NumpyArray:
         """`einsum` makes no array of the products."""
-        if len(a) <= 256:
-            return np.einsum("ij,ij->j", a, b)
-        return self.sum_rows(
-            np.stack([np.einsum("ij,ij->j", a[i : i + 256], b[i : i + 256]) for i in range(0, len(a), 256)])
-        )
+        if a.shape[-2] <= 256:
+            return np.einsum("...ij,...ij->...j", a, b)
+        blocks = [slice(i, i + 256) for i in range(0, a.shape[-2], 256)]
+        sums = [np.einsum("...ij,...ij->...j", a[..., some, :], b[..., some, :]) for some in blocks]
+        return self.sum_before_last(np.stack(sums, axis=-2))[..., 0, :]
 
     def add_rows(self, ids: NumpyArray, rows: NumpyArray, count: int) -> NumpyArray:
         """Without a matrix of ids by rows: the first row of each id is copied, which is all of most ids of a large

@@ -304,7 +304,7 @@ def _group_norm(
 
     def rule(ops: Ops, params: Any, x: Array, key: Key | None) -> tuple[Array, Pull]:
         """Y = (X − μ)·a + b, as in `batch_norm`."""
-        rows = _ExampleRows(ops, x, groups or x.shape[-1])
+        rows = _ExampleRows(ops, x, groups or max(1, x.shape[-1]))
         weight, flat = rows.laid_out(params.weight if affine else None), rows.wide(x)
         mean = rows.mean(ops.sum_before_last(flat))
         y = flat - mean

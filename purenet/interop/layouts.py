@@ -120,7 +120,7 @@ def _attention_gives(params: AttentionParams) -> Arrays:
     else:
         arrays = {f"{name}_proj_weight": weight for name, weight in zip("qkv", three, strict=True)}
     if params.query.bias is not None:
-        none = np.zeros_like(params.query.bias)
+        none = np.zeros_like(params.value.bias)
         arrays["in_proj_bias"] = np.concatenate([params.query.bias, none, params.value.bias])
     return {**arrays, **{f"out_proj.{name}": array for name, array in DENSE.give(params.out).items()}}
 
@@ -128,7 +128,10 @@ def _attention_gives(params: AttentionParams) -> Arrays:
 def _attention_takes(arrays: Arrays, like: AttentionParams) -> AttentionParams:
     packed = arrays.get("in_proj_weight")
     three = [arrays[f"{name}_proj_weight"] for name in "qkv"] if packed is None else np.split(packed, 3)
-    q, _, v = np.split(arrays["in_proj_bias"], 3) if "in_proj_bias" in arrays else (None,) * 3
+    q, v = None, None
+    if "in_proj_bias" in arrays:
+        n, m = three[0].shape[0], three[2].shape[0]
+        q, _, v = np.split(arrays["in_proj_bias"], (n, n + m))
     query, key, value = (DenseParams(weight.T, bias) for weight, bias in zip(three, (q, None, v), strict=True))
     out = {name.removeprefix("out_proj."): array for name, array in arrays.items() if name.startswith("out_proj.")}
     return AttentionParams(query, key, value, DENSE.take(out, like.out))

@@ -59,10 +59,12 @@ class AttentionOps(Standard):
         careful = allowed is not None and not self.all_finite(q, k, v, *(() if added is None else (added,)))
         q = together(q)
         if careful:
-            e = apart(q @ turn(k + self.taint(v)))
+            e = apart(q @ self._turned(k + self.taint(v)))
             q, k, v = map(self.finite_part, (q, k, v))
         else:
-            e = apart(q @ self.compact(turn(k)))  # BLAS takes twice as long for small matrices with a turned view
+            e = apart(
+                q @ self.compact(self._turned(k))
+            )  # BLAS takes twice as long for small matrices with a turned view
         if added is not None:
             e += added
         e = self._shares(e, allowed, may_be_empty)
@@ -79,7 +81,7 @@ class AttentionOps(Standard):
                 p = self.keep(e + self.taint(dy), allowed)
                 dy = self.finite_part(dy)
             dy = together(dy)
-            ds = kept(apart(dy @ self.compact(turn(v))))
+            ds = kept(apart(dy @ self.compact(self._turned(v))))
             ds -= self.dot_last(ds, p)
             ds *= p
             if guarded:
@@ -87,10 +89,8 @@ class AttentionOps(Standard):
             rows = together(ds)
             dq = join(apart(rows @ k))
             dq *= scale
-            dmask = None if added is None else ds
-            if dmask is not None and mask.shape[1] == 1:
-                dmask = self.sum(ds, axis=1, keepdims=True)
-            return dq, join(turn(rows) @ q), join(turn(together(kept(p))) @ dy), dmask
+            dmask = None if added is None else ds if added.shape[1] > 1 else self.sum(ds, axis=1, keepdims=True)
+            return dq, join(self._turned(rows) @ q), join(self._turned(together(kept(p))) @ dy), dmask
 
         return join(apart(together(kept(e)) @ v)), pull
 
@@ -112,6 +112,10 @@ class AttentionOps(Standard):
             total = self.where(total > 0, total, 1)
         e /= total
         return e
+
+    def _turned(self, a: Array) -> Array:
+        """The last two axes exchanged."""
+        return self.permute_dims(a, (0, 1, 3, 2))
 
     def _heads(self, q: Array, k: Array, heads: int) -> tuple[Callable[[Array], Array], ...]:
         """(cut, join, together, apart) for heads as wide as those of q (batch, t, features), of which some may share
@@ -135,8 +139,3 @@ class AttentionOps(Standard):
             return a if shared == heads else self.reshape(a, (batch, heads, t, a.shape[3]))
 
         return cut, join, together, apart
-
-
-def turn(a: Array) -> Array:
-    """The last two axes exchanged."""
-    return a.mT

@@ -251,9 +251,7 @@ def _width(x: Array) -> int:
 
 
 @preset
-def layer_norm(
-    features: int | None = None, *, eps: float = 1e-5, affine: bool = True, bias: bool = True
-) -> Layer[Any]:
+def layer_norm(features: int | None = None, *, eps: float = 1e-5, affine: bool = True, bias: bool = True) -> Layer[Any]:
     """Layer normalization: each position of each example, over the last axis. X and Y (batch, ..., features).
 
     With `bias=False` there is a scale and no shift; with `affine=False` neither.

@@ -83,9 +83,9 @@ def batch_norm(rng):
 
 
 def layer_norm(rng):
-    affine, [features] = coin(rng), sizes(rng, 1, 2)
-    module = nn.LayerNorm(features, elementwise_affine=affine)
-    return Drawn(pn.layer_norm(features, affine=affine), module, images(rng, features, int(rng.integers(3))))
+    affine, bias, [features] = coin(rng), coin(rng), sizes(rng, 1, 2)
+    module = nn.LayerNorm(features, elementwise_affine=affine, bias=bias)
+    return Drawn(pn.layer_norm(features, affine=affine, bias=bias), module, images(rng, features, int(rng.integers(3))))
 
 
 def rms_norm(rng):

@@ -263,8 +263,7 @@ def layer_norm(features: int | None = None, *, eps: float = 1e-5, affine: bool =
     array([[-0.999995,  0.999995],
            [ 0.      ,  0.      ]])
     """
-    more = {"affine": (affine, True), "bias": (bias, True)}
-    name = called("layer_norm", features=(features, None), eps=(eps, 1e-5), **more)
+    name = called("layer_norm", features=(features, None), eps=(eps, 1e-5), affine=(affine, True), bias=(bias, True))
     return _affine_norm(name, features, lambda ops, x: _normalized(ops, x, _mean_of_features, eps), affine, bias)
 
 

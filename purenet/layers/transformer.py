@@ -159,8 +159,9 @@ class _Block(NamedTuple):
         """The code of the block, of whose `causal` the value and the default are given."""
         features, heads, hidden, *given = self
         sizes = (features, heads) if hidden == 4 * features else (features, heads, hidden)
-        options = zip(self._fields[3:], zip(given, self._field_defaults.values(), strict=True), strict=True)
-        return called(maker, *sizes, causal=causal, **dict(options))
+        pairs = zip(given, self._field_defaults.values(), strict=True)
+        options: dict[str, Any] = dict(zip(self._fields[3:], pairs, strict=True))
+        return called(maker, *sizes, causal=causal, **options)
 
 
 def _block(maker: str, features: int, heads: int, hidden: int | None, *options: Any) -> _Block:

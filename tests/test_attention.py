@@ -207,7 +207,7 @@ def test_the_transformer_block_is_its_parts():
     inside = pn.gelu.apply((), pn.dense(16).apply(first, pn.layer_norm.apply(norm_too, y)))
     np.testing.assert_allclose(layer.apply(params, x), y + pn.dense(4).apply(second, inside), rtol=1e-12)
     key = pn.key(3)
-    for code in ("transformer_block(4, 2)", "transformer_block(4, 2, 8, dropout=0.5, causal=True)"):
+    for code in ("transformer_block(4, 2)", "transformer_block(4, 2, 8, causal=True, dropout=0.5)"):
         assert eval(code, vars(pn)).name == code
     assert pn.transformer_block(4, 2, 16).name == "transformer_block(4, 2)"  # a default is left out
     dropping = pn.transformer_block(4, 2, dropout=0.5)

@@ -462,8 +462,13 @@ def _residual(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
     return _merged(g, "Add", (x[0] if type(x) is tuple else x, _only(g, layer, params, x)))
 
 
+def _beside(x: Any, y: Any) -> Any:
+    """Y, with what stood beside the first part of x."""
+    return (y, *x[1:]) if type(x) is tuple else y
+
+
 COMBINATORS: dict[str, Callable[[Graph, Layer[Any], Any, Any], Any]] = {
-    **dict.fromkeys(("serial", "named", "transformer_block"), _chain),
+    **dict.fromkeys(("serial", "named", "transformer_block", "transformer_decoder_block"), _chain),
     "parallel": _parallel,
     "fan_out": lambda g, layer, params, x: _parallel(g, layer, params, (x,) * len(layer.parts)),
     "residual": _residual,
@@ -472,8 +477,8 @@ COMBINATORS: dict[str, Callable[[Graph, Layer[Any], Any, Any], Any]] = {
     "frozen": lambda g, layer, params, x: _only(g, layer, params.value, x),
     "remat": _only,
     "tied": lambda g, layer, params, x: _only(g, layer, (params,) * len(layer.parts[0].parts), x),
-    "on_first": lambda g, layer, params, x: (_only(g, layer, params, x[0]), *x[1:]),
-    "keep_rest": lambda g, layer, params, x: (_only(g, layer, params, x), *x[1:]),
+    "on_first": lambda g, layer, params, x: _beside(x, _only(g, layer, params, x[0] if type(x) is tuple else x)),
+    "keep_rest": lambda g, layer, params, x: _beside(x, _only(g, layer, params, x)),
     "map_time": _map_time,
     "bidirectional": _bidirectional,
 }

@@ -39,7 +39,7 @@ Normalize = Callable[[Ops, Array], tuple[Array, Back]]
 
 
 class NormParams(NamedTuple):
-    """weight and bias (features,), the scale and the shift of each channel; rms_norm has no bias, but None."""
+    """weight and bias (features,), the scale and the shift of each channel; where there is no shift, bias is None."""
 
     weight: Array
     bias: Array | None
@@ -255,8 +255,10 @@ def _width(x: Array) -> int:
 
 
 @preset
-def layer_norm(features: int | None = None, *, eps: float = 1e-5, affine: bool = True) -> Layer[Any]:
+def layer_norm(features: int | None = None, *, eps: float = 1e-5, affine: bool = True, bias: bool = True) -> Layer[Any]:
     """Layer normalization: each position of each example, over the last axis. X and Y (batch, ..., features).
+
+    With `bias=False` there is a scale and no shift; with `affine=False` neither.
 
     J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016.
 
@@ -265,8 +267,8 @@ def layer_norm(features: int | None = None, *, eps: float = 1e-5, affine: bool =
     array([[-0.999995,  0.999995],
            [ 0.      ,  0.      ]])
     """
-    name = called("layer_norm", features=(features, None), eps=(eps, 1e-5), affine=(affine, True))
-    return _affine_norm(name, features, lambda ops, x: _normalized(ops, x, eps), affine)
+    name = called("layer_norm", features=(features, None), eps=(eps, 1e-5), affine=(affine, True), bias=(bias, True))
+    return _affine_norm(name, features, lambda ops, x: _normalized(ops, x, eps), affine, bias)
 
 
 class _ExampleRows:

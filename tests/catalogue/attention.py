@@ -1,4 +1,4 @@
-"""Attention, with and without a mask, and the transformer's block."""
+"""Attention, with and without a mask."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import purenet as pn
 from tests.cases import Case, normal
 
-attend, block = pn.multi_head_attention, pn.transformer_block
+attend = pn.multi_head_attention
 MASK = np.array([[True, False, True, True], [True, True, False, False], [False, False, False, False]])
 PAIRS = normal(3, 2, 4, 4, seed=3) > 0  # a place sees two keys or more, or none: of one, Y does not depend on the query
 PAIRS[..., :2] = True
@@ -41,11 +41,5 @@ ROWS: dict[str, list[Case]] = {
         Case(attend(8, 2, dropout=0.4), normal(2, 5, 8), pn.key(1)),
         Case(attend(8, 4, kv_heads=2, causal=True, dropout=0.2), (normal(3, 4, 8), MASK), pn.key(1)),
         Case(attend(4, 2, dropout=0.4), normal(2, 3, 4)),
-    ],
-    "transformer_block": [
-        Case(block(4, 2), normal(2, 3, 4)),
-        Case(block(4, 1, 3, causal=True), normal(1, 5, 4)),
-        Case(block(6, 3, 5, dropout=0.4), normal(2, 3, 6), pn.key(1)),
-        Case(block(6, 3, 5, dropout=0.4), normal(2, 1, 6)),
     ],
 }

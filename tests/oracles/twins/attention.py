@@ -1,4 +1,4 @@
-"""Attention and the transformer's block: PyTorch's modules, and JAX's function of the heads."""
+"""Attention: PyTorch's module and its function, and JAX's function of the heads."""
 
 from __future__ import annotations
 
@@ -37,10 +37,6 @@ def mask_of(xp, mask, t, s, causal):
         return (allowed & (mask > -xp.inf), mask) if added else (allowed & mask, None)
     padding = mask if mask.ndim == 2 else xp.arange(s)[None] < mask[:, None]
     return allowed & padding[:, None, None], None
-
-
-def causal_mask(t, s, causal):
-    return torch.ones(t, s, dtype=torch.bool).triu(1) if causal else None
 
 
 def in_proj(params):
@@ -118,43 +114,6 @@ def draw_attention(rng, few=False):
     return Drawn(layer, x, near_init(rng, layer, x))
 
 
-def block_in_torch(params, x, features, heads, hidden=None, dropout=0.0, causal=False):
-    hidden = hidden or 4 * features
-    module = nn.TransformerEncoderLayer(features, heads, hidden, 0.0, "gelu", norm_first=True, batch_first=True)
-    (norm, attention), (norm_too, (first, *_, second)) = block_parts(params)
-    state = {f"self_attn.{path}": value for path, value in in_proj(attention).items()}
-    for path, part in (("norm1", norm), ("norm2", norm_too)):
-        state |= {f"{path}.weight": part.weight, f"{path}.bias": part.bias}
-    for path, part in (("linear1", first), ("linear2", second)):
-        state |= {f"{path}.weight": part.weight.T, f"{path}.bias": part.bias}
-    mask = causal_mask(x.shape[1], x.shape[1], causal)
-    return torch.func.functional_call(module, state, (x, mask))
-
-
-def block_parts(params):
-    (norm, attention, *_), (norm_too, *dense) = params
-    return (norm, attention), (norm_too, [p for p in dense if p])
-
-
-def block_in_jax(params, x, features, heads, hidden=None, dropout=0.0, causal=False):
-    (norm, attention), (norm_too, (first, *_, second)) = block_parts(params)
-
-    def normed(p, x):
-        return jax.nn.standardize(x, axis=-1, epsilon=1e-5) * p.weight + p.bias
-
-    x = x + attention_in_jax(attention, normed(norm, x), features, heads, causal=causal)
-    inner = jax.nn.gelu(normed(norm_too, x) @ first.weight + first.bias, approximate=False)
-    return x + inner @ second.weight + second.bias
-
-
-def draw_block(rng):
-    batch, t, heads, size, hidden = (int(n) for n in rng.integers(1, [5, 9, 5, 6, 9]))
-    features = max(3, heads * size)  # the norm of one feature is 0, and of two ±1 but for rounding
-    layer = pn.transformer_block(features, heads if features == heads * size else 1, hidden, causal=coin(rng))
-    x = rng.normal(size=(batch, t, features))
-    return Drawn(layer, x, near_init(rng, layer, x))
-
-
 JAX_TOLERANCE = 1e-5  # in float64 too: jax.nn.dot_product_attention takes its softmax in float32
 
 TWINS = {
@@ -167,8 +126,5 @@ TWINS = {
         jax_draws=60,
         share=0.1,
         jax_tolerance=JAX_TOLERANCE,
-    ),
-    "transformer_block": Twin(
-        block_in_torch, block_in_jax, draw_block, draws=60, jax_draws=3, share=0.1, jax_tolerance=JAX_TOLERANCE
     ),
 }

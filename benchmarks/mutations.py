@@ -83,7 +83,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "layers/recurrent": ("recurrent",),
     "layers/resize": ("conv",),
     "layers/shape": ("combinators",),
-    "layers/transformer": ("attention",),
+    "layers/transformer": ("transformer",),
     "layers/windows": ("conv",),
     "losses": ("numerics", "recorded", "errors", "chunks"),
     "optimizers": ("optimizers",),

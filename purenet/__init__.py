@@ -85,7 +85,7 @@ from purenet.layers.recurrent import RNNParams as RNNParams
 from purenet.layers.recurrent import gru, lstm, rnn
 from purenet.layers.resize import pad, upsample
 from purenet.layers.shape import flatten, reshape
-from purenet.layers.transformer import transformer_block
+from purenet.layers.transformer import transformer_block, transformer_decoder_block
 from purenet.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -218,6 +218,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "bidirectional",
     "multi_head_attention",
     "transformer_block",
+    "transformer_decoder_block",
     # layers made of layers
     "named",
     "residual",

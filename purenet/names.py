@@ -41,6 +41,7 @@ ELSEWHERE = {
     "layer_norm": "LayerNormalization",
     "group_norm": "GroupNormalization",
     "transformer_block": "TransformerEncoder",
+    "transformer_decoder_block": "TransformerDecoder",
     "multi_head_attention": "Attention MHA",
     "rnn": "SimpleRNN",
     "silu": "Swish",

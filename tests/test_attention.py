@@ -76,6 +76,93 @@ def test_a_padded_sequence_gives_what_it_gives_alone(causal):
     assert dx[0, 2:].all()
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_each_kind_of_mask_tells_the_same(causal):
+    layer = pn.multi_head_attention(4, 2, causal=causal)
+    x, params, lengths = normal(3, 5, 4), params_of(layer), np.array([3, 5, 0])
+    padding = np.arange(5) < lengths[:, None]
+    pairs = np.broadcast_to(padding[:, None, None], (3, 1, 5, 5))
+    y, pullback = layer.vjp(params, (x, padding))
+    gradients = pn.tree.leaves(pullback(y))
+    added = np.where(pairs, 0.0, -np.inf)
+    for mask in (lengths, pairs, np.broadcast_to(pairs, (3, 2, 5, 5)), added, np.broadcast_to(added, (3, 2, 5, 5))):
+        for more in ((), (x,)):
+            found, pull = layer.vjp(params, (x, *more, mask))
+            np.testing.assert_allclose(found, y, rtol=1e-12)
+            if mask.dtype.kind != "f":
+                np.testing.assert_array_equal(found, y)
+            dparams, (dx, *dmore, dmask) = pull(y)
+            for a, b in zip(gradients, pn.tree.leaves((dparams, dx + sum(dmore))), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
+            assert (dmask is None) == (mask.dtype.kind != "f")
+            assert dmask is None or (dmask.shape == mask.shape and not dmask[~np.broadcast_to(pairs, mask.shape)].any())
+
+
+def test_a_mask_of_pairs_is_for_each_query_alone():
+    layer = pn.multi_head_attention(4, 2)
+    x, params = normal(2, 5, 4), params_of(layer)
+    mask = np.ones((2, 1, 5, 5), bool)
+    mask[0, 0, 3] = [True, False, True, False, False]
+    y = layer.apply(params, (x, mask))
+    np.testing.assert_allclose(y[0, 3:4], layer.apply(params, (x[:1, 3:4], x[:1, [0, 2]]))[0], rtol=1e-12)
+    others = np.array([0, 1, 2, 4])
+    np.testing.assert_allclose(y[0, others], layer.apply(params, x)[0, others], rtol=1e-12)
+    mask[0, 0, 3] = False
+    np.testing.assert_array_equal(layer.apply(params, (x, mask))[0, 3], params.out.bias)
+    y, pullback = layer.vjp(params, (x, np.where(mask, 0.0, -np.inf)))
+    assert all(np.isfinite(leaf).all() for leaf in pn.tree.leaves((y, pullback(y))))
+
+
+def test_a_large_number_that_is_added_does_not_overflow():
+    layer = pn.multi_head_attention(4, 2)
+    x, params = normal(2, 5, 4).astype(np.float32), pn.tree.cast(params_of(layer), np.float32)
+    for large in (np.float32(1e4), np.finfo(np.float32).min):
+        y, pullback = layer.vjp(params, (x, np.full((2, 1, 5, 5), large)))
+        assert all(np.isfinite(leaf).all() for leaf in pn.tree.leaves((y, pullback(y))))
+
+
+def test_shared_heads_of_keys_and_values_are_repeated_heads():
+    layer, whole = pn.multi_head_attention(8, 4, kv_heads=2), pn.multi_head_attention(8, 4)
+    x, params = normal(2, 5, 8), params_of(layer)
+    assert params.key.weight.shape == params.value.weight.shape == (8, 4)
+
+    def repeated(a):
+        return a.reshape(*a.shape[:-1], 2, 2).repeat(2, -2).reshape(*a.shape[:-1], 8)
+
+    wide = params._replace(key=pn.tree.map(repeated, params.key), value=pn.tree.map(repeated, params.value))
+    for given in (x, (x, np.array([2, 4]))):
+        np.testing.assert_allclose(layer.apply(params, given), whole.apply(wide, given), rtol=1e-12)
+
+
+@pytest.mark.parametrize("t", [1, 2, 5])
+def test_queries_that_stand_at_the_end_of_the_keys(t):
+    layer, causal = pn.multi_head_attention(4, 2, causal="end"), pn.multi_head_attention(4, 2, causal=True)
+    x, params = normal(2, 5, 4), params_of(layer)
+    np.testing.assert_allclose(layer.apply(params, (x[:, -t:], x)), causal.apply(params, x)[:, -t:], rtol=1e-12)
+    longer = layer.apply(params, (x, x[:, :2]))  # the first queries stand before all keys
+    np.testing.assert_array_equal(longer[:, :3], np.broadcast_to(params.out.bias, (2, 3, 4)))
+
+
+def test_dropout_drops_weights_in_training_alone():
+    layer, key = pn.multi_head_attention(4, 1, dropout=0.25), pn.key(1)
+    x, params = normal(1, 6, 4), params_of(layer)
+    q, k, v = (x[0] @ p.weight + (0 if p.bias is None else p.bias) for p in params[:3])
+    weights = pn.softmax.apply((), q @ k.T / 2)
+    kept = pn.random.bernoulli(key, 0.75, (6, 6))
+    assert 0 < kept.sum() < 36
+    for drawn, shares in ((None, weights), (key, np.where(kept, weights / 0.75, 0))):
+        y = shares @ v @ params.out.weight + params.out.bias
+        np.testing.assert_allclose(layer.apply(params, x, drawn)[0], y, rtol=1e-11)
+
+
+def test_of_two_shapes_that_are_known_in_part_the_second_is_that_of_keys():
+    layer = pn.multi_head_attention(4, 2)
+    shapes = (..., 4), (..., 6)
+    assert layer.shape(shapes) == (..., 4)
+    assert layer.init(pn.key(0), shapes).key.weight.shape == (6, 4)
+    assert layer.shape(((3, 4), ())) == layer.shape(((3, 4), (3,))) == layer.shape(((3, 4), (1, 3, 3))) == (3, 4)
+
+
 @pytest.mark.parametrize("scale", [1, 1e4])
 def test_with_nothing_to_attend_to_the_heads_are_0(scale):
     layer = pn.multi_head_attention(4, 2)
@@ -120,7 +207,7 @@ def test_the_transformer_block_is_its_parts():
     inside = pn.gelu.apply((), pn.dense(16).apply(first, pn.layer_norm.apply(norm_too, y)))
     np.testing.assert_allclose(layer.apply(params, x), y + pn.dense(4).apply(second, inside), rtol=1e-12)
     key = pn.key(3)
-    for code in ("transformer_block(4, 2)", "transformer_block(4, 2, 8, dropout=0.5, causal=True)"):
+    for code in ("transformer_block(4, 2)", "transformer_block(4, 2, 8, causal=True, dropout=0.5)"):
         assert eval(code, vars(pn)).name == code
     assert pn.transformer_block(4, 2, 16).name == "transformer_block(4, 2)"  # a default is left out
     dropping = pn.transformer_block(4, 2, dropout=0.5)
@@ -161,8 +248,9 @@ def run(x):
         (
             lambda: run((X, X, X, X)),
             ValueError,
-            "takes x as one of: x (batch, time, 4); (x, mask (batch, time) of bool); "
-            "(x, keys_values (batch, keys, attended)); (x, keys_values, mask (batch, keys) of bool). It was given (a",
+            "takes x as one of: x (batch, time, 4); (x, keys_values (batch, keys, attended)); "
+            "(x, lengths (batch,) of int); (x, mask (batch, time) of bool); "
+            "(x, mask (batch, heads_or_1, time, time) of bool); (x, mask (batch, heads_or_1, time, time)); ",
         ),
         (
             lambda: run((X, [[True, False, True]] * 2)),
@@ -183,6 +271,24 @@ def run(x):
             "takes booleans as mask, not a float64 array of shape (2, 3): write mask.astype(bool)",
         ),
         (lambda: run((X, np.ones((2, 4), bool))), ValueError, "takes mask of shape (2, 3), but mask has shape (2, 4)"),
+        (
+            lambda: run((X, np.ones((2, 3, 3, 3), bool))),
+            ValueError,
+            "multi_head_attention(4, 2) takes a mask for 1 or 2 heads, but it is for 3",
+        ),
+        (
+            lambda: run((X, np.ones((2, 1, 3, 4), bool))),
+            ValueError,
+            "takes mask of shape (2, heads_or_1, 3, 3), but mask",
+        ),
+        (lambda: run((X, np.ones((2, 1, 3, 3)))), TypeError, "takes arrays of one dtype, not float32, float64"),
+        (lambda: run((X, np.array([1, 4]))), ValueError, "there are 3 keys, but lengths go from 1 to 4"),
+        (lambda: run((X, X[:, :2], np.array([-1, 2]))), ValueError, "there are 2 keys, but lengths go from -1 to 2"),
+        (lambda: run((X, np.ones(3, int))), ValueError, "takes lengths of shape (2,), but lengths has shape (3,)"),
+        (lambda: pn.multi_head_attention(4, 4, kv_heads=3), ValueError, "3 heads of keys and values do not divide 4"),
+        (lambda: pn.multi_head_attention(4, 4, kv_heads=0), ValueError, "takes kv_heads that are positive integers"),
+        (lambda: pn.multi_head_attention(4, 2, causal="start"), ValueError, "True, False or \"end\", not 'start'"),
+        (lambda: pn.multi_head_attention(4, 2, dropout=1), ValueError, "takes dropout from 0 up to, but not, 1"),
         (lambda: run(X.astype(np.float64)), TypeError, "float32 params, but x is float64"),
         (
             lambda: pn.multi_head_attention(4, 2).apply((), X),

@@ -144,12 +144,19 @@ def test_arrays_of_a_layer_of_ones_own():
         (pn.serial(pn.dense(2, 3), pn.tanh), r"not of this net: .* has layers \[0, 1\], but not a tuple"),
         (pn.named(a=pn.dense(2, 3), b=pn.relu), r"not of this net: .* has layers \['a', 'b'\], but not a tuple"),
         (pn.transformer_block(2, 1), r"params is a tuple, which are not the params of transformer_block\(2, 1\)"),
+        (pn.transformer_decoder_block(2, 1, norm="post"), "which are not the params of transformer_decoder_block"),
         (pn.serial(pn.tanh, pn.serial(pn.conv(1, 2, 3), pn.flatten), pn.dense(3, 1)), r"not of this net"),
     ],
 )
 def test_params_of_another_net(net, message):
     with pytest.raises(ValueError, match=message):
         pn.from_torch_state_dict(DENSE, NET.init(KEY), net)
+
+
+def test_a_block_whose_activation_has_params():
+    block = pn.transformer_block(2, 1, activation=pn.prelu)
+    with pytest.raises(ValueError, match="a transformer's block whose activation has params has no counterpart in Py"):
+        pn.from_torch_state_dict({}, block.init(KEY), block)
 
 
 def test_what_comes_after_flatten_is_a_multiple_of_the_channels():

@@ -31,6 +31,7 @@ HERE = {
     "layer_norm": "LayerNorm",
     "multi_head_attention": "MultiheadAttention MultiHeadAttention",
     "transformer_block": "TransformerEncoderLayer",
+    "transformer_decoder_block": "TransformerDecoderLayer",
     "lstm": "LSTM",
     "softmax_cross_entropy": "CrossEntropyLoss cross_entropy categorical_crossentropy",
     "binary_cross_entropy": "BCELoss binary_crossentropy",

@@ -19,7 +19,9 @@ STEPS = (0.5, -0.5, 100.0, -100.0)  # across a kink, and so far that each number
 
 # Whose dE/dparams are products with a 0 that is no mask, but a number like any other: a state that begins with 0, what
 # dropout or relu gave, a padded cell, dE/dS of a place that attends to a single one.
-PRODUCTS_WITH_0 = {"rnn", "lstm", "gru", "bidirectional", "multi_head_attention", "transformer_block"}
+PRODUCTS_WITH_0 = {
+    "rnn", "lstm", "gru", "bidirectional", "multi_head_attention", "transformer_block", "transformer_decoder_block",
+}  # fmt: skip
 ONE_NUMBER = {"softmax", "log_softmax", "layer_norm", "rms_norm"}  # of one number, Y does not depend on x
 
 

@@ -211,6 +211,10 @@ def partly_known(shape):
         yield from zip(*map(partly_known, shape))  # noqa: B905
 
 
+# another input may have other features
+OTHER_FEATURES = {"multi_head_attention", "keep_rest", "transformer_block", "transformer_decoder_block"}
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_shapes_that_are_known_in_part(name):
     for layer, whole in {case.layer.name: (case.layer, shape_of(case.x)) for case in LAYERS[name]}.values():
@@ -220,7 +224,7 @@ def test_shapes_that_are_known_in_part(name):
             except ValueError as error:
                 assert "does not know" in str(error) or " takes " in str(error), part  # noqa: PT017
                 continue
-            if name not in ("multi_head_attention", "keep_rest"):  # of which another input may have other features
+            if name not in OTHER_FEATURES:
                 pn.tree.check_same(params, layer.init(pn.key(0), whole), "params")
             if shape is not None and not any(isinstance(n, tuple) for n in shape):
                 assert all(

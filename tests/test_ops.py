@@ -62,7 +62,8 @@ def test_products(lead, k, m, dtype):
 
 @each_dtype
 @pytest.mark.parametrize(
-    "shape", [(1, 3), (4, 3), (1024, 5), (1025, 5), (2048, 32), (9000, 33), (99999, 3), (3000, 0), (3, 4, 5), (5,)]
+    "shape",
+    [(1, 3), (4, 3), (1024, 5), (1025, 5), (2048, 32), (9000, 33), (99999, 3), (3000, 0), (3, 4, 5), (2, 700, 3), (5,)],
 )
 def test_sums(shape, dtype):
     x, row = numbers(shape, dtype), numbers(shape[-1:], dtype)
@@ -81,9 +82,8 @@ def test_sums(shape, dtype):
             assert ops.sum_of_squares(x) == pytest.approx((exact**2).sum(), rel=1e-5)
         if x.ndim > 1:
             close(ops.sum_before_last(x), exact.sum(axis=-2, keepdims=True), dtype, np.abs(exact).sum())
-        if x.ndim == 2:
-            rtol = 8 * np.finfo(dtype).eps * max(1, len(x)) ** 0.5
-            np.testing.assert_allclose(ops.sum_products(x, 2 * x), (2 * exact**2).sum(axis=0), rtol=rtol)
+            rtol = 8 * np.finfo(dtype).eps * max(1, x.shape[-2]) ** 0.5
+            np.testing.assert_allclose(ops.sum_products(x, 2 * x), (2 * exact**2).sum(axis=-2), rtol=rtol)
 
 
 @each_dtype
@@ -108,6 +108,25 @@ def test_relu_and_limits(shape, dtype):
             np.testing.assert_array_equal(ops.at_most(each, 0.5), np.minimum(each, 0.5))
             np.testing.assert_array_equal(ops.at_most(np.abs(each), np.inf), np.abs(each))
             assert ops.relu(each).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("shape", [(), (7,), (40, 60), (3, 20, 41)])
+def test_where(shape, dtype):
+    """Of arrays, numbers, and arrays of other shapes, also of what is not finite."""
+    x = numbers((*shape, 5), dtype)
+    if dtype != np.int64:
+        x[..., :4] = np.nan, -np.inf, np.inf, -0.0
+    for each in (x, x.T, x[..., ::2]):
+        mask = np.arange(each.size).reshape(each.shape) % 3 == 0
+        others = [each[::-1], each[:1], each[..., :1], each.dtype.type(3), each.astype(np.float64), 1, 0.5, -np.inf]
+        for other in others:
+            for which in (mask, mask[..., :1]):
+                for a, b in ((each, other), (other, each)):
+                    found, expected = NUMPY.where(which, a, b), np.where(which, a, b)
+                    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+                    np.testing.assert_array_equal(found, expected)
+                    np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -114,7 +114,13 @@ def test_numpys_form_is_the_plain_one(op, given, block, monkeypatch):
 
 def test_every_op_of_windows_that_numpy_has_its_own_form_of_is_here():
     own = {name for ops in (pooling.NumpyWindowOps, convolution.NumpyConvolutionOps) for name in vars(ops)}
-    inside = {"by_images", "kept_patches", "of_one_group", "weight_of_one_group"}  # run by others, and below
+    inside = {
+        "by_images",
+        "kept_patches",
+        "of_one_group",
+        "weight_of_one_group",
+        "depthwise",
+    }  # run by others, and below
     assert {name for name in own if not name.startswith("_")} - inside <= {op for op, _ in CASES}
 
 

@@ -9,7 +9,7 @@ from purenet.combinators.compose import Placed, check_layers, check_tuple, compo
 from purenet.combinators.several import handed_on, total
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Shape, describe, floating, may_be_equal, shape_text
+from purenet.engine.arrays import Shape, describe, floating, is_open, may_be_equal, shape_text
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule, check_array
 from purenet.values import brief, call
@@ -178,6 +178,8 @@ def on_first(layer: Layer[Any]) -> Layer[Any]:
     >>> net.apply(net.init(pn.key(0)), (ids, lengths)).shape
     (2, 2)
 
+    An X with nothing beside it goes to the layer as it is: the same net takes sequences that are not padded.
+
     The rule: dE/dX₁ is the layer's, and of the rest dE/dX = dE/dY, or None where it holds integers or booleans.
     """
     return _with_rest("on_first", layer, False)
@@ -187,8 +189,8 @@ def keep_rest(layer: Layer[Any]) -> Layer[Any]:
     """The layer on all of X; what stands after its first part is handed on too: (X₁, rest …) to (f(X), rest …).
 
     For a layer that takes lengths or a mask, where the layer after it takes them again: see `on_first`. Its params are
-    the layer's. The rest reaches E both ways: dE/dX is the layer's and, for the rest, that and dE/dY; None where it
-    holds integers or booleans.
+    the layer's. An X with nothing beside it goes to the layer as it is. The rest reaches E both ways: dE/dX is the
+    layer's and, for the rest, that and dE/dY; None where it holds integers or booleans.
 
     >>> import numpy as np, purenet as pn
     >>> keep_rest(pn.add).apply((), (np.array([1.0]), np.array([2.0])))
@@ -210,18 +212,25 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
         return x if sees_rest else x[0], x[1:]
 
     def shape(in_shape: Shape | None) -> Shape | None:
-        if in_shape is None:
+        if in_shape is None or is_open(in_shape):  # as of a recurrent layer, which may give a state or none
             inner.shape(None)  # sizes that cannot fit are found here
             return None
+        if not any(isinstance(part, tuple) for part in in_shape):
+            return inner.shape(in_shape)
         given, rest = parted(in_shape, "several inputs, so in_shape is")
         out_shape = inner.shape(given)
         return None if out_shape is None else (out_shape, *rest)
 
     def init(key: Key, in_shape: Shape | None = None) -> Any:
-        return inner.init(key, None if in_shape is None else parted(in_shape, "several inputs, so in_shape is")[0])
+        if in_shape is None or is_open(in_shape):
+            return inner.init(key, None)
+        several = any(isinstance(part, tuple) for part in in_shape)
+        return inner.init(key, parted(in_shape, "several inputs, so in_shape is")[0] if several else in_shape)
 
     def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
         def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
+            if type(x) is not tuple:
+                return rules[0](ops, params, x, key)
             given, rest = parted(x, "an x that is")
             y, pull_inner = rules[0](ops, params, given, key)
 
@@ -243,7 +252,8 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
         return rule
 
     def check(params: Any, x: Any) -> None:
-        parted(x, "an x that is")
+        if type(x) is tuple:
+            parted(x, "an x that is")
 
     shape(None)
     combine = keep_rest if sees_rest else on_first

@@ -171,19 +171,23 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
 
     def sum_products(self, a: NumpyArray, b: NumpyArray) -> NumpyArray:
         """`einsum` makes no array of the products."""
-        if len(a) <= 256:
-            return np.einsum("ij,ij->j", a, b)
-        return self.sum_rows(
-            np.stack([np.einsum("ij,ij->j", a[i : i + 256], b[i : i + 256]) for i in range(0, len(a), 256)])
-        )
+        if a.shape[-2] <= 256:
+            return np.einsum("...ij,...ij->...j", a, b)
+        blocks = [slice(i, i + 256) for i in range(0, a.shape[-2], 256)]
+        sums = [np.einsum("...ij,...ij->...j", a[..., some, :], b[..., some, :]) for some in blocks]
+        return self.sum_before_last(np.stack(sums, axis=-2))[..., 0, :]
 
     def add_rows(self, ids: NumpyArray, rows: NumpyArray, count: int) -> NumpyArray:
-        """Without a matrix of ids by rows: the rows are sorted by id, and each run of them summed."""
+        """Without a matrix of ids by rows: the first row of each id is copied, which is all of most ids of a large
+        vocabulary. The others are sorted by id, and each run of them summed."""
         total = np.zeros((count, rows.shape[1]), rows.dtype)
-        if ids.size:
-            order = np.argsort(ids, kind="stable")
-            found, starts = np.unique(ids[order], return_index=True)
-            total[found] = np.add.reduceat(rows[order], starts, axis=0)
+        found, firsts = np.unique(ids, return_index=True)
+        total[found] = rows[firsts]
+        others = np.delete(np.arange(len(ids)), firsts)
+        if others.size:
+            others = others[np.argsort(ids[others], kind="stable")]
+            found, starts = np.unique(ids[others], return_index=True)
+            total[found] += np.add.reduceat(rows[others], starts, axis=0)
         return total
 
     def sum_of_logs(self, target: NumpyArray, logs: NumpyArray) -> NumpyArray:
@@ -233,20 +237,26 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
         return f(*arrays, temporary) if writable else f(*arrays)
 
     def at_most(self, x: NumpyArray, limit: float) -> NumpyArray:
-        """To see that x is within the limit takes an eighth of `minimum`."""
-        return x if x.size > 1024 and x.max() <= limit else np.minimum(x, limit)
+        """NumPy cuts off both ends in a quarter of the time that `minimum` takes for an array and a number."""
+        return np.minimum(x, limit) if x.size <= 1024 else np.clip(x, -math.inf, limit)
 
     def relu(self, x: NumpyArray) -> NumpyArray:
-        """NumPy compares arrays of one shape 2 to 3 times faster than an array and a number."""
-        if x.size <= 1024:
-            return np.maximum(x, 0)
-        flat = x.reshape(-1)
-        y = np.empty_like(flat)
-        zeros = np.zeros(min(16384, flat.size), x.dtype)  # few rows, and small enough to stay in cache
-        whole = flat.size - flat.size % zeros.size
-        np.maximum(flat[:whole].reshape(-1, zeros.size), zeros, out=y[:whole].reshape(-1, zeros.size))
-        np.maximum(flat[whole:], zeros[: flat.size - whole], out=y[whole:])
-        return y.reshape(x.shape)
+        """See `at_most`."""
+        return np.maximum(x, 0) if x.size <= 1024 else np.clip(x, 0, math.inf)
+
+    def where(self, mask: NumpyArray, a: NumpyArray, b: NumpyArray) -> NumpyArray:
+        """NumPy's own goes by jumps, which the processor cannot foresee: of large arrays bits are taken, b's and, where
+        the mask is 1, those in which a differs, in a tenth of the time."""
+        like = a if isinstance(a, ndarray) else b
+        if mask.size <= 1024 or not isinstance(like, ndarray) or like.dtype.char not in "efd":
+            return np.where(mask, a, b)
+        a, b = (np.asarray(each, like.dtype) if isinstance(each, int | float) else each for each in (a, b))
+        if a.dtype != b.dtype:
+            return np.where(mask, a, b)
+        of_a, of_b = (each.view(BITS[each.itemsize]) for each in (a, b))
+        bits = mask * (of_a ^ of_b)
+        bits ^= of_b
+        return bits.view(like.dtype)
 
 
 class SmallNumpyOps(NumpyOps):

@@ -88,6 +88,23 @@ class NumpyConvolutionOps(NumpyWindowOps, ConvolutionOps):
             return super().weight_of_one_group(x, dy, windows)
         return patches_times_dy(x, dy, windows)
 
+    def depthwise(self, x: NumpyArray, weight: NumpyArray, windows: Windows) -> NumpyArray:
+        """With a last stride of 1 by `einsum`, which adds up row by row, in cache: in half the time."""
+        if windows.stride[-1] != 1 or not x.size:
+            return super().depthwise(x, weight, windows)
+        counts, outs = windows.counts(x.shape[1:-1]), weight.shape[-1]
+        x = np.ascontiguousarray(self.each_channel(x, outs))
+        image, *axes, number = x.strides
+        looks = [a * d for a, d in zip(axes, windows.dilation, strict=True)]
+        moves = [a * s for a, s in zip(axes[:-1], windows.stride[:-1], strict=True)]
+        row = counts[-1] * outs
+        shape = (*windows.size, len(x), *counts[:-1], row)
+        under = np.ndarray(shape, x.dtype, x, strides=(*looks, image, *moves, number))
+        wide = np.repeat(weight, counts[-1], axis=-2).reshape(*windows.size, row)
+        cell, place = "xyz"[: len(axes)], "bcd"[: len(axes)]
+        y = np.einsum(f"{cell}{place}r,{cell}r->{place}r", under, wide)
+        return y.reshape(len(x), *counts, outs)
+
     def products_summed(self, x: NumpyArray, dy: NumpyArray, windows: Windows) -> NumpyArray:
         """By `einsum`, which makes no array of the products: in a quarter of the time."""
         counts, axes = windows.counts(x.shape[1:-1]), "abcde"[: x.ndim]

@@ -132,8 +132,8 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         return scale, reduce(add, [self.sum_of_squares(x / scale) for x in wide])
 
     def sum_products(self, a: Array, b: Array) -> Array:
-        """Σ a ⊙ b over the rows of two matrices."""
-        return self.sum(a * b, axis=0)
+        """Σ a ⊙ b over the rows of two matrices, or of each two of many."""
+        return self.sum(a * b, axis=-2)
 
     def add_rows(self, ids: Any, rows: Array, count: int) -> Any:
         """Row i of the result is the sum of the rows whose id is i."""

@@ -18,8 +18,9 @@ What computes the same, with its weights; options that are not named have the sa
     rnn, lstm, gru                  nn.RNN, nn.LSTM, nn.GRU, of one layer, batch_first; with reverse=True on x.flip(1)
     bidirectional                   the same, bidirectional=True
     multi_head_attention            nn.MultiheadAttention, batch_first; with causal=True, with that attn_mask
-    transformer_block               nn.TransformerEncoderLayer with norm_first=True, activation="gelu" and
-                                    batch_first=True; with causal=True, with that src_mask
+    transformer_block               nn.TransformerEncoderLayer, batch_first, whose norm_first=True is norm="pre", and
+                                    activation="gelu" is gelu; with causal=True, with that src_mask
+    transformer_decoder_block       nn.TransformerDecoderLayer likewise, with the causal tgt_mask
     flatten                         nn.Flatten: where it comes after a convolution, it gives the numbers there in the
                                     order (channels, positions), and the weights of the dense layer after it follow
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
+from operator import getitem
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from purenet import tree
 from purenet.core import Buffer
 from purenet.engine.arrays import NumpyArray
 from purenet.layers.activations import PReLUParams
@@ -120,7 +123,7 @@ def _attention_gives(params: AttentionParams) -> Arrays:
     else:
         arrays = {f"{name}_proj_weight": weight for name, weight in zip("qkv", three, strict=True)}
     if params.query.bias is not None:
-        none = np.zeros_like(params.query.bias)
+        none = np.zeros_like(params.value.bias)
         arrays["in_proj_bias"] = np.concatenate([params.query.bias, none, params.value.bias])
     return {**arrays, **{f"out_proj.{name}": array for name, array in DENSE.give(params.out).items()}}
 
@@ -128,34 +131,54 @@ def _attention_gives(params: AttentionParams) -> Arrays:
 def _attention_takes(arrays: Arrays, like: AttentionParams) -> AttentionParams:
     packed = arrays.get("in_proj_weight")
     three = [arrays[f"{name}_proj_weight"] for name in "qkv"] if packed is None else np.split(packed, 3)
-    q, _, v = np.split(arrays["in_proj_bias"], 3) if "in_proj_bias" in arrays else (None,) * 3
+    q, v = None, None
+    if "in_proj_bias" in arrays:
+        n, m = three[0].shape[0], three[2].shape[0]
+        q, _, v = np.split(arrays["in_proj_bias"], (n, n + m))
     query, key, value = (DenseParams(weight.T, bias) for weight, bias in zip(three, (q, None, v), strict=True))
     out = {name.removeprefix("out_proj."): array for name, array in arrays.items() if name.startswith("out_proj.")}
     return AttentionParams(query, key, value, DENSE.take(out, like.out))
 
 
-# where the layers of a transformer block stand, which is a serial of two residuals, and their names there
-_PLACES = (("norm1", 0, 0), ("self_attn", 0, 1), ("norm2", 1, 0), ("linear1", 1, 1), ("linear2", 1, 3))
+def block(halves: tuple[tuple[str, ...], ...], norm: str) -> Counterpart:
+    """A transformer's block, whose halves have these layers there: in each a norm and a layer, or two around an
+    activation."""
+    places: dict[str, tuple[int, ...]] = {}
+    for i, names in enumerate(halves):
+        places[f"norm{i + 1}"] = (i, 1 if norm == "post" else 0)
+        for j, name in enumerate(names):
+            places[name] = (i, 0, 2 * j) if norm == "post" else (i, 1 + 2 * j)
+
+    def give(params: Any) -> Arrays:
+        layers = {name: reduce(getitem, place, params) for name, place in places.items()}
+        given = {name: COUNTERPARTS[type(layer)].give(layer) for name, layer in layers.items()}
+        if len(tree.leaves(layers)) != len(tree.leaves(params)):
+            raise ValueError("a transformer's block whose activation has params has no counterpart in PyTorch")
+        return {f"{name}.{part}": a for name, arrays in given.items() for part, a in arrays.items()}
+
+    def take(arrays: Arrays, like: Any) -> Any:
+        for name, place in places.items():
+            own = {part.removeprefix(f"{name}."): a for part, a in arrays.items() if part.startswith(f"{name}.")}
+            old = reduce(getitem, place, like)
+            like = _put(like, place, COUNTERPARTS[type(old)].take(own, old))
+        return like
+
+    return Counterpart(give, take)
 
 
-def _block_gives(params: Any) -> Arrays:
-    arrays = {}
-    for name, i, j in _PLACES:
-        layer = params[i][j]
-        arrays.update({f"{name}.{part}": a for part, a in COUNTERPARTS[type(layer)].give(layer).items()})
-    return arrays
+def _put(nested: Any, place: tuple[int, ...], new: Any) -> Any:
+    """Nested tuples with another part at a place."""
+    if not place:
+        return new
+    i, *rest = place
+    return (*nested[:i], _put(nested[i], tuple(rest), new), *nested[i + 1 :])
 
 
-def _block_takes(arrays: Arrays, like: Any) -> Any:
-    halves = [list(half) for half in like]
-    for name, i, j in _PLACES:
-        own = {part.removeprefix(f"{name}."): a for part, a in arrays.items() if part.startswith(f"{name}.")}
-        halves[i][j] = COUNTERPARTS[type(like[i][j])].take(own, like[i][j])
-    return tuple(map(tuple, halves))
-
-
+BLOCKS = {  # what the halves of each block have there
+    "transformer_block": (("self_attn",), ("linear1", "linear2")),
+    "transformer_decoder_block": (("self_attn",), ("multihead_attn",), ("linear1", "linear2")),
+}
 DENSE = _weight(DenseParams, lambda w: w.T, lambda w: w.T)  # nn.Linear computes X · Wᵀ + B: its weight is (out, in)
-BLOCK = Counterpart(_block_gives, _block_takes)
 RECURRENT = (RNNParams, LSTMParams, GRUParams)
 COUNTERPARTS: dict[type, Counterpart] = {
     DenseParams: DENSE,

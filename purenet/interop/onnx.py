@@ -27,8 +27,9 @@ def to_onnx(net: Layer[Any], params: Any, in_shape: Any) -> ModelProto:
     y stay as they are: the model turns channels to the front and back by itself. A net whose x is a tuple takes a tuple
     of shapes, in which None stands for a part that is None. Its inputs are x0, x1, … in the order of
     `pn.tree.leaves(x)`, but `ids`, `lengths` and `mask` where there is one such; several outputs are y0, y1, ….
-    Ids and lengths are int64, masks booleans. All else has the dtype of the params, float32 or float64; where there
-    are none, float32. (onnxruntime has no float64 for some operators, such as convolutions; it says so.)
+    Ids and lengths are int64, masks booleans; a mask of (query, key) pairs is added there, 0 or −∞. All else has the
+    dtype of the params, float32 or float64; where there are none, float32. (onnxruntime has
+    no float64 for some operators, such as convolutions; it says so.)
 
     Every layer of purenet has its operators but `activation`, whose function is your own, and so have nets of such
     layers. An id below 0 is no error there.

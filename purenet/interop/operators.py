@@ -318,29 +318,57 @@ def _recurrent(op: str, order: tuple[int, ...], states: int, **attributes: Any) 
 
 def _attention(g: Graph, params: Any, x: Any, o: Options) -> str:
     queries, *rest = x if type(x) is tuple else (x,)
-    others = rest.pop(0) if rest and rest[0].ndim > 2 else queries
-    size = o["features"] // o["heads"]
+    others = rest.pop(0) if rest and rest[0].ndim == 3 else queries
+    heads, size = o["heads"], o["features"] // o["heads"]
+    shared = o["kv_heads"] or heads
+    (t, _), s = queries.shape, others.shape[0]
+    allowed, added, padding = _allowed(g, rest, t, s, o["causal"])
+    if padding is not None:
+        others = g("Where", g("Unsqueeze", padding, [2]), others, 0.0)  # what stands in the padding may be NaN
 
-    def cut(label: str, x: Any, order: list[int]) -> str:
+    def cut(label: str, x: Any, n: int, order: list[int]) -> str:
         """(batch, time, features) to (batch, heads, time, size), or with the last two turned."""
         y = _linear(g, getattr(params, label), x, f"{label}.")
-        return g("Transpose", g("Reshape", y, [0, 0, o["heads"], size]), perm=order)
+        return g("Transpose", g("Reshape", y, [0, 0, n, size]), perm=order)
 
-    allowed: Any = np.tri(queries.shape[0], others.shape[0], dtype=bool) if o["causal"] else None
-    for mask in rest:
-        name = g.use(mask, BOOL, "mask")
-        others = g("Where", g("Unsqueeze", name, [2]), others, 0.0)  # what stands in the padding may be NaN
-        masked = g("Unsqueeze", name, [1, 2])
-        allowed = g("And", masked, allowed) if o["causal"] else masked
-    q, k = cut("query", queries, [0, 2, 1, 3]), cut("key", others, [0, 2, 3, 1])
-    scores = g("MatMul", g("Mul", q, size**-0.5), k)
+    def regrouped(x: str, n: int, rows: int, last: int) -> str:
+        """The rows of all queries that share a key are those of one matrix, and back."""
+        return x if shared == heads else g("Reshape", x, [0, n, rows, last])
+
+    q, k = cut("query", queries, heads, [0, 2, 1, 3]), cut("key", others, shared, [0, 2, 3, 1])
+    q = regrouped(g("Mul", q, size**-0.5), shared, heads // shared * t, size)
+    scores = regrouped(g("MatMul", q, k), heads, t, s)
+    if added is not None:
+        scores = g("Add", scores, added)
     if allowed is not None:
         scores = g("Where", allowed, scores, float(np.finfo(g.dtype).min) / 2)
     shares = g("Softmax", scores, axis=-1)
-    if rest:  # a place with nothing to attend to gets 0
+    if rest or (o["causal"] == "end" and t > s):  # a place with nothing to attend to gets 0
         shares = g("Where", allowed, shares, 0.0)
-    joined = g("Transpose", g("MatMul", shares, cut("value", others, [0, 2, 1, 3])), perm=[0, 2, 1, 3])
+    shares = regrouped(shares, shared, heads // shared * t, s)
+    z = regrouped(g("MatMul", shares, cut("value", others, shared, [0, 2, 1, 3])), heads, t, size)
+    joined = g("Transpose", z, perm=[0, 2, 1, 3])
     return _linear(g, params.out, g("Reshape", joined, [0, 0, o["features"]]), "out.")
+
+
+def _allowed(g: Graph, masks: list[Value], t: int, s: int, causal: Any) -> tuple[Any, Any, Any]:
+    """(what may be attended to, what is added, the padding), each None if there is none. Of pairs of queries and keys a
+    model takes what is added."""
+    allowed: Any = np.tri(t, s, s - t if causal == "end" else 0, dtype=bool) if causal else None
+    added = padding = None
+    for mask in masks:
+        if mask.ndim == 4:
+            added = mask.name
+            masked = g("Greater", added, -math.inf)
+        else:
+            if mask.ndim == 1:
+                lengths = g("Unsqueeze", g.use(mask, INT64, "lengths"), [1])
+                padding = g("Less", np.arange(s)[None], lengths)
+            else:
+                padding = g.use(mask, BOOL, "mask")
+            masked = g("Unsqueeze", padding, [1, 2])
+        allowed = g("And", masked, allowed) if causal else masked
+    return allowed, added, padding
 
 
 OPERATORS: dict[str, Callable[[Graph, Any, Any, Options], Any]] = {
@@ -434,8 +462,13 @@ def _residual(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
     return _merged(g, "Add", (x[0] if type(x) is tuple else x, _only(g, layer, params, x)))
 
 
+def _beside(x: Any, y: Any) -> Any:
+    """Y, with what stood beside the first part of x."""
+    return (y, *x[1:]) if type(x) is tuple else y
+
+
 COMBINATORS: dict[str, Callable[[Graph, Layer[Any], Any, Any], Any]] = {
-    **dict.fromkeys(("serial", "named", "transformer_block"), _chain),
+    **dict.fromkeys(("serial", "named", "transformer_block", "transformer_decoder_block"), _chain),
     "parallel": _parallel,
     "fan_out": lambda g, layer, params, x: _parallel(g, layer, params, (x,) * len(layer.parts)),
     "residual": _residual,
@@ -444,8 +477,8 @@ COMBINATORS: dict[str, Callable[[Graph, Layer[Any], Any, Any], Any]] = {
     "frozen": lambda g, layer, params, x: _only(g, layer, params.value, x),
     "remat": _only,
     "tied": lambda g, layer, params, x: _only(g, layer, (params,) * len(layer.parts[0].parts), x),
-    "on_first": lambda g, layer, params, x: (_only(g, layer, params, x[0]), *x[1:]),
-    "keep_rest": lambda g, layer, params, x: (_only(g, layer, params, x), *x[1:]),
+    "on_first": lambda g, layer, params, x: _beside(x, _only(g, layer, params, x[0] if type(x) is tuple else x)),
+    "keep_rest": lambda g, layer, params, x: _beside(x, _only(g, layer, params, x)),
     "map_time": _map_time,
     "bidirectional": _bidirectional,
 }

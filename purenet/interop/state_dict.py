@@ -25,7 +25,7 @@ def to_torch_state_dict(params: Any, net: Layer[Any] | None = None) -> dict[str,
     module = nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6 * 12 * 12, 10))
     module.load_state_dict(pn.to_torch_state_dict(params, net))
 
-    `net` may be left out where the params say it all: not with convolutions, `bidirectional`, `transformer_block` and
+    `net` may be left out where the params say it all: not with convolutions, `bidirectional`, transformers' blocks and
     `tied`. `help("purenet.interop")` tells the names, and which module is the counterpart of which layer.
 
     Raises:
@@ -62,7 +62,7 @@ def from_torch_state_dict(state: Mapping[str, Any], like: P, net: Layer[P] | Non
         raise TypeError(f"from_torch_state_dict takes a state dict, not {describe(state)}: write module.state_dict()")
     host_only("from_torch_state_dict", *state.values())
     own = _given(like, net)
-    _check_names(list(state), list(own), "" if net else "; a transformer_block or a tied layer needs net=net")
+    _check_names(list(state), list(own), "" if net else "; a transformer's block or a tied layer needs net=net")
     arrays = {name: _checked(name, state[name], own[name]) for name in own if name in state}
 
     def take(name: str, layer: Any, counterpart: Counterpart) -> Any:

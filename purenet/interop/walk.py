@@ -10,7 +10,7 @@ import numpy as np
 from purenet import tree
 from purenet.core import Buffer, Layer
 from purenet.engine.arrays import describe
-from purenet.interop.layouts import BLOCK, COUNTERPARTS, RECURRENT, Counterpart, both_ways, conv_transpose
+from purenet.interop.layouts import BLOCKS, COUNTERPARTS, RECURRENT, Counterpart, block, both_ways, conv_transpose
 from purenet.layers.activations import PReLUParams
 from purenet.layers.conv import ConvParams
 from purenet.layers.dense import DenseParams
@@ -89,10 +89,13 @@ def _counterpart(params: Any, net: Layer[Any] | None, name: str) -> Counterpart 
     where = f"{name or 'params'} is {describe(params)}"
     if maker == "binary_dense":
         raise TypeError(f"{where} of a binary_dense, which has no counterpart in PyTorch")
-    if maker == "transformer_block":
-        if type(params) is not tuple or [len(half) // 2 for half in params] != [1, 2]:
-            raise ValueError(f"{where}, which are not the params of {net}")
-        return BLOCK
+    if maker in BLOCKS:
+        counterpart = block(BLOCKS[maker], _option(net, "norm") or "pre")
+        try:
+            counterpart.give(params)
+        except (AttributeError, LookupError, TypeError):
+            raise ValueError(f"{where}, which are not the params of {net}") from None
+        return counterpart
     two = type(params) is tuple and len(params) == 2 and type(params[0]) in RECURRENT
     if maker == "bidirectional":
         one, other = net.parts if net else (None, None)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, linear
-from purenet.random import Key
+from purenet.random import Key, bernoulli
 from purenet.spec import Pull, Rule, Spec, check_sizes, layer
 from purenet.values import called, takes_numbers
 
@@ -28,7 +28,9 @@ def multi_head_attention(
     features: int,
     heads: int,
     *,
-    causal: bool = False,
+    kv_heads: int | None = None,
+    causal: bool | Literal["end"] = False,
+    dropout: float = 0.0,
     bias: bool = True,
     weight_init: Initializer = glorot_uniform,
     bias_init: Initializer = zeros,
@@ -37,31 +39,46 @@ def multi_head_attention(
 
     Q, K and V are dense layers of x, cut into heads of d = features / heads; a dense layer of all heads is the output.
     The keys have no bias: it would add one number to all scores of a query, which softmax takes off again (its gradient
-    is 0 wherever it exists).
+    is 0 wherever it exists). With `kv_heads` there are only so many heads of keys and values, each for as many
+    heads of queries, in their order.
 
     x is, with any number of features in the keys and values:
         X (batch, time, features)                            self-attention
-        (X, mask)                                            the same, padded
+        (X, mask)                                            the same, masked
         (queries (batch, t, features), keys_values (batch, s, any))           cross-attention
-        (queries, keys_values, mask)                         the same, padded
+        (queries, keys_values, mask)                         the same, masked
 
-    `mask` (batch, s) is boolean, True where there is something to attend to. With `causal=True` place i attends to the
-    places up to i. A place with nothing to attend to gets heads of 0 (and no NaN). Keys and values in the padding count
-    for nothing, be they NaN. Y is (batch, time, features); dx mirrors x, with None for the mask.
+    The mask tells what may be attended to. It is one of:
+        lengths (batch,), integers                           so many of the first keys
+        padding (batch, s), boolean                          the keys where it is True, for all queries
+        (batch, heads or 1, t, s), boolean                   for each query the keys where it is True
+        (batch, heads or 1, t, s), floating                  what is added to the scores S; where it is −∞, nothing
+    (True is a key that counts, as in JAX, in Keras and in PyTorch's scaled_dot_product_attention; PyTorch's
+    nn.MultiheadAttention has it the other way round.) Keys and values in the padding count for nothing, be they NaN. A
+    place with nothing to attend to gets heads of 0 (and no NaN).
+
+    With `causal=True` place i attends to the places up to i. With `causal="end"` the queries are the last places of the
+    keys: query i attends to the keys up to i + s − t. In training `dropout` is the share of the weights P that are
+    dropped.
+
+    Y is (batch, time, features); dx mirrors x, with None for a mask that is not added.
 
     The rule, in each head, with S = Q · Kᵀ / √d, E = exp(S − max S) (0 where masked), L = Σ E over the keys,
     P = E / L and Y = P · V:
         dE/dV = Pᵀ · dE/dY        dE/dP = dE/dY · Vᵀ
-        dE/dS = P ⊙ (dE/dP − Σ dE/dP ⊙ P), the rule of softmax
+        dE/dS = P ⊙ (dE/dP − Σ dE/dP ⊙ P), the rule of softmax, which is dE/dmask too if the mask is added
         dE/dQ = dE/dS · K / √d        dE/dK = dE/dSᵀ · Q / √d
     Σ dE/dP ⊙ P is Σ dE/dY ⊙ Y too, which is cheaper but rounds otherwise: where one key has all the weight, P is 1 and
-    dE/dS is 0, and only the same products make it so.
+    dE/dS is 0, and only the same products make it so. Dropout is that of `dropout`, between P and the product with V.
+    Keys and values that several heads share get the sum of what comes from each.
 
-    A. Vaswani et al., "Attention is all you need", NeurIPS 2017.
+    A. Vaswani et al., "Attention is all you need", NeurIPS 2017; kv_heads: J. Ainslie et al., "GQA: training
+    generalized multi-query transformer models from multi-head checkpoints", EMNLP 2023.
 
     Raises:
-        ValueError: heads do not divide features; the axes or sizes of x are not those above.
-        TypeError: x and the params differ in dtype, or the mask is not boolean.
+        ValueError: heads do not divide features, or kv_heads heads; the axes or sizes of x are not those above; lengths
+            are beyond the keys. (JAX cannot raise of lengths: there Y is NaN.)
+        TypeError: x and the params differ in dtype.
 
     >>> import numpy as np, purenet as pn
     >>> layer = pn.multi_head_attention(8, heads=2, causal=True)
@@ -71,55 +88,100 @@ def multi_head_attention(
     >>> y.shape, dparams.query.weight.shape, dx.shape
     ((4, 5, 8), (8, 8), (4, 5, 8))
     """
+    options = _checked(features, heads, kv_heads, causal, dropout)
+    x = _forms()
+    name = called(
+        "multi_head_attention",
+        features,
+        heads,
+        kv_heads=(kv_heads, None),
+        causal=(causal, False),
+        dropout=(dropout, 0.0),
+        bias=(bias, True),
+        unseen={"weight_init": (weight_init, glorot_uniform), "bias_init": (bias_init, zeros)},
+    )
+    patterns = "features features", "attended shared", "features" if bias else None, "shared" if bias else None
+    inits = weight_init, weight_init, *(bias_init if bias else None,) * 2
+    spec = Spec(
+        name,
+        x=x,
+        y=["batch time features"] * len(x),
+        params=_each(*patterns),
+        init=_each(*inits),
+        sizes={"features": features, "attended": "features", "shared": options.shared},
+        fits=lambda sizes: _fits(heads, sizes),
+        values=lambda x: _check_lengths(name, x),
+    )
+    return layer(spec, _rule(options))
+
+
+class _Options(NamedTuple):
+    heads: int
+    shared: int  # the features of keys and values
+    causal: bool | str
+    dropout: float
+
+
+def _checked(features: int, heads: int, kv_heads: int | None, causal: Any, dropout: Any) -> _Options:
+    who = f"multi_head_attention({features!r}, {heads!r})"
     check_sizes("multi_head_attention", "features and heads", features, heads)
     if features % heads:
-        raise ValueError(f"multi_head_attention({features}, {heads}): {heads} heads do not divide {features} features")
-    queries, keys_values = "batch time features", "keys_values = batch keys attended"
-    spec = Spec(
-        called(
-            "multi_head_attention",
-            features,
-            heads,
-            causal=(causal, False),
-            bias=(bias, True),
-            unseen={"weight_init": (weight_init, glorot_uniform), "bias_init": (bias_init, zeros)},
-        ),
-        x=[
-            queries,
-            (queries, "mask = batch time: bool"),
-            (queries, keys_values),
-            (queries, keys_values, "mask = batch keys: bool"),
-        ],
-        y=[queries] * 4,
-        params=_each("features features", "attended features", "features" if bias else None),
-        init=_each(weight_init, weight_init, bias_init if bias else None),
-        sizes={"features": features, "attended": "features"},
-        fits=_fits,
-    )
-
-    return layer(spec, _rule(features, heads, causal))
+        raise ValueError(f"{who}: {heads} heads do not divide {features} features")
+    if kv_heads is not None:
+        check_sizes(who, "kv_heads", kv_heads)
+        if heads % kv_heads:
+            raise ValueError(f"{who}: {kv_heads} heads of keys and values do not divide {heads} heads of queries")
+    if causal not in (False, True, "end"):
+        raise ValueError(f'{who} takes causal=True, False or "end", not {causal!r}')
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise ValueError(f"{who} takes dropout from 0 up to, but not, 1, the share that is dropped, not {dropout!r}")
+    return _Options(heads, features // heads * (kv_heads or heads), causal, dropout)
 
 
-def _rule(features: int, heads: int, causal: bool) -> Rule:
+def _forms() -> list[Any]:
+    """The forms of x. Of two shapes that are known in part the second is that of keys and values."""
+    queries, others = "batch time features", "keys_values = batch keys attended"
+
+    def masks(keys: str) -> list[str]:
+        pairs = f"mask = batch heads_or_1 time {keys}"
+        return ["lengths = batch: int", f"mask = batch {keys}: bool", f"{pairs}: bool", pairs]
+
+    alone = [(queries, mask) for mask in masks("time")]
+    return [queries, (queries, others), *alone, *[(queries, others, mask) for mask in masks("keys")]]
+
+
+def _rule(options: _Options) -> Rule:
+    heads, shared, causal, dropout = options
+
     def rule(ops: Ops, params: AttentionParams, x: Any, key: Key | None) -> tuple[Array, Pull]:
         queries, keys_values, mask = _unpack(x)
         alone = keys_values is None  # X, or (X, mask)
         attended = queries.shape if alone else keys_values.shape
+        (batch, t, _), s = queries.shape, attended[1]
         rows = ops.rows(queries)
         others = rows if alone else ops.rows(keys_values)
-        if mask is not None:  # so that nothing depends on the keys and values in the padding, be they NaN
-            others = ops.keep(others, ops.reshape(mask, (others.shape[0], 1)))
+        pairs, padding = (None, None) if mask is None else _of_pairs(ops, mask, s)
+        if padding is not None:  # so that nothing depends on the keys and values in the padding, be they NaN
+            others = ops.keep(others, ops.reshape(padding, (others.shape[0], 1)))
         q, pull_q = linear(ops, params.query, rows, key)
         k, pull_k = linear(ops, params.key, others, key)
         v, pull_v = linear(ops, params.value, others, key)
         q = ops.reshape(q, queries.shape)
-        k, v = (ops.reshape(each, (*attended[:2], features)) for each in (k, v))
-        heads_y, pull_heads = ops.attend(q, k, v, mask, heads, causal)
+        k, v = (ops.reshape(each, (batch, s, shared)) for each in (k, v))
+        offset = None if causal is False else s - t if causal == "end" else 0
+        dropped = None
+        if dropout and key is not None:
+            dropped = ops.take_in(bernoulli(key, 1 - dropout, (batch, heads, t, s))), 1 / (1 - dropout)
+        heads_y, pull_heads = ops.attend(q, k, v, heads, pairs, offset, dropped)
         y, pull_out = linear(ops, params.out, ops.rows(heads_y), key)
+        y = ops.reshape(y, queries.shape)
+        if mask is not None and mask.ndim == 1:
+            y = ops.or_nan(y, lambda: ((mask >= 0) & (mask <= s))[:, None, None])
 
         def pull(dy: Array, wrt_x: bool) -> tuple[AttentionParams, Any]:
             dout, dheads = pull_out(ops.rows(dy), True)
-            dq, dk, dv = map(ops.rows, pull_heads(ops.reshape(dheads, queries.shape)))
+            *dqkv, dmask = pull_heads(ops.reshape(dheads, queries.shape))
+            dq, dk, dv = map(ops.rows, dqkv)
             dquery, dqueries = pull_q(dq, wrt_x)
             dkey, dkeys = pull_k(dk, wrt_x)
             dvalue, dvalues = pull_v(dv, wrt_x)
@@ -129,17 +191,25 @@ def _rule(features: int, heads: int, causal: bool) -> Rule:
             dothers = dkeys + dvalues
             if alone:
                 dx = ops.reshape(dqueries + dothers, queries.shape)
-                return dparams, (dx, None) if type(x) is tuple else dx
-            return dparams, (ops.reshape(dqueries, queries.shape), ops.reshape(dothers, attended), None)[: len(x)]
+                return dparams, (dx, dmask) if type(x) is tuple else dx
+            return dparams, (ops.reshape(dqueries, queries.shape), ops.reshape(dothers, attended), dmask)[: len(x)]
 
-        return ops.reshape(y, queries.shape), pull
+        return y, pull
 
     return rule
 
 
-def _each(weight: Any, other_weight: Any, bias: Any) -> AttentionParams:
-    """What is said of each parameter; the other weights are those of keys and values."""
-    pairs = (weight, bias), (other_weight, None), (other_weight, bias), (weight, bias)
+def _of_pairs(ops: Ops, mask: Array, s: int) -> tuple[Array, Array | None]:
+    """(the mask of pairs of queries and keys, the padding (batch, s) if it is one)."""
+    if mask.ndim == 4:
+        return mask, None
+    padding = ops.arange(s) < mask[:, None] if mask.ndim == 1 else mask
+    return padding[:, None, None, :], padding
+
+
+def _each(weight: Any, other_weight: Any, bias: Any, other_bias: Any) -> AttentionParams:
+    """What is said of each parameter; the others are those of keys and values."""
+    pairs = (weight, bias), (other_weight, None), (other_weight, other_bias), (weight, bias)
     return AttentionParams(*map(DenseParams._make, pairs))
 
 
@@ -149,15 +219,29 @@ def _unpack(x: Any) -> tuple[Any, Any, Any]:
         return x, None, None
     if len(x) == 3:
         return x[0], x[1], x[2]
-    return (x[0], None, x[1]) if x[1].ndim == 2 else (*x, None)
+    return (*x, None) if x[1].ndim == 3 else (x[0], None, x[1])
 
 
-def _fits(sizes: dict[str, Any]) -> str:
-    """What the patterns cannot say: that there is a key, and which features the keys have if they are made of x."""
+def _check_lengths(name: str, x: Any) -> None:
+    """Check that no sequence is longer than there are keys."""
+    queries, keys_values, mask = _unpack(x)
+    if getattr(mask, "ndim", None) != 1 or not len(mask):
+        return
+    keys, least, most = (queries if keys_values is None else keys_values).shape[1], mask.min(), mask.max()
+    if not 0 <= least <= most <= keys:
+        raise ValueError(f"{name}: there are {keys} keys, but lengths go from {least} to {most}")
+
+
+def _fits(heads: int, sizes: dict[str, Any]) -> str:
+    """What the patterns cannot say: that there is a key, which features the keys have if they are made of x, and of how
+    many heads a mask is."""
     if sizes.get("keys", sizes.get("time")) == 0:
         return "takes keys and values of at least one place, but there is none"
+    if sizes.get("heads_or_1", 1) not in (1, heads):
+        return f"takes a mask for 1 or {heads} heads, but it is for {sizes['heads_or_1']}"
     features, attended = sizes["features"], sizes.get("attended")
-    if "keys" not in sizes and attended not in (None, features):
+    alone = "batch" in sizes and "keys" not in sizes  # of shapes nothing but keys and values tells what is attended to
+    if alone and attended not in (None, features):
         return (
             f"has params for keys and values of {attended} features, so it takes x = (queries, keys_values), "
             f"keys_values of shape (batch, keys, {attended}), and not x of {features} features alone"

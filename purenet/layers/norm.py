@@ -39,7 +39,7 @@ Normalize = Callable[[Ops, Array], tuple[Array, Back]]
 
 
 class NormParams(NamedTuple):
-    """weight and bias (features,), the scale and the shift of each channel; rms_norm has no bias, but None."""
+    """weight and bias (features,), the scale and the shift of each channel; where there is no shift, bias is None."""
 
     weight: Array
     bias: Array | None
@@ -60,21 +60,21 @@ def _mean_of_features(ops: Ops, x: Array, y: Array | None = None) -> Array:
     return total * (1 / x.shape[-1])
 
 
-def _normalized(ops: Ops, x: Array, mean_of: Callable[..., Array], eps: float) -> tuple[Array, Back]:
-    """X̂ and its rule pull(dE/dX̂) = dE/dX, with `mean_of(ops, ...)` for ⟨·⟩ and ⟨· ⊙ ·⟩.
+def _normalized(ops: Ops, x: Array, eps: float) -> tuple[Array, Back]:
+    """X̂ over the last axis, and its rule pull(dE/dX̂) = dE/dX.
 
     The rounding error of a mean is in proportion to the mean, which may be far larger than the deviations that are
     wanted. So what is left of the mean after taking it off is taken off too; only then come the squares.
     """
-    xhat = x - mean_of(ops, x)
-    xhat -= mean_of(ops, xhat)
-    r = 1 / ops.sqrt(mean_of(ops, xhat, xhat) + eps)
+    xhat = x - _mean_of_features(ops, x)
+    xhat -= _mean_of_features(ops, xhat)
+    r = 1 / ops.sqrt(_mean_of_features(ops, xhat, xhat) + eps)
     xhat *= r
 
     def pull(dxhat: Array) -> Array:
-        dx = xhat * -mean_of(ops, dxhat, xhat)
+        dx = xhat * -_mean_of_features(ops, dxhat, xhat)
         dx += dxhat
-        dx -= mean_of(ops, dxhat)
+        dx -= _mean_of_features(ops, dxhat)
         dx *= r
         return dx
 
@@ -82,7 +82,7 @@ def _normalized(ops: Ops, x: Array, mean_of: Callable[..., Array], eps: float) -
 
 
 def _affine_norm(
-    name: Call, features: int | None, normalize: Normalize, affine: bool = True, bias: bool = True, **more: Any
+    name: Call, features: int | None, normalize: Normalize, affine: bool = True, bias: bool = True
 ) -> Layer[Any]:
     """The layer of `normalize(ops, x) -> (xhat, pull)`, with or without scale and shift."""
 
@@ -100,13 +100,17 @@ def _affine_norm(
 
         return y, pull
 
+    return layer(_affine_spec(name, features, affine, bias), rule, wide=True)
+
+
+def _affine_spec(name: Call, features: int | None, affine: bool, bias: bool = True, **more: Any) -> Spec:
     spec = _spec(name, features, **more)
-    if affine:
-        spec = spec._replace(
-            params=NormParams._make(("features", "features" if bias else None)),
-            init=NormParams._make((ones, zeros if bias else None)),
-        )
-    return layer(spec, rule, wide=True)
+    if not affine:
+        return spec
+    return spec._replace(
+        params=NormParams._make(("features", "features" if bias else None)),
+        init=NormParams._make((ones, zeros if bias else None)),
+    )
 
 
 def _spec(name: Call, features: int | None, **more: Any) -> Spec:
@@ -251,8 +255,10 @@ def _width(x: Array) -> int:
 
 
 @preset
-def layer_norm(features: int | None = None, *, eps: float = 1e-5, affine: bool = True) -> Layer[Any]:
+def layer_norm(features: int | None = None, *, eps: float = 1e-5, affine: bool = True, bias: bool = True) -> Layer[Any]:
     """Layer normalization: each position of each example, over the last axis. X and Y (batch, ..., features).
+
+    With `bias=False` there is a scale and no shift; with `affine=False` neither.
 
     J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016.
 
@@ -261,23 +267,73 @@ def layer_norm(features: int | None = None, *, eps: float = 1e-5, affine: bool =
     array([[-0.999995,  0.999995],
            [ 0.      ,  0.      ]])
     """
-    name = called("layer_norm", features=(features, None), eps=(eps, 1e-5), affine=(affine, True))
-    return _affine_norm(name, features, lambda ops, x: _normalized(ops, x, _mean_of_features, eps), affine)
+    name = called("layer_norm", features=(features, None), eps=(eps, 1e-5), affine=(affine, True), bias=(bias, True))
+    return _affine_norm(name, features, lambda ops, x: _normalized(ops, x, eps), affine, bias)
 
 
-def _normalized_by_group(ops: Ops, x: Array, groups: int, eps: float) -> tuple[Array, Back]:
-    """X̂ and its rule, each group of channels of each example by itself; in wide rows, to which means are spread out."""
-    (batch, *_, channels), width, positions = x.shape, _width(x), math.prod(x.shape[1:-1])
-    wide = (batch, positions // width, width * channels)
-    each = channels // groups
+class _ExampleRows:
+    """Each example as a matrix of such wide rows; what is taken over a group of channels stands at each of them."""
 
-    def mean_of(ops: Ops, x: Array, y: Array | None = None) -> Array:
-        by_group = ops.reshape(ops.sum_before_last(x if y is None else x * y), (batch, width, groups, each))
-        means = ops.sum(by_group, axis=(1, 3), keepdims=True) * (1 / (positions * each))
-        return ops.reshape(ops.broadcast_to(means, (batch, width, groups, each)), (batch, 1, width * channels))
+    def __init__(self, ops: Ops, x: Array, groups: int) -> None:
+        (self.batch, *_, self.channels), self.width, self.ops = x.shape, _width(x), ops
+        self.positions, self.groups, self.each = math.prod(x.shape[1:-1]), groups, self.channels // groups
 
-    xhat, pull = _normalized(ops, ops.reshape(x, wide), mean_of, eps)
-    return ops.reshape(xhat, x.shape), lambda dxhat: ops.reshape(pull(ops.reshape(dxhat, wide)), x.shape)
+    def wide(self, x: Array) -> Array:
+        return self.ops.reshape(x, (self.batch, self.positions // self.width, self.width * self.channels))
+
+    def laid_out(self, channels: Array | None) -> Any:
+        return 1.0 if channels is None else self.ops.tile(channels, (self.width,))
+
+    def mean(self, sums: Array) -> Array:
+        """The mean over each group, of the sums over rows."""
+        shape = self.batch, self.width, self.groups, self.each
+        means = self.ops.sum(self.ops.reshape(sums, shape), axis=(1, 3), keepdims=True)
+        means *= 1 / max(1, self.positions * self.each)
+        return self.ops.reshape(self.ops.broadcast_to(means, shape), (self.batch, 1, self.width * self.channels))
+
+    def products(self, a: Array, b: Array) -> Array:
+        return self.ops.sum_products(a, b)[:, None, :]
+
+    def by_channel(self, sums: Array) -> Array:
+        """The sums over rows, over all examples too."""
+        return self.ops.sum_rows(self.ops.reshape(sums, (self.batch * self.width, self.channels)))
+
+
+def _group_norm(
+    name: Call, features: int | None, groups: int | None, eps: float, affine: bool, **more: Any
+) -> Layer[Any]:
+    """The layer that normalizes so many groups of channels in each example; without a number, each channel."""
+
+    def rule(ops: Ops, params: Any, x: Array, key: Key | None) -> tuple[Array, Pull]:
+        """Y = (X − μ)·a + b, as in `batch_norm`."""
+        rows = _ExampleRows(ops, x, groups or max(1, x.shape[-1]))
+        weight, flat = rows.laid_out(params.weight if affine else None), rows.wide(x)
+        mean = rows.mean(ops.sum_before_last(flat))
+        y = flat - mean
+        rest = rows.mean(ops.sum_before_last(y))  # of the mean, as in `_normalized`
+        variance = ops.relu(rows.mean(rows.products(y, y)) - rest * rest)
+        r = 1 / ops.sqrt(variance + eps)
+        a = r * weight
+        y *= a
+        y += (rows.laid_out(params.bias) if affine else 0.0) - rest * a
+
+        def pull(dy: Array, wrt_x: bool) -> tuple[Any, Array | None]:
+            dy, centred = rows.wide(dy), flat - mean
+            sums = ops.sum_before_last(dy)
+            with_xhat = (rows.products(dy, centred) - rest * sums) * r  # X̂ = (centred − rest)·r
+            dparams = NormParams(rows.by_channel(with_xhat), rows.by_channel(sums)) if affine else ()
+            if not wrt_x:
+                return dparams, None
+            slope = rows.mean(with_xhat * weight) * r * r
+            centred *= slope
+            dx = dy * a
+            dx -= centred
+            dx -= rows.mean(sums * weight) * r - slope * rest
+            return dparams, ops.reshape(dx, x.shape)
+
+        return ops.reshape(y, x.shape), pull
+
+    return layer(_affine_spec(name, features, affine, **more), rule, wide=True)
 
 
 @takes_numbers
@@ -297,9 +353,7 @@ def group_norm(groups: int, features: int | None = None, *, eps: float = 1e-5, a
         channels = sizes.get("features") or 0
         return f"cannot divide {channels} channels into {groups} groups of equal size" if channels % groups else ""
 
-    made = _affine_norm(
-        name, features, lambda ops, x: _normalized_by_group(ops, x, groups, eps), affine, fits=divisible
-    )
+    made = _group_norm(name, features, groups, eps, affine, fits=divisible)
     made.shape(None)  # sizes that cannot fit are found here
     return made
 
@@ -326,9 +380,7 @@ def instance_norm(features: int | None = None, *, eps: float = 1e-5, affine: boo
         given = (*several, sizes.get("features", "features"))
         return f"takes more than one position, to have a variance, but an example has shape {given}"
 
-    return _affine_norm(
-        name, features, lambda ops, x: _normalized_by_group(ops, x, x.shape[-1], eps), affine, fits=positions
-    )
+    return _group_norm(name, features, None, eps, affine, fits=positions)
 
 
 @preset

@@ -1,48 +1,175 @@
-"""The transformer block, made of other layers."""
+"""The transformer's blocks, made of other layers."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from purenet.combinators import residual, serial
+from purenet.combinators import on_first, residual, serial
 from purenet.core import Layer
+from purenet.engine.arrays import describe
 from purenet.layers.activations import gelu
 from purenet.layers.attention import multi_head_attention
 from purenet.layers.dense import dense
 from purenet.layers.dropout import dropout as drop
 from purenet.layers.norm import layer_norm
+from purenet.spec import check_sizes
 from purenet.values import called, takes_numbers
 
 
 @takes_numbers
 def transformer_block(
-    features: int, heads: int, hidden: int | None = None, *, dropout: float = 0.0, causal: bool = False
+    features: int,
+    heads: int,
+    hidden: int | None = None,
+    *,
+    kv_heads: int | None = None,
+    causal: bool = False,
+    norm: Literal["pre", "post"] = "pre",
+    activation: Layer[Any] = gelu,
+    dropout: float = 0.0,
+    attention_dropout: float = 0.0,
+    bias: bool = True,
+    eps: float = 1e-5,
 ) -> Layer[Any]:
-    """A pre-norm transformer block: X + attention(norm(X)), and to that the same with two dense layers and a gelu.
+    """A transformer's encoder block: attention and two dense layers, each with a way around it and a norm.
 
-    X and Y (batch, time, features). The first dense layer has `hidden` outputs, or 4·features. In training `dropout` is
-    the share dropped of what each half adds to X. It is no more than this, and so is its rule; params are nested alike:
+    X (batch, time, features), or (X, mask) with the lengths or a mask of `multi_head_attention`, to Y (batch, time,
+    features). `keep_rest` hands the mask on to the next block. It is no more than this, and so is its rule; params are
+    nested alike:
 
         serial(
-            residual(serial(layer_norm(features), multi_head_attention(features, heads))),
-            residual(serial(layer_norm(features), dense(features, hidden), gelu, dense(hidden, features))),
+            residual(serial(on_first(layer_norm), multi_head_attention(features, heads))),
+            residual(serial(layer_norm, dense(features, hidden), gelu, dense(hidden, features))),
         )
 
-    A. Vaswani et al., "Attention is all you need", NeurIPS 2017; the norms come first as in R. Xiong et al., "On layer
-    normalization in the transformer architecture", ICML 2020, so after the last block one more norm is usual.
+    and with `norm="post"`, where the norm comes behind the sum:
+
+        serial(
+            serial(residual(serial(multi_head_attention(features, heads))), layer_norm),
+            serial(residual(serial(dense(features, hidden), gelu, dense(hidden, features))), layer_norm),
+        )
+
+    The first dense layer has `hidden` outputs, or 4·features; the `activation` may make fewer of them, as `swiglu`
+    does. In training `dropout` is the share dropped of what each half adds, and `attention_dropout` of the weights in
+    the attention, which has `kv_heads` and `causal` too. Without `bias` no part has one; `eps` is that of the norms.
+
+    A. Vaswani et al., "Attention is all you need", NeurIPS 2017, has the norms last; first they are in R. Xiong et al.,
+    "On layer normalization in the transformer architecture", ICML 2020, so after the last block one more is usual.
+
+    Raises:
+        ValueError: heads do not divide features; a size, a share or the norm is none of the above.
+        TypeError: the activation is not a layer.
 
     >>> import numpy as np, purenet as pn
-    >>> net = pn.serial(pn.transformer_block(8, 2, causal=True), pn.transformer_block(8, 2, causal=True), pn.layer_norm)
-    >>> net.apply(net.init(pn.key(0), (5, 8)), np.ones((4, 5, 8), np.float32)).shape
+    >>> net = pn.serial(pn.keep_rest(pn.transformer_block(8, 2)), pn.transformer_block(8, 2), pn.layer_norm)
+    >>> padded = np.ones((4, 5, 8), np.float32), np.array([5, 3, 1, 2])
+    >>> net.apply(net.init(pn.key(0), ((5, 8), ())), padded).shape
     (4, 5, 8)
     """
-    if hidden is None:
-        hidden = 4 * features
-    sizes = (features, heads, *(() if hidden == 4 * features else (hidden,)))
-    name = called("transformer_block", *sizes, dropout=(dropout, 0.0), causal=(causal, False))
-    dropped = (drop(dropout),) if dropout else ()
-    block = serial(
-        residual(serial(layer_norm(features), multi_head_attention(features, heads, causal=causal), *dropped)),
-        residual(serial(layer_norm(features), dense(features, hidden), gelu, dense(hidden, features), *dropped)),
-    )
-    return block._replace(name=name)
+    options = kv_heads, norm, activation, dropout, attention_dropout, bias, eps
+    block = _block("transformer_block", features, heads, hidden, *options)
+    name = block.name("transformer_block", (causal, False))
+    return serial(block.attention(causal), block.forward())._replace(name=name)
+
+
+@takes_numbers
+def transformer_decoder_block(
+    features: int,
+    heads: int,
+    hidden: int | None = None,
+    *,
+    kv_heads: int | None = None,
+    causal: bool = True,
+    norm: Literal["pre", "post"] = "pre",
+    activation: Layer[Any] = gelu,
+    dropout: float = 0.0,
+    attention_dropout: float = 0.0,
+    bias: bool = True,
+    eps: float = 1e-5,
+) -> Layer[Any]:
+    """A transformer's decoder block: causal attention, attention to a memory, and two dense layers.
+
+    (X, memory) or (X, memory, mask) to Y, with X and Y (batch, t, features) and the memory (batch, s, any), which an
+    encoder gives; the mask or the lengths are those of the memory. Padding behind X needs no mask, for no place sees
+    what comes later; any other one stands beside X, ((X, mask), memory). Between blocks `keep_rest` hands the memory
+    on. With the options of `transformer_block` it is no more than this:
+
+        serial(
+            on_first(residual(serial(on_first(layer_norm), multi_head_attention(features, heads, causal=True)))),
+            residual(serial(on_first(layer_norm), multi_head_attention(features, heads))),
+            residual(serial(layer_norm, dense(features, hidden), gelu, dense(hidden, features))),
+        )
+
+    A. Vaswani et al., "Attention is all you need", NeurIPS 2017.
+
+    Raises:
+        As `transformer_block`.
+
+    Source words and what was said so far, to the next word:
+
+    >>> import numpy as np, purenet as pn
+    >>> words = pn.serial(pn.embedding(10, 8), pn.positional_encoding)
+    >>> net = pn.serial(
+    ...     pn.parallel(words, pn.serial(words, pn.transformer_block(8, 2))),
+    ...     pn.transformer_decoder_block(8, 2),
+    ...     pn.dense(10),
+    ... )
+    >>> so_far, source = np.array([[0, 4, 2]]), np.array([[3, 1, 5, 9]])
+    >>> net.apply(net.init(pn.key(0)), (so_far, source)).shape
+    (1, 3, 10)
+    """
+    options = kv_heads, norm, activation, dropout, attention_dropout, bias, eps
+    block = _block("transformer_decoder_block", features, heads, hidden, *options)
+    name = block.name("transformer_decoder_block", (causal, True))
+    return serial(on_first(block.attention(causal)), block.attention(False), block.forward())._replace(name=name)
+
+
+class _Block(NamedTuple):
+    """What a block is made of."""
+
+    features: int
+    heads: int
+    hidden: int
+    kv_heads: int | None = None
+    norm: str = "pre"
+    activation: Layer[Any] = gelu
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    bias: bool = True
+    eps: float = 1e-5
+
+    def half(self, *layers: Layer[Any]) -> Layer[Any]:
+        """A way around the layers, and a norm."""
+        norm = layer_norm(self.features, eps=self.eps, bias=self.bias)
+        dropped = (*layers, drop(self.dropout)) if self.dropout else layers
+        if self.norm == "post":
+            return serial(residual(serial(*dropped)), norm)
+        return residual(serial(on_first(norm), *dropped))
+
+    def attention(self, causal: bool) -> Layer[Any]:
+        options: dict[str, Any] = {"kv_heads": self.kv_heads, "dropout": self.attention_dropout, "bias": self.bias}
+        return self.half(multi_head_attention(self.features, self.heads, causal=causal, **options))
+
+    def forward(self) -> Layer[Any]:
+        first = dense(self.features, self.hidden, bias=self.bias)
+        active = (self.activation.shape((self.hidden,)) or (self.hidden,))[-1]
+        return self.half(first, self.activation, dense(active, self.features, bias=self.bias))
+
+    def name(self, maker: str, causal: tuple[bool, bool]) -> str:
+        """The code of the block, of whose `causal` the value and the default are given."""
+        features, heads, hidden, *given = self
+        sizes = (features, heads) if hidden == 4 * features else (features, heads, hidden)
+        pairs = zip(given, self._field_defaults.values(), strict=True)
+        options: dict[str, Any] = dict(zip(self._fields[3:], pairs, strict=True))
+        return called(maker, *sizes, causal=causal, **options)
+
+
+def _block(maker: str, features: int, heads: int, hidden: int | None, *options: Any) -> _Block:
+    """The parts of a block, after a check of what its parts do not check."""
+    check_sizes(maker, "features, heads and hidden", features, heads, *(() if hidden is None else (hidden,)))
+    block = _Block(features, heads, 4 * features if hidden is None else hidden, *options)
+    if block.norm not in ("pre", "post"):
+        raise ValueError(f'{maker} takes norm="pre" or "post", not {block.norm!r}')
+    if not isinstance(block.activation, Layer):
+        raise TypeError(f"{maker} takes a layer as activation, such as gelu or relu, not {describe(block.activation)}")
+    return block

@@ -21,6 +21,7 @@ from tests.catalogue import (
     noise,
     norms,
     recurrent,
+    transformer,
     windows,
 )
 
@@ -34,6 +35,7 @@ LAYERS: dict[str, list[Case]] = {
     **embeddings.ROWS,
     **recurrent.ROWS,
     **attention.ROWS,
+    **transformer.ROWS,
     **merges.ROWS,
     **combinators.ROWS,
 }

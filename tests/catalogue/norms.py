@@ -17,6 +17,7 @@ ROWS: dict[str, list[Case]] = {
         *both(pn.layer_norm, normal(4, 3), normal(2, 3, 5), normal(1, 2), normal(3, 1)),
         *both(pn.layer_norm(5, eps=1e-2), normal(2, 5)),
         *both(pn.layer_norm(affine=False), normal(5, 3)),
+        Case(pn.layer_norm(4, bias=False), normal(2, 3, 4)),
     ],
     "group_norm": [
         *both(pn.group_norm(2), normal(2, 3, 4), IMAGE, normal(1, 6), normal(3, 1, 4)),

@@ -83,9 +83,9 @@ def batch_norm(rng):
 
 
 def layer_norm(rng):
-    affine, [features] = coin(rng), sizes(rng, 1, 2)
-    module = nn.LayerNorm(features, elementwise_affine=affine)
-    return Drawn(pn.layer_norm(features, affine=affine), module, images(rng, features, int(rng.integers(3))))
+    affine, bias, [features] = coin(rng), coin(rng), sizes(rng, 1, 2)
+    module = nn.LayerNorm(features, elementwise_affine=affine, bias=bias)
+    return Drawn(pn.layer_norm(features, affine=affine, bias=bias), module, images(rng, features, int(rng.integers(3))))
 
 
 def rms_norm(rng):
@@ -170,18 +170,38 @@ def attention(rng):
     return Drawn(layer, module, x, run)
 
 
+ACTIVATIONS = {"relu": pn.relu, "gelu": pn.gelu}
+
+
+def block_options(rng):
+    """Options of a block, and of its module."""
+    heads, size, hidden = sizes(rng, 3, 1, 5)
+    norm, active, bias = str(rng.choice(["pre", "post"])), str(rng.choice(["relu", "gelu"])), coin(rng)
+    dropout, eps = float(rng.choice([0.0, 0.1])), float(rng.choice([1e-5, 1e-3]))
+    ours = {"norm": norm, "activation": ACTIVATIONS[active], "dropout": dropout, "bias": bias, "eps": eps}
+    theirs = {"norm_first": norm == "pre", "activation": active, "bias": bias, "layer_norm_eps": eps}
+    return (heads * (size + 1), heads, hidden), ours, {**theirs, "dropout": dropout, "batch_first": True}
+
+
 def transformer_block(rng):
-    batch, t, heads, size, hidden = sizes(rng, 5, 1, 5)
-    features, causal, dropout = heads * (size + 1), coin(rng), float(rng.choice([0.0, 0.1]))
-    layer = pn.transformer_block(features, heads, hidden, causal=causal, dropout=dropout)
-    module = nn.TransformerEncoderLayer(
-        features, heads, hidden, dropout, activation="gelu", norm_first=True, batch_first=True
-    )
+    causal, [batch, t], (given, ours, theirs) = coin(rng), sizes(rng, 2, 1, 5), block_options(rng)
+    layer, module = pn.transformer_block(*given, causal=causal, **ours), nn.TransformerEncoderLayer(*given, **theirs)
 
     def run(module, x):
         return module(x, src_mask=causal_mask(t, t, causal))
 
-    return Drawn(layer, module, rng.normal(size=(batch, t, features)), run)
+    return Drawn(layer, module, rng.normal(size=(batch, t, given[0])), run)
+
+
+def transformer_decoder_block(rng):
+    causal, [batch, t, s], (given, ours, theirs) = coin(rng), sizes(rng, 3, 1, 5), block_options(rng)
+    layer = pn.transformer_decoder_block(*given, causal=causal, **ours)
+
+    def run(module, x):
+        return module(*x, tgt_mask=causal_mask(t, t, causal))
+
+    x = rng.normal(size=(batch, t, given[0])), rng.normal(size=(batch, s, given[0]))
+    return Drawn(layer, nn.TransformerDecoderLayer(*given, **theirs), x, run)
 
 
 LAYERS = {
@@ -200,6 +220,7 @@ LAYERS = {
     "recurrent": recurrent,
     "multi_head_attention": attention,
     "transformer_block": transformer_block,
+    "transformer_decoder_block": transformer_decoder_block,
 }
 
 

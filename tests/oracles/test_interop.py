@@ -99,7 +99,7 @@ def test_through_a_file(name, tmp_path):
     assert error(*outputs((layer, like, module, x, run))) < 1e-5
 
 
-NEED_NET = "conv", "depthwise conv", "conv_transpose", "recurrent", "transformer_block"
+NEED_NET = "conv", "depthwise conv", "conv_transpose", "recurrent", "transformer_block", "transformer_decoder_block"
 WITHOUT_NET = [name for name in LAYERS if name not in NEED_NET]
 
 

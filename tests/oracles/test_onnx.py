@@ -39,9 +39,14 @@ def started(layer, params, x):
 
 def run(session, x):
     inputs = session.get_inputs()
-    kinds = {"tensor(int64)": np.int64}
-    leaves = zip(inputs, pn.tree.leaves(x), strict=True)
+    kinds = {"tensor(int64)": np.int64, "tensor(float)": np.float32, "tensor(double)": np.float64}
+    leaves = zip(inputs, (added(leaf) for leaf in pn.tree.leaves(x)), strict=True)
     return session.run(None, {i.name: a.astype(kinds.get(i.type, a.dtype)) for i, a in leaves})
+
+
+def added(leaf):
+    """A mask of (query, key) pairs as a model takes it."""
+    return np.where(leaf, 0, -np.inf) if leaf.dtype == bool and leaf.ndim == 4 else leaf
 
 
 def compare(name, layer, params, x, ys, most=ULPS):

@@ -17,6 +17,7 @@ from tests.oracles.twins import (
     noise,
     norms,
     recurrent,
+    transformer,
     windows,
 )
 from tests.oracles.twins.twin import Twin
@@ -31,6 +32,7 @@ FAMILIES = (
     embeddings,
     recurrent,
     attention,
+    transformer,
     merges,
     combinators,
     losses,

@@ -1,10 +1,11 @@
-"""Attention and the transformer's block: PyTorch's modules, and JAX's function of the heads."""
+"""Attention: PyTorch's module and its function, and JAX's function of the heads."""
 
 from __future__ import annotations
 
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import torch
 from torch import nn
 
@@ -19,12 +20,23 @@ def parts(x):
     """Queries, keys and values, and the mask or None."""
     if not isinstance(x, tuple):
         return x, x, None
-    *several, mask = x if x[-1].ndim == 2 else (*x, None)
-    return several[0], several[-1], mask
+    if len(x) == 3:
+        return x
+    return (*x, None) if x[1].ndim == 3 else (x[0], x[0], x[1])
 
 
-def causal_mask(t, s, causal):
-    return torch.ones(t, s, dtype=torch.bool).triu(1) if causal else None
+def mask_of(xp, mask, t, s, causal):
+    """(what each query may see, (batch, heads or 1, t, s), what is added or None) with the functions of xp."""
+    allowed = xp.ones((1, 1, t, s), dtype=bool if xp is jnp else torch.bool)
+    if causal:
+        allowed = xp.tril(allowed, s - t if causal == "end" else 0)
+    if mask is None:
+        return allowed, None
+    if mask.ndim == 4:
+        added = mask.dtype not in (torch.bool, jnp.bool_)
+        return (allowed & (mask > -xp.inf), mask) if added else (allowed & mask, None)
+    padding = mask if mask.ndim == 2 else xp.arange(s)[None] < mask[:, None]
+    return allowed & padding[:, None, None], None
 
 
 def in_proj(params):
@@ -42,84 +54,63 @@ def in_proj(params):
     return state
 
 
-def attention_in_torch(params, x, features, heads, causal=False, bias=True):
-    q, kv, mask = parts(x)
-    other = kv.shape[-1]
-    module = nn.MultiheadAttention(features, heads, bias=bias, kdim=other, vdim=other, batch_first=True)
-    options = {"attn_mask": causal_mask(q.shape[1], kv.shape[1], causal), "need_weights": False}
-    if mask is not None:
-        sees = mask.any(dim=1)  # where there is nothing to see the module has NaN, and ours the sum of nothing
-        options["key_padding_mask"] = ~mask & sees[:, None]
-    y, _ = torch.func.functional_call(module, in_proj(params), (q, kv, kv), options)
-    if mask is None:
-        return y
-    return torch.where(sees[:, None, None], y, params.out.bias if bias else 0)
-
-
-def attention_in_jax(params, x, features, heads, causal=False, bias=True):
+def attention_in_torch(params, x, features, heads, *, kv_heads=None, causal=False, dropout=0.0, bias=True):
+    """PyTorch's module; its function where heads are shared, or where a place sees nothing, of which it makes NaN."""
     queries, kv, mask = parts(x)
+    allowed, added = mask_of(torch, mask, queries.shape[1], kv.shape[1], causal)
+    seen = torch.where(allowed, 0.0 if added is None else added, -torch.inf).to(queries.dtype)
+    seen = seen.expand(len(queries), heads, -1, -1)
+    if kv_heads in (None, heads) and allowed.any(-1).all():
+        other = kv.shape[-1]
+        module = nn.MultiheadAttention(features, heads, bias=bias, kdim=other, vdim=other, batch_first=True)
+        options = {"attn_mask": seen.flatten(0, 1), "need_weights": False}
+        return torch.func.functional_call(module, in_proj(params), (queries, kv, kv), options)[0]
+    given = zip(params, (queries, kv, kv), (heads, *[kv_heads or heads] * 2), strict=False)
+    q, k, v = (dense(p, a).unflatten(-1, (n, -1)).transpose(1, 2) for p, a, n in given)
+    z = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
+    return dense(params.out, z.transpose(1, 2).flatten(2))
 
-    def dense(p, x):
-        return x @ p.weight + (0 if p.bias is None else p.bias)
 
-    given = zip(params, (queries, kv, kv), strict=False)
-    q, k, v = (dense(p, a).reshape(*a.shape[:2], heads, -1) for p, a in given)
-    where = None if mask is None else mask[:, None, None, :]
-    z = jax.nn.dot_product_attention(q, k, v, mask=where, is_causal=causal)
-    return dense(params.out, z.reshape(*queries.shape[:2], -1))
+def dense(p, x):
+    return x @ p.weight + (0 if p.bias is None else p.bias)
+
+
+def attention_in_jax(params, x, features, heads, *, kv_heads=None, causal=False, dropout=0.0, bias=True):
+    queries, kv, mask = parts(x)
+    given = zip(params, (queries, kv, kv), (heads, *[kv_heads or heads] * 2), strict=False)
+    q, k, v = (dense(p, a).reshape(*a.shape[:2], n, -1) for p, a, n in given)
+    allowed, added = mask_of(jnp, mask, q.shape[1], k.shape[1], causal)
+    z = jax.nn.dot_product_attention(q, k, v, added, allowed)
+    sees = jnp.swapaxes(allowed.any(-1), 1, 2)[..., None]  # else the mean of all values
+    return dense(params.out, jnp.where(sees, z, 0).reshape(queries.shape))
+
+
+def draw_mask(rng, batch, heads, t, s):
+    """Of each kind, or None."""
+    kind, several = rng.integers(5), heads if coin(rng) else 1
+    if kind == 0:
+        return rng.integers(0, s + 1, batch)
+    if kind == 1:
+        return rng.random((batch, s)) < 0.6
+    if kind == 2:
+        return rng.random((batch, several, t, s)) < 0.7
+    return rng.normal(size=(batch, several, t, s)) if kind == 3 else None
 
 
 def draw_attention(rng, few=False):
-    batch, t, s, heads, size, other = (int(n) for n in rng.integers(1, [5, 9, 9, 5, 6, 8]))
-    crossed, padded, causal, bias = coin(rng), coin(rng), coin(rng, 0.3), coin(rng, 0.8)
+    batch, t, s, shared, group, size, other = (int(n) for n in rng.integers(1, [5, 9, 9, 4, 4, 6, 8]))
+    crossed, bias, causal = coin(rng), coin(rng, 0.8), [False, True, "end"][rng.integers(3)]
     if few:
-        (batch, t, s, heads, size, other), bias = SIZES[rng.integers(len(SIZES))], True
+        (batch, t, s, shared, size, other), group, bias = SIZES[rng.integers(len(SIZES))], 2, True
+        causal = False if causal == "end" else causal
+    heads = shared * group
     x = [rng.normal(size=(batch, t, heads * size))]
     if crossed:
         x.append(rng.normal(size=(batch, s, other)))
-    if padded:
-        mask = rng.random((batch, s if crossed else t)) < 0.6
-        mask[:, 0] = True
-        x.append(mask)
-    layer = pn.multi_head_attention(heads * size, heads, causal=causal, bias=bias)
-    x = tuple(x) if len(x) > 1 else x[0]
-    return Drawn(layer, x, near_init(rng, layer, x))
-
-
-def block_in_torch(params, x, features, heads, hidden=None, dropout=0.0, causal=False):
-    hidden = hidden or 4 * features
-    module = nn.TransformerEncoderLayer(features, heads, hidden, 0.0, "gelu", norm_first=True, batch_first=True)
-    (norm, attention), (norm_too, (first, *_, second)) = block_parts(params)
-    state = {f"self_attn.{path}": value for path, value in in_proj(attention).items()}
-    for path, part in (("norm1", norm), ("norm2", norm_too)):
-        state |= {f"{path}.weight": part.weight, f"{path}.bias": part.bias}
-    for path, part in (("linear1", first), ("linear2", second)):
-        state |= {f"{path}.weight": part.weight.T, f"{path}.bias": part.bias}
-    mask = causal_mask(x.shape[1], x.shape[1], causal)
-    return torch.func.functional_call(module, state, (x, mask))
-
-
-def block_parts(params):
-    (norm, attention, *_), (norm_too, *dense) = params
-    return (norm, attention), (norm_too, [p for p in dense if p])
-
-
-def block_in_jax(params, x, features, heads, hidden=None, dropout=0.0, causal=False):
-    (norm, attention), (norm_too, (first, *_, second)) = block_parts(params)
-
-    def normed(p, x):
-        return jax.nn.standardize(x, axis=-1, epsilon=1e-5) * p.weight + p.bias
-
-    x = x + attention_in_jax(attention, normed(norm, x), features, heads, causal)
-    inner = jax.nn.gelu(normed(norm_too, x) @ first.weight + first.bias, approximate=False)
-    return x + inner @ second.weight + second.bias
-
-
-def draw_block(rng):
-    batch, t, heads, size, hidden = (int(n) for n in rng.integers(1, [5, 9, 5, 6, 9]))
-    features = max(3, heads * size)  # the norm of one feature is 0, and of two ±1 but for rounding
-    layer = pn.transformer_block(features, heads if features == heads * size else 1, hidden, causal=coin(rng))
-    x = rng.normal(size=(batch, t, features))
+    mask = draw_mask(rng, batch, heads, t, s if crossed else t)
+    x = (*x, mask) if mask is not None else tuple(x) if crossed else x[0]
+    kv_heads = shared if group > 1 or coin(rng) else None
+    layer = pn.multi_head_attention(heads * size, heads, kv_heads=kv_heads, causal=causal, bias=bias)
     return Drawn(layer, x, near_init(rng, layer, x))
 
 
@@ -135,8 +126,5 @@ TWINS = {
         jax_draws=60,
         share=0.1,
         jax_tolerance=JAX_TOLERANCE,
-    ),
-    "transformer_block": Twin(
-        block_in_torch, block_in_jax, draw_block, draws=60, jax_draws=3, share=0.1, jax_tolerance=JAX_TOLERANCE
     ),
 }

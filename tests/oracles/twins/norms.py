@@ -37,7 +37,7 @@ def batch_norm_in_torch(training):
     return run
 
 
-def layer_norm_in_torch(params, x, features=None, eps=1e-5, affine=True):
+def layer_norm_in_torch(params, x, features=None, eps=1e-5, affine=True, bias=True):
     return F.layer_norm(x, x.shape[-1:], *scale_and_shift(params), eps=eps)
 
 
@@ -69,7 +69,7 @@ def batch_norm_in_jax_training(params, x, features=None, momentum=0.1, eps=1e-5,
     return affine_in_jax(jax.nn.standardize(x, axis=tuple(range(x.ndim - 1)), epsilon=eps), params)
 
 
-def layer_norm_in_jax(params, x, features=None, eps=1e-5, affine=True):
+def layer_norm_in_jax(params, x, features=None, eps=1e-5, affine=True, bias=True):
     return affine_in_jax(jax.nn.standardize(x, axis=-1, epsilon=eps), params)
 
 
@@ -133,7 +133,9 @@ TWINS = {
         factor=2,
     ),
     "layer_norm": row(
-        layer_norm_in_torch, layer_norm_in_jax, lambda rng, eps, affine: pn.layer_norm(eps=eps, affine=affine)
+        layer_norm_in_torch,
+        layer_norm_in_jax,
+        lambda rng, eps, affine: pn.layer_norm(eps=eps, affine=affine, bias=coin(rng)),
     ),
     "group_norm": row(group_norm_in_torch, group_norm_in_jax, draw_group_norm, jax_draws=10, factor=6),
     "instance_norm": row(

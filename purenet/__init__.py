@@ -83,6 +83,7 @@ from purenet.layers.recurrent import GRUParams as GRUParams
 from purenet.layers.recurrent import LSTMParams as LSTMParams
 from purenet.layers.recurrent import RNNParams as RNNParams
 from purenet.layers.recurrent import gru, lstm, rnn
+from purenet.layers.stacked import stacked
 from purenet.layers.resize import pad, upsample
 from purenet.layers.shape import flatten, reshape
 from purenet.layers.transformer import transformer_block
@@ -225,6 +226,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "lstm",
     "gru",
     "bidirectional",
+    "stacked",
     "multi_head_attention",
     "transformer_block",
     # layers made of layers

@@ -9,7 +9,7 @@ from purenet.combinators.compose import Placed, check_layers, check_tuple, compo
 from purenet.combinators.several import handed_on, total
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Shape, describe, floating, may_be_equal, shape_text
+from purenet.engine.arrays import Shape, describe, floating, is_open, may_be_equal, shape_text
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule, check_array
 from purenet.values import brief, call
@@ -210,7 +210,7 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
         return x if sees_rest else x[0], x[1:]
 
     def shape(in_shape: Shape | None) -> Shape | None:
-        if in_shape is None:
+        if in_shape is None or is_open(in_shape):  # as of a recurrent layer, which may give a state or none
             inner.shape(None)  # sizes that cannot fit are found here
             return None
         given, rest = parted(in_shape, "several inputs, so in_shape is")
@@ -218,7 +218,8 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
         return None if out_shape is None else (out_shape, *rest)
 
     def init(key: Key, in_shape: Shape | None = None) -> Any:
-        return inner.init(key, None if in_shape is None else parted(in_shape, "several inputs, so in_shape is")[0])
+        unknown = in_shape is None or is_open(in_shape)
+        return inner.init(key, None if unknown else parted(in_shape, "several inputs, so in_shape is")[0])
 
     def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
         def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:

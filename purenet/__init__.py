@@ -83,9 +83,9 @@ from purenet.layers.recurrent import GRUParams as GRUParams
 from purenet.layers.recurrent import LSTMParams as LSTMParams
 from purenet.layers.recurrent import RNNParams as RNNParams
 from purenet.layers.recurrent import gru, lstm, rnn
-from purenet.layers.stacked import stacked
 from purenet.layers.resize import pad, upsample
 from purenet.layers.shape import flatten, reshape
+from purenet.layers.stacked import stacked
 from purenet.layers.transformer import transformer_block
 from purenet.losses import (
     binary_cross_entropy,

@@ -115,7 +115,10 @@ ONE, BACK = pn.lstm(1, 1), pn.lstm(1, 1, reverse=True)
         (pn.stacked(ONE, pn.rnn(1, 1)), "of layers that are not all of one kind and size, is none of PyTorch"),
         (pn.stacked(ONE, BACK), "of layers that are not all of one kind and size, is none of PyTorch"),
         (pn.stacked(pn.dense(1, 1), ONE), r"dense\(1, 1\) in a stacked is none of PyTorch"),
-        (pn.gru(1, 1, reset_after=False), "params is a GRUParams of a gru with reset_after=False, which has no counter"),
+        (
+            pn.gru(1, 1, reset_after=False),
+            "params is a GRUParams of a gru with reset_after=False, which has no counter",
+        ),
         (pn.gru(1, 1, reset_after=False, bias=False), "of a gru with reset_after=False"),
         (
             pn.bidirectional(pn.gru(1, 1), pn.gru(1, 1, reset_after=False, bias=True, reverse=True)),

@@ -282,7 +282,7 @@ def test_a_stacked_net_reads_nothing_of_the_padding(make, last):
 X = np.ones((2, 3, 4), np.float32)
 
 
-def STACK(inputs, hidden):
+def two_layers(inputs, hidden):
     return pn.rnn(inputs, hidden, num_layers=2)
 
 
@@ -377,10 +377,22 @@ def STACK(inputs, hidden):
         (lambda: pn.stacked(), ValueError, "stacked takes at least one layer, as in stacked(lstm(2, 3), lstm(3, 3))"),
         (lambda: pn.stacked([pn.rnn(3)]), TypeError, "stacked: argument 0 is a list, not a layer: write stacked(*"),
         (lambda: pn.stacked(pn.rnn(3), pn.rnn(4, 3)), ValueError, "rnn(4, 3) takes x of shape (batch, time, 4), but"),
-        (lambda: run(STACK, (X, [1, 2])), ValueError, "(x, lengths), an integer array of shape (batch,), or (x, state)"),
-        (lambda: run(STACK, (X, (X[:, 0],))), ValueError, "a state that is a tuple of 2, one for each layer, not a tup"),
-        (lambda: run(STACK, (X,)), ValueError, "(sequence, state, lengths). It was given a tuple of 1"),
-        (lambda: run(STACK, (X[0], np.array([1, 2]))), ValueError, "takes x of shape (batch, time, 4), but x has shape"),
+        (
+            lambda: run(two_layers, (X, [1, 2])),
+            ValueError,
+            "(x, lengths), an integer array of shape (batch,), or (x, state)",
+        ),
+        (
+            lambda: run(two_layers, (X, (X[:, 0],))),
+            ValueError,
+            "a state that is a tuple of 2, one for each layer, not a tup",
+        ),
+        (lambda: run(two_layers, (X,)), ValueError, "(sequence, state, lengths). It was given a tuple of 1"),
+        (
+            lambda: run(two_layers, (X[0], np.array([1, 2]))),
+            ValueError,
+            "takes x of shape (batch, time, 4), but x has shape",
+        ),
         (
             lambda: run(lambda n, m: pn.stacked(pn.rnn(n, m), pn.rnn(m, return_state=True)), X),
             ValueError,
@@ -391,7 +403,7 @@ def STACK(inputs, hidden):
             ValueError,
             "one of its layers gives its state: set return_state in both or in none",
         ),
-        (lambda: pull(STACK(4, 5), (X, None), X), ValueError, "Y is a tuple of 2, but dE/dY is a float32 array"),
+        (lambda: pull(two_layers(4, 5), (X, None), X), ValueError, "Y is a tuple of 2, but dE/dY is a float32 array"),
         (lambda: run_both((X, X[:, 0])), ValueError, "a state that is a tuple of two, one for each layer"),
         (lambda: run_both((X, [1, 2])), ValueError, "(x, lengths), an integer array of shape (batch,), or"),
     ],

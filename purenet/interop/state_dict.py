@@ -26,7 +26,8 @@ def to_torch_state_dict(params: Any, net: Layer[Any] | None = None) -> dict[str,
     module.load_state_dict(pn.to_torch_state_dict(params, net))
 
     `net` may be left out where the params say it all: not with convolutions, `bidirectional`, `stacked` (and so
-    `num_layers`), `transformer_block` and `tied`. `help("purenet.interop")` tells the names, and which module is the counterpart of which layer.
+    `num_layers`), `transformer_block` and `tied`. `help("purenet.interop")` tells the names, and which module is the
+    counterpart of which layer.
 
     Raises:
         TypeError: a layer has no counterpart, or the params alone do not tell which layer is theirs.

@@ -144,7 +144,9 @@ def _stacked(params: Any, net: Layer[Any], name: str) -> Counterpart:
         kinds.add((type(one), _option(part, "reverse"), *shapes))
         each.append(counterpart)
     if len(kinds) > 1:
-        raise TypeError(f"{name or 'params'}: {net}, of layers that are not all of one kind and size, is none of PyTorch")
+        raise TypeError(
+            f"{name or 'params'}: {net}, of layers that are not all of one kind and size, is none of PyTorch"
+        )
     return one_above_another(each)
 
 

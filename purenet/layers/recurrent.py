@@ -332,7 +332,13 @@ def _resetting_first(ops: Ops, params: GRUParams, ahead: Array, back: Array) -> 
 
 
 def _layers(
-    num_layers: int, dropout: float, maker: str, sizes: tuple[int, ...], cell: Cell, options: Options, *biases: Any,
+    num_layers: int,
+    dropout: float,
+    maker: str,
+    sizes: tuple[int, ...],
+    cell: Cell,
+    options: Options,
+    *biases: Any,
     **more: Any,
 ) -> Layer[Any]:
     """A recurrent layer, or so many of them stacked."""

@@ -9,7 +9,6 @@ from purenet.combinators.compose import Placed, check_layers, check_tuple, compo
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import describe_all, likeness
-from purenet.guard import guarded
 from purenet.layers.dropout import dropout as drop
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule, check_output_gradient
@@ -77,7 +76,7 @@ def stacked(*layers: Layer[Any], dropout: float = 0.0) -> Layer[tuple[Any, ...]]
         apart(x, type(x) is tuple)
 
     each_shape(None)  # sizes that cannot fit are found here
-    between = guarded(drop(dropout)).rule if dropout else None
+    between = drop(dropout) if dropout else None
     return composed(
         name,
         layers,
@@ -105,17 +104,18 @@ def _with_state(who: str, y: Any, finals: list[Any]) -> Any:
     return y, tuple(finals)
 
 
-def _rule(who: str, rules: Sequence[Rule], between: Rule | None, apart: Callable[[Any], Any]) -> Rule:
-    """The rule of rules, with that of the dropout between them."""
+def _rule(who: str, rules: Sequence[Rule], between: Layer[Any] | None, apart: Callable[[Any], Any]) -> Rule:
+    """The rule of rules, with the dropout between them."""
     count = len(rules)
 
     def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
         sequence, states, rest = apart(x)
         keys = (None,) * 2 * count if key is None else split(key, 2 * count)
-        pulls, finals = [], []
+        pulls: list[Any] = []
+        finals: list[Any] = []
         for i, part in enumerate(rules):
             if between is not None and i:
-                sequence, pull_drop = between(ops, (), sequence, keys[count + i])
+                sequence, pull_drop = between.vjp((), sequence, keys[count + i])
                 pulls.append(pull_drop)
             y, pull_part = part(ops, params[i], _given(sequence, states, rest, i), keys[i])
             sequence, final = y if type(y) is tuple else (y, None)
@@ -127,7 +127,9 @@ def _rule(who: str, rules: Sequence[Rule], between: Rule | None, apart: Callable
         def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
             check_output_gradient(dy, like, who)
             dy, dfinals = dy if type(y) is tuple else (dy, None)
-            back, dparams, dstates = iter(reversed(pulls)), [], []
+            back = iter(reversed(pulls))
+            dparams: list[Any] = []
+            dstates: list[Any] = []
             for i in reversed(range(count)):
                 dpart = (dy, dfinals and dfinals[i]) if type(y) is tuple else dy
                 dparam, dy = next(back)(dpart, wrt_x or i > 0)

@@ -78,7 +78,7 @@ from purenet.layers.merge import add, concat, mul, split_last
 from purenet.layers.norm import BatchNormParams as BatchNormParams
 from purenet.layers.norm import NormParams as NormParams
 from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
-from purenet.layers.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
+from purenet.layers.pool import avg_pool, global_avg_pool, global_max_pool, last_step, lengths_to_mask, max_pool
 from purenet.layers.recurrent import GRUParams as GRUParams
 from purenet.layers.recurrent import LSTMParams as LSTMParams
 from purenet.layers.recurrent import RNNParams as RNNParams
@@ -227,6 +227,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "gru",
     "bidirectional",
     "stacked",
+    "last_step",
+    "lengths_to_mask",
     "multi_head_attention",
     "transformer_block",
     # layers made of layers

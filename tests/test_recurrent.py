@@ -279,6 +279,34 @@ def test_a_stacked_net_reads_nothing_of_the_padding(make, last):
             np.testing.assert_allclose(y[i : i + 1], plain.apply(params, ids[i : i + 1, :n]), rtol=1e-12)
 
 
+@pytest.mark.parametrize("pool", [pn.global_avg_pool, pn.global_max_pool, pn.last_step], ids=repr)
+def test_pools_of_a_padded_batch_give_what_each_sequence_gives_alone(pool):
+    net = pn.serial(pn.keep_rest(pn.lstm(4, 3, num_layers=2)), pool, pn.dense(2))
+    plain = pn.serial(pn.lstm(4, 3, num_layers=2), pool, pn.dense(2))
+    x, lengths, params = normal(4, 6, 4), np.array([6, 2, 1, 4]), params_of(plain)
+    y, pullback = net.vjp(params, (x, lengths))
+    dx = pullback(np.ones_like(y))[1][0]
+    for i, n in enumerate(lengths):
+        alone, pull = plain.vjp(params, x[i : i + 1, :n])
+        assert_close(y[i : i + 1], alone)
+        assert_close(dx[i : i + 1, :n], pull(np.ones_like(alone))[1])
+        assert not dx[i, n:].any()
+
+
+def test_lengths_to_mask():
+    lengths = np.array([0, 2, 3])
+    mask = pn.lengths_to_mask(lengths, 3)
+    assert mask.tolist() == [[False] * 3, [True, True, False], [True] * 3]
+    assert pn.lengths_to_mask(lengths[:0], 3).shape == (0, 3)
+    attention, x = pn.multi_head_attention(4, 2), normal(3, 3, 4)
+    params = params_of(attention)
+    y = attention.apply(params, (x, mask))
+    for i, n in ((1, 2), (2, 3)):
+        assert_close(y[i : i + 1, :n], attention.apply(params, x[i : i + 1, :n]))
+        pooled = pn.last_step.apply((), (y, lengths))
+        assert_close(pooled[i], y[i, n - 1])
+
+
 X = np.ones((2, 3, 4), np.float32)
 
 
@@ -374,6 +402,20 @@ def two_layers(inputs, hidden):
             "or write serial(lstm(4, 5), dropout(0.5))",
         ),
         (lambda: pn.rnn(4, num_layers=2, dropout=2), ValueError, "dropout takes a rate from 0 to 1"),
+        (
+            lambda: pn.lengths_to_mask([1, 2], 3),
+            TypeError,
+            "takes an array as lengths, not a list: write np.asarray(leng",
+        ),
+        (lambda: pn.lengths_to_mask(np.ones(2), 3), TypeError, "takes integers as lengths, not a float64 array"),
+        (
+            lambda: pn.lengths_to_mask(np.array([[1]]), 3),
+            ValueError,
+            "lengths of shape (batch,), but lengths has shape",
+        ),
+        (lambda: pn.lengths_to_mask(np.array([1, 4]), 3), ValueError, "there are 3 steps, but lengths go from 1 to 4"),
+        (lambda: pn.lengths_to_mask(np.array([1]), 0), ValueError, "takes steps of time that are positive integers, n"),
+        (lambda: pn.last_step.apply((), X[0]), ValueError, "last_step takes x of shape (batch, time, channels), but x"),
         (lambda: pn.stacked(), ValueError, "stacked takes at least one layer, as in stacked(lstm(2, 3), lstm(3, 3))"),
         (lambda: pn.stacked([pn.rnn(3)]), TypeError, "stacked: argument 0 is a list, not a layer: write stacked(*"),
         (lambda: pn.stacked(pn.rnn(3), pn.rnn(4, 3)), ValueError, "rnn(4, 3) takes x of shape (batch, time, 4), but"),

@@ -211,6 +211,8 @@ def _pool(g: Graph, op: str, x: Value, o: Options, **attributes: Any) -> Value:
 def _global_pool(g: Graph, op: str, x: Any) -> str:
     if type(x) is tuple:
         return _global_pool_of_lengths(g, op, *x)
+    if op == "last":
+        return g("Gather", x, np.array(x.shape[0] - 1), axis=1)
     start = 2 if x.first else 1
     return g(op, x.name, axes=[*range(start, start + x.ndim - 2)], keepdims=0)
 
@@ -218,6 +220,9 @@ def _global_pool(g: Graph, op: str, x: Any) -> str:
 def _global_pool_of_lengths(g: Graph, op: str, x: Value, lengths: Value) -> str:
     """Over the first cells of each example, as many as its length; 0 where there are none."""
     count = g("Unsqueeze", g.use(lengths, INT64, "lengths"), [1])
+    if op == "last":
+        last = g("Equal", np.arange(1, x.shape[0] + 1)[None], count)
+        return g("ReduceSum", g("Where", g("Unsqueeze", last, [2]), x, 0.0), [1], keepdims=0)
     real = g("Unsqueeze", g("Less", np.arange(x.shape[0])[None], count), [2])
     if op == "ReduceMax":
         largest = g("ReduceMax", g("Where", real, x, -math.inf), axes=[1], keepdims=0)
@@ -366,6 +371,7 @@ OPERATORS: dict[str, Callable[[Graph, Any, Any, Options], Any]] = {
     "avg_pool": lambda g, p, x, o: _pool(g, "AveragePool", x, o, count_include_pad=int(o["padding"] != "same")),
     "global_avg_pool": lambda g, p, x, o: _global_pool(g, "ReduceMean", x),
     "global_max_pool": lambda g, p, x, o: _global_pool(g, "ReduceMax", x),
+    "last_step": lambda g, p, x, o: _global_pool(g, "last", x),
     "upsample": _upsample,
     "pad": _pad,
     "batch_norm": _batch_norm,

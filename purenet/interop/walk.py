@@ -169,7 +169,7 @@ def _channels_without_params(net: Layer[Any] | None, channels: Any) -> Any:
         return _merged(channels, "" if _option(net, "axis") else maker)
     if maker == "flatten" and channels is not None and type(channels) is not _Flat:
         return _Flat(channels if type(channels) is int else 0)
-    if maker in ("global_avg_pool", "global_max_pool", "reshape"):
+    if maker in ("global_avg_pool", "global_max_pool", "last_step", "reshape"):
         return None
     if net is None or type(channels) not in (int, _Flat):
         return channels

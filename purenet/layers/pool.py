@@ -210,7 +210,7 @@ def last_step() -> Layer[NoParams]:
     """
 
     def rule(ops: Ops, cells: Array, count: Any, real: Array | None) -> tuple[Array, Back]:
-        at = ops.arange(cells.shape[1])[:, None]
+        at = ops.astype(ops.arange(cells.shape[1]), cells.dtype)[:, None]  # as count is
         taken = at == (cells.shape[1] if real is None else count[:, :, None]) - 1
         y = ops.sum_before_last(ops.keep(cells, taken))[:, 0, :]
         return y, lambda dy: ops.keep(dy[:, None, :], taken)

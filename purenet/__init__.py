@@ -78,13 +78,14 @@ from purenet.layers.merge import add, concat, mul, split_last
 from purenet.layers.norm import BatchNormParams as BatchNormParams
 from purenet.layers.norm import NormParams as NormParams
 from purenet.layers.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
-from purenet.layers.pool import avg_pool, global_avg_pool, global_max_pool, max_pool
+from purenet.layers.pool import avg_pool, global_avg_pool, global_max_pool, last_step, lengths_to_mask, max_pool
 from purenet.layers.recurrent import GRUParams as GRUParams
 from purenet.layers.recurrent import LSTMParams as LSTMParams
 from purenet.layers.recurrent import RNNParams as RNNParams
 from purenet.layers.recurrent import gru, lstm, rnn
 from purenet.layers.resize import pad, upsample
 from purenet.layers.shape import flatten, reshape
+from purenet.layers.stacked import stacked
 from purenet.layers.transformer import transformer_block, transformer_decoder_block
 from purenet.losses import (
     binary_cross_entropy,
@@ -216,6 +217,9 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "lstm",
     "gru",
     "bidirectional",
+    "stacked",
+    "last_step",
+    "lengths_to_mask",
     "multi_head_attention",
     "transformer_block",
     "transformer_decoder_block",

@@ -294,7 +294,7 @@ def test_windows_of_two_beside_cells_that_none_covers():
     assert not dx[:, :, 6].any()
 
 
-@pytest.mark.parametrize("layer", [pn.global_avg_pool, pn.global_max_pool])
+@pytest.mark.parametrize("layer", [pn.global_avg_pool, pn.global_max_pool, pn.last_step])
 def test_global_pools_leave_padding_out(layer):
     """Each sequence by itself gives the same, whatever stands in the padding."""
     x, lengths = normal(4, 6, 3), np.array([2, 6, 1, 0])

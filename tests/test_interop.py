@@ -89,7 +89,7 @@ def test_batch_norm_of_an_old_pytorch_has_not_counted_its_batches():
 def test_layers_that_params_alone_do_not_tell():
     for net, message in (
         (pn.conv(2, 2, 3), r"params is a ConvParams, of a conv or a conv_transpose, which only the net can tell"),
-        (pn.serial(pn.lstm(1, 1), pn.lstm(1)), r"params is a tuple, of a serial or a bidirectional, which only the"),
+        (pn.serial(pn.lstm(1, 1), pn.lstm(1)), r"params is a tuple, of a serial, a stacked or a bidirectional, which"),
     ):
         with pytest.raises(TypeError, match=message):
             take({}, net)
@@ -111,6 +111,19 @@ ONE, BACK = pn.lstm(1, 1), pn.lstm(1, 1, reverse=True)
         ),
         (pn.bidirectional(BACK, BACK), "are none of PyTorch"),
         (pn.bidirectional(pn.rnn(1, 1), BACK), "are none of PyTorch"),
+        (pn.stacked(ONE, pn.lstm(1, 2)), "of layers that are not all of one kind and size, is none of PyTorch"),
+        (pn.stacked(ONE, pn.rnn(1, 1)), "of layers that are not all of one kind and size, is none of PyTorch"),
+        (pn.stacked(ONE, BACK), "of layers that are not all of one kind and size, is none of PyTorch"),
+        (pn.stacked(pn.dense(1, 1), ONE), r"dense\(1, 1\) in a stacked is none of PyTorch"),
+        (
+            pn.gru(1, 1, reset_after=False),
+            "params is a GRUParams of a gru with reset_after=False, which has no counter",
+        ),
+        (pn.gru(1, 1, reset_after=False, bias=False), "of a gru with reset_after=False"),
+        (
+            pn.bidirectional(pn.gru(1, 1), pn.gru(1, 1, reset_after=False, bias=True, reverse=True)),
+            "of a gru with reset_after=False",
+        ),
     ],
 )
 def test_layers_without_a_counterpart(layer, message):

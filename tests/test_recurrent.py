@@ -105,6 +105,95 @@ def test_lengths_give_what_each_sequence_gives_alone(make, reverse):
 
 
 @each_maker
+@each_direction
+@pytest.mark.parametrize("last", [False, True], ids=["all", "last"])
+def test_return_state_gives_the_state_of_a_sequence_alone(make, reverse, last):
+    plain, layer = (make(4, 3, reverse=reverse, last=last, return_state=given) for given in (False, True))
+    x, lengths, params = normal(3, 5, 4), np.array([2, 5, 1]), params_of(plain)
+    for more in ((), (lengths,)):
+        given = (x, *more) if more else x
+        (y, state), pullback = layer.vjp(params, given)
+        assert_close((y, state), plain.apply(params, (x, None, *more)), 0)
+        assert_close(y, plain.apply(params, given), 0)
+        dstate = pn.tree.map(lambda s: normal(*s.shape, seed=4), state)
+        dparams, dx = pullback((y, dstate))
+        alone, (dalone, *_) = plain.vjp(params, (x, None, *more))[1]((y, dstate))
+        assert_close((dparams, dx[0] if more else dx), (alone, dalone), 0)
+
+
+@each_maker
+def test_the_state_of_a_padded_example_is_that_of_its_last_real_step(make):
+    layer, lengths = make(4, 3, num_layers=2, return_state=True), np.array([2, 5, 1])
+    x, params = normal(3, 5, 4), params_of(layer)
+    state = layer.apply(params, (x, lengths))[1]
+    for i, n in enumerate(lengths):
+        assert_close(pn.tree.map(lambda s, i=i: s[i : i + 1], state), layer.apply(params, x[i : i + 1, :n])[1])
+
+
+def test_an_encoder_hands_its_state_to_a_decoder():
+    """The seq2seq of the textbooks: it learns to write padded sequences of digits backwards."""
+    digits, lengths = 1 + pn.random.permutation(pn.key(0), 3 * 10**3).reshape(-1, 3) % 9, 1 + np.arange(10**3) % 3
+    real = np.arange(3) < lengths[:, None]
+    backwards = np.where(real, np.take_along_axis(digits, (lengths[:, None] - 1 - np.arange(3)) % 3, 1), 0)
+    written = np.pad(backwards, ((0, 0), (1, 0)))[:, :-1]  # 0 begins, and 0 is the end
+
+    encoder = pn.serial(pn.on_first(pn.embedding(10, 8)), pn.lstm(8, 32, return_state=True), pn.pick(1))
+    begun = pn.serial(pn.parallel(encoder, pn.embedding(10, 8)), pn.swap)
+    net = pn.serial(begun, pn.lstm(8, 32), pn.pick(0), pn.dense(32, 10))
+    params, data = net.init(pn.key(1)), (((digits, lengths), written), backwards)
+    run = {"key": pn.key(2), "epochs": 12, "batch_size": 20}
+    params = pn.fit(net, pn.softmax_cross_entropy, pn.adam(0.01), params, data, **run).params
+    found = net.apply(params, ((digits, lengths), written)).argmax(-1)
+    assert (found == backwards).all()
+
+    _, embedding, lstm, head = params[0][0][0], params[0][0][1], params[1], params[3]  # now one digit at a time
+    state = encoder.apply(params[0][0][0], (digits, lengths))
+    step, said = pn.serial(pn.lstm(8, 32), pn.on_first(pn.dense(32, 10))), np.zeros((10**3, 1), int)
+    for t in range(3):
+        scores, state = step.apply((lstm, head), (pn.embedding(10, 8).apply(embedding, said), state))
+        said = scores.argmax(-1)
+        np.testing.assert_array_equal(said[:, 0], backwards[:, t])
+
+
+@each_maker
+def test_num_layers_are_layers_one_above_another(make):
+    layer, x, lengths = make(4, 3, num_layers=3, last=True), normal(2, 5, 4), np.array([5, 2])
+    assert layer == pn.stacked(make(4, 3), make(3, 3), make(3, 3, last=True))
+    assert make(3, num_layers=2, reverse=True) == pn.stacked(make(3, reverse=True), make(3, 3, reverse=True))
+    assert make(3, num_layers=1) == make(3)
+    params = params_of(layer)
+    net = pn.serial(pn.keep_rest(make(4, 3)), pn.keep_rest(make(3, 3)), make(3, 3, last=True))
+    y, pullback = layer.vjp(params, (x, lengths))
+    z, pull = net.vjp(params, (x, lengths))
+    assert_close((y, *pullback(y)), (z, *pull(z)), 0)
+
+
+@each_maker
+def test_dropout_is_between_layers_and_in_training_alone(make):
+    layer, plain = (make(4, 3, num_layers=2, dropout=rate) for rate in (0.5, 0.0))
+    x, params = normal(4, 5, 4), params_of(plain)
+    np.testing.assert_array_equal(layer.apply(params, x), plain.apply(params, x))
+    assert (layer.apply(params, x, pn.key(1)) != layer.apply(params, x, pn.key(2))).any()
+    all_dropped = make(4, 3, num_layers=2, dropout=1.0).apply(params, x, pn.key(0))
+    np.testing.assert_array_equal(all_dropped, make(3, 3).apply(params[1], np.zeros((4, 5, 3))))
+
+
+def test_a_gru_may_reset_before_its_product():
+    """K. Cho et al., 2014: the step in their words."""
+    layer, x = pn.gru(4, 3, reset_after=False), normal(2, 5, 4)
+    params = params_of(layer)
+    assert params.recurrent_bias is None
+    h, (w, u, b, _) = np.zeros((2, 3)), params
+    for t in range(5):
+        z = x[:, t] @ w + b
+        r, s = (1 / (1 + np.exp(-(z[:, part] + h @ u[:, part]))) for part in (slice(3), slice(3, 6)))
+        h = (1 - s) * np.tanh(z[:, 6:] + (r * h) @ u[:, 6:]) + s * h
+        np.testing.assert_allclose(layer.apply(params, x)[:, t], h, rtol=1e-12)
+    other = params_of(pn.gru(4, 3))
+    assert abs(layer.apply(other._replace(recurrent_bias=None), x) - pn.gru(4, 3).apply(other, x)).max() > 1e-3
+
+
+@each_maker
 def test_what_stands_in_the_padding_does_not_matter(make):
     layer, lengths = make(4, 3), np.array([2, 5])
     x, params = normal(2, 5, 4), params_of(make(4, 3))
@@ -190,7 +279,39 @@ def test_a_stacked_net_reads_nothing_of_the_padding(make, last):
             np.testing.assert_allclose(y[i : i + 1], plain.apply(params, ids[i : i + 1, :n]), rtol=1e-12)
 
 
+@pytest.mark.parametrize("pool", [pn.global_avg_pool, pn.global_max_pool, pn.last_step], ids=repr)
+def test_pools_of_a_padded_batch_give_what_each_sequence_gives_alone(pool):
+    net = pn.serial(pn.keep_rest(pn.lstm(4, 3, num_layers=2)), pool, pn.dense(2))
+    plain = pn.serial(pn.lstm(4, 3, num_layers=2), pool, pn.dense(2))
+    x, lengths, params = normal(4, 6, 4), np.array([6, 2, 1, 4]), params_of(plain)
+    y, pullback = net.vjp(params, (x, lengths))
+    dx = pullback(np.ones_like(y))[1][0]
+    for i, n in enumerate(lengths):
+        alone, pull = plain.vjp(params, x[i : i + 1, :n])
+        assert_close(y[i : i + 1], alone)
+        assert_close(dx[i : i + 1, :n], pull(np.ones_like(alone))[1])
+        assert not dx[i, n:].any()
+
+
+def test_lengths_to_mask():
+    lengths = np.array([0, 2, 3])
+    mask = pn.lengths_to_mask(lengths, 3)
+    assert mask.tolist() == [[False] * 3, [True, True, False], [True] * 3]
+    assert pn.lengths_to_mask(lengths[:0], 3).shape == (0, 3)
+    attention, x = pn.multi_head_attention(4, 2), normal(3, 3, 4)
+    params = params_of(attention)
+    y = attention.apply(params, (x, mask))
+    for i, n in ((1, 2), (2, 3)):
+        assert_close(y[i : i + 1, :n], attention.apply(params, x[i : i + 1, :n]))
+        pooled = pn.last_step.apply((), (y, lengths))
+        assert_close(pooled[i], y[i, n - 1])
+
+
 X = np.ones((2, 3, 4), np.float32)
+
+
+def two_layers(inputs, hidden):
+    return pn.rnn(inputs, hidden, num_layers=2)
 
 
 @pytest.mark.parametrize(
@@ -272,6 +393,59 @@ X = np.ones((2, 3, 4), np.float32)
         (lambda: pull(pn.rnn(4, 5), X, X), ValueError, "dE/dY has shape (2, 3, 4), but Y has shape (2, 3, 5)"),
         (lambda: pn.bidirectional(pn.rnn, pn.rnn(3)), TypeError, "bidirectional takes two layers, as in"),
         (lambda: pn.bidirectional(pn.rnn(3, last=True), pn.rnn(3)).shape((5, 4)), ValueError, "set last in both"),
+        (lambda: pn.rnn(4, num_layers=0), ValueError, "rnn takes num_layers that are positive integers, not 0"),
+        (lambda: pn.gru(num_layers=2), TypeError, "gru takes (in, out) or (out), not 0 sizes"),
+        (
+            lambda: pn.lstm(4, 5, dropout=0.5),
+            ValueError,
+            "lstm(4, 5): dropout=0.5 is for what one layer hands to the next, and there is one layer: set num_layers, "
+            "or write serial(lstm(4, 5), dropout(0.5))",
+        ),
+        (lambda: pn.rnn(4, num_layers=2, dropout=2), ValueError, "dropout takes a rate from 0 to 1"),
+        (
+            lambda: pn.lengths_to_mask([1, 2], 3),
+            TypeError,
+            "takes an array as lengths, not a list: write np.asarray(leng",
+        ),
+        (lambda: pn.lengths_to_mask(np.ones(2), 3), TypeError, "takes integers as lengths, not a float64 array"),
+        (
+            lambda: pn.lengths_to_mask(np.array([[1]]), 3),
+            ValueError,
+            "lengths of shape (batch,), but lengths has shape",
+        ),
+        (lambda: pn.lengths_to_mask(np.array([1, 4]), 3), ValueError, "there are 3 steps, but lengths go from 1 to 4"),
+        (lambda: pn.lengths_to_mask(np.array([1]), 0), ValueError, "takes steps of time that are positive integers, n"),
+        (lambda: pn.last_step.apply((), X[0]), ValueError, "last_step takes x of shape (batch, time, channels), but x"),
+        (lambda: pn.stacked(), ValueError, "stacked takes at least one layer, as in stacked(lstm(2, 3), lstm(3, 3))"),
+        (lambda: pn.stacked([pn.rnn(3)]), TypeError, "stacked: argument 0 is a list, not a layer: write stacked(*"),
+        (lambda: pn.stacked(pn.rnn(3), pn.rnn(4, 3)), ValueError, "rnn(4, 3) takes x of shape (batch, time, 4), but"),
+        (
+            lambda: run(two_layers, (X, [1, 2])),
+            ValueError,
+            "(x, lengths), an integer array of shape (batch,), or (x, state)",
+        ),
+        (
+            lambda: run(two_layers, (X, (X[:, 0],))),
+            ValueError,
+            "a state that is a tuple of 2, one for each layer, not a tup",
+        ),
+        (lambda: run(two_layers, (X,)), ValueError, "(sequence, state, lengths). It was given a tuple of 1"),
+        (
+            lambda: run(two_layers, (X[0], np.array([1, 2]))),
+            ValueError,
+            "takes x of shape (batch, time, 4), but x has shape",
+        ),
+        (
+            lambda: run(lambda n, m: pn.stacked(pn.rnn(n, m), pn.rnn(m, return_state=True)), X),
+            ValueError,
+            "some of its layers give their state: set return_state in all of them or in none",
+        ),
+        (
+            lambda: pn.bidirectional(pn.rnn(3, return_state=True), pn.rnn(3)).shape((5, 4)),
+            ValueError,
+            "one of its layers gives its state: set return_state in both or in none",
+        ),
+        (lambda: pull(two_layers(4, 5), (X, None), X), ValueError, "Y is a tuple of 2, but dE/dY is a float32 array"),
         (lambda: run_both((X, X[:, 0])), ValueError, "a state that is a tuple of two, one for each layer"),
         (lambda: run_both((X, [1, 2])), ValueError, "(x, lengths), an integer array of shape (batch,), or"),
     ],

@@ -19,7 +19,7 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
 
     x is as in `purenet.layers.recurrent`; its state, and the final one, are a tuple (forward's, backward's). Params are
     a tuple of two. The outputs stand in the order of the sequence; with `last=True` in both layers, Y holds what each
-    gives at its own end.
+    gives at its own end, and with `return_state=True` in both, Y is (outputs, state).
 
     The rule: dE/dY is cut in two, one for each layer, and dE/dX is the sum of theirs.
 
@@ -64,7 +64,7 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
         one, two = (layer.shape(part) for layer, part in zip(places, each_shape(in_shape), strict=True))
         if one is None or two is None:
             return None
-        if type(one[0]) is tuple:
+        if both_give_state(who, type(one[0]) is tuple, type(two[0]) is tuple):
             return join_shapes(one[0], two[0]), (one[1], two[1])
         return join_shapes(one, two)
 
@@ -92,11 +92,18 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
     )
 
 
+def both_give_state(who: str, one: bool, two: bool) -> bool:
+    """Whether both layers give their state, after a check that they agree."""
+    if one != two:
+        raise ValueError(f"{who}: one of its layers gives its state: set return_state in both or in none")
+    return one
+
+
 def _rule(who: str, rules: Sequence[Rule], each_x: Callable[[Any], tuple[Any, Any]]) -> Rule:
     """The rule of two rules, each with its own x."""
 
     def side_by_side(one: Any, two: Any) -> Any:
-        if type(one) is tuple:
+        if both_give_state(who, type(one) is tuple, type(two) is tuple):
             return side_by_side(one[0], two[0]), (one[1], two[1])
         return engine_of(one).concat([one, two], axis=-1)
 
@@ -116,7 +123,7 @@ def _rule(who: str, rules: Sequence[Rule], each_x: Callable[[Any], tuple[Any, An
             dtwo, dx_two = pull_two(dy_two, wrt_x)
             if not wrt_x:
                 return (done, dtwo), None
-            if not stateful or x[1] is None:
+            if type(x) is not tuple or type(x[1]) is not tuple:
                 return (done, dtwo), sum_trees((dx_one, dx_two))
             return (done, dtwo), (dx_one[0] + dx_two[0], (dx_one[1], dx_two[1]), None)[: len(x)]
 

@@ -105,12 +105,12 @@ def swap() -> Layer[tuple[()]]:
 
 def handed_on(part: Any, dpart: Any, who: str) -> Any:
     """dE/dX of a part of X that stands in Y as it is: dE/dY there; None where it holds integers or booleans. Of a tuple
-    of arrays, such as a state, None is a gradient of 0."""
+    of arrays, such as a state, and of each in it, None is a gradient of 0."""
     if type(part) is tuple:
         if dpart is None:
             return _no_gradient(part)
         each = check_tuple(dpart, len(part), f"the pullback of {who}", "a dE/dY that is")
-        return tuple(handed_on(a, b, who) for a, b in zip(part, each, strict=True))
+        return tuple(_no_gradient(a) if b is None else handed_on(a, b, who) for a, b in zip(part, each, strict=True))
     if part is None or not engine_of(part, who).has_gradient(part):
         return None
     match(dpart, part.shape, part.dtype, who)

@@ -15,8 +15,9 @@ What computes the same, with its weights; options that are not named have the sa
     group_norm, instance_norm       nn.GroupNorm, nn.InstanceNorm1d, 2d, 3d (without running statistics)
     embedding, learned_positions    nn.Embedding, of the ids or of the positions 0, 1, …
     prelu                           nn.PReLU
-    rnn, lstm, gru                  nn.RNN, nn.LSTM, nn.GRU, of one layer, batch_first; with reverse=True on x.flip(1)
-    bidirectional                   the same, bidirectional=True
+    rnn, lstm, gru                  nn.RNN, nn.LSTM, nn.GRU, batch_first; with reverse=True on x.flip(1)
+    bidirectional                   the same of one layer, bidirectional=True
+    stacked                         the same with num_layers, of layers or of bidirectionals of one kind and size
     multi_head_attention            nn.MultiheadAttention, batch_first; with causal=True, with that attn_mask
     transformer_block               nn.TransformerEncoderLayer, batch_first, whose norm_first=True is norm="pre", and
                                     activation="gelu" is gelu; with causal=True, with that src_mask

@@ -115,6 +115,26 @@ def both_ways(one_way: Counterpart) -> Counterpart:
     return Counterpart(give, take)
 
 
+def one_above_another(layers: list[Counterpart]) -> Counterpart:
+    """Stacked recurrent layers in one module: each has its number in its names."""
+
+    def names(own: Arrays, i: int) -> list[tuple[str, str]]:
+        return [(name, name.replace("_l0", f"_l{i}")) for name in own]
+
+    def give(params: Any) -> Arrays:
+        each = [layer.give(own) for layer, own in zip(layers, params, strict=True)]
+        return {there: own[name] for i, own in enumerate(each) for name, there in names(own, i)}
+
+    def take(arrays: Arrays, like: Any) -> Any:
+        each = enumerate(zip(layers, like, strict=True))
+        return tuple(
+            layer.take({name: arrays[there] for name, there in names(layer.give(own), i)}, own)
+            for i, (layer, own) in each
+        )
+
+    return Counterpart(give, take)
+
+
 def _attention_gives(params: AttentionParams) -> Arrays:
     """Queries, keys and values in one, unless they have different numbers of inputs; the keys have a bias there."""
     three: list[NumpyArray] = [each.weight.T for each in params[:3]]

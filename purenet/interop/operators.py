@@ -211,6 +211,8 @@ def _pool(g: Graph, op: str, x: Value, o: Options, **attributes: Any) -> Value:
 def _global_pool(g: Graph, op: str, x: Any) -> str:
     if type(x) is tuple:
         return _global_pool_of_lengths(g, op, *x)
+    if op == "last":
+        return g("Gather", x, np.array(x.shape[0] - 1), axis=1)
     start = 2 if x.first else 1
     return g(op, x.name, axes=[*range(start, start + x.ndim - 2)], keepdims=0)
 
@@ -218,6 +220,9 @@ def _global_pool(g: Graph, op: str, x: Any) -> str:
 def _global_pool_of_lengths(g: Graph, op: str, x: Value, lengths: Value) -> str:
     """Over the first cells of each example, as many as its length; 0 where there are none."""
     count = g("Unsqueeze", g.use(lengths, INT64, "lengths"), [1])
+    if op == "last":
+        last = g("Equal", np.arange(1, x.shape[0] + 1)[None], count)
+        return g("ReduceSum", g("Where", g("Unsqueeze", last, [2]), x, 0.0), [1], keepdims=0)
     real = g("Unsqueeze", g("Less", np.arange(x.shape[0])[None], count), [2])
     if op == "ReduceMax":
         largest = g("ReduceMax", g("Where", real, x, -math.inf), axes=[1], keepdims=0)
@@ -282,7 +287,7 @@ def _positional_encoding(g: Graph, params: Any, x: Value, o: Options) -> str:
     return g("Add", x, positional_encoding(o["base"]).apply((), np.zeros((1, *x.shape), g.dtype)))
 
 
-def _recurrent(op: str, order: tuple[int, ...], states: int, **attributes: Any) -> Callable[..., Any]:
+def _recurrent(op: str, order: tuple[int, ...], states: int) -> Callable[..., Any]:
     """A recurrent layer whose gates stand in this order there."""
 
     def arranged(array: Any) -> Any:
@@ -292,10 +297,11 @@ def _recurrent(op: str, order: tuple[int, ...], states: int, **attributes: Any) 
 
     def recurrent(g: Graph, params: Any, x: Any, o: Options) -> Any:
         sequence, state, lengths, stateful = unpack(x)
+        hands_on = stateful or o["return_state"]
         arrays = {label: arranged(getattr(params, label)) for label in ("weight", "recurrent_weight")}
         if params.bias is not None:
             second = np.zeros_like(params.bias)
-            if op == "GRU":
+            if getattr(params, "recurrent_bias", None) is not None:
                 second[-params.recurrent_bias.size :] = params.recurrent_bias
             arrays["bias"] = np.concatenate([arranged(params.bias), arranged(second)], axis=-1)
         y, *final = g.several(
@@ -307,11 +313,11 @@ def _recurrent(op: str, order: tuple[int, ...], states: int, **attributes: Any) 
             *[g("Unsqueeze", part, [0]) for part in ([state] if isinstance(state, Value) else state or ())],
             hidden_size=params.recurrent_weight.shape[0],
             direction="reverse" if o["reverse"] else "forward",
-            **attributes,
+            **({"linear_before_reset": int(o["reset_after"])} if op == "GRU" else {}),
         )
-        final = [g("Squeeze", part, [0]) for part in final] if o["last"] or stateful else []
+        final = [g("Squeeze", part, [0]) for part in final] if o["last"] or hands_on else []
         y = final[0] if o["last"] else g("Transpose", g("Squeeze", y, [1]), perm=[1, 0, 2])
-        return (y, tuple(final) if states == 2 else final[0]) if stateful else y
+        return (y, tuple(final) if states == 2 else final[0]) if hands_on else y
 
     return recurrent
 
@@ -393,6 +399,7 @@ OPERATORS: dict[str, Callable[[Graph, Any, Any, Options], Any]] = {
     "avg_pool": lambda g, p, x, o: _pool(g, "AveragePool", x, o, count_include_pad=int(o["padding"] != "same")),
     "global_avg_pool": lambda g, p, x, o: _global_pool(g, "ReduceMean", x),
     "global_max_pool": lambda g, p, x, o: _global_pool(g, "ReduceMax", x),
+    "last_step": lambda g, p, x, o: _global_pool(g, "last", x),
     "upsample": _upsample,
     "pad": _pad,
     "batch_norm": _batch_norm,
@@ -405,7 +412,7 @@ OPERATORS: dict[str, Callable[[Graph, Any, Any, Options], Any]] = {
     "learned_positions": lambda g, p, x, o: g("Add", x, *g.params({"weight": p.weight[: x.shape[0]]})),
     "rnn": _recurrent("RNN", (0,), 1),
     "lstm": _recurrent("LSTM", (0, 3, 1, 2), 2),
-    "gru": _recurrent("GRU", (1, 0, 2), 1, linear_before_reset=1),
+    "gru": _recurrent("GRU", (1, 0, 2), 1),
     "multi_head_attention": _attention,
 }
 
@@ -449,6 +456,21 @@ def _map_time(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
     return y._replace(name=g("Reshape", y, [-1, time, *y.shape]), shape=(time, *y.shape), first=False)
 
 
+def _stacked(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
+    """Each layer on the outputs of the one below, with its part of the state, and the lengths."""
+    y, *rest = x if type(x) is tuple else (x,)
+    stateful = bool(rest) and (len(rest) == 2 or type(rest[0]) is not Value)
+    states = rest.pop(0) if stateful else None
+    finals = []
+    for i, part in enumerate(layer.parts):
+        start = (None if states is None else states[i],) if stateful else ()
+        given = (y, *start, *rest)
+        y = _part(g, part, i, params[i], given if len(given) > 1 else y)
+        y, *final = y if type(y) is tuple else (y,)
+        finals += final
+    return (y, tuple(finals)) if finals else y
+
+
 def _bidirectional(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
     """Each layer with its part of the state."""
     states = x[1] if type(x) is tuple and type(x[1]) is tuple else None
@@ -481,4 +503,5 @@ COMBINATORS: dict[str, Callable[[Graph, Layer[Any], Any, Any], Any]] = {
     "keep_rest": lambda g, layer, params, x: _beside(x, _only(g, layer, params, x)),
     "map_time": _map_time,
     "bidirectional": _bidirectional,
+    "stacked": _stacked,
 }

@@ -25,8 +25,9 @@ def to_torch_state_dict(params: Any, net: Layer[Any] | None = None) -> dict[str,
     module = nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6 * 12 * 12, 10))
     module.load_state_dict(pn.to_torch_state_dict(params, net))
 
-    `net` may be left out where the params say it all: not with convolutions, `bidirectional`, transformers' blocks and
-    `tied`. `help("purenet.interop")` tells the names, and which module is the counterpart of which layer.
+    `net` may be left out where the params say it all: not with convolutions, `bidirectional`, `stacked` (and so
+    `num_layers`), transformers' blocks and `tied`. `help("purenet.interop")` tells the names, and which module is the
+    counterpart of which layer.
 
     Raises:
         TypeError: a layer has no counterpart, or the params alone do not tell which layer is theirs.

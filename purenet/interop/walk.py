@@ -10,11 +10,21 @@ import numpy as np
 from purenet import tree
 from purenet.core import Buffer, Layer
 from purenet.engine.arrays import describe
-from purenet.interop.layouts import BLOCKS, COUNTERPARTS, RECURRENT, Counterpart, block, both_ways, conv_transpose
+from purenet.interop.layouts import (
+    BLOCKS,
+    COUNTERPARTS,
+    RECURRENT,
+    Counterpart,
+    block,
+    both_ways,
+    conv_transpose,
+    one_above_another,
+)
 from purenet.layers.activations import PReLUParams
 from purenet.layers.conv import ConvParams
 from purenet.layers.dense import DenseParams
 from purenet.layers.norm import BatchNormParams, NormParams
+from purenet.layers.recurrent import GRUParams
 from purenet.values import brief, maker_of
 
 
@@ -106,14 +116,42 @@ def _counterpart(params: Any, net: Layer[Any] | None, name: str) -> Counterpart 
             or not _option(other, "reverse")
         ):
             raise TypeError(f"{name or 'params'}: {one} and {other}, the second with reverse=True, are none of PyTorch")
-        return both_ways(COUNTERPARTS[type(params[0])])
+        ways = [_counterpart(own, part, name) for own, part in zip(params, (one, other), strict=True)]
+        return both_ways(ways[0]) if ways[0] else None
+    if maker == "stacked" and net is not None:
+        return _stacked(params, net, name)
+    if type(params) is GRUParams and (_resets_first(net) or (params.bias is not None and params[3] is None)):
+        raise TypeError(f"{where} of a gru with reset_after=False, which has no counterpart in PyTorch")
     if type(params) is ConvParams and maker not in ("conv", "conv_transpose"):
         raise TypeError(f"{where}, of a conv or a conv_transpose, which only the net can tell: hand it in, net=net")
     if two and net is None:
-        raise TypeError(f"{where}, of a serial or a bidirectional, which only the net can tell: hand it in, net=net")
+        kinds = "of a serial, a stacked or a bidirectional"
+        raise TypeError(f"{where}, {kinds}, which only the net can tell: hand it in, net=net")
     if maker == "conv_transpose":
         return conv_transpose(_option(net, "groups") or 1)
     return COUNTERPARTS.get(type(params))
+
+
+def _resets_first(net: Layer[Any] | None) -> bool:
+    return _option(net, "reset_after") is False
+
+
+def _stacked(params: Any, net: Layer[Any], name: str) -> Counterpart:
+    """The counterpart of stacked layers, which are all of one kind and size, as in a module with num_layers."""
+    each, kinds = [], set()
+    for i, part in _steps(net, params):
+        counterpart, ways = _counterpart(params[i], part, f"{name}{i}."), params[i]
+        one = ways[0] if type(ways) is tuple and ways else ways
+        if counterpart is None or type(one) not in RECURRENT:
+            raise TypeError(f"{name or 'params'}: {part} in a stacked is none of PyTorch")
+        shapes = [(label, array.shape) for label, array in counterpart.give(params[i]).items() if "_ih" not in label]
+        kinds.add((type(one), _option(part, "reverse"), *shapes))
+        each.append(counterpart)
+    if len(kinds) > 1:
+        raise TypeError(
+            f"{name or 'params'}: {net}, of layers that are not all of one kind and size, is none of PyTorch"
+        )
+    return one_above_another(each)
 
 
 def _option(net: Layer[Any] | None, option: str) -> Any:
@@ -135,7 +173,7 @@ def _channels_without_params(net: Layer[Any] | None, channels: Any) -> Any:
         return _merged(channels, "" if _option(net, "axis") else maker)
     if maker == "flatten" and channels is not None and type(channels) is not _Flat:
         return _Flat(channels if type(channels) is int else 0)
-    if maker in ("global_avg_pool", "global_max_pool", "reshape"):
+    if maker in ("global_avg_pool", "global_max_pool", "last_step", "reshape"):
         return None
     if net is None or type(channels) not in (int, _Flat):
         return channels

@@ -8,7 +8,7 @@ from typing import Any
 
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Array, Shape
+from purenet.engine.arrays import Array, Shape, describe
 from purenet.engine.windows import Back, Windows
 from purenet.layers.activations import NoParams
 from purenet.layers.hints import of_images
@@ -17,7 +17,7 @@ from purenet.layers.windows import Padding, axes, pairs, per_axis, place, spatia
 from purenet.patterns import Sizes
 from purenet.presets import preset
 from purenet.random import Key
-from purenet.spec import Pull, Spec, layer
+from purenet.spec import Pull, Spec, check_array, check_sizes, layer
 from purenet.values import Call, called, takes_numbers
 
 
@@ -97,10 +97,13 @@ def _no_cells(sizes: Sizes) -> str:
     return f"takes at least one cell, but the spatial axes of each example are {space}" if 0 in space else ""
 
 
-def _over_all(name: Call, rule: Callable[[Ops, Array, Any, Array | None], tuple[Array, Back]]) -> Layer[NoParams]:
+def _over_all(
+    name: Call, rule: Callable[[Ops, Array, Any, Array | None], tuple[Array, Back]], alone: str = ""
+) -> Layer[NoParams]:
     """The layer of `rule(ops, cells, count, real) -> (y, pull)`, with all spatial axes in one, (batch, n, channels).
 
     All n cells count, and `real` is None; or with lengths only those where `real` (batch, n, 1), `count` (batch, 1).
+    `alone` is the pattern of x without lengths, if it is not that of images.
     """
 
     def whole(ops: Ops, params: NoParams, x: Any, key: Key | None) -> tuple[Array, Pull]:
@@ -124,12 +127,12 @@ def _over_all(name: Call, rule: Callable[[Ops, Array, Any, Array | None], tuple[
 
         return y, pull_whole
 
-    forms = [axes(None), ("batch time channels", "lengths = batch: int")]
+    forms = [alone or axes(None), ("batch time channels", "lengths = batch: int")]
     spec = Spec(
         name,
         x=forms,
         y=["batch channels"] * 2,
-        hints=(of_images(None),),
+        hints=() if alone else (of_images(None),),
         fits=_no_cells,
         values=lambda x: check_lengths(name, x),
     )
@@ -190,3 +193,58 @@ def global_max_pool() -> Layer[NoParams]:
         return y if real is None else ops.where(count > 0, y, 0), pull
 
     return _over_all(called("global_max_pool"), rule)
+
+
+@preset
+def last_step() -> Layer[NoParams]:
+    """The last step of a sequence: X (batch, time, channels) to Y (batch, channels).
+
+    Of padded sequences, (X, lengths), the last of each one's own length; of length 0 it is 0. A recurrent layer has
+    `last=True` for it; this is for what comes after an attention, or a stack of other layers.
+
+    The rule: dE/dY goes to the step that was taken.
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.last_step.apply((), (np.array([[[1.0], [3.0], [0.0]]]), np.array([2])))
+    array([[3.]])
+    """
+
+    def rule(ops: Ops, cells: Array, count: Any, real: Array | None) -> tuple[Array, Back]:
+        at = ops.astype(ops.arange(cells.shape[1]), cells.dtype)[:, None]  # as count is
+        taken = at == (cells.shape[1] if real is None else count[:, :, None]) - 1
+        y = ops.sum_before_last(ops.keep(cells, taken))[:, 0, :]
+        return y, lambda dy: ops.keep(dy[:, None, :], taken)
+
+    return _over_all(called("last_step"), rule, "batch time channels")
+
+
+def lengths_to_mask(lengths: Array, time: int) -> Array:
+    """The mask of padded sequences, as attention takes it: (batch, time), True at the steps within each length.
+
+    Raises:
+        TypeError: the lengths are no array of integers.
+        ValueError: they are not of shape (batch,), or go beyond 0 to time; or time is no positive integer.
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.lengths_to_mask(np.array([1, 3]), 3)
+    array([[ True, False, False],
+           [ True,  True,  True]])
+    """
+    who = "lengths_to_mask"
+    check_sizes(who, "steps of time", time)
+    ops = check_array(lengths, who, "lengths", floats=False)
+    if not ops.isdtype(lengths.dtype, "integral"):
+        raise TypeError(f"{who} takes integers as lengths, not {describe(lengths)}: write lengths.astype(int)")
+    if lengths.ndim != 1:
+        raise ValueError(f"{who} takes lengths of shape (batch,), but lengths has shape {tuple(lengths.shape)}")
+    lengths = ops.take_in(lengths)
+    ops.look(lambda numbers: _within(numbers, time), lengths)
+    mask: Array = ops.arange(time) < lengths[:, None]
+    return mask
+
+
+def _within(lengths: Any, time: int) -> None:
+    if len(lengths) and not 0 <= lengths.min() <= lengths.max() <= time:
+        raise ValueError(
+            f"lengths_to_mask: there are {time} steps, but lengths go from {lengths.min()} to {lengths.max()}"
+        )

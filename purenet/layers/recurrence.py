@@ -39,6 +39,7 @@ class Cell(NamedTuple):
     `pull(saved, *dE/dstate) -> (dz, da, dE/dstate before)`, where da is that of U's product, None if it is dz.
 
     `run(ops, plain, *given)` is the op that runs all steps, `plain(ops, *given)` if there is none: see `steps`.
+    `reset` says that the last gate's block of U does not multiply H, but what `saved` begins with.
     """
 
     kind: Any
@@ -46,6 +47,7 @@ class Cell(NamedTuple):
     states: int  # the state is an array, or a tuple of two
     start: Callable[[Ops, Any, Array, Array], tuple[Step, StepPull]]
     run: Callable[..., Ran] = lambda ops, plain, *given: plain(ops, *given)
+    reset: bool = False
 
 
 class Options(NamedTuple):
@@ -53,6 +55,7 @@ class Options(NamedTuple):
 
     last: bool
     reverse: bool
+    return_state: bool
     bias: bool
     weight_init: Initializer
     recurrent_init: Initializer
@@ -69,13 +72,14 @@ def recurrent(
 ) -> Layer[Any]:
     """The layer that repeats a step. `gates_bias_init` are the initial biases where those of the gates differ, and
     `more` are options (given, default) for the name."""
-    last, reverse, bias, weight_init, recurrent_init, bias_init = options
+    last, reverse, return_state, bias, weight_init, recurrent_init, bias_init = options
     inputs, hidden = in_and_out(maker, sizes)
     name = called(
         maker,
         *sizes,
         last=(last, False),
         reverse=(reverse, False),
+        return_state=(return_state, False),
         bias=(bias, True),
         **more,
         unseen={
@@ -84,11 +88,11 @@ def recurrent(
             "bias_init": (bias_init, zeros),
         },
     )
-    gates, own = len(cell.scales), len(cell.kind._fields) if bias else 2  # how many params it has
+    gates, own = len(cell.scales), len(cell.kind._fields) - cell.reset if bias else 2  # how many params it has
     left_out = [None] * (len(cell.kind._fields) - own)
     blocks = [(weight_init,) * gates, (recurrent_init,) * gates, gates_bias_init or (bias_init,) * gates, (bias_init,)]
     wide = f"{gates}*hidden"
-    x, y = _forms(cell, last)
+    x, y = _forms(cell, last, return_state)
     spec = Spec(
         name,
         x=x,
@@ -100,7 +104,7 @@ def recurrent(
         fits=lambda sizes: "takes sequences of at least one step in time" if sizes.get("time") == 0 else "",
         values=lambda x: check_lengths(name, x),
     )
-    run = _over_sequences(cell, hidden, last, reverse)
+    run = _over_sequences(cell, hidden, last, reverse, return_state)
     return layer(
         spec,
         lambda ops, params, x, key: run(ops, params, x, True),
@@ -109,13 +113,14 @@ def recurrent(
 
 
 def _over_sequences(
-    cell: Cell, hidden: int, last: bool, reverse: bool
+    cell: Cell, hidden: int, last: bool, reverse: bool, return_state: bool
 ) -> Callable[[Ops, Any, Any, bool], tuple[Any, Pull]]:
     """The rule of the layer, `run(ops, params, x, keep)`: it can go back if `keep`."""
     plain = steps(cell)
 
     def run(ops: Ops, params: Any, x: Any, keep: bool) -> tuple[Any, Pull]:
         sequence, state, lengths, stateful = unpack(x)
+        hands_on = stateful or return_state
         batch, time, _ = sequence.shape
         xs, mask = ops.permute_dims(sequence, (2, 1, 0)), None
         if lengths is not None:
@@ -144,7 +149,7 @@ def _over_sequences(
             hs, final = ops.or_nan(hs, lengths_fit), tuple(ops.or_nan(h, lengths_fit) for h in final)
 
         def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-            dy, dfinal = dy if stateful else (dy, None)
+            dy, dfinal = dy if hands_on else (dy, None)
             dfinal, dys = inside(dfinal), None
             if last:
                 dfinal = (dfinal[0] + dy.T, *dfinal[1:])
@@ -162,7 +167,7 @@ def _over_sequences(
         y = final[0].T
         if not last:
             y = ops.compact(ops.permute_dims(turned(hs, 0), (2, 0, 1)))
-        return (y, outside(final)) if stateful else y, pull
+        return (y, outside(final)) if hands_on else y, pull
 
     return run
 
@@ -204,10 +209,10 @@ def steps(cell: Cell) -> Callable[..., Ran]:
             if real is not None:  # what came to the masked columns goes on as it is
                 dz, da = ops.keep(dz, real), None if da is None else ops.keep(da, real)
                 new = tuple(ops.where(real, n, d) for n, d in zip(new, dstate, strict=True))
-            return new, (before, dz, da)
+            return new, (before, saved[0] if cell.reset else None, dz, da)
 
         def back(dhs: Array | None, dstate: States, wrt_x: bool) -> tuple[Any, Array | None, States]:
-            dstate, (before, dz, da) = ops.scan(behind, dstate, (dhs, kept, mask), time, reverse=True)
+            dstate, (before, reset, dz, da) = ops.scan(behind, dstate, (dhs, kept, mask), time, reverse=True)
 
             def flat(each: Any) -> Array:
                 """(features, time · batch), so that a sum over every step is one product."""
@@ -217,9 +222,14 @@ def steps(cell: Cell) -> Callable[..., Ran]:
             dz = flat(dz)
             da = dz if da is None else flat(da)
             dweight = ops.transposed_dot(ops.reshape(xs, (xs.shape[0], time * batch)).T, dz.T) * square
-            drecurrent = ops.transposed_dot(flat(before).T, da.T) * square
-            biases = [None, None] if bias is None else [dweight[features, ...], ops.sum(da[-hidden:, ...], axis=-1)]
-            dparams = cell.kind(dweight[:features, ...], drecurrent, *biases[: len(params) - 2])
+            if cell.reset:
+                gates = (before, da[:-hidden, ...]), (reset, da[-hidden:, ...])
+                drecurrent = ops.concat([ops.transposed_dot(flat(h).T, d.T) for h, d in gates], axis=-1)
+            else:
+                drecurrent = ops.transposed_dot(flat(before).T, da.T)
+            biases = [None if bias is None else dweight[features, ...]]
+            biases += [None if each is None else ops.sum(da[-hidden:, ...], axis=-1) for each in params[3:]]
+            dparams = cell.kind(dweight[:features, ...], drecurrent * square, *biases)
             dxs = ops.dot(params.weight * square, dz) if wrt_x else None
             return dparams, None if dxs is None else ops.reshape(dxs, (features, time, batch)), dstate
 
@@ -237,7 +247,7 @@ def unpack(x: Any) -> tuple[Any, Any, Any, bool]:
     return (x[0], None, x[1], False) if getattr(x[1], "ndim", None) == 1 else (*x, None, True)
 
 
-def _forms(cell: Cell, last: bool) -> tuple[list[Any], list[Any]]:
+def _forms(cell: Cell, last: bool, return_state: bool) -> tuple[list[Any], list[Any]]:
     """The forms of x and of Y: a sequence, with a state or without, with lengths or without."""
     sequence, lengths = "batch time inputs", "lengths = batch: int"
     y, final = "batch hidden" if last else "batch time hidden", _state_of(["batch hidden"] * cell.states)
@@ -245,7 +255,8 @@ def _forms(cell: Cell, last: bool) -> tuple[list[Any], list[Any]]:
     if cell.states == 2:
         state = Maybe(("H = batch hidden", "C = batch hidden"))
     x = [sequence, (sequence, state), (sequence, lengths), (sequence, state, lengths)]
-    return x, [y, (y, final), y, (y, final)]
+    alone = (y, final) if return_state else y
+    return x, [alone, (y, final), alone, (y, final)]
 
 
 def check_lengths(name: str, x: Any) -> None:

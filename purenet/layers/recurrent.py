@@ -1,13 +1,20 @@
 """Recurrent layers over sequences (batch, time, features): rnn, lstm and gru.
 
 What x holds decides what comes out, so one layer with one set of params serves whole sequences, padded ones, and
-sequences that come in pieces; no option has to agree with the data, and the plain case stays plain:
+sequences that come in pieces:
 
     x                              y
     sequence                       outputs
     (sequence, lengths)            outputs; those beyond a sequence's length are 0, and its state stands still there
     (sequence, state)              (outputs, final state); the state None begins with zeros
     (sequence, state, lengths)     (outputs, final state)
+
+With `return_state=True` a layer gives (outputs, final state) of all of these. The final state of a padded example is
+that of its last real step. So an encoder hands what it has read to a decoder, which writes from there on: of (ids, ids
+that were written so far), what to write next.
+
+    encoder = serial(embedding(1000, 16), lstm(16, 32, return_state=True), pick(1))
+    serial(parallel(encoder, embedding(1000, 16)), swap, lstm(16, 32), pick(0), dense(32, 1000))
 
 Of several layers in a row each takes the lengths: `keep_rest` hands them on beside the outputs, and `on_first` is for
 layers that know nothing of lengths. (The outputs alone would do no harm to what is within the lengths, but the last
@@ -18,8 +25,20 @@ state of the next layer, and all of a layer that starts at the end, would come f
 dx mirrors x, with None for the lengths and for a state of None. In dE/dY, None may stand for the final state's gradient
 where that is 0. Truncated back-propagation through time hands the final state of a piece to the next, no gradient back:
 
-    (outputs, state), pullback = layer.vjp(params, (piece, state))
-    dparams, _ = pullback((doutputs, None), wrt_x=False)
+    >>> import numpy as np, purenet as pn
+    >>> net, optimizer = pn.serial(pn.gru(1, 8), pn.on_first(pn.dense(8, 1))), pn.adam(0.03)
+    >>> params = net.init(pn.key(0))
+    >>> moments = optimizer.init(params)
+    >>> series = np.sin(np.arange(41, dtype=np.float32) / 4)[None, :, None]
+    >>> for epoch in range(40):
+    ...     state = None
+    ...     for t in range(0, 40, 10):  # from each value of a piece the next
+    ...         (y, state), pullback = net.vjp(params, (series[:, t : t + 10], state))
+    ...         E, pull = pn.mse.vjp(y, series[:, t + 1 : t + 11])
+    ...         grads, _ = pullback((pull(), None), wrt_x=False)
+    ...         params, moments = optimizer.step(params, grads, moments)
+    >>> bool(E < 0.01)
+    True
 
 A step is written for one moment of time, `step(z, state) -> (state, pull)`, with its rule `pull(dstate) -> (dz, da,
 dstate)` under it: Z = X · W + B is the step's share of one product for all steps, and the step may write over it;
@@ -37,6 +56,8 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, constant, glorot_uniform, zeros
 from purenet.layers.recurrence import ORTHOGONAL, Cell, Options, States, Step, StepPull, recurrent
+from purenet.layers.stacked import stacked
+from purenet.spec import check_sizes
 from purenet.values import takes_numbers
 
 
@@ -59,7 +80,8 @@ class LSTMParams(NamedTuple):
 class GRUParams(NamedTuple):
     """weight (in, 3·hidden), recurrent_weight (hidden, 3·hidden), bias (3·hidden,) or None; gates in order r, z, n.
 
-    recurrent_bias (hidden,), or None, is the one of n: it is multiplied by r. Those of r and z would only add to bias.
+    recurrent_bias (hidden,), or None, is the one of n: it is multiplied by r. Those of r and z would only add to bias,
+    and so would that of n with `reset_after=False`, which has none.
     """
 
     weight: Array
@@ -73,6 +95,9 @@ def rnn(
     *sizes: int,
     last: bool = False,
     reverse: bool = False,
+    return_state: bool = False,
+    num_layers: int = 1,
+    dropout: float = 0.0,
     bias: bool = True,
     weight_init: Initializer = glorot_uniform,
     recurrent_init: Initializer = ORTHOGONAL,
@@ -82,7 +107,9 @@ def rnn(
 
     Shapes: X (batch, time, in); the state H (batch, hidden); Y (batch, time, hidden), every Hₜ, or with `last=True`
     only the last, (batch, hidden). `reverse=True` goes from the end to the start; Y stays in the order of X. x may also
-    hold a state and lengths: (sequence, state) gives (outputs, final state), see `purenet.layers.recurrent`.
+    hold a state and lengths: (sequence, state) gives (outputs, final state), see `purenet.layers.recurrent`; with
+    `return_state=True` they are given of a sequence alone too. `num_layers` are `stacked`, with `dropout` between them,
+    and params and states are tuples of theirs.
 
     The rule, from the last step to the first, where dE/dHₜ is what comes from Yₜ and from the step after:
         dE/dZₜ = dE/dHₜ ⊙ (1 − Hₜ²)        dE/dHₜ₋₁ = dE/dZₜ · Uᵀ        dE/dXₜ = dE/dZₜ · Wᵀ
@@ -91,7 +118,7 @@ def rnn(
     J. Elman, "Finding structure in time", Cognitive Science, 1990. U begins orthogonal (A. Saxe et al., ICLR 2014).
 
     Raises:
-        ValueError: the axes or sizes of x are not those above; the params are another layer's.
+        ValueError: the axes or sizes of x are not those above; the params are another layer's; dropout of one layer.
         TypeError: x and the params differ in dtype.
 
     >>> import numpy as np, purenet as pn
@@ -115,8 +142,8 @@ def rnn(
 
         return step, pull
 
-    options = Options(last, reverse, bias, weight_init, recurrent_init, bias_init)
-    return recurrent("rnn", sizes, Cell(RNNParams, (1.0,), 1, start), options)
+    options = Options(last, reverse, return_state, bias, weight_init, recurrent_init, bias_init)
+    return _layers(num_layers, dropout, "rnn", sizes, Cell(RNNParams, (1.0,), 1, start), options)
 
 
 @takes_numbers
@@ -124,6 +151,9 @@ def lstm(
     *sizes: int,
     last: bool = False,
     reverse: bool = False,
+    return_state: bool = False,
+    num_layers: int = 1,
+    dropout: float = 0.0,
     bias: bool = True,
     forget_bias: float = 1.0,
     weight_init: Initializer = glorot_uniform,
@@ -188,9 +218,9 @@ def lstm(
         return step, pull
 
     cell = Cell(LSTMParams, (0.5, 0.5, 1.0, 0.5), 2, start, lambda ops, *given: ops.lstm_steps(*given))
-    options = Options(last, reverse, bias, weight_init, recurrent_init, bias_init)
+    options = Options(last, reverse, return_state, bias, weight_init, recurrent_init, bias_init)
     biases = bias_init, constant(forget_bias), bias_init, bias_init
-    return recurrent("lstm", sizes, cell, options, biases, forget_bias=(forget_bias, 1.0))
+    return _layers(num_layers, dropout, "lstm", sizes, cell, options, biases, forget_bias=(forget_bias, 1.0))
 
 
 @takes_numbers
@@ -198,7 +228,11 @@ def gru(
     *sizes: int,
     last: bool = False,
     reverse: bool = False,
+    return_state: bool = False,
+    num_layers: int = 1,
+    dropout: float = 0.0,
     bias: bool = True,
+    reset_after: bool = True,
     weight_init: Initializer = glorot_uniform,
     recurrent_init: Initializer = ORTHOGONAL,
     bias_init: Initializer = zeros,
@@ -208,13 +242,17 @@ def gru(
     Zₜ = Xₜ · W + B and Aₜ = Hₜ₋₁ · U have three parts, in the order r, z, n, and Q = An + Bq has the recurrent bias Bq:
         R = σ(Zr + Ar)    S = σ(Zz + Az)    N = tanh(Zn + R ⊙ Q)        Hₜ = (1 − S) ⊙ N + S ⊙ Hₜ₋₁
 
-    R multiplies the recurrent product and not Hₜ₋₁, as in PyTorch, cuDNN and Keras. The rest is as in rnn.
+    R multiplies the recurrent product and not Hₜ₋₁, as in PyTorch, cuDNN and Keras. With `reset_after=False` it comes
+    before the product, as in the paper: Q = (R ⊙ Hₜ₋₁) · Un, and there is no Bq. The rest is as in rnn.
 
     The rule, from the last step to the first, where dE/dHₜ is what comes from Yₜ and from the step after:
         dE/dZn = dE/dHₜ ⊙ (1 − S) ⊙ (1 − N²)        dE/dQ = dE/dAn = dE/dZn ⊙ R
         dE/dZz = dE/dAz = dE/dHₜ ⊙ (Hₜ₋₁ − N) ⊙ S(1 − S)        dE/dZr = dE/dAr = dE/dZn ⊙ Q ⊙ R(1 − R)
         dE/dHₜ₋₁ = dE/dAₜ · Uᵀ + dE/dHₜ ⊙ S        dE/dU = Σ Hₜ₋₁ᵀ · dE/dAₜ        dE/dBq = Σ dE/dQ
         the rest as in rnn
+    With reset_after=False, where P = R ⊙ Hₜ₋₁:
+        dE/dP = dE/dZn · Unᵀ        dE/dZr = dE/dP ⊙ Hₜ₋₁ ⊙ R(1 − R)        dE/dUn = Σ Pᵀ · dE/dZn
+        dE/dHₜ₋₁ = dE/dZrz · Urzᵀ + dE/dP ⊙ R + dE/dHₜ ⊙ S        the rest as above
 
     K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014.
 
@@ -258,5 +296,62 @@ def gru(
 
         return step, pull
 
-    options = Options(last, reverse, bias, weight_init, recurrent_init, bias_init)
-    return recurrent("gru", sizes, Cell(GRUParams, (0.5, 0.5, 1.0), 1, start), options)
+    options = Options(last, reverse, return_state, bias, weight_init, recurrent_init, bias_init)
+    scales, more = (0.5, 0.5, 1.0), {"reset_after": (reset_after, True)}
+    cell = Cell(GRUParams, scales, 1, start if reset_after else _resetting_first, reset=not reset_after)
+    return _layers(num_layers, dropout, "gru", sizes, cell, options, **more)
+
+
+def _resetting_first(ops: Ops, params: GRUParams, ahead: Array, back: Array) -> tuple[Step, StepPull]:
+    """The step of a gru whose R multiplies Hₜ₋₁, before the product: An = (R ⊙ Hₜ₋₁) · Un."""
+    n = ahead.shape[1]
+
+    def step(z: Array, state: States) -> tuple[States, Any]:
+        h = state[0]
+        t = ops.overwrite(ops.tanh, z[: 2 * n, ...] + ops.dot(ahead[: 2 * n, ...], h))
+        gates = t * 0.5
+        gates += 0.5
+        r, s = gates[:n, ...], gates[n:, ...]
+        reset = r * h
+        new = ops.overwrite(ops.tanh, z[2 * n :, ...] + ops.dot(ahead[2 * n :, ...], reset))
+        return (new + s * (h - new),), (reset, t, gates, h, new)
+
+    def pull(saved: Any, dh: Array) -> tuple[Array, Array | None, States]:
+        _, t, gates, h, new = saved
+        r, s = gates[:n, ...], gates[n:, ...]
+        dn = dh * (1 - s) * (1 - new * new)
+        dreset = ops.dot(back[:, 2 * n :], dn)
+        dgates = ops.concat([dreset * h, dh * (h - new)])
+        dgates *= 1 - t * t  # the ¼ of σ' stands in the product after it
+        dprevious = ops.dot(back[:, : 2 * n], dgates)
+        dprevious += dreset * r
+        dprevious += dh * s
+        return ops.concat([dgates, dn]), None, (dprevious,)
+
+    return step, pull
+
+
+def _layers(
+    num_layers: int,
+    dropout: float,
+    maker: str,
+    sizes: tuple[int, ...],
+    cell: Cell,
+    options: Options,
+    *biases: Any,
+    **more: Any,
+) -> Layer[Any]:
+    """A recurrent layer, or so many of them stacked."""
+    check_sizes(maker, "num_layers", num_layers)
+    top = recurrent(maker, sizes, cell, options, *biases, **more)
+    if num_layers == 1:
+        if dropout:
+            raise ValueError(
+                f"{top.name}: dropout={dropout} is for what one layer hands to the next, and there is one layer: set "
+                f"num_layers, or write serial({top.name}, dropout({dropout}))"
+            )
+        return top
+    below = options._replace(last=False)
+    between = [(sizes[-1], sizes[-1])] * (num_layers - 1)
+    each = zip([sizes, *between], [*[below] * (num_layers - 1), options], strict=True)
+    return stacked(*(recurrent(maker, own, cell, o, *biases, **more) for own, o in each), dropout=dropout)

@@ -73,6 +73,10 @@ ROWS: dict[str, list[Case]] = {
         *(Case(pn.global_max_pool, distinct(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
         Case(pn.global_max_pool, (distinct(4, 5, 3), np.array([1, 5, 3, 0]))),
     ],
+    "last_step": [
+        *(Case(pn.last_step, normal(*shape)) for shape in [(3, 5, 2), (1, 1, 1)]),
+        Case(pn.last_step, (normal(4, 5, 3), np.array([1, 5, 3, 0]))),
+    ],
     "upsample": [
         Case(pn.upsample(2), normal(2, 2, 3, 2)),
         Case(pn.upsample(3, "bilinear"), normal(2, 2, 3, 2)),

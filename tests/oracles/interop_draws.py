@@ -150,6 +150,26 @@ def recurrent(rng):
     return Drawn(layer, module, rng.normal(size=(batch, time, ins)), run)
 
 
+def stacked(rng):
+    """Two layers or three, forward, backward or both, with dropout that is off: in training each draws its own."""
+    name = ["rnn", "lstm", "gru"][rng.integers(3)]
+    ins, hidden, batch, time = sizes(rng, 4)
+    bias, way, layers = coin(rng), int(rng.integers(3)), int(rng.integers(2, 4))
+    make = getattr(pn, name)
+    layer = make(ins, hidden, reverse=way == 1, bias=bias, num_layers=layers, dropout=0.5)
+    if way == 2:
+        given = [ins, *[2 * hidden] * (layers - 1)]
+        both = [(make(n, hidden, bias=bias), make(n, hidden, bias=bias, reverse=True)) for n in given]
+        layer = pn.stacked(*(pn.bidirectional(*pair) for pair in both))
+    options = {"num_layers": layers, "bias": bias, "batch_first": True, "bidirectional": way == 2}
+    module = getattr(nn, name.upper())(ins, hidden, **options)
+
+    def run(module, x):
+        return module(x.flip(1))[0].flip(1) if way == 1 else module(x)[0]
+
+    return Drawn(layer, module, rng.normal(size=(batch, time, ins)), run)
+
+
 def causal_mask(t, s, causal):
     return torch.ones(t, s, dtype=torch.bool).triu(1) if causal else None
 
@@ -218,6 +238,7 @@ LAYERS = {
     "embedding": embedding,
     "learned_positions": learned_positions,
     "recurrent": recurrent,
+    "stacked": stacked,
     "multi_head_attention": attention,
     "transformer_block": transformer_block,
     "transformer_decoder_block": transformer_decoder_block,

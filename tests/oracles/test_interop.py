@@ -12,7 +12,14 @@ from tests.kit import bits
 from tests.oracles.agree import record
 from tests.oracles.interop_draws import LAYERS, NETS
 
-DRAWS = {"conv": 100, "conv_transpose": 100, "recurrent": 100, "LeNet-5": 3, **dict.fromkeys(list(NETS)[1:], 20)}
+DRAWS = {
+    "conv": 100,
+    "conv_transpose": 100,
+    "recurrent": 100,
+    "stacked": 50,
+    "LeNet-5": 3,
+    **dict.fromkeys(list(NETS)[1:], 20),
+}
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 CASES = [(name, seed) for name in {**LAYERS, **NETS} for seed in range(DRAWS.get(name, 50))]
 each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -99,7 +106,15 @@ def test_through_a_file(name, tmp_path):
     assert error(*outputs((layer, like, module, x, run))) < 1e-5
 
 
-NEED_NET = "conv", "depthwise conv", "conv_transpose", "recurrent", "transformer_block", "transformer_decoder_block"
+NEED_NET = (
+    "conv",
+    "depthwise conv",
+    "conv_transpose",
+    "recurrent",
+    "stacked",
+    "transformer_block",
+    "transformer_decoder_block",
+)
 WITHOUT_NET = [name for name in LAYERS if name not in NEED_NET]
 
 

@@ -40,8 +40,14 @@ def module_of(name, params):
 
 
 def run(name):
-    def run(params, x, *sizes, last=False, reverse=False, bias=True, forget_bias=1.0):
+    def run(
+        params, x, *sizes, last=False, reverse=False, return_state=False, bias=True, forget_bias=1.0, reset_after=True
+    ):
         sequence, start, lengths, gives_state = parts(x)
+        gives_state = gives_state or return_state
+        if not reset_after:
+            y, final = resetting_first(params, sequence, start, lengths, reverse)
+            return (final if last else y, final) if gives_state else final if last else y
         hidden, way = params.recurrent_weight.shape[0], int(reverse)
         if start is not None:
             start = [torch.stack([s, s]) for s in (start if name == "lstm" else [start])]
@@ -61,6 +67,33 @@ def run(name):
     return run
 
 
+def resetting_first(params, sequence, h, lengths, reverse):
+    """A gru whose reset gate comes before the product, which PyTorch has not: step by step."""
+    batch, time, _ = sequence.shape
+    n = params.recurrent_weight.shape[0]
+    u_gates, u_new = params.recurrent_weight[:, : 2 * n], params.recurrent_weight[:, 2 * n :]
+    h = sequence.new_zeros(batch, n) if h is None else h
+    ys = [None] * time
+    for t in reversed(range(time)) if reverse else range(time):
+        z = sequence[:, t] @ params.weight + (0 if params.bias is None else params.bias)
+        r, s = torch.sigmoid(z[:, : 2 * n] + h @ u_gates).chunk(2, dim=-1)
+        new = (1 - s) * torch.tanh(z[:, 2 * n :] + (r * h) @ u_new) + s * h
+        real = torch.ones(batch, 1, dtype=torch.bool) if lengths is None else (t < lengths)[:, None]
+        h, ys[t] = torch.where(real, new, h), torch.where(real, new, 0)
+    return torch.stack(ys, dim=1), h
+
+
+def stacked(params, x, *layers, dropout=0.0):
+    sequence, states, lengths, gives_state = parts(x)
+    rest, finals = () if lengths is None else (lengths,), []
+    for i, (p, layer) in enumerate(zip(params, layers, strict=True)):
+        given = (sequence, *((None if states is None else states[i],) if gives_state else ()), *rest)
+        y = layer.run(p, given if len(given) > 1 else sequence)
+        sequence, *final = y if isinstance(y, tuple) else (y,)
+        finals += final
+    return (sequence, tuple(finals)) if finals else sequence
+
+
 def bidirectional(params, x, forward, backward):
     sequence, states, lengths, gives_state = parts(x)
     ys, finals = [], []
@@ -69,6 +102,7 @@ def bidirectional(params, x, forward, backward):
         y, final = layer.run(params[i], (sequence, state, *([] if lengths is None else [lengths])))
         ys.append(y)
         finals.append(final)
+    gives_state = gives_state or forward.options.get("return_state", False)
     y = torch.cat(ys, dim=-1)
     return (y, tuple(finals)) if gives_state else y
 
@@ -80,7 +114,9 @@ def draw_recurrent(name, both=False):
         batch, time, features, hidden = (int(n) for n in rng.integers(1, [6, 12, 8, 9]))
         given, padded, last, bias = coin(rng), coin(rng), coin(rng, 0.3), coin(rng, 0.8)
         kind = name or str(rng.choice(list(MODULES)))
-        make, options = getattr(pn, kind), {"last": last, "bias": bias}
+        make, options = getattr(pn, kind), {"last": last, "bias": bias, "return_state": coin(rng, 0.3)}
+        if kind == "gru" and coin(rng, 0.3):
+            options["reset_after"] = False
         layer = make(features, hidden, reverse=not both and coin(rng, 0.3), **options)
         if both:
             layer = pn.bidirectional(layer, make(features, hidden, reverse=True, **options))
@@ -97,7 +133,26 @@ def draw_recurrent(name, both=False):
     return draw
 
 
+def draw_stacked(rng):
+    """Of one kind by num_layers, or of several kinds and sizes."""
+    batch, time, features, hidden = (int(n) for n in rng.integers(1, [6, 10, 8, 7]))
+    kinds = [str(kind) for kind in rng.choice(list(MODULES), size=rng.integers(1, 4))]
+    reverse = coin(rng)
+    if coin(rng):
+        layer = getattr(pn, kinds[0])(features, hidden, num_layers=2, last=coin(rng, 0.3), reverse=reverse)
+    else:
+        sizes = [features, *(int(n) for n in rng.integers(1, 7, len(kinds)))]
+        layers = zip(kinds, sizes, sizes[1:], strict=False)
+        layer = pn.stacked(*(getattr(pn, kind)(n, m, reverse=reverse) for kind, n, m in layers))
+    sequence, lengths = rng.normal(size=(batch, time, features)), rng.integers(1, time + 1, batch)
+    state = layer.apply(layer.init(pn.key(0)), (sequence.astype("f4"), None))[1]
+    state = pn.tree.map(lambda part: rng.normal(size=part.shape), state) if coin(rng) else None
+    x = [sequence, (sequence, state), (sequence, lengths), (sequence, state, lengths)][rng.integers(4)]
+    return Drawn(layer, x, near_init(rng, layer, sequence))
+
+
 TWINS = {
+    "stacked": Twin(stacked, NONE_IN_JAX, draw_stacked, draws=100, least=1e-3, share=0.1),
     **{name: Twin(run(name), NONE_IN_JAX, draw_recurrent(name), draws=100, least=1e-3, share=0.1) for name in MODULES},
     "bidirectional": Twin(
         bidirectional, NONE_IN_JAX, draw_recurrent(None, both=True), draws=150, least=1e-3, share=0.1

@@ -12,7 +12,7 @@ from jax import lax
 import purenet as pn
 from tests.oracles.twins.draw import sizes, with_params
 from tests.oracles.twins.norms import first, last
-from tests.oracles.twins.twin import Drawn, Twin
+from tests.oracles.twins.twin import Drawn, Twin, of_x
 
 
 def numbers(rng, low, high, dims):
@@ -270,6 +270,16 @@ def global_max_pool_in_jax(params, x):
     return lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID").reshape(len(x), -1)
 
 
+def last_step_in_torch(params, x):
+    if not isinstance(x, tuple):
+        return x[:, -1]
+    return torch.stack([one[n - 1] if n else 0 * one[0] for one, n in zip(*x, strict=True)])
+
+
+def draw_last_step(rng):
+    return Drawn(pn.last_step, rng.normal(size=sizes(rng, 3, 1, 6)))
+
+
 def draw_global_pool(layer):
     def draw(rng):
         dims = int(rng.integers(1, 4))
@@ -342,6 +352,7 @@ TWINS = {
     "global_max_pool": Twin(
         global_pool_in_torch("max"), global_max_pool_in_jax, draw_global_pool(pn.global_max_pool), jax_draws=5
     ),
+    "last_step": Twin(last_step_in_torch, of_x(lambda x: x[:, -1]), draw_last_step, jax_draws=5),
     "upsample": Twin(upsample_in_torch, upsample_in_jax, draw_upsample, draws=100, jax_draws=5, **CANCELS),
     "pad": Twin(pad_in_torch, pad_in_jax, draw_pad, jax_draws=5),
 }

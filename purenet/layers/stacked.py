@@ -1,0 +1,149 @@
+"""Recurrent layers one above another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from purenet.combinators.compose import Placed, check_layers, check_tuple, composed
+from purenet.core import Layer
+from purenet.engine import Ops
+from purenet.engine.arrays import describe_all, likeness
+from purenet.layers.dropout import dropout as drop
+from purenet.random import Key, split
+from purenet.spec import Pull, Rule, check_output_gradient
+from purenet.values import brief, called, takes_numbers
+
+
+@takes_numbers
+def stacked(*layers: Layer[Any], dropout: float = 0.0) -> Layer[tuple[Any, ...]]:
+    """Recurrent layers one above another: each takes the outputs of the one below, and the same lengths.
+
+    x is as in `purenet.layers.recurrent`; its state, and the final one, are a tuple with that of each layer. Params are
+    a tuple likewise. In training `dropout` is the share that is dropped of what one layer hands to the next.
+    `lstm(2, 3, num_layers=2)` is `stacked(lstm(2, 3), lstm(3, 3))`. What PyTorch's modules compute with num_layers=2
+    and bidirectional=True is a stack of two `bidirectional`.
+
+    The rule is that of `serial`, from the last layer to the first; dE/dstate of each layer is its own.
+
+    A. Graves, A. Mohamed, G. Hinton, "Speech recognition with deep recurrent neural networks", ICASSP 2013; the dropout
+    is that of W. Zaremba et al., "Recurrent neural network regularization", 2014.
+
+    >>> import numpy as np, purenet as pn
+    >>> layer = pn.stacked(pn.gru(2, 3), pn.rnn(3, 4))
+    >>> y, state = layer.apply(layer.init(pn.key(0)), (np.ones((5, 6, 2), np.float32), None))
+    >>> y.shape, [part.shape for part in state]
+    ((5, 6, 4), [(5, 3), (5, 4)])
+    """
+    check_layers("stacked", layers)
+    if not layers:
+        raise ValueError("stacked takes at least one layer, as in stacked(lstm(2, 3), lstm(3, 3))")
+    name, count = called("stacked", *layers, dropout=(dropout, 0.0)), len(layers)
+    who = brief(name)
+    places = [Placed(i, layer) for i, layer in enumerate(layers)]
+
+    def apart(x: Any, several: bool) -> tuple[Any, Any, tuple[Any, ...]]:
+        """(sequence, states, rest) of arrays or of shapes. The states are None where x has no place for them."""
+        if not several:
+            return x, None, ()
+        if len(x) not in (2, 3):
+            forms = "a sequence; (sequence, lengths); (sequence, state); (sequence, state, lengths)"
+            raise ValueError(f"{who} takes x as one of: {forms}. It was given {describe_all(x)}")
+        if len(x) == 2 and (x[1] == () if type(x[1]) is tuple else getattr(x[1], "ndim", None) == 1):
+            return x[0], None, x[1:]
+        if x[1] is None:
+            return x[0], (None,) * count, x[2:]
+        takes = "(x, lengths), an integer array of shape (batch,), or (x, state), a state that is"
+        return x[0], check_tuple(x[1], count, who, takes), x[2:]
+
+    def each_shape(in_shape: Any) -> tuple[list[Any], Any]:
+        """The shape of each layer's x, and that of Y."""
+        sequence, states, rest = apart(in_shape, bool(in_shape) and type(in_shape[0]) is tuple)
+        xs, finals = [], []
+        for i, layer in enumerate(places):
+            xs.append(None if sequence is None else _given(sequence, states, rest, i))
+            y = layer.shape(xs[i])
+            sequence, final = y if y and type(y[0]) is tuple else (y, None)
+            finals.append(final)
+        return xs, _with_state(who, sequence, finals)
+
+    def init(key: Key, in_shape: Any = None) -> tuple[Any, ...]:
+        calls = zip(places, split(key, count), each_shape(in_shape)[0], strict=True)
+        return tuple(layer.init(layer_key, x) for layer, layer_key, x in calls)
+
+    def check(params: Any, x: Any) -> None:
+        check_tuple(params, count, who, "params that are")
+        apart(x, type(x) is tuple)
+
+    each_shape(None)  # sizes that cannot fit are found here
+    between = drop(dropout) if dropout else None
+    return composed(
+        name,
+        layers,
+        lambda rules, _: _rule(who, rules, between, lambda x: apart(x, type(x) is tuple)),
+        check,
+        init,
+        lambda in_shape: each_shape(in_shape)[1],
+        lambda parts: stacked(*parts, dropout=dropout),
+    )
+
+
+def _given(sequence: Any, states: Any, rest: tuple[Any, ...], i: int) -> Any:
+    """The x of a layer, of what stands in that of all."""
+    x = (sequence, *rest) if states is None else (sequence, states[i], *rest)
+    return x if len(x) > 1 else sequence
+
+
+def _with_state(who: str, y: Any, finals: list[Any]) -> Any:
+    """Y, of the last outputs and of what each layer gives as its final state, None if it gives none."""
+    without = [final is None for final in finals]
+    if all(without):
+        return y
+    if any(without):
+        raise ValueError(f"{who}: some of its layers give their state: set return_state in all of them or in none")
+    return y, tuple(finals)
+
+
+def _rule(who: str, rules: Sequence[Rule], between: Layer[Any] | None, apart: Callable[[Any], Any]) -> Rule:
+    """The rule of rules, with the dropout between them."""
+    count = len(rules)
+
+    def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
+        sequence, states, rest = apart(x)
+        keys = (None,) * 2 * count if key is None else split(key, 2 * count)
+        pulls: list[Any] = []
+        finals: list[Any] = []
+        for i, part in enumerate(rules):
+            if between is not None and i:
+                sequence, pull_drop = between.vjp((), sequence, keys[count + i])
+                pulls.append(pull_drop)
+            y, pull_part = part(ops, params[i], _given(sequence, states, rest, i), keys[i])
+            sequence, final = y if type(y) is tuple else (y, None)
+            pulls.append(pull_part)
+            finals.append(final)
+        y = _with_state(who, sequence, finals)
+        like = likeness(y)
+
+        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+            check_output_gradient(dy, like, who)
+            dy, dfinals = dy if type(y) is tuple else (dy, None)
+            back = iter(reversed(pulls))
+            dparams: list[Any] = []
+            dstates: list[Any] = []
+            for i in reversed(range(count)):
+                dpart = (dy, dfinals and dfinals[i]) if type(y) is tuple else dy
+                dparam, dy = next(back)(dpart, wrt_x or i > 0)
+                dparams.insert(0, dparam)
+                if type(dy) is tuple:
+                    dstates.insert(0, dy[1])
+                    dy = dy[0]
+                if between is not None and i:
+                    dy = next(back)(dy, True)[1]
+            if not wrt_x or type(x) is not tuple:
+                return tuple(dparams), dy
+            middle = () if states is None else (None if x[1] is None else tuple(dstates),)
+            return tuple(dparams), (dy, *middle, None)[: len(x)]
+
+        return y, pull
+
+    return rule

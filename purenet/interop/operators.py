@@ -23,6 +23,7 @@ from purenet.interop.graph import BOOL, INT32, INT64, Graph, Value
 from purenet.interop.layouts import COUNTERPARTS, conv_transpose
 from purenet.layers.conv import ConvParams
 from purenet.layers.recurrence import unpack
+from purenet.layers.resize import padded_from
 from purenet.layers.windows import pairs, per_axis, place, window_size
 from purenet.values import Call
 
@@ -227,6 +228,8 @@ def _global_pool_of_lengths(g: Graph, op: str, x: Value, lengths: Value) -> str:
 
 
 def _upsample(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    if o["size"] is not None:
+        return _channels_first(_upsample_to(g, x, per_axis("", "size", o["size"], x.ndim - 2), o["method"]))
     scales = np.array([1, 1, *per_axis("", "scale", o["scale"], x.ndim - 2)], np.float32)
     how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     if o["method"] == "bilinear":
@@ -234,9 +237,30 @@ def _upsample(g: Graph, params: Any, x: Value, o: Options) -> Value:
     return _channels_first(g("Resize", g.first(x), "", scales, **how))
 
 
+def _upsample_to(g: Graph, x: Value, size: Shape, method: str) -> str:
+    """Nearest cells by their numbers: ONNX finds them by way of a scale, which may be rounded."""
+    y = g.first(x)
+    if method == "nearest":
+        return _gathered(g, y, [[i * n // m for i in range(m)] for n, m in zip(x.shape, size, strict=False)])
+    sizes = g("Concat", g("Slice", g("Shape", y), [0], [2]), list(size), axis=0)
+    return g("Resize", y, "", "", sizes, mode="linear", coordinate_transformation_mode="half_pixel")
+
+
+def _gathered(g: Graph, y: str, cells: Iterable[list[int]]) -> str:
+    """Along each spatial axis the cells of these numbers."""
+    return reduce(lambda y, each: g("Gather", y, each[1], axis=each[0]), enumerate(cells, start=2), y)
+
+
 def _pad(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    """In the opset of these models there is no circular padding."""
     ends: Any = pairs("", o["width"], x.ndim - 2)
-    return _channels_first(g("Pad", g.first(x), _pads([(0, 0), (0, 0), *ends])))
+    y, mode = g.first(x), o["mode"]
+    if mode == "circular":
+        cells = zip(x.shape, ends, strict=False)
+        return _channels_first(_gathered(g, y, [padded_from(mode, n, *pair) for n, pair in cells]))
+    value = [float(o["value"])] if mode == "constant" else []
+    mode = "edge" if mode == "replicate" else mode
+    return _channels_first(g("Pad", y, _pads([(0, 0), (0, 0), *ends]), *value, mode=mode))
 
 
 # --- norms

@@ -83,8 +83,8 @@ from purenet.layers.recurrent import GRUParams as GRUParams
 from purenet.layers.recurrent import LSTMParams as LSTMParams
 from purenet.layers.recurrent import RNNParams as RNNParams
 from purenet.layers.recurrent import gru, lstm, rnn
-from purenet.layers.resize import pad, upsample
-from purenet.layers.shape import flatten, reshape
+from purenet.layers.resize import pad, pixel_shuffle, upsample
+from purenet.layers.shape import flatten, permute, reshape
 from purenet.layers.transformer import transformer_block
 from purenet.losses import (
     binary_cross_entropy,
@@ -210,6 +210,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "serial",
     "flatten",
     "reshape",
+    "permute",
     "activation",
     # images, sequences and volumes
     "conv",
@@ -219,6 +220,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "global_avg_pool",
     "global_max_pool",
     "upsample",
+    "pixel_shuffle",
     "pad",
     # sequences
     "rnn",

@@ -251,6 +251,16 @@ def _gathered(g: Graph, y: str, cells: Iterable[list[int]]) -> str:
     return reduce(lambda y, each: g("Gather", y, each[1], axis=each[0]), enumerate(cells, start=2), y)
 
 
+def _pixel_shuffle(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    *space, channels = x.shape
+    dims = len(space)
+    scales = per_axis("", "scale", o["scale"], dims)
+    apart = g("Reshape", g.first(x), [0, channels // math.prod(scales), *scales, *space])
+    order = [0, 1, *(axis for i in range(2, dims + 2) for axis in (dims + i, i))]
+    sizes = [n * s for n, s in zip(space, scales, strict=True)]
+    return _channels_first(g("Reshape", g("Transpose", apart, perm=order), [0, channels // math.prod(scales), *sizes]))
+
+
 def _pad(g: Graph, params: Any, x: Value, o: Options) -> Value:
     """In the opset of these models there is no circular padding."""
     ends: Any = pairs("", o["width"], x.ndim - 2)
@@ -379,6 +389,8 @@ OPERATORS: dict[str, Callable[[Graph, Any, Any, Options], Any]] = {
     "binary_dense": _binary_dense,
     "flatten": lambda g, p, x, o: x._replace(name=g("Flatten", x), first=False),
     "reshape": lambda g, p, x, o: x._replace(name=g("Reshape", x, [0, *o["shape"]]), first=False),
+    "permute": lambda g, p, x, o: g("Transpose", x, perm=[0, *o["order"]]),
+    "pixel_shuffle": _pixel_shuffle,
     "add": lambda g, p, x, o: _merged(g, "Add", x),
     "mul": lambda g, p, x, o: _merged(g, "Mul", x),
     "concat": _concat,

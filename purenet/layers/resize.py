@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
@@ -122,6 +123,54 @@ def _linear(ops: Ops, x: Array, axis: int, scale: int) -> tuple[Array, Back]:
         return own + to_before + to_after + at_ends
 
     return ops.interleave(phases, on_axis(axis, dims, scale, 1), sizes), pull
+
+
+@takes_numbers
+def pixel_shuffle(scale: int | Sequence[int]) -> Layer[NoParams]:
+    """Larger images by laying channels out as cells; `scale` is an int, or one for each spatial axis.
+
+    Shapes: X (batch, *space, channels·r), r the product of the scales; Y (batch, *(space·scale), channels). For images
+    Y[h·s + i, w·s + j, c] = X[h, w, (c·s + i)·s + j], the order of channels that PyTorch has.
+
+    The rule: each number of Y is one of X, so dE/dX is dE/dY rearranged back.
+
+    W. Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel convolutional neural
+    network", CVPR 2016, section 2.2.
+
+    Raises:
+        ValueError: where the channels of X are no multiple of r.
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.pixel_shuffle(2).apply((), np.arange(4.0).reshape(1, 1, 1, 4))[0, :, :, 0]
+    array([[0., 1.],
+           [2., 3.]])
+    """
+    name = called("pixel_shuffle", scale)
+    dims = len(scale) if isinstance(scale, tuple | list) else None
+    per_axis(name, "scale", scale, dims or 1)
+
+    def y_shape(in_shape: Shape) -> Shape:
+        *space, channels = in_shape
+        scales = per_axis(name, "scale", scale, len(space))
+        if channels % (r := math.prod(scales)):
+            raise ValueError(f"{name} takes a multiple of {r} channels, not {channels}")
+        return (*(n * s for n, s in zip(space, scales, strict=True)), channels // r)
+
+    def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
+        batch, *space, _ = x.shape
+        dims, wanted = len(space), (batch, *y_shape(x.shape[1:]))
+        scales = per_axis(name, "scale", scale, dims)
+        # (batch, *space, channels, *scales) to (batch, cell, i, cell, i, ..., channels)
+        order = (0, *(axis for i in range(1, dims + 1) for axis in (i, dims + 1 + i)), dims + 1)
+        apart = ops.permute_dims(ops.reshape(x, (batch, *space, wanted[-1], *scales)), order)
+        back = tuple(map(order.index, range(len(order))))
+
+        def pull(dy: Array) -> Array:
+            return ops.reshape(ops.permute_dims(ops.reshape(dy, apart.shape), back), x.shape)
+
+        return ops.reshape(apart, wanted), pull
+
+    return spatial(name, rule, y_shape, dims, last="")
 
 
 MODES = ("constant", "reflect", "replicate", "circular")

@@ -96,10 +96,11 @@ def spatial(
     rule: Callable[[Ops, Array], tuple[Array, Back]],
     y: str | Callable[[Shape], Shape],
     dims: int | None = None,
+    last: str = "channels",
     **options: Any,
 ) -> Layer[NoParams]:
-    """A layer without parameters over (batch, *space, channels), of `rule(ops, x) -> (y, pull)`; y as in `Spec`, and
-    options as of `layer`.
+    """A layer without parameters over (batch, *space, channels), of `rule(ops, x) -> (y, pull)`; y and last as in
+    `Spec`, and options as of `layer`.
 
     `dims` is the number of spatial axes, where that is fixed.
     """
@@ -108,7 +109,7 @@ def spatial(
         y, pull = rule(ops, x)
         return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 
-    return layer(Spec(name, x=axes(dims), y=y, last="channels", hints=(of_images(dims),)), whole, **options)
+    return layer(Spec(name, x=axes(dims), y=y, last=last, hints=(of_images(dims),)), whole, **options)
 
 
 def one_by_one(x: Array, steps: Iterable[Callable[[Array], tuple[Array, Back]]]) -> tuple[Array, Back]:

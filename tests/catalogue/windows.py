@@ -86,6 +86,12 @@ ROWS: dict[str, list[Case]] = {
         Case(pn.upsample(size=(5, 7), method="bilinear"), normal(2, 2, 3, 2)),
         Case(pn.upsample(size=(4,), method="bilinear"), normal(2, 7, 1)),
     ],
+    "pixel_shuffle": [
+        Case(pn.pixel_shuffle(2), normal(2, 1, 3, 8)),
+        Case(pn.pixel_shuffle((3,)), normal(2, 2, 6)),
+        Case(pn.pixel_shuffle((1, 3)), normal(1, 2, 1, 3)),
+        Case(pn.pixel_shuffle((2, 1, 3)), normal(2, 1, 2, 1, 6)),
+    ],
     "pad": [
         Case(pn.pad(1), normal(2, 2, 3, 2)),
         Case(pn.pad(0), normal(2, 2, 3)),

@@ -310,6 +310,38 @@ def draw_upsample(rng):
     return Drawn(pn.upsample(tuples(numbers(rng, 1, 4, dims), dims), method), x)
 
 
+def pixel_shuffle_in_torch(params, x, scale):
+    """PyTorch has it of images with one scale; of others the same written out, channels first."""
+    dims = x.ndim - 2
+    if isinstance(scale, int) and dims == 2:
+        return last(F.pixel_shuffle(first(x), scale))
+    scales, (batch, *space, _) = tuples(scale, dims), x.shape
+    apart = first(x).reshape(batch, -1, *scales, *space)
+    order = [0, 1, *(axis for i in range(dims) for axis in (2 + dims + i, 2 + i))]
+    sizes = [n * s for n, s in zip(space, scales, strict=True)]
+    return last(apart.permute(order).reshape(batch, -1, *sizes))
+
+
+def pixel_shuffle_in_jax(params, x, scale):
+    """Each cell of a window is every so manieth channel."""
+    dims = x.ndim - 2
+    scales = tuples(scale, dims)
+    y = jnp.zeros(
+        (len(x), *(n * s for n, s in zip(x.shape[1:-1], scales, strict=True)), x.shape[-1] // np.prod(scales))
+    )
+    for i, cell in enumerate(np.ndindex(*scales)):
+        places = tuple(slice(a, None, s) for a, s in zip(cell, scales, strict=True))
+        y = y.at[:, *places].set(x[..., i :: np.prod(scales)])
+    return y
+
+
+def draw_pixel_shuffle(rng):
+    dims = int(rng.integers(1, 4))
+    scale = numbers(rng, 1, 3, dims)
+    channels = int(np.prod(tuples(scale, dims))) * int(rng.integers(1, 4))
+    return Drawn(pn.pixel_shuffle(scale), rng.normal(size=(*sizes(rng, 1, 1, 3), *sizes(rng, dims, 1, 4), channels)))
+
+
 def pad_in_torch(params, x, width, mode="constant", value=0.0):
     ends = ends_of(width, None, x.shape[1:-1], None, None)
     if mode == "constant":
@@ -365,5 +397,6 @@ TWINS = {
         global_pool_in_torch("max"), global_max_pool_in_jax, draw_global_pool(pn.global_max_pool), jax_draws=5
     ),
     "upsample": Twin(upsample_in_torch, upsample_in_jax, draw_upsample, draws=150, jax_draws=10, **CANCELS),
+    "pixel_shuffle": Twin(pixel_shuffle_in_torch, pixel_shuffle_in_jax, draw_pixel_shuffle, jax_draws=10),
     "pad": Twin(pad_in_torch, pad_in_jax, draw_pad, draws=100, jax_draws=10),
 }

@@ -201,6 +201,7 @@ BAD = {
     "a value that is text": (lambda: pn.pad(1, value="0"), TypeError, "a value that is a number, not '0'"),
     "more cells than can be reflected": (lambda: pn.pad(((0, 2),), "reflect").shape((2, 1)), ValueError, r"takes 3 cells or more along an axis where it adds \(0, 2\), but an example has shape \(2, 1\)"),
     "no cells to be repeated": (lambda: pn.pad((1,), "replicate").apply((), np.ones((1, 0, 1))), ValueError, "takes 1 cells or more"),
+    "bounds in the wrong order": (lambda: pn.hard_tanh(min_val=1), ValueError, "a min_val below its max_val, not 1 and 1.0"),
     "a batch to be moved": (lambda: pn.permute(0, 2, 1), ValueError, r"axes of x from 1 on.*0 is the batch, which stays: not \(0, 2, 1\)"),
     "an axis left out": (lambda: pn.permute(3, 1), ValueError, r"each of them once.*not \(3, 1\)"),
     "no axes": (lambda: pn.permute(), ValueError, "takes the axes of x"),

@@ -106,7 +106,7 @@ ELEMENTWISE: dict[str, Callable[[Graph, str, Options], str]] = {
     "softplus": lambda g, x, o: g("Softplus", x),
     "log_sigmoid": lambda g, x, o: g("Neg", g("Softplus", g("Neg", x))),
     "softsign": lambda g, x, o: g("Softsign", x),
-    "hard_tanh": lambda g, x, o: g("Clip", x, -1.0, 1.0),
+    "hard_tanh": lambda g, x, o: g("Clip", x, float(o["min_val"]), float(o["max_val"])),
     "hard_sigmoid": _hard_sigmoid,
     "hard_swish": lambda g, x, o: g("Mul", x, _hard_sigmoid(g, x, o)),
 }

@@ -83,8 +83,8 @@ from purenet.layers.recurrent import GRUParams as GRUParams
 from purenet.layers.recurrent import LSTMParams as LSTMParams
 from purenet.layers.recurrent import RNNParams as RNNParams
 from purenet.layers.recurrent import gru, lstm, rnn
-from purenet.layers.resize import pad, upsample
-from purenet.layers.shape import flatten, reshape
+from purenet.layers.resize import pad, pixel_shuffle, upsample
+from purenet.layers.shape import flatten, permute, reshape
 from purenet.layers.stacked import stacked
 from purenet.layers.transformer import transformer_block, transformer_decoder_block
 from purenet.losses import (
@@ -202,6 +202,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "serial",
     "flatten",
     "reshape",
+    "permute",
     "activation",
     # images, sequences and volumes
     "conv",
@@ -211,6 +212,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "global_avg_pool",
     "global_max_pool",
     "upsample",
+    "pixel_shuffle",
     "pad",
     # sequences
     "rnn",

@@ -107,6 +107,12 @@ def test_an_infinite_gradient_is_0_where_the_slope_is_0(layer, dtype):
         assert not np.isfinite(dx[0, 0, 1]).any()
 
 
+def test_an_infinite_cell_is_infinite_in_a_larger_image():
+    x = np.array([np.inf, 1, -np.inf], np.float32).reshape(1, 3, 1)
+    y = pn.upsample(size=5, method="bilinear").apply((), x).ravel()
+    np.testing.assert_array_equal(y, [np.inf, np.inf, 1, -np.inf, -np.inf])
+
+
 @pytest.mark.parametrize("channelwise", [False, True])
 def test_what_is_dropped_is_0_be_it_infinite(channelwise):
     layer, key = pn.dropout(channelwise=channelwise), pn.key(0)

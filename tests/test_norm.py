@@ -206,3 +206,10 @@ def test_batch_norm_does_not_mind_how_cells_are_arranged(channels, key):
     np.testing.assert_allclose(dx.reshape(flat.shape), flat_dx, rtol=1e-12, atol=1e-12)
     for ours, theirs in zip(pn.tree.leaves(dparams), pn.tree.leaves(flat_dparams), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("layer", [pn.layer_norm(3, bias=False), pn.batch_norm(3, bias=False)])
+def test_a_scale_without_a_shift(layer):
+    params = layer.init(pn.key(0))
+    assert params.bias is None
+    assert params.weight.shape == (3,)

@@ -25,7 +25,7 @@ class TorchOps(TorchConvolutionOps, Ops):
         self.device, self.torch = device, sys.modules["torch"]
         for name in ("arange", "empty", "eye", "full", "linspace", "ones", "zeros"):
             vars(self)[name] = partial(getattr(self.namespace, name), device=device)
-        self.vecdot = self.torch.linalg.vecdot  # the same, and `vmap` knows it
+        self.vecdot, self.moveaxis = self.torch.linalg.vecdot, self.torch.movedim  # the same, and `vmap` knows them
 
     def asarray(self, x: Any, dtype: Any = None) -> Array:
         """A copy, of an array of NumPy: PyTorch does not know of read-only memory."""
@@ -78,7 +78,7 @@ class TorchOps(TorchConvolutionOps, Ops):
         return y
 
     def add_rows(self, ids: Array, rows: Array, count: int) -> Array:
-        total: Any = self.zeros((count, rows.shape[1]), dtype=rows.dtype)
+        total: Any = rows.new_zeros((count, rows.shape[1]))  # type: ignore[attr-defined]  # so `vmap` knows it
         summed: Array = total.index_add_(0, _as_index(self, ids), rows)
         return summed
 

@@ -23,6 +23,7 @@ from purenet.interop.graph import BOOL, INT32, INT64, Graph, Value
 from purenet.interop.layouts import COUNTERPARTS, conv_transpose
 from purenet.layers.conv import ConvParams
 from purenet.layers.recurrence import unpack
+from purenet.layers.resize import padded_from
 from purenet.layers.windows import pairs, per_axis, place, window_size
 from purenet.values import Call
 
@@ -105,7 +106,7 @@ ELEMENTWISE: dict[str, Callable[[Graph, str, Options], str]] = {
     "softplus": lambda g, x, o: g("Softplus", x),
     "log_sigmoid": lambda g, x, o: g("Neg", g("Softplus", g("Neg", x))),
     "softsign": lambda g, x, o: g("Softsign", x),
-    "hard_tanh": lambda g, x, o: g("Clip", x, -1.0, 1.0),
+    "hard_tanh": lambda g, x, o: g("Clip", x, float(o["min_val"]), float(o["max_val"])),
     "hard_sigmoid": _hard_sigmoid,
     "hard_swish": lambda g, x, o: g("Mul", x, _hard_sigmoid(g, x, o)),
 }
@@ -232,6 +233,8 @@ def _global_pool_of_lengths(g: Graph, op: str, x: Value, lengths: Value) -> str:
 
 
 def _upsample(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    if o["size"] is not None:
+        return _channels_first(_upsample_to(g, x, per_axis("", "size", o["size"], x.ndim - 2), o["method"]))
     scales = np.array([1, 1, *per_axis("", "scale", o["scale"], x.ndim - 2)], np.float32)
     how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     if o["method"] == "bilinear":
@@ -239,9 +242,40 @@ def _upsample(g: Graph, params: Any, x: Value, o: Options) -> Value:
     return _channels_first(g("Resize", g.first(x), "", scales, **how))
 
 
+def _upsample_to(g: Graph, x: Value, size: Shape, method: str) -> str:
+    """Nearest cells by their numbers: ONNX finds them by way of a scale, which may be rounded."""
+    y = g.first(x)
+    if method == "nearest":
+        return _gathered(g, y, [[i * n // m for i in range(m)] for n, m in zip(x.shape, size, strict=False)])
+    sizes = g("Concat", g("Slice", g("Shape", y), [0], [2]), list(size), axis=0)
+    return g("Resize", y, "", "", sizes, mode="linear", coordinate_transformation_mode="half_pixel")
+
+
+def _gathered(g: Graph, y: str, cells: Iterable[list[int]]) -> str:
+    """Along each spatial axis the cells of these numbers."""
+    return reduce(lambda y, each: g("Gather", y, each[1], axis=each[0]), enumerate(cells, start=2), y)
+
+
+def _pixel_shuffle(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    *space, channels = x.shape
+    dims = len(space)
+    scales = per_axis("", "scale", o["scale"], dims)
+    apart = g("Reshape", g.first(x), [0, channels // math.prod(scales), *scales, *space])
+    order = [0, 1, *(axis for i in range(2, dims + 2) for axis in (dims + i, i))]
+    sizes = [n * s for n, s in zip(space, scales, strict=True)]
+    return _channels_first(g("Reshape", g("Transpose", apart, perm=order), [0, channels // math.prod(scales), *sizes]))
+
+
 def _pad(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    """In the opset of these models there is no circular padding."""
     ends: Any = pairs("", o["width"], x.ndim - 2)
-    return _channels_first(g("Pad", g.first(x), _pads([(0, 0), (0, 0), *ends])))
+    y, mode = g.first(x), o["mode"]
+    if mode == "circular":
+        cells = zip(x.shape, ends, strict=False)
+        return _channels_first(_gathered(g, y, [padded_from(mode, n, *pair) for n, pair in cells]))
+    value = [float(o["value"])] if mode == "constant" else []
+    mode = "edge" if mode == "replicate" else mode
+    return _channels_first(g("Pad", y, _pads([(0, 0), (0, 0), *ends]), *value, mode=mode))
 
 
 # --- norms
@@ -389,6 +423,8 @@ OPERATORS: dict[str, Callable[[Graph, Any, Any, Options], Any]] = {
     "binary_dense": _binary_dense,
     "flatten": lambda g, p, x, o: x._replace(name=g("Flatten", x), first=False),
     "reshape": lambda g, p, x, o: x._replace(name=g("Reshape", x, [0, *o["shape"]]), first=False),
+    "permute": lambda g, p, x, o: g("Transpose", x, perm=[0, *o["order"]]),
+    "pixel_shuffle": _pixel_shuffle,
     "add": lambda g, p, x, o: _merged(g, "Add", x),
     "mul": lambda g, p, x, o: _merged(g, "Mul", x),
     "concat": _concat,

@@ -365,13 +365,16 @@ def softsign() -> Layer[NoParams]:
 
 
 @preset
-def hard_tanh() -> Layer[NoParams]:
-    """y = x cut to [−1, 1]; f' = 1 where −1 < x < 1, else 0."""
+def hard_tanh(*, min_val: float = -1.0, max_val: float = 1.0) -> Layer[NoParams]:
+    """y = x cut to [min_val, max_val]; f' = 1 where min_val < x < max_val, else 0. Options are PyTorch's."""
+    name = called("hard_tanh", min_val=(min_val, -1.0), max_val=(max_val, 1.0))
+    if not min_val < max_val:
+        raise ValueError(f"hard_tanh takes a min_val below its max_val, not {min_val!r} and {max_val!r}")
 
     def rule(ops: Ops, x: Array) -> tuple[Array, Back]:
-        return ops.clip(x, -1, 1), lambda dy: ops.keep(dy, (x > -1) & (x < 1))
+        return ops.clip(x, min_val, max_val), lambda dy: ops.keep(dy, (x > min_val) & (x < max_val))
 
-    return elementwise(called("hard_tanh"), rule)
+    return elementwise(name, rule)
 
 
 @preset

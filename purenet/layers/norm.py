@@ -39,7 +39,7 @@ Normalize = Callable[[Ops, Array], tuple[Array, Back]]
 
 
 class NormParams(NamedTuple):
-    """weight and bias (features,), the scale and the shift of each channel; where there is no shift, bias is None."""
+    """weight and bias (features,), the scale and the shift of each channel; None for a bias that is left out."""
 
     weight: Array
     bias: Array | None
@@ -126,14 +126,21 @@ def _spec(name: Call, features: int | None, **more: Any) -> Spec:
 
 @preset
 def batch_norm(
-    features: int | None = None, *, momentum: float = 0.1, eps: float = 1e-5, affine: bool = True
+    features: int | None = None,
+    *,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    affine: bool = True,
+    bias: bool = True,
+    unbiased: bool = True,
 ) -> Layer[BatchNormParams]:
     """Batch normalization: each channel, over the batch and every position. X and Y (batch, ..., features).
 
     In training (with a key) the batch's own mean and variance normalize, and the running ones move towards them:
     next = old − momentum·(old − batch), with the unbiased variance, Σ (X − μ)² / (n − 1). The steps
     momentum·(old − batch) stand in dparams, and an optimizer takes them. The rule is the module's: dE/dX too takes its
-    means over the batch.
+    means over the batch. `unbiased=False` moves the running variance towards the population's, Σ (X − μ)² / n, as Keras
+    and Flax do. `bias=False` is scale without shift, `affine=False` without either.
 
     In inference the running mean and variance are constants, so Y = X·a + b and dE/dX = dE/dY ⊙ a, a = W / √(σ² + eps).
 
@@ -158,14 +165,20 @@ def batch_norm(
     array([1.1, 1.1], dtype=float32)
     """
     name = called(
-        "batch_norm", features=(features, None), momentum=(momentum, 0.1), eps=(eps, 1e-5), affine=(affine, True)
+        "batch_norm",
+        features=(features, None),
+        momentum=(momentum, 0.1),
+        eps=(eps, 1e-5),
+        affine=(affine, True),
+        bias=(bias, True),
+        unbiased=(unbiased, True),
     )
     if not 0 <= momentum <= 1:
         raise ValueError(f"batch_norm takes a momentum from 0 to 1, not {momentum!r}")
     spec = _spec(name, features)
-    one = "features" if affine else None
+    weight, shift = "features" if affine else None, "features" if affine and bias else None
     spec = spec._replace(
-        params=BatchNormParams._make((one, one, Buffer("features"), Buffer("features"))),
+        params=BatchNormParams._make((weight, shift, Buffer("features"), Buffer("features"))),
         init=BatchNormParams._make((ones, zeros, Buffer(zeros), Buffer(ones))),
     )
 
@@ -198,7 +211,7 @@ def batch_norm(
             variance = ops.maximum(rows.sum_products(y, y) * (1 / n) - rest * rest, 0.0)
             steps = (
                 (params.mean.value - (mean + rest)) * momentum,
-                (params.variance.value - variance * (n / (n - 1))) * momentum,
+                (params.variance.value - (variance * (n / (n - 1)) if unbiased else variance)) * momentum,
             )
         r = ops.sqrt(1 / (variance + eps))  # a root halves the rounding errors of what is under it
         a = r if weight is None else r * weight
@@ -209,7 +222,8 @@ def batch_norm(
             dy, centred = rows.wide(dy), flat - rows.laid_out(mean)
             dbias = rows.sum(dy)
             dweight = (rows.sum_products(dy, centred) - rest * dbias) * r  # X̂ = (centred − rest)·r
-            dparams = BatchNormParams(*(dweight, dbias) if affine else (None, None), *map(Buffer, steps))
+            own = dweight if affine else None, dbias if affine and bias else None
+            dparams = BatchNormParams(*own, *map(Buffer, steps))
             if not wrt_x:
                 return dparams, None
             dx = dy * rows.laid_out(a)
@@ -258,7 +272,7 @@ def _width(x: Array) -> int:
 def layer_norm(features: int | None = None, *, eps: float = 1e-5, affine: bool = True, bias: bool = True) -> Layer[Any]:
     """Layer normalization: each position of each example, over the last axis. X and Y (batch, ..., features).
 
-    With `bias=False` there is a scale and no shift; with `affine=False` neither.
+    `bias=False` is scale without shift, `affine=False` without either.
 
     J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016.
 

@@ -71,3 +71,30 @@ def reshape(*shape: int) -> Layer[NoParams]:
     if -1 in shape:
         return _reshaping(name, target, target)
     return _reshaping(name, target, f"batch {' '.join(map(str, shape))}", fits)
+
+
+@takes_numbers
+def permute(*order: int) -> Layer[NoParams]:
+    """The axes in another order. They are numbered as in x, whose axis 0 is the batch and stays the first.
+
+    `permute(2, 1)` is PyTorch's `x.permute(0, 2, 1)` and Keras's `Permute((2, 1))`: axis i of Y is axis order[i − 1] of
+    X. The rule: dE/dX is dE/dY with its axes back in their places.
+
+    >>> import numpy as np, purenet as pn
+    >>> pn.permute(3, 1, 2).apply((), np.zeros((2, 28, 30, 3))).shape  # channels first
+    (2, 3, 28, 30)
+    """
+    if sorted(order) != [*range(1, len(order) + 1)] or not order:
+        raise ValueError(
+            f"permute takes the axes of x from 1 on, each of them once, as in permute(2, 1); 0 is the batch, which "
+            f"stays: not {order!r}"
+        )
+    whole = (0, *order)
+    back = tuple(map(whole.index, range(len(whole))))
+
+    def rule(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
+        return ops.permute_dims(x, whole), lambda dy, wrt_x: ((), ops.permute_dims(dy, back) if wrt_x else None)
+
+    axes = [f"axis{i}" for i in range(len(whole))]
+    x, y = (" ".join(["batch", *(axes[i] for i in places[1:])]) for places in (range(len(whole)), whole))
+    return layer(Spec(called("permute", *order), x=f"{x}: any", y=y), rule)

@@ -5,7 +5,8 @@ Everything here is shape arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -95,10 +96,11 @@ def spatial(
     rule: Callable[[Ops, Array], tuple[Array, Back]],
     y: str | Callable[[Shape], Shape],
     dims: int | None = None,
+    last: str = "channels",
     **options: Any,
 ) -> Layer[NoParams]:
-    """A layer without parameters over (batch, *space, channels), of `rule(ops, x) -> (y, pull)`; y as in `Spec`, and
-    options as of `layer`.
+    """A layer without parameters over (batch, *space, channels), of `rule(ops, x) -> (y, pull)`; y and last as in
+    `Spec`, and options as of `layer`.
 
     `dims` is the number of spatial axes, where that is fixed.
     """
@@ -107,4 +109,31 @@ def spatial(
         y, pull = rule(ops, x)
         return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 
-    return layer(Spec(name, x=axes(dims), y=y, last="channels", hints=(of_images(dims),)), whole, **options)
+    return layer(Spec(name, x=axes(dims), y=y, last=last, hints=(of_images(dims),)), whole, **options)
+
+
+def one_by_one(x: Array, steps: Iterable[Callable[[Array], tuple[Array, Back]]]) -> tuple[Array, Back]:
+    """What steps `step(x) -> (y, pull)` make of x, one after another, and their rules from the last to the first."""
+    pulls: list[Back] = []
+    for step in steps:
+        x, pull = step(x)
+        pulls.append(pull)
+
+    def pull_all(dy: Array) -> Array:
+        for pull in reversed(pulls):
+            dy = pull(dy)
+        return dy
+
+    return x, pull_all
+
+
+def taken(ops: Ops, axis: int, ids: Sequence[int], x: Array) -> tuple[Array, Back]:
+    """The cells of these numbers along a spatial axis. The rule: each cell gets the sum of what its copies get."""
+    n, places = x.shape[axis + 1], ops.asarray(list(ids))
+
+    def pull(dy: Array) -> Array:
+        dy = ops.moveaxis(dy, axis + 1, 0)
+        rows = ops.reshape(dy, (len(ids), math.prod(dy.shape[1:])))
+        return ops.moveaxis(ops.reshape(ops.add_rows(places, rows, n), (n, *dy.shape[1:])), 0, axis + 1)
+
+    return ops.take(x, places, axis=axis + 1), pull

@@ -37,7 +37,10 @@ ROWS: dict[str, list[Case]] = {
     "mish": elementwise(pn.mish),
     "softplus": elementwise(pn.softplus),
     "softsign": elementwise(pn.softsign, (0,)),
-    "hard_tanh": elementwise(pn.hard_tanh, (-1, 1)),
+    "hard_tanh": [
+        *elementwise(pn.hard_tanh, (-1, 1)),
+        *elementwise(pn.hard_tanh(min_val=-0.5, max_val=2), (-0.5, 2)),
+    ],
     "hard_sigmoid": elementwise(pn.hard_sigmoid, (-3, 3)),
     "hard_swish": elementwise(pn.hard_swish, (-3, 3)),
     "relu6": elementwise(pn.relu6, (0, 6)),

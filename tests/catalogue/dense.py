@@ -27,4 +27,9 @@ ROWS: dict[str, list[Case]] = {
         Case(pn.reshape(-1, 2), normal(3, 4, 3)),
         Case(pn.reshape(4), normal(1, 2, 2)),
     ],
+    "permute": [
+        Case(pn.permute(2, 1), normal(2, 3, 4)),
+        Case(pn.permute(3, 1, 2), normal(2, 1, 3, 4)),
+        Case(pn.permute(1), normal(3, 2)),
+    ],
 }

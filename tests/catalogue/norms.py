@@ -12,12 +12,13 @@ ROWS: dict[str, list[Case]] = {
         *both(pn.batch_norm, normal(4, 3), IMAGE, normal(2, 1), normal(9, 1, 3)),
         *both(pn.batch_norm(4, momentum=0.3, eps=1e-3), normal(1, 2, 1, 4)),
         *both(pn.batch_norm(affine=False), normal(5, 2)),
+        *both(pn.batch_norm(bias=False, unbiased=False), normal(4, 2, 3)),
     ],
     "layer_norm": [
         *both(pn.layer_norm, normal(4, 3), normal(2, 3, 5), normal(1, 2), normal(3, 1)),
         *both(pn.layer_norm(5, eps=1e-2), normal(2, 5)),
         *both(pn.layer_norm(affine=False), normal(5, 3)),
-        Case(pn.layer_norm(4, bias=False), normal(2, 3, 4)),
+        *both(pn.layer_norm(bias=False), normal(2, 5, 3)),
     ],
     "group_norm": [
         *both(pn.group_norm(2), normal(2, 3, 4), IMAGE, normal(1, 6), normal(3, 1, 4)),

@@ -182,6 +182,14 @@ def test_vmap_takes_examples_one_by_one():
     same(pn.to_engine(of_one(params, x, target), "numpy"), mean, np.float32, "the mean over examples")
 
 
+@pytest.mark.parametrize("layer", [pn.pad(2, "reflect"), pn.upsample(size=5, method="bilinear")])
+def test_vmap_adds_up_what_copies_of_a_cell_get(layer):
+    x = to_torch(np.float32(np.cos(np.arange(72)).reshape(2, 3, 4, 3)))
+    y, pullback = layer.vjp((), x)
+    each = torch.vmap(lambda x, dy: layer.vjp((), x[None])[1](dy[None])[1][0])(x, y)
+    assert torch.equal(each, pullback(y)[1])
+
+
 def test_params_that_want_a_gradient_can_be_exported():
     net = pn.serial(pn.dense(2, 3), pn.tanh)
     params = pn.tree.map(torch.nn.Parameter, to_torch(net.init(pn.key(0))))

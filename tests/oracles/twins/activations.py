@@ -23,6 +23,11 @@ def celu(x, alpha=1.0):
     return F.elu(x / alpha) * alpha
 
 
+def hard_tanh_in_jax(x, min_val=-1.0, max_val=1.0):
+    """JAX's own has no options."""
+    return jnp.where(x > max_val, max_val, jnp.where(x < min_val, min_val, x))
+
+
 def hard_sigmoid(x):
     """PyTorch's own has 1/6 in float32 as its gradient, also for float64."""
     return F.relu6(x + 3) / 6
@@ -80,7 +85,7 @@ TWINS = {
     "silu": row("silu", F.silu, jax.nn.silu),
     "mish": row("mish", F.mish, jax.nn.mish),
     "softsign": row("softsign", F.softsign, jax.nn.soft_sign),
-    "hard_tanh": row("hard_tanh", F.hardtanh, jax.nn.hard_tanh),
+    "hard_tanh": row("hard_tanh", F.hardtanh, hard_tanh_in_jax, ("max_val", -0.5, 2)),
     "hard_sigmoid": row("hard_sigmoid", hard_sigmoid, jax.nn.hard_sigmoid),
     "hard_swish": row("hard_swish", F.hardswish, jax.nn.hard_silu),
     "softmax": row("softmax", with_options(F.softmax, dim=-1), jax.nn.softmax),

@@ -69,6 +69,15 @@ def draw_flatten(rng):
     return Drawn(pn.flatten, random_array(rng, random_shape(rng)))
 
 
+def permute(params, x, *order):
+    return x.permute(0, *order) if hasattr(x, "permute") else x.transpose(0, *order)
+
+
+def draw_permute(rng):
+    x = rng.normal(size=random_shape(rng, least=2, most=5))
+    return Drawn(pn.permute(*(1 + int(n) for n in rng.permutation(x.ndim - 1))), x)
+
+
 def draw_reshape(rng):
     batch, a, b = sizes(rng, 3, 1, 5)
     layer = pn.reshape(b, a) if coin(rng) else pn.reshape(-1, 1, a)
@@ -79,5 +88,6 @@ TWINS = {
     "dense": Twin(dense_in_torch, dense_in_jax, draw_dense),
     "binary_dense": Twin(binary_dense_in_torch, binary_dense_in_jax, draw_binary_dense, jax_draws=10),
     "flatten": Twin(flatten, flatten, draw_flatten, jax_draws=10),
+    "permute": Twin(permute, permute, draw_permute, jax_draws=10),
     "reshape": Twin(reshape, reshape, draw_reshape, draws=100, jax_draws=10),
 }

@@ -28,11 +28,15 @@ def scale_and_shift(params):
 
 
 def batch_norm_in_torch(training):
-    """F.batch_norm writes the next values to the buffers."""
+    """F.batch_norm writes the next values to the buffers; of the variances it knows only the unbiased."""
 
-    def run(params, x, features=None, momentum=0.1, eps=1e-5, affine=True):
+    def run(params, x, features=None, momentum=0.1, eps=1e-5, affine=True, bias=True, unbiased=True):
         options = {"training": training, "momentum": momentum, "eps": eps}
-        return last(F.batch_norm(first(x), params.mean.value, params.variance.value, *params[:2], **options))
+        mean, variance = params.mean.value, params.variance.value
+        written = variance if unbiased else variance.clone()
+        if training and not unbiased:
+            variance.lerp_(x.detach().flatten(0, -2).var(0, correction=0), momentum)
+        return last(F.batch_norm(first(x), mean, written, *params[:2], **options))
 
     return run
 
@@ -60,12 +64,12 @@ def affine_in_jax(y, params):
     return y if bias is None else y + bias
 
 
-def batch_norm_in_jax(params, x, features=None, momentum=0.1, eps=1e-5, affine=True):
+def batch_norm_in_jax(params, x, features=None, momentum=0.1, eps=1e-5, affine=True, bias=True, unbiased=True):
     moved = (x - params.mean.value) * jax.lax.rsqrt(params.variance.value + eps)
     return affine_in_jax(moved, params)
 
 
-def batch_norm_in_jax_training(params, x, features=None, momentum=0.1, eps=1e-5, affine=True):
+def batch_norm_in_jax_training(params, x, features=None, momentum=0.1, eps=1e-5, affine=True, bias=True, unbiased=True):
     return affine_in_jax(jax.nn.standardize(x, axis=tuple(range(x.ndim - 1)), epsilon=eps), params)
 
 
@@ -111,7 +115,11 @@ def draw_norm(make, least=2, factor=1, few=False):
 
 def draw_batch_norm(rng, eps, affine):
     momentum = 0.3 if eps == 0.1 else float(rng.uniform(0, 1))
-    return pn.batch_norm(momentum=momentum, eps=eps, affine=affine)
+    return pn.batch_norm(momentum=momentum, eps=eps, affine=affine, bias=coin(rng), unbiased=coin(rng))
+
+
+def draw_layer_norm(rng, eps, affine):
+    return pn.layer_norm(eps=eps, affine=affine, bias=coin(rng))
 
 
 def draw_group_norm(rng, eps, affine):
@@ -132,11 +140,7 @@ TWINS = {
         training=(batch_norm_in_torch(True), batch_norm_in_jax_training),
         factor=2,
     ),
-    "layer_norm": row(
-        layer_norm_in_torch,
-        layer_norm_in_jax,
-        lambda rng, eps, affine: pn.layer_norm(eps=eps, affine=affine, bias=coin(rng)),
-    ),
+    "layer_norm": row(layer_norm_in_torch, layer_norm_in_jax, draw_layer_norm),
     "group_norm": row(group_norm_in_torch, group_norm_in_jax, draw_group_norm, jax_draws=10, factor=6),
     "instance_norm": row(
         instance_norm_in_torch,

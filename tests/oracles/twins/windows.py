@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from jax import lax
 
 import purenet as pn
-from tests.oracles.twins.draw import sizes, with_params
+from tests.oracles.twins.draw import coin, sizes, with_params
 from tests.oracles.twins.norms import first, last
 from tests.oracles.twins.twin import Drawn, Twin, of_x
 
@@ -291,37 +291,91 @@ def draw_global_pool(layer):
 # resizing
 
 
-def upsample_in_torch(params, x, scale, method="nearest"):
+def upsample_in_torch(params, x, scale=None, method="nearest", size=None):
     dims = x.ndim - 2
     mode = method if method == "nearest" else {1: "linear", 2: "bilinear", 3: "trilinear"}[dims]
+    if size is not None:
+        return last(F.interpolate(first(x), tuples(size, dims), mode=mode))
     return last(F.interpolate(first(x), scale_factor=[float(s) for s in tuples(scale, dims)], mode=mode))
 
 
-def upsample_in_jax(params, x, scale, method="nearest"):
-    space = [n * s for n, s in zip(x.shape[1:-1], tuples(scale, x.ndim - 2), strict=True)]
-    return jax.image.resize(x, (len(x), *space, x.shape[-1]), method)
+def upsample_in_jax(params, x, scale=None, method="nearest", size=None):
+    """JAX's nearest cell is that of the centre of an output, so here of its first end."""
+    dims = x.ndim - 2
+    space = [n * s for n, s in zip(x.shape[1:-1], tuples(scale or 1, dims), strict=True)]
+    space = space if size is None else tuples(size, dims)
+    if method == "bilinear":
+        return jax.image.resize(x, (len(x), *space, x.shape[-1]), method, antialias=False)
+    for axis, m in enumerate(space, start=1):
+        x = jnp.take(x, np.arange(m) * x.shape[axis] // m, axis=axis)
+    return x
 
 
 def draw_upsample(rng):
     dims = int(rng.integers(1, 4))
-    scale = tuples(numbers(rng, 1, 4, dims), dims)
+    method = str(rng.choice(["nearest", "bilinear"]))
     x = rng.normal(size=(*sizes(rng, 1, 1, 3), *sizes(rng, dims, 1, 5), *sizes(rng, 1, 1, 3)))
-    return Drawn(pn.upsample(scale, str(rng.choice(["nearest", "bilinear"]))), x)
+    if coin(rng):
+        return Drawn(pn.upsample(size=tuple(sizes(rng, dims, 1, 9)), method=method), x)
+    return Drawn(pn.upsample(tuples(numbers(rng, 1, 4, dims), dims), method), x)
 
 
-def pad_in_torch(params, x, width):
-    return last(padded(first(x), ends_of(width, None, x.shape[1:-1], None, None)))
+def pixel_shuffle_in_torch(params, x, scale):
+    """PyTorch has it of images with one scale; of others the same written out, channels first."""
+    dims = x.ndim - 2
+    if isinstance(scale, int) and dims == 2:
+        return last(F.pixel_shuffle(first(x), scale))
+    scales, (batch, *space, _) = tuples(scale, dims), x.shape
+    apart = first(x).reshape(batch, -1, *scales, *space)
+    order = [0, 1, *(axis for i in range(dims) for axis in (2 + dims + i, 2 + i))]
+    sizes = [n * s for n, s in zip(space, scales, strict=True)]
+    return last(apart.permute(order).reshape(batch, -1, *sizes))
 
 
-def pad_in_jax(params, x, width):
-    return jnp.pad(x, around(ends_of(width, None, x.shape[1:-1], None, None)))
+def pixel_shuffle_in_jax(params, x, scale):
+    """Each cell of a window is every so manieth channel."""
+    dims = x.ndim - 2
+    scales = tuples(scale, dims)
+    y = jnp.zeros(
+        (len(x), *(n * s for n, s in zip(x.shape[1:-1], scales, strict=True)), x.shape[-1] // np.prod(scales))
+    )
+    for i, cell in enumerate(np.ndindex(*scales)):
+        places = tuple(slice(a, None, s) for a, s in zip(cell, scales, strict=True))
+        y = y.at[:, *places].set(x[..., i :: np.prod(scales)])
+    return y
+
+
+def draw_pixel_shuffle(rng):
+    dims = int(rng.integers(1, 4))
+    scale = numbers(rng, 1, 3, dims)
+    channels = int(np.prod(tuples(scale, dims))) * int(rng.integers(1, 4))
+    return Drawn(pn.pixel_shuffle(scale), rng.normal(size=(*sizes(rng, 1, 1, 3), *sizes(rng, dims, 1, 4), channels)))
+
+
+def pad_in_torch(params, x, width, mode="constant", value=0.0):
+    ends = ends_of(width, None, x.shape[1:-1], None, None)
+    if mode == "constant":
+        return last(padded(first(x), ends, value))
+    return last(F.pad(first(x), [n for pair in reversed(ends) for n in pair], mode))
+
+
+def pad_in_jax(params, x, width, mode="constant", value=0.0):
+    ends = around(ends_of(width, None, x.shape[1:-1], None, None))
+    if mode == "constant":
+        return jnp.pad(x, ends, constant_values=value)
+    return jnp.pad(x, ends, {"replicate": "edge", "circular": "wrap"}.get(mode, mode))
 
 
 def draw_pad(rng):
     dims = int(rng.integers(1, 4))
-    width = tuple((int(a), int(b)) for a, b in rng.integers(0, 4, (dims, 2)))
-    x = rng.normal(size=(*sizes(rng, 1, 1, 3), *sizes(rng, dims, 1, 4), *sizes(rng, 1, 1, 3)))
-    return Drawn(pn.pad(int(rng.integers(0, 4)) if rng.random() < 0.3 else width), x)
+    mode = str(rng.choice(["constant", "reflect", "replicate", "circular"]))
+    space = sizes(rng, dims, 1, 4)
+    most = [3 if mode in ("constant", "replicate") else n - (mode == "reflect") for n in space]
+    width = tuple((int(rng.integers(0, m + 1)), int(rng.integers(0, m + 1))) for m in most)
+    x = rng.normal(size=(*sizes(rng, 1, 1, 3), *space, *sizes(rng, 1, 1, 3)))
+    same = int(rng.integers(0, min(most) + 1))
+    value = float(rng.choice([0.0, rng.normal()])) if mode == "constant" else 0.0
+    return Drawn(pn.pad(same if rng.random() < 0.3 else width, mode, value), x)
 
 
 CANCELS = {"least": 1e-3}
@@ -353,6 +407,7 @@ TWINS = {
         global_pool_in_torch("max"), global_max_pool_in_jax, draw_global_pool(pn.global_max_pool), jax_draws=5
     ),
     "last_step": Twin(last_step_in_torch, of_x(lambda x: x[:, -1]), draw_last_step, jax_draws=5),
-    "upsample": Twin(upsample_in_torch, upsample_in_jax, draw_upsample, draws=100, jax_draws=5, **CANCELS),
-    "pad": Twin(pad_in_torch, pad_in_jax, draw_pad, jax_draws=5),
+    "upsample": Twin(upsample_in_torch, upsample_in_jax, draw_upsample, draws=150, jax_draws=10, **CANCELS),
+    "pixel_shuffle": Twin(pixel_shuffle_in_torch, pixel_shuffle_in_jax, draw_pixel_shuffle, jax_draws=10),
+    "pad": Twin(pad_in_torch, pad_in_jax, draw_pad, draws=100, jax_draws=10),
 }

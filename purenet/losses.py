@@ -11,8 +11,8 @@ differentiated; it is converted to Y's dtype. A Y of half precision is compared 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 from purenet import tree
 from purenet.core import Loss
@@ -24,6 +24,8 @@ from purenet.engine.arrays import (
     conversion,
     describe,
     holds_numbers,
+    is_array,
+    is_integer,
     namespace,
     to_numpy,
     weak,
@@ -31,12 +33,13 @@ from purenet.engine.arrays import (
 )
 from purenet.guard import GuardedLoss, guarded
 from purenet.presets import preset
-from purenet.values import Call, called, spelled
+from purenet.values import Call, called, check_known, spelled
 
 Reduction = Literal["mean", "sum"]
 Total = tuple[Array, Callable[[float | Array], Array]]  # and pull(scale), the derivative of scale·total
 Rule = Callable[[Ops, Array, Array], Total]
 Values = Callable[[NumpyArray, NumpyArray], None]
+Numbers = Sequence[float] | Array
 
 
 def _loss(
@@ -46,12 +49,15 @@ def _loss(
     classes: bool = False,
     rows: bool = False,
     values: Values | None = None,
+    along_last: Mapping[str, Any] | None = None,
+    counting: Counting | None = None,
 ) -> Loss:
     """The loss of `rule(ops, y, target) -> (total, pull)`, where pull(scale) is the derivative of scale·total.
 
     The mean is total over the number of elements, or of rows. A target has the shape of y and its dtype; of a loss over
     classes it may be integer labels without the last axis. `values(y, target)` checks the numbers themselves, where
-    they can be looked at.
+    they can be looked at. The options `along_last` have a number for each place of the last axis. With `counting`, the
+    mean over labels is total over the sum of their weights.
     """
     if reduction not in ("mean", "sum"):
         raise ValueError(f"{name.maker} takes reduction 'mean' or 'sum', not {reduction!r}")
@@ -61,6 +67,11 @@ def _loss(
         _check_target(name, y, target, classes)
         if rows and not (y.ndim and y.shape[-1]):
             raise ValueError(f"{name} takes y of shape (batch, classes), not {describe(y)}")
+        for option, numbers in (along_last or {}).items():
+            if type(numbers) is tuple and y.shape[-1:] != (len(numbers),):
+                raise ValueError(
+                    f"{name} takes y with a last axis of {len(numbers)}, as {option} has, not {describe(y)}"
+                )
         if reduction == "mean" and not (math.prod(y.shape[:-1]) if rows else math.prod(y.shape)):
             raise ValueError(f"{name} has no mean over an empty batch: y has shape {tuple(y.shape)}")
         look(ops_for([target]), y, target)
@@ -69,8 +80,9 @@ def _loss(
 
     def look(ops: Ops, y: Array, target: Array) -> None:
         if target.ndim < y.ndim:
-            if not ops.labels_fit(target, y.shape[-1]):
-                raise ValueError(_wrong_label(name, y.shape[-1], target))
+            labels = target if counting is None else counting.labels(ops, target)
+            if not ops.labels_fit(labels, y.shape[-1]):
+                raise ValueError(_wrong_label(name, y.shape[-1], labels))
         elif values is not None:
             ops.look(values, y, target)
 
@@ -81,11 +93,21 @@ def _loss(
             look(ops, y, target)
         if target.dtype is not y.dtype and target.ndim == y.ndim:
             target = ops.astype(target, y.dtype)
+        if counting is not None:
+            y = counting.rows(ops, y, target)
         total, pull = rule(ops, y, target)
-        count = 1 if not mean else math.prod(y.shape[:-1] if rows else y.shape)
+        count: Any = 1 if not mean else math.prod(y.shape[:-1] if rows else y.shape)
+        if counting is not None and mean and target.ndim < y.ndim:
+            count = counting.total(ops, y, target)
+            ops.look(some_weight, count)
         return total / count, lambda dE: pull((dE if type(dE) is float else weak(dE)) / count)
 
-    both = GuardedLoss(check, bare, reduction, "rows" if rows else "elements")
+    def some_weight(total: NumpyArray) -> None:
+        if not total:
+            raise ValueError(f"{name} has no mean: the weights of the labels add up to 0")
+
+    costs: Any = None if counting is not None else "rows" if rows else "elements"
+    both = GuardedLoss(check, bare, reduction, costs)
     return Loss(both.apply, both.vjp, name)
 
 
@@ -159,9 +181,66 @@ def _wrong_label(name: Call, classes: int, labels: NumpyArray) -> str:
     return f"{name} takes labels from 0 to {classes - 1}, one for each class of y, but found {wrong}"
 
 
-def _goal(ops: Ops, y: Array, target: Array) -> Array:
+def _goal(ops: Ops, y: Array, target: Array, counting: Counting | None = None) -> Array:
     """The target as a share of each class: labels become one-hot."""
-    return ops.one_hot(target, y.shape[-1], y.dtype) if target.ndim < y.ndim else target
+    if target.ndim == y.ndim:
+        return target
+    return ops.one_hot(target if counting is None else counting.labels(ops, target), y.shape[-1], y.dtype)
+
+
+class Counting(NamedTuple):
+    """How much labels count: by the weight of their class, and not at all if they are to be ignored."""
+
+    weight: tuple[float, ...] | None
+    ignored: int | None
+
+    @staticmethod
+    def of(who: str, weight: Any, ignore_index: Any) -> Counting | None:
+        """What the options say; None if all count alike."""
+        if ignore_index is not None and not is_integer(ignore_index):
+            raise TypeError(f"{who} takes an ignore_index that is an integer, not {ignore_index!r}")
+        alike = weight is None and ignore_index is None
+        return None if alike else Counting(_numbers(who, "weight", weight), ignore_index)
+
+    def labels(self, ops: Ops, target: Array) -> Array:
+        """The labels, with 0 for those that are ignored."""
+        return target if self.ignored is None else ops.where(target == self.ignored, 0, target)
+
+    def rows(self, ops: Ops, y: Array, target: Array) -> Array:
+        """y, with 0 in the rows that are ignored: nothing depends on what stands there."""
+        ignores = self.ignored is not None and target.ndim < y.ndim
+        return ops.keep(y, (target != self.ignored)[..., None]) if ignores else y
+
+    def share(self, ops: Ops, y: Array, target: Array) -> Array:
+        """How much each class of each row counts, in a shape that goes with y."""
+        share: Any = 1.0 if self.weight is None else ops.asarray(self.weight, dtype=y.dtype)
+        if self.ignored is None or target.ndim == y.ndim:
+            return share
+        return share * ops.astype(target != self.ignored, y.dtype)[..., None]
+
+    def total(self, ops: Ops, y: Array, target: Array) -> Array:
+        """Σ over the labels of how much each counts."""
+        flat = ops.reshape(target, (-1,))
+        each = ops.ones_like(flat, dtype=y.dtype) if self.ignored is None else ops.astype(flat != self.ignored, y.dtype)
+        if self.weight is not None:
+            each = each * ops.take(ops.asarray(self.weight, dtype=y.dtype), self.labels(ops, flat), axis=0)
+        return ops.sum_all(each)
+
+
+def _numbers(who: str, option: str, given: Any) -> tuple[float, ...] | None:
+    """An option of several numbers, from a list or an array of one axis."""
+    if given is None:
+        return None
+    check_known(who, **{option: given})
+    numbers = to_numpy(given).tolist() if is_array(given) else given
+    if not isinstance(numbers, list | tuple) or not numbers or not all(map(_is_weight, numbers)):
+        shown = describe(given) if is_array(given) else repr(given)
+        raise ValueError(f"{who} takes {option} as numbers from 0 up, one for each place of y's last axis, not {shown}")
+    return (*numbers,)
+
+
+def _is_weight(number: Any) -> bool:
+    return isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number < math.inf
 
 
 def loss(f: Callable[[Any, Any], Any], df: Callable[[Any, Any], Any], name: str | None = None) -> Loss:
@@ -286,43 +365,75 @@ def binary_cross_entropy(reduction: Reduction = "mean") -> Loss:
 
 
 @preset
-def binary_cross_entropy_with_logits(reduction: Reduction = "mean") -> Loss:
+def binary_cross_entropy_with_logits(
+    reduction: Reduction = "mean", pos_weight: float | Numbers | None = None, weight: float | Numbers | None = None
+) -> Loss:
     """Binary cross-entropy of σ(Y), for logits Y of any size: E = Σ (max(Y, 0) − T·Y + log(1 + exp(−|Y|))) / n;
     dE/dY = (σ(Y) − T) / n.
+
+    With pos_weight p, what a target of 1 costs counts p times: E = −Σ (p·T·log σ(Y) + (1 − T)·log σ(−Y)) / n; with
+    a weight, each element counts by it. Both are one number, or one for each place of the last axis. As in PyTorch, a
+    mean is over n all the same.
 
     >>> import numpy as np, purenet as pn
     >>> float(pn.binary_cross_entropy_with_logits.apply(np.array([-1000.0]), np.array([1.0])))
     1000.0
+    >>> float(pn.binary_cross_entropy_with_logits(pos_weight=3).apply(np.array([-1000.0]), np.array([1.0])))
+    3000.0
     """
+    who = "binary_cross_entropy_with_logits"
+    pos_weight, weight = (
+        number if _is_weight(number) else _numbers(who, option, number)
+        for option, number in (("pos_weight", pos_weight), ("weight", weight))
+    )
 
     def rule(ops: Ops, y: Array, target: Array) -> Total:
+        # c = 1 − T + p·T, which without p is 1
+        hot = target if pos_weight is None else target * ops.asarray(pos_weight, dtype=y.dtype)
+        c = 1 if pos_weight is None else (1 - target) + hot
         e = ops.exp(-ops.abs(y))
-        total = ops.sum_all(ops.maximum(y, 0) - target * y + ops.log1p(e))
+        if pos_weight is None:
+            costs = ops.maximum(y, 0) - target * y + ops.log1p(e)
+        else:
+            costs = ops.maximum(y, 0) * c - hot * y + ops.log1p(e) * c
+        w = None if weight is None else ops.asarray(weight, dtype=y.dtype)
+        total = ops.sum_all(costs if w is None else costs * w)
 
         def pull(scale: float | Array) -> Array:
-            large = 1 / (1 + e)
-            small = e * large
+            small = e * (1 / (1 + e))
+            if pos_weight is not None:
+                small = small * c
             # σ(Y) − T from the side on which nothing cancels: σ(Y) = 1 − σ(−Y)
-            return ops.where(y >= 0, (1 - target) - small, small - target) * scale
+            slopes = ops.where(y >= 0, (1 - target) - small, small - hot)
+            return (slopes if w is None else slopes * w) * scale
 
         return total, pull
 
-    name = called("binary_cross_entropy_with_logits", reduction=(reduction, "mean"))
-    return _loss(name, reduction, rule)
+    name = called(who, reduction=(reduction, "mean"), pos_weight=(pos_weight, None), weight=(weight, None))
+    return _loss(name, reduction, rule, along_last={"pos_weight": pos_weight, "weight": weight})
 
 
 @preset
-def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "mean") -> Loss:
+def softmax_cross_entropy(
+    label_smoothing: float = 0.0,
+    reduction: Reduction = "mean",
+    weight: Numbers | None = None,
+    ignore_index: int | None = None,
+) -> Loss:
     """Cross-entropy of softmax(Y) for logits Y (batch, classes): E = −Σ T·log softmax(Y) / batch;
     dE/dY = (softmax(Y)·Σ T − T) / batch, where Σ T over the classes is 1 for a distribution.
 
     The target is integer labels (batch,), or one-hot or soft targets (batch, classes). With label_smoothing ε it is
     (1 − ε)·T + ε / classes.
 
+    With a weight w for each class, E = −Σ w·T·log softmax(Y) / Σ w[labels]. Labels that are ignore_index count for
+    nothing. Soft targets are divided by the batch, as in PyTorch. Of several batches `evaluate` and `in_chunks` take
+    the mean by their examples, not by their Σ w.
+
     C. Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016 (label smoothing).
 
     Raises:
-        TypeError, ValueError: labels that are not integers, or not from 0 to classes − 1.
+        TypeError, ValueError: labels that are not integers, or not from 0 to classes − 1; for a mean, Σ w[labels] = 0.
 
     >>> import numpy as np, purenet as pn
     >>> E, pullback = pn.softmax_cross_entropy.vjp(np.array([[1e4, 0.0], [0.0, 0.0]]), np.array([1, 0]))
@@ -330,16 +441,26 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
     (5000.34657359028, array([[ 0.5 , -0.5 ],
            [-0.25,  0.25]]))
     """
-    name = called("softmax_cross_entropy", label_smoothing=(label_smoothing, 0.0), reduction=(reduction, "mean"))
+    counting = Counting.of("softmax_cross_entropy", weight, ignore_index)
+    name = called(
+        "softmax_cross_entropy",
+        label_smoothing=(label_smoothing, 0.0),
+        reduction=(reduction, "mean"),
+        weight=(counting and counting.weight, None),
+        ignore_index=(ignore_index, None),
+    )
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"softmax_cross_entropy takes a label_smoothing from 0 to below 1, not {label_smoothing!r}")
 
     def rule(ops: Ops, y: Array, target: Array) -> Total:
-        goal = _goal(ops, y, target)
+        goal = _goal(ops, y, target, counting)
         mass = None if target.ndim < y.ndim else ops.sum_last(goal)  # Σ T of each row, which for a label is 1
         if label_smoothing:
             goal = goal * (1 - label_smoothing) + label_smoothing / y.shape[-1]
             mass = None if mass is None else mass + label_smoothing * (1 - mass)
+        if counting is not None:
+            goal = goal * counting.share(ops, y, target)
+            mass = ops.sum_last(goal)
         z = y - ops.max_last(y)
         e = ops.exp(z)
         sums = ops.sum_last(e)
@@ -356,24 +477,34 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
 
         return total, pull
 
-    return _loss(name, reduction, rule, classes=True, rows=True)
+    weights = {"weight": counting and counting.weight}
+    return _loss(name, reduction, rule, classes=True, rows=True, along_last=weights, counting=counting)
 
 
 @preset
-def nll(reduction: Reduction = "mean") -> Loss:
+def nll(reduction: Reduction = "mean", weight: Numbers | None = None, ignore_index: int | None = None) -> Loss:
     """Negative log-likelihood of log-probabilities Y (batch, classes), as `log_softmax` gives: E = −Σ T·Y / batch;
-    dE/dY = −T / batch. The target is integer labels (batch,), or one-hot or soft targets (batch, classes).
+    dE/dY = −T / batch. The target is integer labels (batch,), or one-hot or soft targets (batch, classes). A weight for
+    each class and an ignore_index are those of `softmax_cross_entropy`.
 
     >>> import numpy as np, purenet as pn
     >>> float(pn.nll.apply(np.log(np.array([[0.5, 0.5]])), np.array([0])))
     0.6931471805599453
     """
 
+    counting = Counting.of("nll", weight, ignore_index)
+
     def rule(ops: Ops, y: Array, target: Array) -> Total:
-        goal = _goal(ops, y, target)
+        goal = _goal(ops, y, target, counting)
+        if counting is not None:
+            goal = goal * counting.share(ops, y, target)
         return -ops.sum_of_logs(goal, y), lambda scale: goal * -scale
 
-    return _loss(called("nll", reduction=(reduction, "mean")), reduction, rule, classes=True, rows=True)
+    weights = {"weight": counting and counting.weight}
+    name = called(
+        "nll", reduction=(reduction, "mean"), weight=(weights["weight"], None), ignore_index=(ignore_index, None)
+    )
+    return _loss(name, reduction, rule, classes=True, rows=True, along_last=weights, counting=counting)
 
 
 @preset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from purenet.core import Loss
@@ -61,7 +62,7 @@ def weighted(loss: Loss) -> Loss:
         if mean:
             ops.look(some_weight, w)
         w = ops.reshape(ops.astype(w, y.dtype), (*w.shape, *[1] * (y.ndim - w.ndim)))
-        scale = w * (w.size / ops.sum_all(w)) if mean else w
+        scale = w * (math.prod(w.shape) / ops.sum_all(w)) if mean else w
         each, pull = inner.rule(Unsummed(ops), y, t)
         return ops.sum_all(each * scale), lambda dE: pull(1.0) * (scale * weak(dE))
 

@@ -146,7 +146,10 @@ def test_a_batch_of_no_examples_has_the_shapes_that_it_has_on_numpy(case):
 
 @each_loss
 def test_a_sum_over_no_examples_is_0(name, case):
+    loss = getattr(pn, name)
+    if not isinstance(loss, pn.Loss):
+        pytest.skip("made of other losses")
     options = {"reduction": "sum"} if name != "sse" else {}
-    E, pullback = getattr(pn, name)(**options).vjp(jnp.asarray(case.y[:0]), jnp.asarray(case.target[:0]))
+    E, pullback = loss(**options).vjp(jnp.asarray(case.y[:0]), jnp.asarray(case.target[:0]))
     assert E == 0
     assert pullback().shape == case.y[:0].shape

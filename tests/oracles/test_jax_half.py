@@ -49,9 +49,9 @@ def test_layers(case):
 
 @each_loss
 def test_losses(case):
-    y, target = halved(case.y), jnp.asarray(case.target)
+    y, target = halved(case.y), pn.tree.map(jnp.asarray, case.target)
     E, pullback = case.loss.vjp(y, target)
-    exact, pull_exact = case.loss.vjp(full(y), np.asarray(target))
+    exact, pull_exact = case.loss.vjp(full(y), pn.tree.map(np.asarray, target))
     close((E, pullback()), (exact, pull_exact()), 2)
 
 

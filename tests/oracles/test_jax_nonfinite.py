@@ -155,3 +155,11 @@ def test_a_function_that_calls_numpy_is_told_what_to_call_under_jit():
     for x in (np.ones(2), jnp.ones(2)):
         np.testing.assert_allclose(neutral.apply((), x), np.sin(1) + 1, rtol=1e-12)
     jax.jit(lambda x: neutral.apply((), x))(jnp.ones(2))
+
+
+@pytest.mark.parametrize("loss", [pn.softmax_cross_entropy, pn.nll])
+def test_a_mean_over_ignored_labels_alone_is_nan(loss):
+    vjp = jax.jit(lambda y, labels: loss(ignore_index=1).vjp(y, labels)[0])
+    assert np.isnan(vjp(jnp.ones((2, 3)), jnp.ones(2, int)))
+    assert np.isfinite(vjp(jnp.ones((2, 3)), jnp.asarray([1, 0])))
+    assert np.isnan(vjp(jnp.ones((2, 3)), jnp.asarray([0, 7])))

@@ -88,13 +88,17 @@ from purenet.layers.transformer import transformer_block
 from purenet.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    cosine_similarity,
     hinge,
     huber,
     kl_divergence,
+    log_cosh,
     loss,
     mae,
     mse,
     nll,
+    poisson_nll,
+    quantile,
     softmax_cross_entropy,
     sse,
 )
@@ -282,6 +286,10 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "nll",
     "hinge",
     "kl_divergence",
+    "log_cosh",
+    "quantile",
+    "poisson_nll",
+    "cosine_similarity",
     "weighted",
     # optimizers
     "sgd",

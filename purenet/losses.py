@@ -47,17 +47,17 @@ def _loss(
     reduction: Reduction,
     rule: Rule,
     classes: bool = False,
-    rows: bool = False,
+    rows: str = "",
     values: Values | None = None,
     along_last: Mapping[str, Any] | None = None,
     counting: Counting | None = None,
 ) -> Loss:
     """The loss of `rule(ops, y, target) -> (total, pull)`, where pull(scale) is the derivative of scale·total.
 
-    The mean is total over the number of elements, or of rows. A target has the shape of y and its dtype; of a loss over
-    classes it may be integer labels without the last axis. `values(y, target)` checks the numbers themselves, where
-    they can be looked at. The options `along_last` have a number for each place of the last axis. With `counting`, the
-    mean over labels is total over the sum of their weights.
+    The mean is total over the number of elements, or of rows of what `rows` says. A target has the shape of y and its
+    dtype; of a loss over classes it may be integer labels without the last axis. `values(y, target)` checks the numbers
+    themselves, where they can be looked at. The options `along_last` have a number for each place of the last axis.
+    With `counting`, the mean over labels is total over the sum of their weights.
     """
     if reduction not in ("mean", "sum"):
         raise ValueError(f"{name.maker} takes reduction 'mean' or 'sum', not {reduction!r}")
@@ -66,7 +66,7 @@ def _loss(
         y, target = as_array(y), as_array(target)
         _check_target(name, y, target, classes)
         if rows and not (y.ndim and y.shape[-1]):
-            raise ValueError(f"{name} takes y of shape (batch, classes), not {describe(y)}")
+            raise ValueError(f"{name} takes y of shape (batch, {rows}), not {describe(y)}")
         for option, numbers in (along_last or {}).items():
             if type(numbers) is tuple and y.shape[-1:] != (len(numbers),):
                 raise ValueError(
@@ -211,7 +211,7 @@ class Counting(NamedTuple):
         ignores = self.ignored is not None and target.ndim < y.ndim
         return ops.keep(y, (target != self.ignored)[..., None]) if ignores else y
 
-    def share(self, ops: Ops, y: Array, target: Array) -> Array:
+    def share(self, ops: Ops, y: Array, target: Array) -> Any:
         """How much each class of each row counts, in a shape that goes with y."""
         share: Any = 1.0 if self.weight is None else ops.asarray(self.weight, dtype=y.dtype)
         if self.ignored is None or target.ndim == y.ndim:
@@ -327,6 +327,103 @@ def huber(delta: float = 1.0, reduction: Reduction = "mean") -> Loss:
         return ops.sum_all(cut * (d - 0.5 * cut)), lambda scale: cut * scale
 
     return _loss(name, reduction, rule)
+
+
+@preset
+def log_cosh(reduction: Reduction = "mean") -> Loss:
+    """Like `huber`, without a seam: E = Σ log cosh(Y − T) / n; dE/dY = tanh(Y − T) / n.
+
+    >>> import numpy as np, purenet as pn
+    >>> float(pn.log_cosh.apply(np.array([1000.0, 1e-4]), np.array([0.0, 0.0])))
+    499.65342641222
+    """
+
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
+        d = y - target
+        size = ops.abs(d)
+        m = ops.expm1(-ops.at_most(size, 1.0))  # with m = exp(−|d|) − 1, cosh d is 1 + m² / (2 (1 + m))
+        near, far = ops.log1p(m * m / (2 * (1 + m))), size + (ops.log1p(ops.exp(-2 * size)) - math.log(2))
+        return ops.sum_all(ops.where(size < 1, near, far)), lambda scale: ops.tanh(d) * scale
+
+    return _loss(called("log_cosh", reduction=(reduction, "mean")), reduction, rule)
+
+
+@preset
+def quantile(q: float = 0.5, reduction: Reduction = "mean") -> Loss:
+    """For a Y below which a share q of the targets lies: E = Σ max(q·(T − Y), (q − 1)·(T − Y)) / n; dE/dY = −q / n
+    where Y < T, (1 − q) / n where Y > T, else 0.
+
+    R. Koenker, G. Bassett, "Regression quantiles", 1978.
+
+    >>> import numpy as np, purenet as pn
+    >>> float(pn.quantile(0.75).apply(np.array([0.0, 4.0]), np.array([4.0, 0.0])))
+    2.0
+    """
+    name = called("quantile", q=(q, 0.5), reduction=(reduction, "mean"))
+    if not 0 < q < 1:
+        raise ValueError(f"quantile takes a q between 0 and 1, not {q!r}")
+
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
+        d = y - target
+        share = ops.astype(d > 0, d.dtype) * (1 - 2 * q) + q
+        return ops.sum_all(ops.abs(d) * share), lambda scale: ops.sign(d) * share * scale
+
+    return _loss(name, reduction, rule)
+
+
+@preset
+def poisson_nll(log_input: bool = True, reduction: Reduction = "mean") -> Loss:
+    """For counts T, and Y the logarithms of their expected values: E = Σ (exp(Y) − T·Y) / n; dE/dY = (exp(Y) − T) / n.
+
+    With log_input=False, Y are the expected values: E = Σ (Y − T·log(Y + 1e-8)) / n. What does not depend on Y, log T!,
+    is left out.
+
+    Raises:
+        ValueError: a target below 0; without log_input, also a y below 0.
+
+    >>> import numpy as np, purenet as pn
+    >>> float(pn.poisson_nll.apply(np.array([0.0, 0.0]), np.array([2.0, 3.0])))
+    1.0
+    """
+    name = called("poisson_nll", log_input=(log_input, True), reduction=(reduction, "mean"))
+
+    def values(y: NumpyArray, target: NumpyArray) -> None:
+        for what, given in [("target", target)] if log_input else [("target", target), ("y", y)]:
+            if given.size and given.min() < 0:
+                raise ValueError(f"{name} takes a {what} from 0 up, but found {given.min():g}")
+
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
+        target = ops.or_nan(target, lambda: (target >= 0) if log_input else (target >= 0) & (y >= 0))
+        if log_input:
+            expected = ops.exp(y)
+            return ops.sum_all(expected - target * y), lambda scale: (expected - target) * scale
+        above = y + 1e-8
+        return ops.sum_all(y - target * ops.log(above)), lambda scale: (1 - target / above) * scale
+
+    return _loss(name, reduction, rule, values=values)
+
+
+@preset
+def cosine_similarity(reduction: Reduction = "mean") -> Loss:
+    """The angle between Y and T, both (batch, features), as in Keras: E = −Σ cos(Y, T) / batch, which is −1 at best,
+    with cos(Y, T) = Y·T / (|Y|·|T|); dE/dY = (cos(Y, T)·Y / |Y| − T / |T|) / |Y| / batch.
+
+    A length below 1e-8 counts as 1e-8, as in PyTorch.
+
+    >>> import numpy as np, purenet as pn
+    >>> float(pn.cosine_similarity.apply(np.array([[1.0, 0.0], [0.0, 5.0]]), np.array([[2.0, 0.0], [1.0, 0.0]])))
+    -0.5
+    """
+
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
+        length, goal_length = (ops.maximum(ops.sqrt(ops.dot_last(x, x)), 1e-8) for x in (y, target))
+        u, v = y / length, target / goal_length
+        cos = ops.dot_last(u, v)
+        along = cos * ops.astype(length > 1e-8, y.dtype)  # what is shorter is divided by a constant
+        return -ops.sum_all(cos), lambda scale: (along * u - v) * scale / length
+
+    name = called("cosine_similarity", reduction=(reduction, "mean"))
+    return _loss(name, reduction, rule, rows="features")
 
 
 @preset
@@ -478,7 +575,7 @@ def softmax_cross_entropy(
         return total, pull
 
     weights = {"weight": counting and counting.weight}
-    return _loss(name, reduction, rule, classes=True, rows=True, along_last=weights, counting=counting)
+    return _loss(name, reduction, rule, classes=True, rows="classes", along_last=weights, counting=counting)
 
 
 @preset
@@ -504,7 +601,7 @@ def nll(reduction: Reduction = "mean", weight: Numbers | None = None, ignore_ind
     name = called(
         "nll", reduction=(reduction, "mean"), weight=(weights["weight"], None), ignore_index=(ignore_index, None)
     )
-    return _loss(name, reduction, rule, classes=True, rows=True, along_last=weights, counting=counting)
+    return _loss(name, reduction, rule, classes=True, rows="classes", along_last=weights, counting=counting)
 
 
 @preset
@@ -558,4 +655,4 @@ def kl_divergence(reduction: Reduction = "mean") -> Loss:
         ratio = ops.log(ops.maximum(target, float(ops.finfo(y.dtype).smallest_normal))) - y  # log 0 is finite here
         return ops.sum_of_logs(target, ratio), lambda scale: target * -scale
 
-    return _loss(name, reduction, rule, rows=True, values=values)
+    return _loss(name, reduction, rule, rows="classes", values=values)

@@ -129,6 +129,10 @@ BAD = {
     "a pos_weight of another number": (lambda: pn.binary_cross_entropy_with_logits(pos_weight=(1, 2, 3)).apply(X, X), ValueError, "last axis of 3, as pos_weight has"),
     "a pos_weight below 0": (lambda: pn.binary_cross_entropy_with_logits(pos_weight=-1), ValueError, "pos_weight as numbers from 0 up"),
     "weights for a loss of class weights": (lambda: pn.weighted(pn.nll(weight=(1, 2))), TypeError, "it has weights"),
+    "a quantile of percents": (lambda: pn.quantile(50), ValueError, "q between 0 and 1, not 50"),
+    "counts below 0": (lambda: pn.poisson_nll.apply(X, -X), ValueError, "target from 0 up, but found -1"),
+    "expected counts below 0": (lambda: pn.poisson_nll(log_input=False).apply(-X, X), ValueError, "y from 0 up, but found -1"),
+    "the cosine of labels": (lambda: pn.cosine_similarity.apply(X, np.zeros(4, int)), ValueError, "compares each element of y with one of target"),
     "label smoothing": (lambda: CE(1.5), ValueError, "from 0 to below 1, not 1.5"),
     "huber's delta": (lambda: pn.huber(0), ValueError, "positive delta"),
     # gradients handed in

@@ -15,6 +15,7 @@ NEAR = FAR + np.where(normal(4, 3, seed=3) > 0, 0.4, -0.4)
 WEIGHT = np.array([0.5, 3.0, 0.125, 1.25])
 EACH_STEP = np.array([[True, True], [True, False], [False, True], [True, True]])
 EACH_ELEMENT = abs(normal(4, 3, seed=7))
+COUNTS = np.array([[0, 1, 2], [3, 0, 1], [5, 1, 1], [0, 0, 2]])
 BY_CLASS = 0.5, 2.0, 1.25
 SOME_LABELS = np.array([[0, -100], [1, 2], [2, 2], [-100, 0]])
 MANY = pn.softmax.apply((), normal(4, 2, 3, seed=8))
@@ -60,6 +61,16 @@ ROWS: dict[str, list[LossCase]] = {
     "kl_divergence": [
         LossCase(pn.kl_divergence, np.log(PROBABILITIES), DISTRIBUTION),
         LossCase(pn.kl_divergence(reduction="sum"), np.log(PROBABILITIES), np.eye(4, 3)),
+    ],
+    "log_cosh": [LossCase(pn.log_cosh, NEAR, FAR), LossCase(pn.log_cosh(reduction="sum"), 5 * normal(4, 2, 3), MANY)],
+    "quantile": [LossCase(pn.quantile(0.9), NEAR, FAR), LossCase(pn.quantile(reduction="sum"), NEAR, FAR)],
+    "poisson_nll": [
+        LossCase(pn.poisson_nll, normal(4, 3), COUNTS),
+        LossCase(pn.poisson_nll(log_input=False, reduction="sum"), PROBABILITIES, COUNTS),
+    ],
+    "cosine_similarity": [
+        LossCase(pn.cosine_similarity, normal(4, 3), FAR),
+        LossCase(pn.cosine_similarity(reduction="sum"), normal(4, 2, 3), MANY),
     ],
     "weighted": [
         LossCase(pn.weighted(pn.mse), NEAR, (FAR, WEIGHT)),

@@ -73,6 +73,22 @@ def kl_in_torch(y, target, reduction="mean"):
     return F.kl_div(rows(y), rows(target), reduction="batchmean" if reduction == "mean" else reduction)
 
 
+def log_cosh_in_torch(y, target, reduction="mean"):
+    return getattr(torch.logaddexp(y - target, target - y) - np.log(2), reduction)()
+
+
+def quantile_in_torch(y, target, q=0.5, reduction="mean"):
+    return getattr(torch.maximum(q * (target - y), (q - 1) * (target - y)), reduction)()
+
+
+def poisson_in_torch(y, target, log_input=True, reduction="mean"):
+    return F.poisson_nll_loss(y, target, log_input=log_input, reduction=reduction)
+
+
+def cosine_in_torch(y, target, reduction="mean"):
+    return getattr(-F.cosine_similarity(y, target.to(y.dtype), dim=-1), reduction)()
+
+
 def of_costs(cost):
     """The loss in JAX, of what each element or row costs."""
 
@@ -119,6 +135,23 @@ def logits_in_jax(y, t, pos_weight=None, weight=None):
 
 def kl_in_jax(y, t):
     return jnp.sum(jax.scipy.special.xlogy(t, t) - t * y, axis=-1)
+
+
+def log_cosh_in_jax(y, t):
+    return jnp.logaddexp(y - t, t - y) - jnp.log(2)
+
+
+def quantile_in_jax(y, t, q=0.5):
+    return jnp.maximum(q * (t - y), (q - 1) * (t - y))
+
+
+def poisson_in_jax(y, t, log_input=True):
+    return jnp.exp(y) - t * y if log_input else y - t * jnp.log(y + 1e-8)
+
+
+def cosine_in_jax(y, t):
+    lengths = [jnp.linalg.norm(x, axis=-1) for x in (y, t)]
+    return -jnp.sum(y * t, axis=-1) / (lengths[0] * lengths[1])
 
 
 def weighted(y, goal, loss):
@@ -177,6 +210,10 @@ def signs(rng, shape):
 def distributions(rng, shape):
     target = softmax(rng.normal(size=shape))
     return np.log(softmax(random_array(rng, shape))), target * (target > 0.1)
+
+
+def counts(rng, shape):
+    return random_array(rng, shape).clip(-9, 9), rng.poisson(2, shape)
 
 
 def weights(rng, few=False):
@@ -245,5 +282,9 @@ TWINS = {
     "nll": row("nll", nll_in_torch, mean_of_classes, log_probabilities, weights=class_weights),
     "hinge": row("hinge", hinge_in_torch, of_costs(lambda y, t: jax.nn.relu(1 - t * y)), signs),
     "kl_divergence": row("kl_divergence", kl_in_torch, of_costs(kl_in_jax), distributions),
+    "log_cosh": row("log_cosh", log_cosh_in_torch, of_costs(log_cosh_in_jax), numbers),
+    "quantile": row("quantile", quantile_in_torch, of_costs(quantile_in_jax), numbers, ("q", 0.1, 0.9)),
+    "poisson_nll": row("poisson_nll", poisson_in_torch, of_costs(poisson_in_jax), counts),
+    "cosine_similarity": row("cosine_similarity", cosine_in_torch, of_costs(cosine_in_jax), numbers),
     "weighted": Twin(weighted, weighted, weights, jax_draw=partial(weights, few=True), jax_draws=10),
 }

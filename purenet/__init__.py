@@ -136,6 +136,7 @@ from purenet.presets import preset
 from purenet.random import Key, key, split
 from purenet.spec import Spec, layer
 from purenet.storage import checkpoints, from_dict, load, save, to_dict
+from purenet.sums import per_output
 from purenet.training import (
     Fit,
     Penalty,
@@ -291,6 +292,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "poisson_nll",
     "cosine_similarity",
     "weighted",
+    "per_output",
     # optimizers
     "sgd",
     "adagrad",

@@ -21,7 +21,12 @@ SOME_LABELS = np.array([[0, -100], [1, 2], [2, 2], [-100, 0]])
 MANY = pn.softmax.apply((), normal(4, 2, 3, seed=8))
 
 ROWS: dict[str, list[LossCase]] = {
-    "mse": [LossCase(pn.mse, NEAR, FAR), LossCase(pn.mse(reduction="sum"), normal(5), normal(5, seed=1))],
+    "mse": [
+        LossCase(pn.mse, NEAR, FAR),
+        LossCase(pn.mse(reduction="sum"), normal(5), normal(5, seed=1)),
+        LossCase(pn.mse + 0.3 * pn.mae, NEAR, FAR),
+        LossCase(2 * pn.nll + pn.softmax_cross_entropy(0.1), np.log(DISTRIBUTION), np.array([0, 2, 2, 1])),
+    ],
     "sse": [LossCase(pn.sse, NEAR, FAR)],
     "mae": [LossCase(pn.mae, NEAR, FAR), LossCase(pn.mae(reduction="sum"), NEAR, FAR)],
     "huber": [

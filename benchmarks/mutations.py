@@ -91,6 +91,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "spec": ("bad_input", "patterns", "initializers", "errors", "mistakes", "guard", "combinators"),
     "tree/layout": ("layout",),
     "weighting": ("weighted", "errors"),
+    "sums": ("sums", "errors"),
 }
 
 # what the names of functions that only check or explain begin with

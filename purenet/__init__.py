@@ -89,13 +89,17 @@ from purenet.layers.transformer import transformer_block
 from purenet.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    cosine_similarity,
     hinge,
     huber,
     kl_divergence,
+    log_cosh,
     loss,
     mae,
     mse,
     nll,
+    poisson_nll,
+    quantile,
     softmax_cross_entropy,
     sse,
 )
@@ -133,6 +137,7 @@ from purenet.presets import preset
 from purenet.random import Key, key, split
 from purenet.spec import Spec, layer
 from purenet.storage import checkpoint_best, checkpoints, csv_log, from_dict, load, save, to_dict
+from purenet.sums import per_output
 from purenet.training import (
     Fit,
     Penalty,
@@ -294,7 +299,12 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "nll",
     "hinge",
     "kl_divergence",
+    "log_cosh",
+    "quantile",
+    "poisson_nll",
+    "cosine_similarity",
     "weighted",
+    "per_output",
     # optimizers
     "sgd",
     "adagrad",

@@ -115,7 +115,21 @@ class Loss(Value):
     apply: Callable[[Any, Any], Any]
     vjp: Callable[[Any, Any], tuple[Any, LossPullback]]
     name: str = "loss"
-    instead = ": for a sum of losses, write a Loss whose vjp adds theirs"
+    instead = ": losses are added to losses and multiplied by numbers, as in mse + 0.3 * mae"
+
+    def __add__(self, other: Loss) -> Loss:
+        """The sum of two losses of the same y and target."""
+        from purenet.sums import plus
+
+        return plus(self, other)
+
+    def __mul__(self, factor: float) -> Loss:
+        """The loss times a number."""
+        from purenet.sums import times
+
+        return times(self, factor)
+
+    __rmul__ = __mul__
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """An error that says how to run a loss."""

@@ -41,6 +41,8 @@ ELSEWHERE = {
     "binary_cross_entropy": "BCE",
     "binary_cross_entropy_with_logits": "BCEWithLogits sigmoid_binary_cross_entropy",
     "kl_divergence": "KLDiv",
+    "quantile": "Pinball",
+    "poisson_nll": "Poisson PoissonNLL",
     "mse": "MeanSquaredError",
     "mse.vjp": "mse_prime",
     "mae": "MeanAbsoluteError L1Loss",

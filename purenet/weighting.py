@@ -35,8 +35,8 @@ def weighted(loss: Loss) -> Loss:
     """
     inner = guarded(loss) if isinstance(loss, Loss) else None
     if not isinstance(inner, GuardedLoss) or inner.costs is None:
-        mend = ": it has weights" if isinstance(inner, GuardedLoss) else ", which does not tell what each example costs"
-        raise TypeError(f"weighted takes a loss of this library, not {describe(loss)}{mend}")
+        given = loss.name if isinstance(loss, Loss) else describe(loss)
+        raise TypeError(f"weighted takes a loss of this library that tells what each example costs, not {given}")
     name, costs, mean = called("weighted", loss), inner.costs, inner.reduction == "mean"
 
     def check(y: Any, target: Any) -> tuple[Ops, Array, Any]:

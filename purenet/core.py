@@ -115,6 +115,7 @@ class Loss(Value):
     apply: Callable[[Any, Any], Any]
     vjp: Callable[[Any, Any], tuple[Any, LossPullback]]
     name: str = "loss"
+    lacks = "no other sums or products, and no items"
     instead = ": losses are added to losses and multiplied by numbers, as in mse + 0.3 * mae"
 
     def __add__(self, other: Loss) -> Loss:

@@ -72,6 +72,12 @@ ROWS: dict[str, list[LossCase]] = {
         LossCase(pn.cosine_similarity, normal(4, 3), FAR),
         LossCase(pn.cosine_similarity(reduction="sum"), normal(4, 2, 3), MANY),
     ],
+    "per_output": [
+        LossCase(pn.per_output(pn.mse, pn.nll), (NEAR, np.log(DISTRIBUTION)), (FAR, np.array([0, 2, 2, 1]))),
+        LossCase(pn.per_output(pn.mse, pn.mse(reduction="sum"), weights=(1, 0.3)), (NEAR, normal(4)), (FAR, WEIGHT)),
+        LossCase(pn.mse + 0.3 * pn.mae, NEAR, FAR),
+        LossCase(2 * pn.nll + pn.softmax_cross_entropy(0.1), np.log(DISTRIBUTION), np.array([0, 2, 2, 1])),
+    ],
     "weighted": [
         LossCase(pn.weighted(pn.mse), NEAR, (FAR, WEIGHT)),
         LossCase(pn.weighted(pn.softmax_cross_entropy), normal(4, 3), (np.array([0, 2, 2, 1]), np.array([2, 7, 1, 3]))),

@@ -162,6 +162,12 @@ def weighted(y, goal, loss):
     return total if loss.options.get("reduction") == "sum" else total / weight.sum()
 
 
+def per_output(y, target, *losses, weights=None):
+    """The sum of the twins' values: in PyTorch and in JAX."""
+    weights = weights or [1] * len(losses)
+    return sum(w * loss.run(*pair) for w, loss, *pair in zip(weights, losses, y, target, strict=True))
+
+
 def softmax(x):
     """Not so far out that a probability is 0."""
     x = 10 * np.tanh(x / 10)
@@ -226,6 +232,14 @@ def weights(rng, few=False):
     return Drawn(pn.weighted(loss), (y, (target, rng.random(y.shape[:axes]) + 0.01)))
 
 
+def outputs(rng, few=False):
+    """Losses of the table with their options, at times with weights."""
+    names = ["mse", "softmax_cross_entropy", "kl_divergence"]
+    losses, points = zip(*(TWINS[name].jax_draw(rng)[:2] for name in names[: 2 + coin(rng)]), strict=True)
+    options = {"weights": (0.5, 2, 3)[: len(losses)]} if coin(rng) else {}
+    return Drawn(pn.per_output(*losses, **options), (*zip(*points, strict=True),))
+
+
 def class_weights(rng, y, target):
     """A weight for each class, and a label that is ignored, if there is another."""
     options = {"weight": (*(rng.random(y.shape[-1]) + 0.1).tolist(),)} if coin(rng) else {}
@@ -286,5 +300,6 @@ TWINS = {
     "quantile": row("quantile", quantile_in_torch, of_costs(quantile_in_jax), numbers, ("q", 0.1, 0.9)),
     "poisson_nll": row("poisson_nll", poisson_in_torch, of_costs(poisson_in_jax), counts),
     "cosine_similarity": row("cosine_similarity", cosine_in_torch, of_costs(cosine_in_jax), numbers),
+    "per_output": Twin(per_output, per_output, outputs, jax_draw=partial(outputs, few=True), jax_draws=10),
     "weighted": Twin(weighted, weighted, weights, jax_draw=partial(weights, few=True), jax_draws=10),
 }

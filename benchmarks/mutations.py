@@ -91,6 +91,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "spec": ("bad_input", "patterns", "initializers", "errors", "mistakes", "guard", "combinators"),
     "tree/layout": ("layout",),
     "weighting": ("weighted", "errors"),
+    "outputs": ("outputs", "errors", "invariants", "recorded"),
     "sums": ("sums", "errors"),
 }
 

@@ -133,6 +133,7 @@ from purenet.optimizers import (
     update,
     weight_decay,
 )
+from purenet.outputs import gaussian_nll, triplet
 from purenet.presets import preset
 from purenet.random import Key, key, split
 from purenet.spec import Spec, layer
@@ -303,6 +304,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "quantile",
     "poisson_nll",
     "cosine_similarity",
+    "gaussian_nll",
+    "triplet",
     "weighted",
     "per_output",
     # optimizers

@@ -43,6 +43,8 @@ ELSEWHERE = {
     "kl_divergence": "KLDiv",
     "quantile": "Pinball",
     "poisson_nll": "Poisson PoissonNLL",
+    "gaussian_nll": "GaussianNLL",
+    "triplet": "TripletMargin",
     "mse": "MeanSquaredError",
     "mse.vjp": "mse_prime",
     "mae": "MeanAbsoluteError L1Loss",

@@ -11,6 +11,7 @@ from purenet.core import Loss
 from purenet.engine import Ops, ops_for
 from purenet.engine.arrays import describe, describe_all, known
 from purenet.guard import GuardedLoss, guarded
+from purenet.losses import reduction_of
 from purenet.values import brief, called, check_known, spelled, takes_numbers
 
 Parts = Callable[[Any, Any], Sequence[tuple[Any, Any]]]
@@ -124,6 +125,9 @@ def _fields(
     def vjp(y: Any, target: Any) -> tuple[Any, Callable[..., Any]]:
         return combined([loss.vjp(*pair) for loss, pair in zip(losses, parts(y, target), strict=True)])
 
+    for loss in losses:
+        if reduction_of(loss) == "none":
+            raise ValueError(f"a sum is of losses that are one number, not {loss.name}: add what their apply gives")
     inner = [guarded(loss) for loss in losses]
     if not all(inner):
         return lambda y, target: vjp(y, target)[0], vjp

@@ -16,7 +16,7 @@ PARAMS = NET.init(pn.key(0))
 DENSE = pn.dense(2, 3)
 DENSE_PARAMS = DENSE.init(pn.key(0))
 GRADS = pn.value_and_grad(NET, pn.mse)(PARAMS, X, T)[1]
-CE = pn.softmax_cross_entropy
+CE, EACH = pn.softmax_cross_entropy, pn.mse(reduction="none")
 
 
 def by_hand(rule):
@@ -118,7 +118,7 @@ BAD = {
     "weights for weights": (lambda: pn.weighted(pn.weighted(pn.mse)), TypeError, r"that tells what each example costs, not weighted\(mse\)"),
     "weights for a loss of one's own": (lambda: pn.weighted(pn.Loss(pn.mse.apply, lambda y, t: pn.mse.vjp(y, t), "own")), TypeError, "that tells what each example costs, not own"),
     "weights for a layer": (lambda: pn.weighted(pn.tanh), TypeError, "takes a loss of this library"),
-    "an unknown reduction": (lambda: pn.mse(reduction="none"), ValueError, "'mean' or 'sum', not 'none'"),
+    "an unknown reduction": (lambda: pn.mse(reduction="max"), ValueError, "'mean', 'sum' or 'none', not 'max'"),
     "class weights of another number": (lambda: CE(weight=(1, 2, 3)).apply(X, np.zeros(4, int)), ValueError, r"y with a last axis of 3, as weight has, not a float32 array of shape \(4, 2\)"),
     "class weights that are no numbers": (lambda: CE(weight="balanced"), ValueError, "weight as numbers from 0 up, one for each place of y's last axis, not 'balanced'"),
     "class weights below 0": (lambda: pn.nll(weight=[1, -1]), ValueError, r"numbers from 0 up, .* not \[1, -1\]"),
@@ -150,6 +150,31 @@ BAD = {
     "layers for each output": (lambda: pn.per_output(pn.mse, pn.tanh), TypeError, "per_output takes losses, not a"),
     "no loss for any output": (lambda: pn.per_output(), TypeError, "a loss for each output, but none was given"),
     "weights for a loss of several outputs": (lambda: pn.weighted(pn.per_output(pn.mse, pn.mae)), TypeError, r"not per_output\(mse, mae\)"),
+    "a mean without a variance": (lambda: pn.gaussian_nll.apply(X, X), TypeError, r"takes y = \(mean, variance\), a tuple of 2, not a float32 array"),
+    "a mean, a variance and more": (lambda: pn.gaussian_nll.apply((X, X, X), X), TypeError, "a tuple of 2, not a tuple of 3"),
+    "a mean and a variance in a list": (lambda: pn.gaussian_nll.apply([X, X], X), TypeError, "a tuple of 2, not a list"),
+    "a variance of another shape": (lambda: pn.gaussian_nll.apply((X, X[:2] ** 2), X), ValueError, r"outputs of one shape and dtype, but mean is .*\(4, 2\), variance is .*\(2, 2\)"),
+    "a variance of another dtype": (lambda: pn.gaussian_nll.apply((X, np.ones((4, 2))), X), ValueError, "one shape and dtype, but mean is a float32 .* variance is a float64"),
+    "a variance of integers": (lambda: pn.gaussian_nll.apply((X, np.ones((4, 2), int)), X), TypeError, "variance computes in floating point, not on .*: write variance.astype"),
+    "a variance that is a number": (lambda: pn.gaussian_nll.apply((X, 1.0), X), TypeError, "variance takes an array"),
+    "a mean for another target": (lambda: pn.gaussian_nll.apply((X, X**2), X[:2]), ValueError, "compares each element of y with one of target"),
+    "a variance below 0": (lambda: pn.gaussian_nll.apply((X, -np.ones_like(X)), X), ValueError, "variances from 0 up, but found -1: let them come out of softplus"),
+    "gaussian_nll's eps": (lambda: pn.gaussian_nll(eps=0), ValueError, "positive eps, not 0"),
+    "a triplet of two": (lambda: pn.triplet.apply((X, X), None), TypeError, r"y = \(anchor, positive, negative\), a tuple of 3, not a tuple of 2"),
+    "a triplet of numbers": (lambda: pn.triplet.apply((X[0, 0],) * 3, None), ValueError, r"outputs of shape \(batch, features\), not a"),
+    "a triplet of no examples": (lambda: pn.triplet.apply((X[:0],) * 3, None), ValueError, r"has no mean over an empty batch: y has shape \(0, 2\)"),
+    "triplet's margin": (lambda: pn.triplet(margin=0), ValueError, "positive margin, not 0"),
+    "triplet's reduction": (lambda: pn.triplet(1.0, "max"), ValueError, "triplet takes reduction 'mean', 'sum' or 'none', not 'max'"),
+    "a gradient of a loss that is many numbers": (lambda: pn.value_and_grad(pn.dense(2, 2), EACH), ValueError, r"value_and_grad takes a loss that is one number, not mse\(reduction='none'\): write reduction=\"mean\" or \"sum\", or go back by hand"),
+    "fit with a loss that is many numbers": (lambda: pn.fit(NET, EACH, pn.adam(), PARAMS, (X, T), key=pn.key(0), epochs=1), ValueError, "loss that is one number"),
+    "train with a loss that is many numbers": (lambda: next(pn.train(NET, EACH, pn.adam(), PARAMS, [(X, T)], key=pn.key(0))), ValueError, "loss that is one number"),
+    "a loss of data that is many numbers": (lambda: pn.evaluate(NET, EACH, PARAMS, (X, T)), ValueError, "evaluate takes a loss that is one number"),
+    "a sum of many numbers": (lambda: EACH + pn.mse, ValueError, "a sum is of losses that are one number, not mse"),
+    "a loss that is many numbers, times 2": (lambda: 2 * EACH, ValueError, "a sum is of losses that are one number"),
+    "a loss of outputs that is many numbers": (lambda: pn.per_output(EACH, pn.mse), ValueError, "a sum is of losses that are one number"),
+    "weights for a loss that is many numbers": (lambda: pn.weighted(EACH), ValueError, "weighted takes a loss that is one number"),
+    "a dE of another shape": (lambda: EACH.vjp(X, X)[1](np.ones(4)), ValueError, r"takes a dE of the shape of E, \(4, 2\), not a float64 array of shape \(4,\)"),
+    "a dE for each element of rows": (lambda: pn.nll(reduction="none").vjp(X, X)[1](X), ValueError, r"takes a dE of the shape of E, \(4,\)"),
     "label smoothing": (lambda: CE(1.5), ValueError, "from 0 to below 1, not 1.5"),
     "huber's delta": (lambda: pn.huber(0), ValueError, "positive delta"),
     # gradients handed in

@@ -18,7 +18,7 @@ each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["fl
 
 # what a public function is, its module says: those of these modules make layers or losses, every other one does not
 LAYER_MODULES = ("purenet.layers.", "purenet.combinators.")
-LOSS_MODULES = ("purenet.losses", "purenet.weighting", "purenet.sums")
+LOSS_MODULES = ("purenet.losses", "purenet.outputs", "purenet.weighting", "purenet.sums")
 
 
 def test_catalogue_is_complete():

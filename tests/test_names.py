@@ -41,6 +41,8 @@ HERE = {
     "quantile": "PinballLoss",
     "poisson_nll": "PoissonNLLLoss Poisson",
     "cosine_similarity": "CosineSimilarity",
+    "gaussian_nll": "GaussianNLLLoss",
+    "triplet": "TripletMarginLoss",
     "adam": "Adam",
     "sgd": "SGD SGDOptimizer",
     "value_and_grad": "grad",

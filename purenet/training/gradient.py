@@ -10,6 +10,7 @@ from purenet.core import Layer, Loss
 from purenet.engine.arrays import describe, is_number
 from purenet.guard import UNKNOWN, guarded, place
 from purenet.introspection import first_not_finite
+from purenet.losses import reduction_of
 from purenet.random import Key
 from purenet.spec import check_pair, check_pulled, pulled_by
 from purenet.training.penalties import Penalty
@@ -67,6 +68,7 @@ def value_and_grad(
         mend = ": make one of it, Loss(apply, vjp, name), as help(purenet.Loss) says" if is_function else ""
         mend = ": write pn.mse, a value, and no text" if isinstance(loss, str) else mend
         raise TypeError(f"value_and_grad takes a layer and a loss, not {describe(net)} and {describe(loss)}{mend}")
+    check_one_number(loss, "value_and_grad")
     for penalty in penalties:
         if not isinstance(penalty, Penalty):
             given = describe(penalty)
@@ -76,6 +78,16 @@ def value_and_grad(
             )
     evaluate = _straight(net, loss, _checked(net, loss, check_finite, wrt), check_finite, wrt)
     return put_together(Terms(net, loss, evaluate, penalties, wrt))
+
+
+def check_one_number(loss: Loss, who: str) -> None:
+    """Check that a loss adds up what it costs."""
+    if reduction_of(loss) == "none":
+        raise ValueError(
+            f'{who} takes a loss that is one number, not {loss.name}: write reduction="mean" or "sum", or go back '
+            "by hand: y, pullback = net.vjp(params, x, key); E, loss_pullback = loss.vjp(y, target); "
+            "dparams, dx = pullback(loss_pullback(dE))"
+        )
 
 
 # of what a pullback gives, (dparams, dx), which: a place, or all

@@ -175,3 +175,10 @@ def test_a_mean_over_ignored_labels_alone_is_nan(loss):
     assert np.isnan(vjp(jnp.ones((2, 3)), jnp.ones(2, int)))
     assert np.isfinite(vjp(jnp.ones((2, 3)), jnp.asarray([1, 0])))
     assert np.isnan(vjp(jnp.ones((2, 3)), jnp.asarray([0, 7])))
+
+
+def test_a_variance_below_0_gives_nan():
+    y = jnp.zeros(2), jnp.asarray([-1.0, 1.0])
+    E, pullback = pn.gaussian_nll.vjp(y, jnp.ones(2))
+    assert np.isnan(E)
+    assert [np.isnan(part).tolist() for part in pullback()] == [[True, False], [True, False]]

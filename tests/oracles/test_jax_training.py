@@ -22,6 +22,8 @@ PROBABLE = {
     "binary_cross_entropy": pn.sigmoid,
     "nll": pn.log_softmax,
     "kl_divergence": pn.log_softmax,
+    "gaussian_nll": pn.fan_out(pn.identity, pn.softplus),
+    "triplet": pn.fan_out(pn.identity, pn.tanh, pn.sigmoid),
     "per_output": pn.fan_out(pn.identity, pn.log_softmax),
 }
 SCHEDULES = {name: schedule for name, (schedule, _) in VALUES.items()}

@@ -22,6 +22,15 @@ def rows(y):
     return y.reshape(-1, y.shape[-1])
 
 
+def reduce(costs, reduction):
+    return costs if reduction == "none" else getattr(costs, reduction)()
+
+
+def like_rows(costs, y):
+    """What the rows cost, if they were not added up, in the shape that they have in y."""
+    return costs.reshape(y.shape[:-1]) if costs.ndim else costs
+
+
 def labels_or_rows(y, target):
     return target.reshape(-1).long() if target.ndim < y.ndim else rows(target)
 
@@ -52,7 +61,7 @@ def of_classes(y, target, options, ignore_index=None, weight=None):
 
 def cross_entropy_in_torch(y, target, label_smoothing=0.0, reduction="mean", **counting):
     options = of_classes(y, target, {"label_smoothing": label_smoothing, "reduction": reduction}, **counting)
-    return F.cross_entropy(rows(y), labels_or_rows(y, target), **options)
+    return like_rows(F.cross_entropy(rows(y), labels_or_rows(y, target), **options), y)
 
 
 def nll_in_torch(y, target, reduction="mean", **counting):
@@ -60,25 +69,27 @@ def nll_in_torch(y, target, reduction="mean", **counting):
     options = of_classes(y, target, {"reduction": reduction}, **counting)
     if target.ndim == y.ndim:
         weight = 1 if options["weight"] is None else options["weight"]
-        return getattr(-(weight * target * y).sum(-1), reduction)()
-    return F.nll_loss(rows(y), labels_or_rows(y, target), **options)
+        return reduce(-(weight * target * y).sum(-1), reduction)
+    return like_rows(F.nll_loss(rows(y), labels_or_rows(y, target), **options), y)
 
 
 def hinge_in_torch(y, target, reduction="mean"):
     """PyTorch's own hinge losses are other functions."""
-    return getattr(torch.relu(1 - target * y), reduction)()
+    return reduce(torch.relu(1 - target * y), reduction)
 
 
 def kl_in_torch(y, target, reduction="mean"):
+    if reduction == "none":
+        return F.kl_div(y, target, reduction="none").sum(-1)
     return F.kl_div(rows(y), rows(target), reduction="batchmean" if reduction == "mean" else reduction)
 
 
 def log_cosh_in_torch(y, target, reduction="mean"):
-    return getattr(torch.logaddexp(y - target, target - y) - np.log(2), reduction)()
+    return reduce(torch.logaddexp(y - target, target - y) - np.log(2), reduction)
 
 
 def quantile_in_torch(y, target, q=0.5, reduction="mean"):
-    return getattr(torch.maximum(q * (target - y), (q - 1) * (target - y)), reduction)()
+    return reduce(torch.maximum(q * (target - y), (q - 1) * (target - y)), reduction)
 
 
 def poisson_in_torch(y, target, log_input=True, reduction="mean"):
@@ -86,14 +97,14 @@ def poisson_in_torch(y, target, log_input=True, reduction="mean"):
 
 
 def cosine_in_torch(y, target, reduction="mean"):
-    return getattr(-F.cosine_similarity(y, target.to(y.dtype), dim=-1), reduction)()
+    return reduce(-F.cosine_similarity(y, target.to(y.dtype), dim=-1), reduction)
 
 
 def of_costs(cost):
     """The loss in JAX, of what each element or row costs."""
 
     def run(y, target, reduction="mean", **options):
-        return getattr(cost(y, target, **options), reduction)()
+        return reduce(cost(y, target, **options), reduction)
 
     return run
 
@@ -120,8 +131,8 @@ def mean_of_classes(logs, target, smoothing=0.0, reduction="mean", weight=None, 
         of_row = by_class[target] if ignore_index is None else jnp.where(target == ignore_index, 0, by_class[target])
         target = jax.nn.one_hot(target, classes)
     cost = -jnp.sum(by_class * ((1 - smoothing) * target + smoothing / classes) * logs, axis=-1)
-    total = jnp.where(of_row > 0, cost, 0).sum()
-    return total if reduction == "sum" else total / of_row.sum()
+    cost = jnp.where(of_row > 0, cost, 0)
+    return cost.sum() / of_row.sum() if reduction == "mean" else reduce(cost, reduction)
 
 
 def binary_in_jax(y, t):
@@ -154,11 +165,34 @@ def cosine_in_jax(y, t):
     return -jnp.sum(y * t, axis=-1) / (lengths[0] * lengths[1])
 
 
+def gaussian_in_torch(y, target, **options):
+    mean, variance = y
+    return F.gaussian_nll_loss(mean, target, variance, **options)
+
+
+def gaussian_in_jax(y, target, full=False, eps=1e-6, reduction="mean"):
+    mean, variance = y
+    logs = jax.scipy.stats.norm.logpdf(target, mean, jnp.sqrt(variance))
+    costs = -logs if full else -logs - np.log(2 * np.pi) / 2
+    return reduce(costs, reduction)
+
+
+def triplet_in_torch(y, target, **options):
+    return like_rows(F.triplet_margin_loss(*map(rows, y), **options), y[0])
+
+
+def triplet_in_jax(y, target, margin=1.0, reduction="mean"):
+    anchor, positive, negative = y
+    near, far = (jnp.linalg.norm(anchor - other + 1e-6, axis=-1) for other in (positive, negative))
+    return reduce(jax.nn.relu(near - far + margin), reduction)
+
+
 def weighted(y, goal, loss):
     """Σ w·E / Σ w, with E the twin's value of each part alone: in PyTorch and in JAX."""
     target, weight = goal
     places = list(np.ndindex(*weight.shape))
-    total = sum(weight[i] * loss.run(y[i][None], target[i][None]) for i in places)
+    parts = {i: pn.tree.map(lambda part, i=i: part[i][None], (y, target)) for i in places}
+    total = sum(weight[i] * loss.run(*parts[i]) for i in places)
     return total if loss.options.get("reduction") == "sum" else total / weight.sum()
 
 
@@ -218,15 +252,28 @@ def distributions(rng, shape):
     return np.log(softmax(random_array(rng, shape))), target * (target > 0.1)
 
 
+def normals(rng, shape):
+    return (random_array(rng, shape), rng.random(shape) + 0.01), random_array(rng, shape)
+
+
+def embeddings(rng, shape):
+    return (*(rng.normal(size=shape) for _ in range(3)),), np.zeros(shape[:-1])
+
+
 def counts(rng, shape):
     return random_array(rng, shape).clip(-9, 9), rng.poisson(2, shape)
+
+
+def one_number(rng, name):
+    """A loss of the table that has no weights of its own and is one number, and its (y, target)."""
+    loss, point = TWINS[name].jax_draw(rng)[:2]
+    return one_number(rng, name) if loss.call.options.get("reduction") == "none" else (loss, point)
 
 
 def weights(rng, few=False):
     """A loss of the table with its options, and a weight for each example, or for more of its axes."""
     names = ["mse", "huber", "softmax_cross_entropy", "nll", "kl_divergence", "binary_cross_entropy_with_logits"]
-    twin = TWINS[names[rng.integers(len(names))]]
-    loss, (y, target) = twin.jax_draw(rng)[:2]  # without weights of its own
+    loss, (y, target) = one_number(rng, names[rng.integers(len(names))])
     most = target.ndim if target.ndim < y.ndim else y.ndim - 1
     axes = max(n for n in range(1, most + 1) if n == 1 or np.prod(y.shape[:n]) <= 12)
     return Drawn(pn.weighted(loss), (y, (target, rng.random(y.shape[:axes]) + 0.01)))
@@ -235,7 +282,7 @@ def weights(rng, few=False):
 def outputs(rng, few=False):
     """Losses of the table with their options, at times with weights."""
     names = ["mse", "softmax_cross_entropy", "kl_divergence"]
-    losses, points = zip(*(TWINS[name].jax_draw(rng)[:2] for name in names[: 2 + coin(rng)]), strict=True)
+    losses, points = zip(*(one_number(rng, name) for name in names[: 2 + coin(rng)]), strict=True)
     options = {"weights": (0.5, 2, 3)[: len(losses)]} if coin(rng) else {}
     return Drawn(pn.per_output(*losses, **options), (*zip(*points, strict=True),))
 
@@ -254,12 +301,12 @@ def element_weights(rng, y, target):
     return {word: many if coin(rng) else many[0] for word, many in of_last.items() if coin(rng)}
 
 
-def row(name, in_torch, in_jax, given, option=None, weights=None):
+def row(name, in_torch, in_jax, given, option=None, weights=None, least=0.0):
     """The loss with its options at random: the reduction, and one of a range, for JAX from its ends; weights are drawn
     for PyTorch alone."""
 
     def draw(rng, few=False):
-        options = {} if name == "sse" or coin(rng) else {"reduction": str(rng.choice(["mean", "sum"]))}
+        options = {} if name == "sse" or coin(rng) else {"reduction": str(rng.choice(["mean", "sum", "none"]))}
         if option is not None and coin(rng, 0.6):
             word, low, high = option
             options[word] = float(rng.choice([low, high]) if few else rng.uniform(low, high))
@@ -269,7 +316,7 @@ def row(name, in_torch, in_jax, given, option=None, weights=None):
         loss = getattr(pn, name)
         return Drawn(loss(**options) if options else loss, (y, target))
 
-    return Twin(in_torch, in_jax, draw, jax_draw=partial(draw, few=True))
+    return Twin(in_torch, in_jax, draw, jax_draw=partial(draw, few=True), least=least)
 
 
 TWINS = {
@@ -299,7 +346,9 @@ TWINS = {
     "log_cosh": row("log_cosh", log_cosh_in_torch, of_costs(log_cosh_in_jax), numbers),
     "quantile": row("quantile", quantile_in_torch, of_costs(quantile_in_jax), numbers, ("q", 0.1, 0.9)),
     "poisson_nll": row("poisson_nll", poisson_in_torch, of_costs(poisson_in_jax), counts),
-    "cosine_similarity": row("cosine_similarity", cosine_in_torch, of_costs(cosine_in_jax), numbers),
+    "cosine_similarity": row("cosine_similarity", cosine_in_torch, of_costs(cosine_in_jax), numbers, least=0.01),
+    "gaussian_nll": row("gaussian_nll", gaussian_in_torch, gaussian_in_jax, normals, ("eps", 0.001, 0.01)),
+    "triplet": row("triplet", triplet_in_torch, triplet_in_jax, embeddings, ("margin", 0.2, 2)),
     "per_output": Twin(per_output, per_output, outputs, jax_draw=partial(outputs, few=True), jax_draws=10),
     "weighted": Twin(weighted, weighted, weights, jax_draw=partial(weights, few=True), jax_draws=10),
 }

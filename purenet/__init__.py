@@ -160,7 +160,7 @@ from purenet.weighting import weighted
 if TYPE_CHECKING:
     from purenet import estimators as estimators
     from purenet import plotting, testing
-    from purenet.interop import from_torch_state_dict, to_onnx, to_torch_state_dict
+    from purenet.interop import from_jax, from_torch_state_dict, to_onnx, to_torch_state_dict
 else:
     from purenet.names import hint_in as _hint_in
     from purenet.names import later as __getattr__  # noqa: F401 (of a name that is not here yet, or never)
@@ -211,6 +211,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "from_torch_state_dict",
     "to_engine",
     "to_onnx",
+    "from_jax",
     # layers
     "dense",
     "serial",

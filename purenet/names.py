@@ -9,7 +9,7 @@ from typing import Any
 
 MODULES = ("data", "initializers", "metrics", "plotting", "random", "schedules", "testing", "tree")
 LATER = ("estimators", "plotting", "testing")
-OF_INTEROP = ("from_torch_state_dict", "to_onnx", "to_torch_state_dict")
+OF_INTEROP = ("from_jax", "from_torch_state_dict", "to_onnx", "to_torch_state_dict")
 ELSEWHERE = {
     "dense": "Linear FullyConnected FC",
     "dense(...)": "nn",

@@ -107,8 +107,9 @@ class Loss(Value):
 
     A loss of a function f(y, target) and its derivative df(y, target) by y, as in the video:
 
+    >>> import math
     >>> f = lambda y, t: ((y - t) ** 2).mean()
-    >>> df = lambda y, t: 2 * (y - t) / y.size
+    >>> df = lambda y, t: 2 * (y - t) / math.prod(y.shape)
     >>> loss = Loss(f, lambda y, t: (f(y, t), lambda dE=1.0: dE * df(y, t)), "own")
     """
 

@@ -293,13 +293,15 @@ def _is_weight(number: Any) -> bool:
 def loss(f: Callable[[Any, Any], Any], df: Callable[[Any, Any], Any], name: str | None = None) -> Loss:
     """The video's own way: a loss of a function E = f(Y, T), one number, and its derivative dE/dY = df(Y, T).
 
-    It works on every engine on which the two functions do.
+    It works on every engine on which the two functions do: on all, if they need operators alone, as these do. (How many
+    numbers there are is `math.prod(y.shape)`: `y.size` is something else of a tensor.)
 
     >>> import numpy as np, purenet as pn
-    >>> log_cosh = pn.loss(lambda y, t: np.log(np.cosh(y - t)).mean(), lambda y, t: np.tanh(y - t) / y.size)
-    >>> E, pullback = log_cosh.vjp(np.array([0.0, 1.0]), np.array([0.0, 0.0]))
+    >>> root = lambda y, t: (1 + (y - t) ** 2) ** 0.5
+    >>> pseudo_huber = pn.loss(lambda y, t: root(y, t).mean() - 1, lambda y, t: (y - t) / root(y, t) / len(y))
+    >>> E, pullback = pseudo_huber.vjp(np.array([0.0, 0.75]), np.array([0.0, 0.0]))
     >>> float(E), pullback()
-    (0.21689041524151356, array([0.        , 0.38079708]))
+    (0.125, array([0. , 0.3]))
     """
     if not callable(f) or not callable(df) or isinstance(f, Loss):
         raise TypeError(f"loss takes a function and its derivative, not {describe(f)} and {describe(df)}")

@@ -163,6 +163,10 @@ class Unsummed:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.ops, name)
 
+    def factor(self, number: Any, like: Array) -> Any:
+        """What a rule takes for one number is an array here."""
+        return number
+
     def sum_all(self, x: Array) -> Array:
         return x
 

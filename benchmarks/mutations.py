@@ -45,6 +45,8 @@ RULES = (
     "purenet/spec/*.py",
     "purenet/tree/layout.py",
     "purenet/weighting.py",
+    "purenet/outputs.py",
+    "purenet/sums.py",
 )
 
 TESTS = {  # the tests of each file, and of all files of a folder; no other has to do with it, or it is too slow
@@ -85,12 +87,14 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "layers/shape": ("combinators",),
     "layers/transformer": ("transformer",),
     "layers/windows": ("conv",),
-    "losses": ("numerics", "recorded", "errors", "chunks"),
+    "losses": ("numerics", "recorded", "errors", "chunks", "losses", "outputs"),
     "optimizers": ("optimizers",),
     "patterns": ("patterns", "errors", "mistakes"),
     "spec": ("bad_input", "patterns", "initializers", "errors", "mistakes", "guard", "combinators"),
     "tree/layout": ("layout",),
     "weighting": ("weighted", "errors"),
+    "outputs": ("outputs", "errors", "recorded"),
+    "sums": ("sums", "errors"),
 }
 
 # what the names of functions that only check or explain begin with

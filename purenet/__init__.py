@@ -90,13 +90,17 @@ from purenet.layers.transformer import transformer_block, transformer_decoder_bl
 from purenet.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    cosine_similarity,
     hinge,
     huber,
     kl_divergence,
+    log_cosh,
     loss,
     mae,
     mse,
     nll,
+    poisson_nll,
+    quantile,
     softmax_cross_entropy,
     sse,
 )
@@ -130,9 +134,11 @@ from purenet.optimizers import (
     update,
     weight_decay,
 )
+from purenet.outputs import gaussian_nll, triplet
 from purenet.presets import preset
 from purenet.random import Key, key, split
 from purenet.spec import Spec, layer
+from purenet.sums import per_output
 from purenet.training import Penalty, l1, l2, value_and_grad
 from purenet.tree import to_engine
 from purenet.values import Kind
@@ -141,7 +147,7 @@ from purenet.weighting import weighted
 if TYPE_CHECKING:
     from purenet import estimators as estimators
     from purenet import plotting, testing
-    from purenet.interop import from_torch_state_dict, to_onnx, to_torch_state_dict
+    from purenet.interop import from_jax, from_torch_state_dict, to_onnx, to_torch_state_dict
     from purenet.storage import checkpoint_best, checkpoints, csv_log, from_dict, load, save, to_dict
     from purenet.training.chunks import in_chunks
     from purenet.training.fitting import fit
@@ -197,6 +203,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "from_torch_state_dict",
     "to_engine",
     "to_onnx",
+    "from_jax",
     # layers
     "dense",
     "serial",
@@ -292,7 +299,14 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "nll",
     "hinge",
     "kl_divergence",
+    "log_cosh",
+    "quantile",
+    "poisson_nll",
+    "cosine_similarity",
+    "gaussian_nll",
+    "triplet",
     "weighted",
+    "per_output",
     # optimizers
     "sgd",
     "adagrad",

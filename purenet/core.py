@@ -107,15 +107,31 @@ class Loss(Value):
 
     A loss of a function f(y, target) and its derivative df(y, target) by y, as in the video:
 
+    >>> import math
     >>> f = lambda y, t: ((y - t) ** 2).mean()
-    >>> df = lambda y, t: 2 * (y - t) / y.size
+    >>> df = lambda y, t: 2 * (y - t) / math.prod(y.shape)
     >>> loss = Loss(f, lambda y, t: (f(y, t), lambda dE=1.0: dE * df(y, t)), "own")
     """
 
     apply: Callable[[Any, Any], Any]
     vjp: Callable[[Any, Any], tuple[Any, LossPullback]]
     name: str = "loss"
-    instead = ": for a sum of losses, write a Loss whose vjp adds theirs"
+    lacks = "no other sums or products, and no items"
+    instead = ": losses are added to losses and multiplied by numbers, as in mse + 0.3 * mae"
+
+    def __add__(self, other: Loss) -> Loss:
+        """The sum of two losses of the same y and target."""
+        from purenet.sums import plus
+
+        return plus(self, other)
+
+    def __mul__(self, factor: float) -> Loss:
+        """The loss times a number."""
+        from purenet.sums import times
+
+        return times(self, factor)
+
+    __rmul__ = __mul__
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """An error that says how to run a loss."""

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal
 
+from purenet import tree
 from purenet.engine import Ops
 from purenet.engine.arrays import Kind, is_half, kind_of, widened
 from purenet.engine.select import quickest
-from purenet.tree import leaves
 from purenet.tree.layout import fitting
 
 Bare = Callable[..., Any]
@@ -38,7 +38,7 @@ class Known:
 
     def learn(self, params: Any, x: Any, *rest: Any) -> None:
         """Remember arguments that were checked now."""
-        ops = quickest(leaves((params, x, *rest)), x, self.matrices)
+        ops = quickest(tree.leaves((params, x, *rest)), x, self.matrices)
         if ops is not None:
             if len(self.seen) >= MOST:
                 self.seen.clear()
@@ -156,15 +156,15 @@ class Guarded:
 class GuardedLoss:
     """The same of a loss, whose bare way is `rule(ops, y, target) -> (E, pull)`, and pull(dE) is dE/dY.
 
-    `reduction` says whether E is a "mean" or a "sum", and `costs` of what: of what each of the "elements" costs, or
-    each of the "rows"; None if that cannot be told.
+    `reduction` says whether E is a "mean" or a "sum", None that it is neither, and `costs` of what: of what each of the
+    "elements" costs, or each of the "rows"; None if that cannot be told.
     """
 
     def __init__(
         self,
         check: Callable[[Any, Any], tuple[Ops, Any, Any]],
         rule: Bare,
-        reduction: str,
+        reduction: str | None,
         costs: Literal["elements", "rows"] | None = None,
     ) -> None:
         self.check, self.rule, self.reduction, self.costs = check, rule, reduction, costs
@@ -186,10 +186,11 @@ class GuardedLoss:
     def checked(self, y: Any, target: Any) -> tuple[Any, Bare]:
         """By the rule, after a check; in float32 where y is of half precision."""
         ops, y, target = self.check(y, target)
-        E, pull = self.rule(ops, widened(y), target)
-        if not is_half(y.dtype):
+        E, pull = self.rule(ops, tree.map(widened, y), target)
+        dtypes = [part.dtype for part in tree.leaves(y)]
+        if not any(map(is_half, dtypes)):
             return E, pull
-        return ops.astype(E, y.dtype), lambda dE: ops.astype(pull(dE), y.dtype)
+        return ops.astype(E, dtypes[0]), lambda dE: tree.map(lambda dy, part: ops.astype(dy, part.dtype), pull(dE), y)
 
 
 def guarded(value: Any) -> Any:

@@ -6,13 +6,20 @@ Each is a loss as it stands; call it to set options: `mse` is the mean, `mse(red
 every element for losses that compare element by element, and over the examples (rows) for those that compare
 distributions over classes. Over an empty batch the sum is 0, and a mean is refused: there is none. A target is not
 differentiated; it is converted to Y's dtype. A Y of half precision is compared in float32.
+
+With reduction="none" E is an array of what each element costs, or each row, and its pullback takes a dE of that shape:
+
+>>> import numpy as np, purenet as pn
+>>> E, pullback = pn.mse(reduction="none").vjp(np.array([1.0, 3.0]), np.array([0.0, 1.0]))
+>>> E, pullback(np.array([1.0, 0.5]))
+(array([1., 4.]), array([2., 2.]))
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
@@ -23,18 +30,22 @@ from purenet.engine.arrays import (
     conversion,
     describe,
     holds_numbers,
+    is_array,
+    is_integer,
+    is_number,
     to_numpy,
     weak,
     write_as_integers,
 )
 from purenet.guard import GuardedLoss, guarded
 from purenet.presets import preset
-from purenet.values import Call, called, spelled
+from purenet.values import Call, called, check_known, spelled
 
-Reduction = Literal["mean", "sum"]
+Reduction = Literal["mean", "sum", "none"]
 Total = tuple[Array, Callable[[float | Array], Array]]  # and pull(scale), the derivative of scale·total
-Rule = Callable[[Ops, Array, Array], Total]
+Rule = Callable[[Ops, Any, Any], Total]
 Values = Callable[[NumpyArray, NumpyArray], None]
+Numbers = Sequence[float] | Array
 
 
 def _loss(
@@ -42,23 +53,29 @@ def _loss(
     reduction: Reduction,
     rule: Rule,
     classes: bool = False,
-    rows: bool = False,
+    rows: str = "",
     values: Values | None = None,
+    along_last: Mapping[str, Any] | None = None,
+    counting: Counting | None = None,
 ) -> Loss:
     """The loss of `rule(ops, y, target) -> (total, pull)`, where pull(scale) is the derivative of scale·total.
 
-    The mean is total over the number of elements, or of rows. A target has the shape of y and its dtype; of a loss over
-    classes it may be integer labels without the last axis. `values(y, target)` checks the numbers themselves, where
-    they can be looked at.
+    The mean is total over the number of elements, or of rows of what `rows` says. A target has the shape of y and its
+    dtype; of a loss over classes it may be integer labels without the last axis. `values(y, target)` checks the numbers
+    themselves, where they can be looked at. The options `along_last` have a number for each place of the last axis.
+    With `counting`, the mean over labels is total over the sum of their weights.
     """
-    if reduction not in ("mean", "sum"):
-        raise ValueError(f"{name.maker} takes reduction 'mean' or 'sum', not {reduction!r}")
 
     def check(y: Any, target: Any) -> tuple[Ops, Array, Array]:
         y, target = as_array(y), as_array(target)
-        _check_target(name, y, target, classes)
+        check_target(name, y, target, classes)
         if rows and not (y.ndim and y.shape[-1]):
-            raise ValueError(f"{name} takes y of shape (batch, classes), not {describe(y)}")
+            raise ValueError(f"{name} takes y of shape (batch, {rows}), not {describe(y)}")
+        for option, numbers in (along_last or {}).items():
+            if type(numbers) is tuple and y.shape[-1:] != (len(numbers),):
+                raise ValueError(
+                    f"{name} takes y with a last axis of {len(numbers)}, as {option} has, not {describe(y)}"
+                )
         if reduction == "mean" and not (math.prod(y.shape[:-1]) if rows else math.prod(y.shape)):
             raise ValueError(f"{name} has no mean over an empty batch: y has shape {tuple(y.shape)}")
         look(ops_for([target]), y, target)
@@ -67,8 +84,9 @@ def _loss(
 
     def look(ops: Ops, y: Array, target: Array) -> None:
         if target.ndim < y.ndim:
-            if not ops.labels_fit(target, y.shape[-1]):
-                raise ValueError(_wrong_label(name, y.shape[-1], target))
+            labels = target if counting is None else counting.labels(ops, target)
+            if not ops.labels_fit(labels, y.shape[-1]):
+                raise ValueError(_wrong_label(name, y.shape[-1], labels))
         elif values is not None:
             ops.look(values, y, target)
 
@@ -79,16 +97,92 @@ def _loss(
             look(ops, y, target)
         if target.dtype is not y.dtype and target.ndim == y.ndim:
             target = ops.astype(target, y.dtype)
+        if counting is not None:
+            y = counting.rows(ops, y, target)
         total, pull = rule(ops, y, target)
-        count = 1 if not mean else math.prod(y.shape[:-1] if rows else y.shape)
+        count: Any = 1 if not mean else math.prod(y.shape[:-1] if rows else y.shape)
+        if counting is not None and mean and target.ndim < y.ndim:
+            count = counting.total(ops, y, target)
+            ops.look(some_weight, count)
         return total / count, lambda dE: pull((dE if type(dE) is float else weak(dE)) / count)
 
-    both = GuardedLoss(check, bare, reduction, "rows" if rows else "elements")
+    def some_weight(total: NumpyArray) -> None:
+        if not total:
+            raise ValueError(f"{name} has no mean: the weights of the labels add up to 0")
+
+    return reduced(name, reduction, check, bare, "rows" if rows else "elements", counting is None)
+
+
+def reduced(
+    name: Call,
+    reduction: Reduction,
+    check: Callable[[Any, Any], tuple[Ops, Any, Any]],
+    rule: Rule,
+    costs: Literal["elements", "rows"],
+    alike: bool = True,
+) -> Loss:
+    """The loss of a check and a bare rule, which takes the mean or the sum of what each of the `costs` costs.
+
+    `alike` says that all of them count alike, so that they can be `weighted`.
+    """
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{name.maker} takes reduction 'mean', 'sum' or 'none', not {reduction!r}")
+    bare = rule if reduction != "none" else _one_by_one(name, rule, costs == "rows")
+    both = GuardedLoss(check, bare, reduction, costs if alike else None)
     return Loss(both.apply, both.vjp, name)
 
 
+def _one_by_one(name: Call, rule: Rule, rows: bool) -> Rule:
+    """The rule whose E is an array of what each element costs, or each row."""
+
+    def each(ops: Ops, y: Any, target: Any) -> Total:
+        unsummed: Any = Unsummed(ops)
+        E, pull = rule(unsummed, y, target)
+        shape = tuple(E.shape[:-1] if rows else E.shape)
+
+        def pull_each(dE: Any) -> Any:
+            if is_number(dE):
+                return pull(dE)
+            if tuple(dE.shape) != shape:
+                raise ValueError(f"{name}: its pullback takes a dE of the shape of E, {shape}, not {describe(dE)}")
+            dE = ops.astype(ops.take_in(dE), E.dtype)
+            return pull(dE[..., None] if rows else dE)
+
+        return E[..., 0] if rows else E, pull_each
+
+    return each
+
+
+class Unsummed:
+    """The ops of an engine whose sums over everything are left undone: a loss's rule then gives what each element
+    costs, or each row, with a last axis of 1."""
+
+    def __init__(self, ops: Ops) -> None:
+        self.ops = ops
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ops, name)
+
+    def factor(self, number: Any, like: Array) -> Any:
+        """What a rule takes for one number is an array here."""
+        return number
+
+    def sum_all(self, x: Array) -> Array:
+        return x
+
+    def sum_rows(self, x: Array) -> tuple[Array]:
+        """Of one column, whose sum a rule takes by [0]."""
+        return (x,)
+
+    def sum_of_squares(self, x: Array) -> Array:
+        return x * x
+
+    def sum_of_logs(self, target: Array, logs: Array) -> Array:
+        return self.ops.sum_last(target * self.ops.where(target == 0, 0, logs))
+
+
 def reduction_of(loss: Loss) -> Reduction | None:
-    """Whether a loss of this library is a "mean" over the examples or a "sum"; None for one that somebody wrote.
+    """Whether a loss of this library is a "mean" over the examples, a "sum" or "none"; None of one that somebody wrote.
 
     >>> reduction_of(mse), reduction_of(sse)
     ('mean', 'sum')
@@ -98,7 +192,7 @@ def reduction_of(loss: Loss) -> Reduction | None:
     return found
 
 
-def _check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
+def check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
     """Check that y and target are arrays that can be compared."""
     if not engine_of(y, f"{name}'s y").isdtype(y.dtype, "real floating"):
         raise TypeError(
@@ -138,21 +232,80 @@ def _wrong_label(name: Call, classes: int, labels: Array) -> str:
     return f"{name} takes labels from 0 to {classes - 1}, one for each class of y, but found {wrong}"
 
 
-def _goal(ops: Ops, y: Array, target: Array) -> Array:
+def _goal(ops: Ops, y: Array, target: Array, counting: Counting | None = None) -> Array:
     """The target as a share of each class: labels become one-hot."""
-    return ops.one_hot(target, y.shape[-1], y.dtype) if target.ndim < y.ndim else target
+    if target.ndim == y.ndim:
+        return target
+    return ops.one_hot(target if counting is None else counting.labels(ops, target), y.shape[-1], y.dtype)
+
+
+class Counting(NamedTuple):
+    """How much labels count: by the weight of their class, and not at all if they are to be ignored."""
+
+    weight: tuple[float, ...] | None
+    ignored: int | None
+
+    @staticmethod
+    def of(who: str, weight: Any, ignore_index: Any) -> Counting | None:
+        """What the options say; None if all count alike."""
+        if ignore_index is not None and not is_integer(ignore_index):
+            raise TypeError(f"{who} takes an ignore_index that is an integer, not {ignore_index!r}")
+        alike = weight is None and ignore_index is None
+        return None if alike else Counting(_numbers(who, "weight", weight), ignore_index)
+
+    def labels(self, ops: Ops, target: Array) -> Array:
+        """The labels, with 0 for those that are ignored."""
+        return target if self.ignored is None else ops.where(target == self.ignored, 0, target)
+
+    def rows(self, ops: Ops, y: Array, target: Array) -> Array:
+        """y, with 0 in the rows that are ignored: nothing depends on what stands there."""
+        ignores = self.ignored is not None and target.ndim < y.ndim
+        return ops.keep(y, (target != self.ignored)[..., None]) if ignores else y
+
+    def share(self, ops: Ops, y: Array, target: Array) -> Any:
+        """How much each class of each row counts, in a shape that goes with y."""
+        share: Any = 1.0 if self.weight is None else ops.asarray(self.weight, dtype=y.dtype)
+        if self.ignored is None or target.ndim == y.ndim:
+            return share
+        return share * ops.astype(target != self.ignored, y.dtype)[..., None]
+
+    def total(self, ops: Ops, y: Array, target: Array) -> Array:
+        """Σ over the labels of how much each counts."""
+        flat = ops.reshape(target, (-1,))
+        each = ops.ones_like(flat, dtype=y.dtype) if self.ignored is None else ops.astype(flat != self.ignored, y.dtype)
+        if self.weight is not None:
+            each = each * ops.take(ops.asarray(self.weight, dtype=y.dtype), self.labels(ops, flat), axis=0)
+        return ops.sum_all(each)
+
+
+def _numbers(who: str, option: str, given: Any) -> tuple[float, ...] | None:
+    """An option of several numbers, from a list or an array of one axis."""
+    if given is None:
+        return None
+    check_known(who, **{option: given})
+    numbers = to_numpy(given).tolist() if is_array(given) else given
+    if not isinstance(numbers, list | tuple) or not numbers or not all(map(_is_weight, numbers)):
+        shown = describe(given) if is_array(given) else repr(given)
+        raise ValueError(f"{who} takes {option} as numbers from 0 up, one for each place of y's last axis, not {shown}")
+    return (*numbers,)
+
+
+def _is_weight(number: Any) -> bool:
+    return isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number < math.inf
 
 
 def loss(f: Callable[[Any, Any], Any], df: Callable[[Any, Any], Any], name: str | None = None) -> Loss:
     """The video's own way: a loss of a function E = f(Y, T), one number, and its derivative dE/dY = df(Y, T).
 
-    It works on every engine on which the two functions do.
+    It works on every engine on which the two functions do: on all, if they need operators alone, as these do. (How many
+    numbers there are is `math.prod(y.shape)`: `y.size` is something else of a tensor.)
 
     >>> import numpy as np, purenet as pn
-    >>> log_cosh = pn.loss(lambda y, t: np.log(np.cosh(y - t)).mean(), lambda y, t: np.tanh(y - t) / y.size)
-    >>> E, pullback = log_cosh.vjp(np.array([0.0, 1.0]), np.array([0.0, 0.0]))
+    >>> root = lambda y, t: (1 + (y - t) ** 2) ** 0.5
+    >>> pseudo_huber = pn.loss(lambda y, t: root(y, t).mean() - 1, lambda y, t: (y - t) / root(y, t) / len(y))
+    >>> E, pullback = pseudo_huber.vjp(np.array([0.0, 0.75]), np.array([0.0, 0.0]))
     >>> float(E), pullback()
-    (0.21689041524151356, array([0.        , 0.38079708]))
+    (0.125, array([0. , 0.3]))
     """
     if not callable(f) or not callable(df) or isinstance(f, Loss):
         raise TypeError(f"loss takes a function and its derivative, not {describe(f)} and {describe(df)}")
@@ -230,6 +383,103 @@ def huber(delta: float = 1.0, reduction: Reduction = "mean") -> Loss:
 
 
 @preset
+def log_cosh(reduction: Reduction = "mean") -> Loss:
+    """Like `huber`, without a seam: E = Σ log cosh(Y − T) / n; dE/dY = tanh(Y − T) / n.
+
+    >>> import numpy as np, purenet as pn
+    >>> float(pn.log_cosh.apply(np.array([1000.0, 1e-4]), np.array([0.0, 0.0])))
+    499.65342641222
+    """
+
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
+        d = y - target
+        size = ops.abs(d)
+        m = ops.expm1(-ops.at_most(size, 1.0))  # with m = exp(−|d|) − 1, cosh d is 1 + m² / (2 (1 + m))
+        near, far = ops.log1p(m * m / (2 * (1 + m))), size + (ops.log1p(ops.exp(-2 * size)) - math.log(2))
+        return ops.sum_all(ops.where(size < 1, near, far)), lambda scale: ops.tanh(d) * scale
+
+    return _loss(called("log_cosh", reduction=(reduction, "mean")), reduction, rule)
+
+
+@preset
+def quantile(q: float = 0.5, reduction: Reduction = "mean") -> Loss:
+    """For a Y below which a share q of the targets lies: E = Σ max(q·(T − Y), (q − 1)·(T − Y)) / n; dE/dY = −q / n
+    where Y < T, (1 − q) / n where Y > T, else 0.
+
+    R. Koenker, G. Bassett, "Regression quantiles", 1978.
+
+    >>> import numpy as np, purenet as pn
+    >>> float(pn.quantile(0.75).apply(np.array([0.0, 4.0]), np.array([4.0, 0.0])))
+    2.0
+    """
+    name = called("quantile", q=(q, 0.5), reduction=(reduction, "mean"))
+    if not 0 < q < 1:
+        raise ValueError(f"quantile takes a q between 0 and 1, not {q!r}")
+
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
+        d = y - target
+        share = ops.astype(d > 0, d.dtype) * (1 - 2 * q) + q
+        return ops.sum_all(ops.abs(d) * share), lambda scale: ops.sign(d) * share * scale
+
+    return _loss(name, reduction, rule)
+
+
+@preset
+def poisson_nll(log_input: bool = True, reduction: Reduction = "mean") -> Loss:
+    """For counts T, and Y the logarithms of their expected values: E = Σ (exp(Y) − T·Y) / n; dE/dY = (exp(Y) − T) / n.
+
+    With log_input=False, Y are the expected values: E = Σ (Y − T·log(Y + 1e-8)) / n. What does not depend on Y, log T!,
+    is left out.
+
+    Raises:
+        ValueError: a target below 0; without log_input, also a y below 0.
+
+    >>> import numpy as np, purenet as pn
+    >>> float(pn.poisson_nll.apply(np.array([0.0, 0.0]), np.array([2.0, 3.0])))
+    1.0
+    """
+    name = called("poisson_nll", log_input=(log_input, True), reduction=(reduction, "mean"))
+
+    def values(y: NumpyArray, target: NumpyArray) -> None:
+        for what, given in [("target", target)] if log_input else [("target", target), ("y", y)]:
+            if given.size and given.min() < 0:
+                raise ValueError(f"{name} takes a {what} from 0 up, but found {given.min():g}")
+
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
+        target = ops.or_nan(target, lambda: (target >= 0) if log_input else (target >= 0) & (y >= 0))
+        if log_input:
+            expected = ops.exp(y)
+            return ops.sum_all(expected - target * y), lambda scale: (expected - target) * scale
+        above = y + 1e-8
+        return ops.sum_all(y - target * ops.log(above)), lambda scale: (1 - target / above) * scale
+
+    return _loss(name, reduction, rule, values=values)
+
+
+@preset
+def cosine_similarity(reduction: Reduction = "mean") -> Loss:
+    """The angle between Y and T, both (batch, features), as in Keras: E = −Σ cos(Y, T) / batch, which is −1 at best,
+    with cos(Y, T) = Y·T / (|Y|·|T|); dE/dY = (cos(Y, T)·Y / |Y| − T / |T|) / |Y| / batch.
+
+    A length below 1e-8 counts as 1e-8, as in PyTorch.
+
+    >>> import numpy as np, purenet as pn
+    >>> float(pn.cosine_similarity.apply(np.array([[1.0, 0.0], [0.0, 5.0]]), np.array([[2.0, 0.0], [1.0, 0.0]])))
+    -0.5
+    """
+
+    def rule(ops: Ops, y: Array, target: Array) -> Total:
+        length, goal_length = (ops.maximum(ops.sqrt(ops.dot_last(x, x)), 1e-8) for x in (y, target))
+        u, v = y / length, target / goal_length
+        cos = ops.dot_last(u, v)
+        along = cos * ops.astype(length > 1e-8, y.dtype)  # what is shorter is divided by a constant
+        return -ops.sum_all(cos), lambda scale: (along * u - v) * scale / length
+
+    name = called("cosine_similarity", reduction=(reduction, "mean"))
+    return _loss(name, reduction, rule, rows="features")
+
+
+@preset
 def binary_cross_entropy(reduction: Reduction = "mean") -> Loss:
     """For probabilities Y: E = −Σ (T·log Y + (1 − T)·log(1 − Y)) / n; dE/dY = (Y − T) / (Y·(1 − Y)) / n.
 
@@ -265,43 +515,75 @@ def binary_cross_entropy(reduction: Reduction = "mean") -> Loss:
 
 
 @preset
-def binary_cross_entropy_with_logits(reduction: Reduction = "mean") -> Loss:
+def binary_cross_entropy_with_logits(
+    reduction: Reduction = "mean", pos_weight: float | Numbers | None = None, weight: float | Numbers | None = None
+) -> Loss:
     """Binary cross-entropy of σ(Y), for logits Y of any size: E = Σ (max(Y, 0) − T·Y + log(1 + exp(−|Y|))) / n;
     dE/dY = (σ(Y) − T) / n.
+
+    With pos_weight p, what a target of 1 costs counts p times: E = −Σ (p·T·log σ(Y) + (1 − T)·log σ(−Y)) / n; with
+    a weight, each element counts by it. Both are one number, or one for each place of the last axis. As in PyTorch, a
+    mean is over n all the same.
 
     >>> import numpy as np, purenet as pn
     >>> float(pn.binary_cross_entropy_with_logits.apply(np.array([-1000.0]), np.array([1.0])))
     1000.0
+    >>> float(pn.binary_cross_entropy_with_logits(pos_weight=3).apply(np.array([-1000.0]), np.array([1.0])))
+    3000.0
     """
+    who = "binary_cross_entropy_with_logits"
+    pos_weight, weight = (
+        number if _is_weight(number) else _numbers(who, option, number)
+        for option, number in (("pos_weight", pos_weight), ("weight", weight))
+    )
 
     def rule(ops: Ops, y: Array, target: Array) -> Total:
+        # c = 1 − T + p·T, which without p is 1
+        hot = target if pos_weight is None else target * ops.asarray(pos_weight, dtype=y.dtype)
+        c = 1 if pos_weight is None else (1 - target) + hot
         e = ops.exp(-ops.abs(y))
-        total = ops.sum_all(ops.maximum(y, 0) - target * y + ops.log1p(e))
+        if pos_weight is None:
+            costs = ops.maximum(y, 0) - target * y + ops.log1p(e)
+        else:
+            costs = ops.maximum(y, 0) * c - hot * y + ops.log1p(e) * c
+        w = None if weight is None else ops.asarray(weight, dtype=y.dtype)
+        total = ops.sum_all(costs if w is None else costs * w)
 
         def pull(scale: float | Array) -> Array:
-            large = 1 / (1 + e)
-            small = e * large
+            small = e * (1 / (1 + e))
+            if pos_weight is not None:
+                small = small * c
             # σ(Y) − T from the side on which nothing cancels: σ(Y) = 1 − σ(−Y)
-            return ops.where(y >= 0, (1 - target) - small, small - target) * scale
+            slopes = ops.where(y >= 0, (1 - target) - small, small - hot)
+            return (slopes if w is None else slopes * w) * scale
 
         return total, pull
 
-    name = called("binary_cross_entropy_with_logits", reduction=(reduction, "mean"))
-    return _loss(name, reduction, rule)
+    name = called(who, reduction=(reduction, "mean"), pos_weight=(pos_weight, None), weight=(weight, None))
+    return _loss(name, reduction, rule, along_last={"pos_weight": pos_weight, "weight": weight})
 
 
 @preset
-def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "mean") -> Loss:
+def softmax_cross_entropy(
+    label_smoothing: float = 0.0,
+    reduction: Reduction = "mean",
+    weight: Numbers | None = None,
+    ignore_index: int | None = None,
+) -> Loss:
     """Cross-entropy of softmax(Y) for logits Y (batch, classes): E = −Σ T·log softmax(Y) / batch;
     dE/dY = (softmax(Y)·Σ T − T) / batch, where Σ T over the classes is 1 for a distribution.
 
     The target is integer labels (batch,), or one-hot or soft targets (batch, classes). With label_smoothing ε it is
     (1 − ε)·T + ε / classes.
 
+    With a weight w for each class, E = −Σ w·T·log softmax(Y) / Σ w[labels]. Labels that are ignore_index count for
+    nothing. Soft targets are divided by the batch, as in PyTorch. Of several batches `evaluate` and `in_chunks` take
+    the mean by their examples, not by their Σ w.
+
     C. Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016 (label smoothing).
 
     Raises:
-        TypeError, ValueError: labels that are not integers, or not from 0 to classes − 1.
+        TypeError, ValueError: labels that are not integers, or not from 0 to classes − 1; for a mean, Σ w[labels] = 0.
 
     >>> import numpy as np, purenet as pn
     >>> E, pullback = pn.softmax_cross_entropy.vjp(np.array([[1e4, 0.0], [0.0, 0.0]]), np.array([1, 0]))
@@ -309,16 +591,26 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
     (5000.34657359028, array([[ 0.5 , -0.5 ],
            [-0.25,  0.25]]))
     """
-    name = called("softmax_cross_entropy", label_smoothing=(label_smoothing, 0.0), reduction=(reduction, "mean"))
+    counting = Counting.of("softmax_cross_entropy", weight, ignore_index)
+    name = called(
+        "softmax_cross_entropy",
+        label_smoothing=(label_smoothing, 0.0),
+        reduction=(reduction, "mean"),
+        weight=(counting and counting.weight, None),
+        ignore_index=(ignore_index, None),
+    )
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"softmax_cross_entropy takes a label_smoothing from 0 to below 1, not {label_smoothing!r}")
 
     def rule(ops: Ops, y: Array, target: Array) -> Total:
-        goal = _goal(ops, y, target)
+        goal = _goal(ops, y, target, counting)
         mass = None if target.ndim < y.ndim else ops.sum_last(goal)  # Σ T of each row, which for a label is 1
         if label_smoothing:
             goal = goal * (1 - label_smoothing) + label_smoothing / y.shape[-1]
             mass = None if mass is None else mass + label_smoothing * (1 - mass)
+        if counting is not None:
+            goal = goal * counting.share(ops, y, target)
+            mass = ops.sum_last(goal)
         z = y - ops.max_last(y)
         e = ops.exp(z)
         sums = ops.sum_last(e)
@@ -335,24 +627,34 @@ def softmax_cross_entropy(label_smoothing: float = 0.0, reduction: Reduction = "
 
         return total, pull
 
-    return _loss(name, reduction, rule, classes=True, rows=True)
+    weights = {"weight": counting and counting.weight}
+    return _loss(name, reduction, rule, classes=True, rows="classes", along_last=weights, counting=counting)
 
 
 @preset
-def nll(reduction: Reduction = "mean") -> Loss:
+def nll(reduction: Reduction = "mean", weight: Numbers | None = None, ignore_index: int | None = None) -> Loss:
     """Negative log-likelihood of log-probabilities Y (batch, classes), as `log_softmax` gives: E = −Σ T·Y / batch;
-    dE/dY = −T / batch. The target is integer labels (batch,), or one-hot or soft targets (batch, classes).
+    dE/dY = −T / batch. The target is integer labels (batch,), or one-hot or soft targets (batch, classes). A weight for
+    each class and an ignore_index are those of `softmax_cross_entropy`.
 
     >>> import numpy as np, purenet as pn
     >>> float(pn.nll.apply(np.log(np.array([[0.5, 0.5]])), np.array([0])))
     0.6931471805599453
     """
 
+    counting = Counting.of("nll", weight, ignore_index)
+
     def rule(ops: Ops, y: Array, target: Array) -> Total:
-        goal = _goal(ops, y, target)
+        goal = _goal(ops, y, target, counting)
+        if counting is not None:
+            goal = goal * counting.share(ops, y, target)
         return -ops.sum_of_logs(goal, y), lambda scale: goal * -scale
 
-    return _loss(called("nll", reduction=(reduction, "mean")), reduction, rule, classes=True, rows=True)
+    weights = {"weight": counting and counting.weight}
+    name = called(
+        "nll", reduction=(reduction, "mean"), weight=(weights["weight"], None), ignore_index=(ignore_index, None)
+    )
+    return _loss(name, reduction, rule, classes=True, rows="classes", along_last=weights, counting=counting)
 
 
 @preset
@@ -406,4 +708,4 @@ def kl_divergence(reduction: Reduction = "mean") -> Loss:
         ratio = ops.log(ops.maximum(target, float(ops.finfo(y.dtype).smallest_normal))) - y  # log 0 is finite here
         return ops.sum_of_logs(target, ratio), lambda scale: target * -scale
 
-    return _loss(name, reduction, rule, rows=True, values=values)
+    return _loss(name, reduction, rule, rows="classes", values=values)

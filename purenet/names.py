@@ -10,7 +10,7 @@ from typing import Any
 MODULES = ("data", "initializers", "metrics", "plotting", "random", "schedules", "testing", "tree")
 LATER = ("estimators", "plotting", "storage", "testing")
 NAMES_LATER = {
-    "interop": ("from_torch_state_dict", "to_onnx", "to_torch_state_dict"),
+    "interop": ("from_jax", "from_torch_state_dict", "to_onnx", "to_torch_state_dict"),
     "training.chunks": ("in_chunks",),
     "training.fitting": ("fit",),
     "training.loop": ("evaluate", "predict", "start", "train"),
@@ -49,6 +49,10 @@ ELSEWHERE = {
     "binary_cross_entropy": "BCE",
     "binary_cross_entropy_with_logits": "BCEWithLogits sigmoid_binary_cross_entropy",
     "kl_divergence": "KLDiv",
+    "quantile": "Pinball",
+    "poisson_nll": "Poisson PoissonNLL",
+    "gaussian_nll": "GaussianNLL",
+    "triplet": "TripletMargin",
     "mse": "MeanSquaredError",
     "mse.vjp": "mse_prime",
     "mae": "MeanAbsoluteError L1Loss",

@@ -12,6 +12,7 @@ from purenet import random, tree
 from purenet.core import Buffer, Layer, Loss
 from purenet.engine.arrays import NumpyArray, describe
 from purenet.engine.jax import float64_hint, host_only
+from purenet.losses import reduction_of
 from purenet.random import Key
 from purenet.spec import check_pulled, pulled_by
 
@@ -146,6 +147,8 @@ def _loss_at(loss: Loss, y: Any, target: Any) -> _Point:
         return number(E, inputs), lambda dE: _LossGradients(pullback(dE))
 
     def number(E: Any, inputs: _LossInputs) -> Any:  # a Python number will do too
+        if np.shape(E) != () and reduction_of(loss) != "none":
+            _fail(f"a loss is one number, not {describe(E)}: take its mean or its sum")
         return tree.leaves(inputs.y)[0].dtype.type(E) if type(E) in (int, float) else E
 
     def apply(inputs: _LossInputs) -> Any:
@@ -189,8 +192,6 @@ def _check_forward(point: _Point, inputs: Any) -> Any:
         _fail("it draws from a global random generator; random numbers must come from the key alone")
     if _bits(inputs) != before:
         _fail(f"its forward pass changes {_first_change(inputs, before)}")
-    if point.output == "E" and np.shape(y) != ():
-        _fail(f"a loss is one number, not {describe(y)}: take its mean or its sum")
     if _bits(y) != _bits(again):
         _fail("apply gives other bits when it is called again with the same arguments")
     if _bits(y) != _bits(forward):

@@ -56,6 +56,7 @@ class Value(metaclass=Kind):
     name: str
     call: Call | None
     home: ClassVar[str] = "purenet"  # the module of the functions that make such values
+    lacks: ClassVar[str] = "no sums, products or items"
     instead: ClassVar[str] = ""  # what to write where such values are added or indexed, as if they were numbers
 
     def __post_init__(self) -> None:
@@ -99,7 +100,7 @@ class Value(metaclass=Kind):
 
         def _refuse(self, *_: Any) -> NoReturn:
             kind = article(kind_of(self).__name__.lower())
-            raise TypeError(f"{brief(self.name)} is {kind}, a value that has no sums, products or items{self.instead}")
+            raise TypeError(f"{brief(self.name)} is {kind}, a value that has {self.lacks}{self.instead}")
 
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = __getitem__ = _refuse
 

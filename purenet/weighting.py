@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from purenet import tree
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, joined_by
 from purenet.engine.arrays import Array, NumpyArray, describe, describe_all, weak
 from purenet.guard import GuardedLoss, guarded
+from purenet.losses import Unsummed
 from purenet.values import called
 
 
@@ -35,60 +37,42 @@ def weighted(loss: Loss) -> Loss:
     """
     inner = guarded(loss) if isinstance(loss, Loss) else None
     if not isinstance(inner, GuardedLoss) or inner.costs is None:
-        mend = ": it has weights" if isinstance(inner, GuardedLoss) else ", which does not tell what each example costs"
-        raise TypeError(f"weighted takes a loss of this library, not {describe(loss)}{mend}")
+        given = loss.name if isinstance(loss, Loss) else describe(loss)
+        raise TypeError(f"weighted takes a loss of this library that tells what each example costs, not {given}")
+    if inner.reduction == "none":
+        raise ValueError(
+            f"weighted takes a loss that is one number, not {loss.name}: multiply what that gives yourself"
+        )
     name, costs, mean = called("weighted", loss), inner.costs, inner.reduction == "mean"
 
-    def check(y: Any, target: Any) -> tuple[Ops, Array, Any]:
+    def check(y: Any, target: Any) -> tuple[Ops, Any, Any]:
         if type(target) is not tuple or len(target) != 2:
             raise TypeError(f"{name} takes a target (t, weight), not {describe_all(target)}")
         ops, y, t = inner.check(y, target[0])
         w = target[1]
         if not engine_of(w, f"{name}'s weight").isdtype(w.dtype, ("real floating", "integral", "bool")):
             raise TypeError(f"{name} takes weights that are real numbers, not {describe(w)}")
-        most = tuple(y.shape[:-1] if costs == "rows" else y.shape)
+        shape = tree.leaves(y)[0].shape
+        most = tuple(shape[:-1] if costs == "rows" else shape)
         if not w.ndim or tuple(w.shape) != most[: w.ndim]:
             axes = " or ".join(str(most[:n]) for n in range(1, len(most) + 1))
             raise ValueError(f"{name} takes a weight of shape {axes} for this y, but it has shape {tuple(w.shape)}")
         ops = joined_by(ops, [w])
-        return ops, ops.take_in(y), (ops.take_in(t), ops.take_in(w))
+        return ops, *tree.map(ops.take_in, (y, (t, w)))
 
     def some_weight(w: NumpyArray) -> None:
         if not w.sum():
             raise ValueError(f"{name} has no mean: the weights add up to 0")
 
-    def rule(ops: Ops, y: Array, target: tuple[Array, Array]) -> tuple[Array, Any]:
+    def rule(ops: Ops, y: Any, target: tuple[Any, Array]) -> tuple[Array, Any]:
         t, w = target
         if mean:
             ops.look(some_weight, w)
-        w = ops.reshape(ops.astype(w, y.dtype), (*w.shape, *[1] * (y.ndim - w.ndim)))
+        part = y[0] if type(y) is tuple else y
+        w = ops.reshape(ops.astype(w, part.dtype), (*w.shape, *[1] * (part.ndim - w.ndim)))
         scale = w * (math.prod(w.shape) / ops.sum_all(w)) if mean else w
         each, pull = inner.rule(Unsummed(ops), y, t)
-        return ops.sum_all(each * scale), lambda dE: pull(1.0) * (scale * weak(dE))
+        return ops.sum_all(each * scale), lambda dE: pull(scale * weak(dE))
 
     both = GuardedLoss(check, rule, inner.reduction)
     return Loss(both.apply, both.vjp, name)
-
-
-class Unsummed:
-    """The ops of an engine whose sums over everything are left undone: a loss's rule then gives what each element
-    costs, or each row, with a last axis of 1."""
-
-    def __init__(self, ops: Ops) -> None:
-        self.ops = ops
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.ops, name)
-
-    def sum_all(self, x: Array) -> Array:
-        return x
-
-    def sum_rows(self, x: Array) -> tuple[Array]:
-        """Of one column, whose sum a rule takes by [0]."""
-        return (x,)
-
-    def sum_of_squares(self, x: Array) -> Array:
-        return x * x
-
-    def sum_of_logs(self, target: Array, logs: Array) -> Array:
-        return self.ops.sum_last(target * self.ops.where(target == 0, 0, logs))

@@ -27,7 +27,7 @@ class Case(NamedTuple):
 
 
 class LossCase(NamedTuple):
-    """A loss, with an output, and a target: an array, or a tuple of them."""
+    """A loss, with an output and a target: each an array, or a tuple of them."""
 
     loss: pn.Loss
     y: Any

@@ -10,6 +10,7 @@ from purenet.engine.chain import LONGEST, pools_first
 from purenet.engine.numpy import NUMPY, ONE_ROW_NUMPY, SMALL_NUMPY
 from purenet.guard import MOST, fits, guarded, likeness
 from tests.catalogue import LAYER_CASES, LOSS_CASES, layer_id, loss_id
+from tests.kit import cast
 
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -114,6 +115,21 @@ def test_each_loss_has_a_bare_way_to_the_same_bits(case):
     one, two = ((E, pullback(0.5)) for E, pullback in (case.loss.vjp(case.y, case.target) for _ in range(2)))
     assert bits(one) == bits(two)
     assert guarded(case.loss).known.ops(case.y, case.target) is not None
+
+
+OF_MATRICES = [(name, case) for name, case in LOSS_CASES if pn.tree.leaves(case.y)[0].ndim == 2]
+
+
+@pytest.mark.parametrize("case", [case for _, case in OF_MATRICES], ids=map(loss_id, OF_MATRICES))
+def test_each_loss_has_a_bare_way_for_few_numbers(case):
+    """As it runs behind a net of small matrices; an error there would send every step the checked way."""
+    y, target = cast((case.y, case.target), np.float32)
+    E, pullback = case.loss.vjp(y, target)
+    bare, pull = guarded(case.loss).rule(SMALL_NUMPY, y, target)
+    for a, b in zip(pn.tree.leaves((bare, pull(1.0))), pn.tree.leaves((E, pullback())), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+    if np.shape(E):
+        assert pn.tree.map(np.shape, pull(E)) == pn.tree.map(np.shape, y)
 
 
 @each_dtype

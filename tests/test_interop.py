@@ -247,3 +247,14 @@ def test_without_onnx():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "to_onnx builds a model of ONNX: pip install 'purenet[onnx]'\n"
+
+
+def test_without_jax():
+    code = (
+        "import sys; sys.modules['jax'] = None\n"
+        "import purenet as pn\n"
+        "try:\n    pn.from_jax(abs)\n"
+        "except ModuleNotFoundError as error:\n    print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "from_jax differentiates by JAX: pip install 'purenet[jax]'\n"

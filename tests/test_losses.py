@@ -1,4 +1,4 @@
-"""A loss of a function and its derivative, as in the video."""
+"""A loss of a function and its derivative, as in the video; weights of classes and labels that are ignored."""
 
 from __future__ import annotations
 
@@ -46,3 +46,63 @@ def test_a_wrong_derivative_is_caught():
 def test_bad_input_says_what_to_do(given):
     with pytest.raises(TypeError, match="loss takes a function and its derivative"):
         pn.loss(*given)
+
+
+LOGITS, LABELS = pn.random.normal(pn.key(2), (4, 2, 3), np.float64), np.array([[0, 2], [1, 0], [2, 2], [0, 1]])
+CLASSIFYING = [pn.softmax_cross_entropy, pn.nll]
+
+
+def close(found, expected):
+    (E, pullback), (E_expected, expected_pullback) = found, expected
+    np.testing.assert_allclose(E, E_expected, rtol=1e-14)
+    np.testing.assert_allclose(pullback(), expected_pullback(), rtol=1e-13, atol=1e-16)
+
+
+@pytest.mark.parametrize("loss", CLASSIFYING)
+def test_class_weights_are_weights_of_the_labels(loss):
+    by_class = np.array([0.5, 2.0, 1.25])
+    weighted = pn.weighted(loss).vjp(LOGITS, (LABELS, by_class[LABELS]))
+    close(loss(weight=by_class).vjp(LOGITS, LABELS), weighted)
+    assert loss(weight=by_class) == loss(weight=[0.5, 2.0, 1.25]) != loss(weight=(0.5, 2.0, 1.0))
+
+
+@pytest.mark.parametrize("loss", CLASSIFYING)
+@pytest.mark.parametrize("ignored", [-100, 255, 1])
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.int16])
+def test_ignored_labels_are_as_if_they_were_not_there(loss, ignored, dtype):
+    labels = np.where(LABELS == 1, ignored, LABELS).astype(dtype)
+    E, pullback = loss(ignore_index=ignored).vjp(LOGITS, labels)
+    kept = labels != ignored
+    close((E, lambda: pullback()[kept]), loss.vjp(LOGITS[kept], labels[kept]))
+    assert not pullback()[~kept].any()
+
+
+def test_ignored_labels_of_bytes():
+    labels = np.array([0, 255, 2, 1], np.uint8)
+    for ignored, count in ((255, 3), (-100, 4)):
+        rows = labels if ignored == 255 else labels % 253
+        E = pn.softmax_cross_entropy(ignore_index=ignored, reduction="sum").apply(np.zeros((4, 3)), rows)
+        assert pytest.approx(count * np.log(3)) == E
+
+
+@pytest.mark.parametrize("loss", CLASSIFYING)
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_nothing_depends_on_a_row_that_is_ignored(loss, wrong):
+    y, labels = np.array([[wrong, 0.0], [1.0, 0.0]]), np.array([9, 0])
+    E, pullback = loss(ignore_index=9).vjp(y, labels)
+    close((E, lambda: pullback()[1:]), loss.vjp(y[1:], labels[1:]))
+    assert not pullback()[0].any()
+
+
+def test_pos_weight_repeats_the_positive_targets():
+    y, target = LOGITS[:, 0], np.eye(4, 3)
+    whole = pn.binary_cross_entropy_with_logits(pos_weight=3, reduction="sum").vjp(y, target)
+    repeated = pn.weighted(pn.binary_cross_entropy_with_logits(reduction="sum")).vjp(y, (target, 1 + 2 * target))
+    close(whole, repeated)
+
+
+def test_cosine_similarity_of_a_y_that_is_all_but_0():
+    y, target = np.array([[1e-9, 0.0]]), np.array([[3.0, 4.0]])
+    E, pullback = pn.cosine_similarity.vjp(y, target)
+    np.testing.assert_allclose(E, -0.06, rtol=1e-14)
+    np.testing.assert_allclose(pullback(), [[-0.6e8, -0.8e8]], rtol=1e-14)  # a length below 1e-8 is a constant

@@ -65,8 +65,8 @@ def test_imports_run_downstairs():
     stairs = [
         "names", "engine", "patterns", "random", "tree", "values", "core", "guard", "initializers", "presets", "rates",
         "spec", "schedules", "combinators",
-        "layers", "losses", "weighting", "metrics", "optimizers", "introspection", "data", "plotting", "training",
-        "storage", "interop", "testing", "estimators", "examples",
+        "layers", "losses", "outputs", "weighting", "sums", "metrics", "optimizers", "introspection", "data",
+        "plotting", "training", "storage", "interop", "testing", "estimators", "examples",
     ]  # fmt: skip
     assert {path.name.removesuffix(".py") for path in (ROOT / "purenet").iterdir()} - {"__init__", "__pycache__"} == {
         *stairs, "py.typed"

@@ -247,10 +247,6 @@ def test_a_process_that_starts_anew_is_handed_a_net(tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: pn.mse + pn.mae,
-        lambda: 2 * pn.mse,
-        lambda: pn.mse * 2.0,
-        lambda: np.float64(2) * pn.mse,
         lambda: pn.mse / 2,
         lambda: -pn.mse,
         lambda: sum([pn.mse, pn.mae]),
@@ -268,7 +264,7 @@ def test_a_process_that_starts_anew_is_handed_a_net(tmp_path):
     ],
 )
 def test_values_have_no_arithmetic_and_no_items(wrong):
-    with pytest.raises(TypeError, match=r"is an? \w+, a value that has no sums, products or items: "):
+    with pytest.raises(TypeError, match=r"is an? \w+, a value that has no (other )?sums(,| or) products.* items: "):
         wrong()
 
 

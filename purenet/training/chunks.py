@@ -65,22 +65,21 @@ def in_chunks(
     terms: Terms | None = getattr(unwrap(function), "terms", None)
     if terms is not None and terms.wrt != "params":
         raise ValueError(f"in_chunks takes gradients for params alone: leave wrt={terms.wrt!r} out")
-    if reduction is None:
-        reduction = "mean" if terms is None else reduction_of(terms.loss)
-    if reduction is None:
+    kind = reduction or ("mean" if terms is None else reduction_of(terms.loss))
+    if kind is None:
         whose = terms and terms.loss.name
         raise ValueError(
             f"in_chunks cannot know whether {whose} is a mean over the examples or a sum: "
             'write reduction="mean" or reduction="sum"'
         )
     if terms is not None and function is unwrap(function):
-        return put_together(terms._replace(evaluate=_chunked(terms.evaluate, size, threads, reduction)))
-    if reduction == "sum" and terms is not None and terms.penalties:
+        return put_together(terms._replace(evaluate=_chunked(terms.evaluate, size, threads, kind)))
+    if kind == "sum" and terms is not None and terms.penalties:
         raise ValueError(
             "in_chunks would add the penalties once for each chunk, since it cannot see into the function that "
             "holds them: write in_chunks first, as in jax.jit(in_chunks(value_and_grad(net, loss, penalty), size))"
         )
-    return _chunked(function, size, threads, reduction)
+    return _chunked(function, size, threads, kind)
 
 
 def _chunked(function: Evaluate[P], size: int, threads: int, reduction: str) -> Evaluate[P]:

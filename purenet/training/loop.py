@@ -24,6 +24,7 @@ from purenet.engine.arrays import describe, is_integer, is_writable, namespace
 from purenet.engine.jax import host_only
 from purenet.losses import reduction_of
 from purenet.random import Key, split
+from purenet.training.gradient import check_one_number
 from purenet.training.penalties import Penalty
 from purenet.training.runs import Fit, Mean, State, Stretch, check_params
 from purenet.training.steps import Engine, Stepper, applied, move_to, moved, stepper
@@ -233,6 +234,7 @@ def evaluate(
     host_only("evaluate", *tree.leaves(params))
     check_params(params, "evaluate")
     check_batches(data, "evaluate", arrays=True)
+    check_one_number(loss, "evaluate")
     named = by_name(metrics)
     apply, move = applied(net, engine), move_to(engine, device)
     params = moved(move, params)

@@ -54,4 +54,4 @@ def layer_id(case: tuple[str, Case]) -> str:
 
 
 def loss_id(case: tuple[str, LossCase]) -> str:
-    return f"{case[1].loss.name}-{case[1].y.shape}"
+    return f"{case[1].loss.name}-{pn.tree.map(lambda leaf: leaf.shape, case[1].y)}"

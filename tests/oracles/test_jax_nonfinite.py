@@ -167,3 +167,18 @@ def test_a_label_that_is_no_class_has_a_row_of_nan():
     rows = pn.data.one_hot(jnp.array([3, -1, 2]), 3)
     assert np.isnan(rows).all(axis=1).tolist() == [True, True, False]
     assert pn.data.one_hot(jnp.array([3, 2]), 3, np.int32).tolist() == [[0, 0, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("loss", [pn.softmax_cross_entropy, pn.nll])
+def test_a_mean_over_ignored_labels_alone_is_nan(loss):
+    vjp = jax.jit(lambda y, labels: loss(ignore_index=1).vjp(y, labels)[0])
+    assert np.isnan(vjp(jnp.ones((2, 3)), jnp.ones(2, int)))
+    assert np.isfinite(vjp(jnp.ones((2, 3)), jnp.asarray([1, 0])))
+    assert np.isnan(vjp(jnp.ones((2, 3)), jnp.asarray([0, 7])))
+
+
+def test_a_variance_below_0_gives_nan():
+    y = jnp.zeros(2), jnp.asarray([-1.0, 1.0])
+    E, pullback = pn.gaussian_nll.vjp(y, jnp.ones(2))
+    assert np.isnan(E)
+    assert [np.isnan(part).tolist() for part in pullback()] == [[True, False], [True, False]]

@@ -18,7 +18,14 @@ from tests.test_readme import JAX_SNIPPETS
 from tests.test_schedules import VALUES
 
 STEPS = 5
-PROBABLE = {"binary_cross_entropy": pn.sigmoid, "nll": pn.log_softmax, "kl_divergence": pn.log_softmax}
+PROBABLE = {
+    "binary_cross_entropy": pn.sigmoid,
+    "nll": pn.log_softmax,
+    "kl_divergence": pn.log_softmax,
+    "gaussian_nll": pn.fan_out(pn.identity, pn.softplus),
+    "triplet": pn.fan_out(pn.identity, pn.tanh, pn.sigmoid),
+    "per_output": pn.fan_out(pn.identity, pn.log_softmax),
+}
 SCHEDULES = {name: schedule for name, (schedule, _) in VALUES.items()}
 STEPPED = [o for name, many in OPTIMIZERS.items() if name != "chain" for o in many]
 # gradient noise draws, so here its key must be JAX's: tests/oracles/test_jax_keys.py

@@ -55,8 +55,9 @@ def test_losses_of_each_example(name, case):
         return E, pullback()
 
     found = jax.jit(jax.vmap(rule))(case.y, case.target)
-    targets = zip(*case.target, strict=True) if isinstance(case.target, tuple) else case.target
-    apart = [rule(y, target) for y, target in zip(case.y, targets, strict=True)]
+    batch = len(pn.tree.leaves(case.y)[0])
+    examples = [one((case.y, case.target), i) for i in range(batch)]
+    apart = [rule(*pn.tree.map(lambda leaf: leaf[0], example)) for example in examples]
     agree(pn.tree.map(lambda *leaves: np.stack(leaves), *apart), found, np.float64, name)
 
 

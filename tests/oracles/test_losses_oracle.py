@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 import sklearn.metrics as skm
@@ -20,6 +21,10 @@ EXTREMES = {
     "binary_cross_entropy_with_logits": ([1e4, -1e4, 1e4, -1e4, 0, -0.0, 1e-30], [1, 1, 0, 0, 0, 1, 0.5]),
     "softmax_cross_entropy": ([[1e4, -1e4], [1e4, -1e4], [0, 0], [1e4, 1e4]], [0, 1, 1, 0]),
     "nll": ([[0, -1e4], [-1e4, 0]], [1, 1]),
+    "log_cosh": ([1e4, -1e4, 0, -0.0, 1, 2], [1e4, 1e4, 0, 0, 0, 1]),
+    "quantile": ([1e4, -1e4, 0, 2], [1e4, 1e4, 1, 1]),
+    "poisson_nll": ([-1e4, 0, -0.0, 5], [0, 0, 3, 1e4]),
+    "cosine_similarity": ([[0, 0], [3, -4]], [[1, 2], [0, 0]]),
     "kl_divergence": ([[0, -1e4], [-0.5, -1]], [[1, 0], [0.25, 0.75]]),
 }
 
@@ -64,3 +69,19 @@ def test_weighted_by_example_has_scikit_learns_mean():
     shares = pn.softmax.apply((), y)
     expected = skm.log_loss(labels, shares, sample_weight=weight, labels=[0, 1, 2])
     np.testing.assert_allclose(pn.weighted(pn.softmax_cross_entropy).apply(y, (labels, weight)), expected, rtol=1e-14)
+
+
+HEADS = pn.serial(pn.dense(3, 5), pn.fan_out(pn.dense(5, 3), pn.dense(5, 3)))
+OF_HEADS = pn.per_output(pn.mse + 0.5 * pn.huber, pn.softmax_cross_entropy(weight=(1, 2, 0.5)), weights=(2, 0.3))
+
+
+def test_several_outputs_on_every_engine():
+    rng = np.random.default_rng(0)
+    x, target = rng.normal(size=(4, 3)), (rng.normal(size=(4, 3)), np.array([0, 2, 1, 1]))
+    x, target = pn.tree.cast((x, target), np.float32)
+    params, evaluate = HEADS.init(pn.key(0)), pn.value_and_grad(HEADS, OF_HEADS)
+    expected = pn.tree.leaves(evaluate(params, x, target))
+    for name, run in (("jax", jax.jit(evaluate)), ("torch", evaluate), ("torch", evaluate)):
+        found = run(*pn.to_engine((params, x, target), name))
+        for a, b in zip(pn.tree.leaves(found), expected, strict=True):
+            np.testing.assert_allclose(np.asarray(a), b, rtol=1e-5, atol=1e-6)

@@ -69,7 +69,7 @@ def trained(tree):
 def given_of(layer, params, x):
     """What a twin takes, and which of its leaves have a gradient."""
     if isinstance(layer, pn.Loss):
-        return x, [True] + [False] * (len(pn.tree.leaves(x)) - 1)
+        return x, [given is x[0] for given in x for _ in pn.tree.leaves(given)]
     return (params, x), [*trained(params), *trained(x)]
 
 
@@ -102,7 +102,7 @@ def by_torch(layer, params, x, dy, training=False):
         for leaf, old, tensor, grad in zip(leaves, double, tensors, has_gradient, strict=True)
     ]
     if isinstance(layer, pn.Loss):
-        gradients[1:] = [None] * (len(gradients) - 1)
+        gradients = [gradient if grad else None for gradient, grad in zip(gradients, has_gradient, strict=True)]
     return result_of(layer, given, pn.tree.map(lambda leaf: leaf.detach().numpy(), y), gradients)
 
 

@@ -54,6 +54,12 @@ class Call:
     def __call__(self, *args: Any, **options: Any) -> Call:
         return Call(self.function, *args, **options)
 
+    def __add__(self, other: Call) -> Call:
+        return Call(lambda y, target: self.run(y, target) + other.run(y, target))
+
+    def __rmul__(self, factor: float) -> Call:
+        return Call(lambda y, target: factor * self.run(y, target))
+
     def run(self, params: Any, x: Any) -> Any:
         return self.function(params, x, *self.args, **self.options)
 

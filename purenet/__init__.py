@@ -148,7 +148,7 @@ if TYPE_CHECKING:
     from purenet import estimators as estimators
     from purenet import plotting, testing
     from purenet.interop import from_jax, from_torch_state_dict, to_onnx, to_torch_state_dict
-    from purenet.storage import checkpoint_best, checkpoints, csv_log, from_dict, load, save, to_dict
+    from purenet.storage import checkpoint_best, checkpoints, csv_log, from_dict, load, log_to, save, to_dict
     from purenet.training.chunks import in_chunks
     from purenet.training.fitting import fit
     from purenet.training.loop import evaluate, predict, start, train
@@ -199,6 +199,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "checkpoints",
     "checkpoint_best",
     "csv_log",
+    "log_to",
     "to_torch_state_dict",
     "from_torch_state_dict",
     "to_engine",

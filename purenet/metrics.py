@@ -28,12 +28,12 @@ Average = Literal["macro", "micro", "weighted", "binary"] | None
 
 
 def best_when(name: str) -> Literal["lowest", "highest"]:
-    """When a number of this name is best: "highest" if it ends in accuracy, precision, recall, f1 or r2.
+    """When a number of this name is best: "highest" if it ends in accuracy, precision, recall, f1, r2, auc or score.
 
     >>> best_when("validation_accuracy"), best_when("loss")
     ('highest', 'lowest')
     """
-    return "highest" if name.endswith(("accuracy", "precision", "recall", "f1", "r2")) else "lowest"
+    return "highest" if name.endswith(("accuracy", "precision", "recall", "f1", "r2", "auc", "score")) else "lowest"
 
 
 def accuracy(y: Any, target: Any) -> float:

@@ -15,7 +15,7 @@ NAMES_LATER = {
     "training.fitting": ("fit",),
     "training.loop": ("evaluate", "predict", "start", "train"),
     "training.runs": ("Fit", "State"),
-    "storage": ("checkpoint_best", "checkpoints", "csv_log", "from_dict", "load", "save", "to_dict"),
+    "storage": ("checkpoint_best", "checkpoints", "csv_log", "from_dict", "load", "log_to", "save", "to_dict"),
 }
 ELSEWHERE = {
     "dense": "Linear FullyConnected FC",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import logging
 import math
 import os
 import re
@@ -613,6 +614,38 @@ def test_a_log_of_each_epoch(tmp_path):
     assert whole.stopped == "epochs"
     with pytest.raises(TypeError, match="not int"):
         pn.csv_log(3)
+
+
+def test_trackers_are_handed_the_numbers_of_each_epoch():
+    class Tracker:
+        def __init__(self, way):
+            self.told = []
+            setattr(self, way, lambda numbers, step: self.told.append((step, numbers)))
+
+    def adds(state, record):
+        record |= {"text": "no number", "several": np.ones(2), "none": None, "flag": np.True_}
+
+    for way in ("log", "log_metrics"):
+        tracker = Tracker(way)
+        found = fitted(3, callbacks=[adds, pn.log_to(tracker)])
+        assert [step for step, _ in tracker.told] == [1, 2, 3]
+        assert [*tracker.told[0][1]] == ["loss", "validation_loss", "flag"]  # range gives arrays
+        assert [numbers["loss"] for _, numbers in tracker.told] == found.history["loss"].tolist()
+        assert {type(value) for _, numbers in tracker.told for value in numbers.values()} == {float}
+
+
+@pytest.mark.parametrize("tracker", [3, "runs", None, logging.getLogger("purenet")])
+def test_what_is_no_tracker(tracker):
+    with pytest.raises(TypeError, match=r"log_to takes a tracker with log\(numbers, step=\).*, not "):
+        pn.log_to(tracker)
+
+
+def test_the_best_epoch_of_an_accuracy_is_the_highest(tmp_path):
+    state, path = pn.start(pn.adam(), PARAMS, None), tmp_path / "best.npz"
+    keep = pn.checkpoint_best(path, "accuracy")
+    for value in (0.1, 0.9, 0.5):
+        keep(state._replace(params=np.full(1, value)), {"accuracy": value})
+    assert pn.load(path, like=np.ones(1)).tolist() == [0.9]
 
 
 @pytest.mark.parametrize("best", ["lowest", "highest"])

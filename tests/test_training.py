@@ -259,7 +259,8 @@ def test_patience_stops_and_gives_the_best_params():
     scores = iter([5.0, 3.0, 4.0, 3.0, 1.0, 2.0, 9.0, 0.0])
     fixed = {"score": lambda y, t: next(scores)}
     options = {"key": pn.key(1), "epochs": 8, "validation": (x, target), "metrics": fixed, "callbacks": [remember]}
-    found = pn.fit(net, pn.mse, sgd(0.05), params, shuffled, patience=2, monitor="validation_score", **options)
+    found = pn.fit(net, pn.mse, sgd(0.05), params, shuffled, patience=2, monitor="validation_score",
+                   best="lowest", **options)  # fmt: skip
     assert (found.stopped, found.state.epoch) == ("patience", 4)  # 3 and no better twice
     assert bits(found.params) == bits(seen[1])
     assert bits(found.state.params) == bits(seen[3])
@@ -272,7 +273,7 @@ def test_patience_stops_and_gives_the_best_params():
 
 
 @pytest.mark.parametrize(
-    "name", ["accuracy", "top_k_accuracy", "precision", "recall", "f1", "r2", "mean_squared_error"]
+    "name", ["accuracy", "top_k_accuracy", "precision", "recall", "f1", "r2", "auc", "score", "mean_squared_error"]
 )
 def test_what_is_best_when_highest_by_its_name(name):
     scores = [0.1, 0.4, 0.9, 0.8, 0.7, 0.6]
@@ -295,6 +296,29 @@ def test_nan_is_never_the_best(best):
         assert (found.stopped, found.state.epoch) == ("patience", 2 + (epoch or 0))
         assert (found.best and found.best.epoch) == epoch
         assert all(np.isfinite(leaf).all() for leaf in pn.tree.leaves(found.params))
+
+
+def test_what_callbacks_add_stands_in_the_history():
+    seen = []
+
+    def rate(state, record):
+        if state.epoch != 2:
+            record["rate"], record["both"] = 1 / state.step, np.ones(2)
+
+    def run(epochs, callbacks=(rate, lambda state, record: seen.append([*record])), **options):
+        return pn.fit(net, pn.mse, sgd(0.05), params, (x, target), key=pn.key(1), epochs=epochs, batch_size=len(x),
+                      callbacks=callbacks, **options)  # fmt: skip
+
+    whole = run(4)
+    assert seen == [["loss", "rate", "both"], ["loss"], ["loss", "rate", "both"], ["loss", "rate", "both"]]
+    assert [*whole.history] == ["loss", "rate", "both"]
+    np.testing.assert_array_equal(whole.history["rate"], [1, math.nan, 1 / 3, 1 / 4])
+    np.testing.assert_array_equal(whole.history["both"], [[1, 1], [math.nan] * 2, [1, 1], [1, 1]])
+    assert bits(run(4, resume=run(1)).history) == bits(whole.history)
+    with pytest.raises(ValueError, match="a history of loss, rate, both, and this one would have loss"):
+        run(2, callbacks=(), resume=run(1))
+    with pytest.raises(ValueError, match="would have loss, mean_absolute_error"):
+        run(2, metrics=pn.metrics.mean_absolute_error, resume=run(1))
 
 
 def test_a_callback_stops():

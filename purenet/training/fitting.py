@@ -66,9 +66,10 @@ def fit(
         patience: stop after so many epochs in which `monitor` did not get better, and give the best params.
         monitor: what is watched, by default `validation_loss`, or `loss` if there is no validation.
         best: whether `monitor` is best when "lowest" or when "highest"; by default "highest" if its name ends in
-            accuracy, precision, recall, f1 or r2, else "lowest".
+            accuracy, precision, recall, f1, r2, auc or score, else "lowest".
         callbacks: functions `(state, record)`, called after each epoch, with the numbers of that epoch; training stops
-            after one that gives True.
+            after one that gives True. What one adds to the record, as in `record["rate"] = schedule(state.step)`, those
+            after it see, and `history` has it, with NaN for epochs without.
         penalties: `l1` and `l2`, as further terms of the loss (but not of validation_loss).
         resume: what `fit` gave: it goes on with its params, its history, and its patience. Or a `State`, as `train`
             yields it, with a history that begins here.
@@ -104,7 +105,7 @@ def fit(
     best = best or best_when(monitor)
     by = stepper(net, loss, optimizer, penalties, engine, device)
     state = by.moved(start(optimizer, params, key) if resume is None else resumed(resume))
-    past = _past(resume, names, monitor, epochs) if isinstance(resume, Fit) else ([], None)
+    past = _past(resume, names, monitor, epochs, bool(callbacks)) if isinstance(resume, Fit) else ([], None)
     told = _Told(state, monitor, best, *past)
     is_watched = measures or validation is not None or bool(callbacks) or patience is not None or best != "lowest"
     run, total = _run(by, data, batch_size, state, epochs, is_watched)
@@ -175,8 +176,16 @@ class _Told:
 
     def fit(self, names: list[str], stopped: str, wants_best: bool) -> Fit[Any]:
         state, complete, top = self.done
-        history = {name: np.array([record[name] for record in self.records[:complete]]) for name in names if complete}
+        records = self.records[:complete]
+        added = dict.fromkeys(name for record in records for name in record if name not in names)
+        history = {name: _column(name, records) for name in (*names, *added) if complete}
         return Fit(top.params if wants_best and top is not None else state.params, state, history, stopped, top)
+
+
+def _column(name: str, records: list[dict[str, Any]]) -> Any:
+    """An entry for each epoch: NaN where a callback added none."""
+    like = next(record[name] for record in records if name in record)
+    return np.array([record[name] if name in record else np.full(np.shape(like), math.nan) for record in records])
 
 
 def _run(
@@ -196,14 +205,17 @@ def _run(
     return steps_by(by, lambda key: cut(key, *data, size=size), epochs, state), total
 
 
-def _past(run: Fit[P], names: list[str], monitor: str, epochs: int) -> tuple[list[dict[str, Any]], Best[P] | None]:
+def _past(
+    run: Fit[P], names: list[str], monitor: str, epochs: int, adds: bool
+) -> tuple[list[dict[str, Any]], Best[P] | None]:
     """The records of a run to go on with, and its best epoch, if the same number is monitored."""
     if run.state.epoch >= epochs:
         raise ValueError(
             f"the run to resume has {run.state.epoch} epochs, and `epochs` counts them too: "
             f"write epochs={run.state.epoch + epochs} for {epochs} more"
         )
-    if run.history and sorted(run.history) != sorted(names):
+    own = {"loss", *names} if adds else run.history.keys()  # the rest is what callbacks added
+    if run.history and sorted(run.history.keys() & own) != sorted(names):
         raise ValueError(
             f"the run to resume has a history of {', '.join(run.history)}, and this one would have {', '.join(names)}: "
             "use the same validation and metrics, or begin a new history with resume=run.state"

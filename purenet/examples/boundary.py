@@ -85,9 +85,10 @@ def main() -> None:
     if pn.plotting.is_available():
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(5 * len(learnt), 4), layout="constrained")
-        axes = figure.subplots(1, len(learnt), squeeze=False)[0]
-        for ax, ((x, target), frames, title) in zip(axes, learnt.values(), strict=True):
+        side = 1 if options.data else 2
+        figure = Figure(figsize=(5.5 * side, 4.5 * side), layout="constrained")
+        axes = figure.subplots(side, side, squeeze=False)
+        for ax, ((x, target), frames, title) in zip(axes.flat, learnt.values(), strict=True):
             params = list(frames.values())[-1]
             probability = lambda points, params=params: pn.sigmoid.apply((), net.apply(params, points))
             pn.plotting.decision_boundary(probability, x, target, ax)

@@ -1,6 +1,7 @@
-"""The command line that the examples of the gallery share."""
+"""What the examples of the gallery share: their command line, and a line for each epoch."""
 
 import argparse
+from typing import Any
 
 
 def parser(doc: str | None, picture: str) -> argparse.ArgumentParser:
@@ -10,3 +11,9 @@ def parser(doc: str | None, picture: str) -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="the same in small: done in seconds")
     parser.add_argument("--plot", default=picture, help="where to draw (needs: pip install 'purenet[plot]')")
     return parser
+
+
+def report(state: Any, record: dict[str, Any]) -> None:
+    """A callback of `fit` that prints the numbers of an epoch."""
+    numbers = "   ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in record.items())
+    print(f"epoch {state.epoch:3}   {numbers}", flush=True)

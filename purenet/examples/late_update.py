@@ -77,7 +77,7 @@ def draw(shares: dict[float, Any], curves: dict[bool, Any], accuracy: dict[bool,
 
 def main() -> None:
     options = command.parser(__doc__, "late_update.png").parse_args()
-    count, epochs, last, rates = (4, 300, 1, (0.1, 0.3)) if options.quick else (20, 1000, 3, np.arange(1, 11) / 10)
+    count, epochs, last, rates = (4, 300, 1, (0.1, 0.3)) if options.quick else (20, 1000, 3, np.arange(1, 13) / 20)
     seeds = range(options.seed, options.seed + count)
 
     shares = {float(lr): [wrong_by(lr, seed) for seed in seeds] for lr in np.geomspace(1e-3, 1, 10)}
@@ -95,7 +95,7 @@ def main() -> None:
             with np.errstate(all="ignore"):  # numbers that blow up are the point
                 *_, params = train(deep, digits, pn.data.one_hot(labels, 10), lr, late, options.seed, last)
                 accuracy[late][lr] = (deep.apply(params, unseen).argmax(axis=1) == unseen_labels).mean()
-            print(f"digits, {name}, learning rate {lr}: {accuracy[late][lr]:.1%} of the unseen ones", flush=True)
+            print(f"digits, {name}, learning rate {lr:.2f}: {accuracy[late][lr]:.1%} of the unseen ones", flush=True)
     if pn.plotting.is_available():
         draw(shares, curves, accuracy).savefig(options.plot)
         print(f"drew {options.plot}")

@@ -4,11 +4,11 @@ python -m purenet.examples.own_layer
 
 Each of k neurons has a centre C and answers by how near a point is, with a learned sharpness a:
 
-    Yₖ = exp(−aₖ · Dₖ)        Dₖ = Σ (X − Cₖ)²
+    Yₖ = exp(−aₖ² · Dₖ)        Dₖ = Σ (X − Cₖ)²
 
 With G = dE/dY ⊙ Y, for each example and each neuron, the chain rule gives
 
-    dE/da = −Σ G ⊙ D        dE/dC = 2a · Σ G ⊙ (X − C)        dE/dX = −2 · Σ a · G ⊙ (X − C)
+    dE/da = −2a · Σ G ⊙ D        dE/dC = 2a² · Σ G ⊙ (X − C)        dE/dX = −2 · Σ a² · G ⊙ (X − C)
 
 with the sums of the first two over the examples, and of the last over the neurons.
 """
@@ -33,12 +33,13 @@ def radial(inputs: int, neurons: int) -> Any:
         centre, sharpness = params
         apart = x[:, None, :] - centre  # (batch, neurons, in)
         distance = ops.sum(apart * apart, axis=2)
-        y = ops.exp(-sharpness * distance)
+        y = ops.exp(-(sharpness**2) * distance)
 
         def pull(dy: Any, wrt_x: bool) -> Any:
             g = dy * y
-            toward = 2 * (g * sharpness)[:, :, None] * apart
-            return Radial(ops.sum(toward, axis=0), -ops.sum(g * distance, axis=0)), -ops.sum(toward, axis=1)
+            toward = 2 * (g * sharpness**2)[:, :, None] * apart
+            dsharpness = -2 * sharpness * ops.sum(g * distance, axis=0)
+            return Radial(ops.sum(toward, axis=0), dsharpness), -ops.sum(toward, axis=1)
 
         return y, pull
 
@@ -69,8 +70,8 @@ def draw(net: Any, params: Any, losses: Any, x: Any, target: Any) -> Any:
     left, right = figure.subplots(1, 2)
     pn.plotting.error_curve(losses, left)
     pn.plotting.decision_boundary(lambda points: net.apply(params, points), x, target, right, level=0)
-    right.scatter(*params[0].centre.T, marker="*", s=200, color="gold", edgecolor="black", label="centres")
-    right.set_title("the boundary, and the centres that the layer has learnt")
+    right.scatter(*params[0].centre.T, marker="*", s=250, color="gold", edgecolor="black", label="centres", zorder=5)
+    right.set_title("The boundary, and the centres that the layer has learnt")
     right.legend()
     return figure
 
@@ -85,7 +86,7 @@ def main() -> None:
 
     (x, target), (x_test, target_test) = rings(train_key, 400), rings(test_key, 400)
     net = pn.serial(layer, pn.dense(4, 1))
-    run = {"key": key, "epochs": 40 if options.quick else 200}
+    run = {"key": key, "epochs": 50 if options.quick else 200}
     loss = pn.binary_cross_entropy_with_logits
     found = pn.fit(net, loss, pn.adam(lr=0.03), net.init(key), (x, target), **run)
     for epoch in np.linspace(1, run["epochs"], 5).astype(int):

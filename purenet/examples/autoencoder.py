@@ -37,14 +37,15 @@ def draw(net: Any, params: Any, x: Any, target: Any, linear: Any) -> Any:
     code = encoder.apply(params["encoder"], x)
     some = [np.flatnonzero(target == label)[0] for label in range(10)]
     one, other = code[some[3]], code[some[8]]
-    between = decoder.apply(params["decoder"], np.stack([(1 - a) * one + a * other for a in np.linspace(0, 1, 10)]))
+    share = np.linspace(0, 1, 10, dtype=np.float32)[:, None]
+    between = (1 - share) * one + share * other
     side = int(x.shape[1] ** 0.5)
     rows = {
         "the image": x[some],
         "its code": code[some],
         "decoded": decoder.apply(params["decoder"], code[some]),
         "by PCA": linear[some],
-        "from a 3 to an 8": between.astype(np.float32),
+        "from a 3 to an 8": decoder.apply(params["decoder"], between),
     }
     figure = Figure(figsize=(11, 6), layout="constrained")
     figure.suptitle(f"Unseen digits, in {code.shape[1]} numbers each")

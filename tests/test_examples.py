@@ -34,8 +34,11 @@ def test_the_list_of_examples(tmp_path):
 
 QUICK = {  # what each prints with --quick, and between which numbers that lies
     "adding_problem": {r"lstm: error ([\d.]+)": (0, 0.01), r"gru: error ([\d.]+)": (0, 0.01)},
+    "autoencoder": {r"unseen digits: ([\d.]+)": (0, 0.0095), r"16 components ([\d.]+)": (0.011, 0.012)},
     "batch_sizes": {r"matrices: the spikes fall with the power ([-\d.]+)": (-0.55, -0.45)},
+    "binary_net": {r"signs is ([-\d.]+) points behind": (-3, 3), r"and ([\d.]+) times smaller": (15, 32)},
     "boundary": {rf"{name} .* ([\d.]+)% of 400": (99, 100) for name in ("xor", "circles", "moons")},
+    "denoiser": {r"noisy: ([\d.]+)": (10.3, 10.6), r"epoch  10 .*cleaned: ([\d.]+)": (15, 20)},
     "late_update": {
         r"rate 0.0010: dE/dX is off by +([\d.]+)%": (0.1, 0.5),
         r"right, learning rate 0.30: ([\d.]+)%": (85, 100),
@@ -45,6 +48,7 @@ QUICK = {  # what each prints with --quick, and between which numbers that lies
     "mnist_conv": {r"0 or 1: ([\d.]+)%": (95, 100), r"LeNet-5: ([\d.]+)%": (95, 100)},
     "own_layer": {r"([\d.]+)% of 400 unseen points": (99, 100)},
     "physics": {r"exact solution by at most ([\d.e-]+)": (0, 0.2)},
+    "vae": {r"epoch  15 .*unseen digits +([-\d.]+)": (-26.5, -24)},
 }
 
 
@@ -57,7 +61,9 @@ def test_the_quick_mode_of_the_gallery(name, tmp_path):
 
 
 def test_the_quick_mode_of_each_script_of_the_gallery_is_tested():
-    quick = {path.stem for path in Path(examples.__path__[0]).glob("*.py") if "options.quick" in path.read_text("utf-8")}
+    quick = {
+        path.stem for path in Path(examples.__path__[0]).glob("*.py") if "options.quick" in path.read_text("utf-8")
+    }
     assert quick == QUICK.keys()
 
 

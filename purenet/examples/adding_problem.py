@@ -38,7 +38,9 @@ def train(layer: Any, length: int, steps: int, seed: int) -> tuple[list[float], 
         if state.step % 100 == 0:
             errors.append(float(pn.mse.apply(net.apply(state.params, unseen), target)))
             if state.step % 500 == 0:
-                print(f"{layer.__name__:4} step {state.step:5,}   error on unseen sequences {errors[-1]:.4f}", flush=True)
+                print(
+                    f"{layer.__name__:4} step {state.step:5,}   error on unseen sequences {errors[-1]:.4f}", flush=True
+                )
     return errors, state.params
 
 

@@ -44,7 +44,7 @@ def draw(net: Any, params: Any, x: Any, target: Any, linear: Any) -> Any:
         "the image": x[some],
         "its code": code[some],
         "decoded": decoder.apply(params["decoder"], code[some]),
-        "by PCA": linear[some],
+        "by PCA": linear[some].clip(0, 1),
         "from a 3 to an 8": decoder.apply(params["decoder"], between),
     }
     figure = Figure(figsize=(11, 6), layout="constrained")
@@ -62,7 +62,7 @@ def main() -> None:
     net, epochs, size = autoencoder(x.shape[1]), 60 if options.quick else 30, 32 if options.quick else 128
     key, init_key = pn.split(pn.key(options.seed))
     optimizer = pn.adam(pn.schedules.cosine(0.005, steps=epochs * -(-len(x) // size)))
-    run = {"key": key, "epochs": epochs, "batch_size": size, "validation": (x_test, x_test)}
+    run: dict[str, Any] = {"key": key, "epochs": epochs, "batch_size": size, "validation": (x_test, x_test)}
     found = pn.fit(net, pn.mse, optimizer, net.init(init_key), (x, x), **run, callbacks=[command.report])
 
     linear = by_pca(x, x_test)

@@ -2,9 +2,9 @@
 
 python -m purenet.examples.batch_sizes
 
-A net learns y = x₁ + x₂, or exp X of 2×2 matrices X, by steps of 1, 16 and all samples, at one learning rate. Plotted is
-the error of each step's own batch. It is a random draw around the error of all the data: the mean of b samples, so its
-standard deviation falls with 1 / √b. That is the spikes. They say nothing of the net, which the dark curve shows.
+A net learns y = x₁ + x₂, or exp X of 2×2 matrices X, by steps of 1, 16 and all samples, at one learning rate. The
+spikes are the error of each step's own batch, which is a random draw around the error of all the data: the mean of b samples, whose
+standard deviation falls with 1 / √b. They say nothing of the net, which the dark curve shows.
 
 The mean in MSE is over all n = batch · outputs numbers: its gradient is that of the sum of squares, divided by n. With
 four outputs instead of one, the same learning rate takes steps a quarter as long for each of them.
@@ -42,8 +42,11 @@ def task(name: str, key: Any) -> tuple[Any, Any, Any]:
 def train(net: Any, x: Any, target: Any, size: int, epochs: int, seed: int) -> tuple[Any, Any, Any]:
     """The error of each step's batch, of all the data at each epoch's end, and the params."""
     of_batches, of_all = [], []
-    batches = lambda key: pn.data.batches(key, x, target, size=size)
-    run = {"key": pn.key(seed), "epochs": epochs}
+
+    def batches(key: Any) -> Any:
+        return pn.data.batches(key, x, target, size=size)
+
+    run: dict[str, Any] = {"key": pn.key(seed), "epochs": epochs}
     for state in pn.train(net, pn.mse, pn.sgd(0.05), net.init(pn.key(seed)), batches, **run):
         of_batches.append(state.loss)
         if state.step % (COUNT // size) == 0:
@@ -70,7 +73,9 @@ def main() -> None:
         print(f"{name}: the spikes fall with the power {slope:.2f} of the batch size (theory: -0.50)", flush=True)
         means, sums = (pn.value_and_grad(net, loss)(params, x, target)[1] for loss in (pn.mse, pn.mse(reduction="sum")))
         ratio = sums[0].weight[0, 0] / means[0].weight[0, 0]
-        print(f"{name}: the sum's gradient is {ratio:.1f} times the mean's: {len(x)} samples · {target.shape[1]} outputs")
+        print(
+            f"{name}: the sum's gradient is {ratio:.1f} times the mean's: {len(x)} samples · {target.shape[1]} outputs"
+        )
     if pn.plotting.is_available():
         draw(curves, spreads).savefig(options.plot)
         print(f"drew {options.plot}")
@@ -87,7 +92,11 @@ def draw(curves: dict[tuple[str, int], Any], spreads: dict[str, Any]) -> Any:
             ax, each = next(axes), COUNT // size
             ax.semilogy(np.arange(1, len(of_batches) + 1) / each, of_batches, linewidth=0.6, label="of each batch")
             ax.semilogy(np.arange(1, len(of_all) + 1), of_all, color="black", label="of all the data")
-            ax.set(title=f"{name}: {size} a step,\nan epoch has {each} step{'s' * (each > 1)}", xlabel="epoch", ylabel="error")
+            ax.set(
+                title=f"{name}: {size} a step,\nan epoch has {each} step{'s' * (each > 1)}",
+                xlabel="epoch",
+                ylabel="error",
+            )
             ax.set_ylim(1e-6, 20)
             ax.legend(loc="lower left")
         ax, sizes = next(axes), np.array([1, 4, 16, 64, 256])

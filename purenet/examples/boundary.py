@@ -5,6 +5,7 @@ python -m purenet.examples.boundary --data moons --gif boundary.gif    one of th
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,10 +61,17 @@ def train(x: Any, target: Any, key: Any, epochs: int) -> dict[str, Any]:
     """The params at some moments, by a title."""
     init_key, key = pn.split(key)
     kept = set(np.geomspace(1, epochs, 60).astype(int))
-    batches = lambda key: pn.data.batches(key, x, target, size=40)
-    run = {"key": key, "epochs": epochs, "each": "epoch"}
+
+    def batches(key: Any) -> Any:
+        return pn.data.batches(key, x, target, size=40)
+
+    run: dict[str, Any] = {"key": key, "epochs": epochs, "each": "epoch"}
     states = pn.train(net, loss, pn.adam(lr=0.01), net.init(init_key), batches, **run)
     return {f"epoch {s.epoch}: error {s.loss:.4f}": s.params for s in states if s.epoch in kept}
+
+
+def probability(params: Any, points: Any) -> Any:
+    return pn.sigmoid.apply((), net.apply(params, points))
 
 
 def main() -> None:
@@ -90,13 +98,11 @@ def main() -> None:
         axes = figure.subplots(side, side, squeeze=False)
         for ax, ((x, target), frames, title) in zip(axes.flat, learnt.values(), strict=True):
             params = list(frames.values())[-1]
-            probability = lambda points, params=params: pn.sigmoid.apply((), net.apply(params, points))
-            pn.plotting.decision_boundary(probability, x, target, ax)
+            pn.plotting.decision_boundary(partial(probability, params), x, target, ax)
             ax.set_title(title)
         figure.savefig(options.plot)
         print(f"drew {options.plot}")
         if options.gif:
-            probability = lambda params, points: pn.sigmoid.apply((), net.apply(params, points))
             pn.plotting.boundary_animation(probability, frames, x, target, options.gif)
             print(f"drew {options.gif}")
 

@@ -46,7 +46,7 @@ def main() -> None:
             yield noisy(next(keys), images), images
 
     optimizer = pn.adam(pn.schedules.cosine(0.003, steps=epochs * -(-len(clean) // 64)))
-    run = {"key": key, "epochs": epochs, "each": "epoch"}
+    run: dict[str, Any] = {"key": key, "epochs": epochs, "each": "epoch"}
     for state in pn.train(net, pn.mse, optimizer, net.init(init_key), batches, **run):
         cleaned = pn.predict(net, state.params, dirty)
         print(f"epoch {state.epoch:3}   error {state.loss:.5f}   cleaned: {psnr(cleaned, unseen):.2f} dB", flush=True)
@@ -55,10 +55,10 @@ def main() -> None:
 
         figure = Figure(figsize=(11, 4.5), layout="constrained")
         figure.suptitle("Unseen digits")
-        rows = {"clean": unseen, "noisy": np.clip(dirty, 0, 1), "cleaned by the net": np.clip(cleaned, 0, 1)}
+        rows = {"clean": unseen, "noisy": dirty, "cleaned by the net": cleaned}
         for part, (title, images) in zip(figure.subfigures(3, 1), rows.items(), strict=True):
             part.suptitle(f"{title}, {psnr(images, unseen):.1f} dB" if title != "clean" else title, x=0.01, ha="left")
-            pn.plotting.image_grid(images[:10], axes=part.subplots(1, 10))
+            pn.plotting.image_grid(images[:10].clip(0, 1), axes=part.subplots(1, 10))
         figure.savefig(options.plot)
         print(f"drew {options.plot}")
 

@@ -39,7 +39,7 @@ def train(data: Any, unseen: Any, seed: int, epochs: int, size: int = 128) -> An
     key, init_key = pn.split(pn.key(seed))
     params = wide.init(init_key, data[0].shape[1:])
     optimizer = pn.adam(pn.schedules.cosine(0.001, steps=epochs * -(-len(data[0]) // size)))
-    run = {"key": key, "epochs": epochs, "batch_size": size, "validation": unseen}
+    run: dict[str, Any] = {"key": key, "epochs": epochs, "batch_size": size, "validation": unseen}
     metrics = {"accuracy": pn.metrics.accuracy}
     loss = pn.softmax_cross_entropy
     return pn.fit(wide, loss, optimizer, params, data, **run, metrics=metrics, callbacks=[command.report])

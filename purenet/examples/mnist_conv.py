@@ -41,7 +41,7 @@ def train_zero_or_one(data: Any, seed: int, count: int, epochs: int) -> Any:
     picked = np.concatenate([np.flatnonzero(target == label)[:count] for label in (0, 1)])
     params = zero_or_one.init(pn.key(seed), x.shape[1:])
     of_two = x[picked], pn.data.one_hot(target[picked], 2)
-    run = {"key": pn.key(seed), "epochs": epochs, "batch_size": 1}
+    run: dict[str, Any] = {"key": pn.key(seed), "epochs": epochs, "batch_size": 1}
     return pn.fit(zero_or_one, pn.binary_cross_entropy, pn.sgd(0.1), params, of_two, **run).params
 
 
@@ -50,7 +50,13 @@ def train(data: Any, unseen: Any, seed: int, epochs: int, size: int = 64) -> Any
     key, init_key = pn.split(pn.key(seed))
     params = lenet.init(init_key, data[0].shape[1:])
     optimizer = pn.adam(pn.schedules.cosine(0.002, steps=epochs * -(-len(data[0]) // size)))
-    run = {"key": key, "epochs": epochs, "batch_size": size, "validation": unseen, "callbacks": [command.report]}
+    run: dict[str, Any] = {
+        "key": key,
+        "epochs": epochs,
+        "batch_size": size,
+        "validation": unseen,
+        "callbacks": [command.report],
+    }
     return pn.fit(lenet, pn.softmax_cross_entropy, optimizer, params, data, **run)
 
 

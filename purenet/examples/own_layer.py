@@ -86,7 +86,7 @@ def main() -> None:
 
     (x, target), (x_test, target_test) = rings(train_key, 400), rings(test_key, 400)
     net = pn.serial(layer, pn.dense(4, 1))
-    run = {"key": key, "epochs": 50 if options.quick else 200}
+    run: dict[str, Any] = {"key": key, "epochs": 50 if options.quick else 200}
     loss = pn.binary_cross_entropy_with_logits
     found = pn.fit(net, loss, pn.adam(lr=0.03), net.init(key), (x, target), **run)
     for epoch in np.linspace(1, run["epochs"], 5).astype(int):

@@ -49,7 +49,7 @@ def draw(net: Any, params: Any, x: Any, target: Any, linear: Any) -> Any:
     }
     figure = Figure(figsize=(11, 6), layout="constrained")
     figure.suptitle(f"Unseen digits, in {code.shape[1]} numbers each")
-    for part, (title, images) in zip(figure.subfigures(len(rows), 1), rows.items(), strict=True):
+    for part, (title, images) in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows.items(), strict=True):
         part.suptitle(title, x=0.01, ha="left", va="top")
         height = 4 if title == "its code" else side
         pn.plotting.image_grid(images.reshape(-1, height, height), axes=part.subplots(1, 10))

@@ -3,8 +3,8 @@
 python -m purenet.examples.batch_sizes
 
 A net learns y = x₁ + x₂, or exp X of 2×2 matrices X, by steps of 1, 16 and all samples, at one learning rate. The
-spikes are the error of each step's own batch, which is a random draw around the error of all the data: the mean of b samples, whose
-standard deviation falls with 1 / √b. They say nothing of the net, which the dark curve shows.
+spikes are the error of each step's own batch, which is a random draw around the error of all the data: as a mean of b
+samples it has a standard deviation that falls with 1 / √b. So they say little of the net; the dark curve says more.
 
 The mean in MSE is over all n = batch · outputs numbers: its gradient is that of the sum of squares, divided by n. With
 four outputs instead of one, the same learning rate takes steps a quarter as long for each of them.

@@ -16,9 +16,15 @@ import purenet as pn
 from purenet.examples import command
 
 NOISE = 0.3  # the standard deviation
-same = {"padding": "same"}
-layers = [pn.conv(1, 16, 3, **same), pn.relu, pn.conv(16, 16, 3, **same), pn.relu, pn.conv(16, 1, 3, **same)]
-net = pn.residual(pn.serial(*layers))
+net = pn.residual(
+    pn.serial(
+        pn.conv(1, 16, 3, padding="same"),
+        pn.relu,
+        pn.conv(16, 16, 3, padding="same"),
+        pn.relu,
+        pn.conv(16, 1, 3, padding="same"),
+    )
+)
 
 
 def noisy(key: Any, images: Any) -> Any:
@@ -56,7 +62,7 @@ def main() -> None:
         figure = Figure(figsize=(11, 4.5), layout="constrained")
         figure.suptitle("Unseen digits")
         rows = {"clean": unseen, "noisy": dirty, "cleaned by the net": cleaned}
-        for part, (title, images) in zip(figure.subfigures(3, 1), rows.items(), strict=True):
+        for part, (title, images) in zip(figure.subfigures(3, 1, squeeze=False)[:, 0], rows.items(), strict=True):
             part.suptitle(f"{title}, {psnr(images, unseen):.1f} dB" if title != "clean" else title, x=0.01, ha="left")
             pn.plotting.image_grid(images[:10].clip(0, 1), axes=part.subplots(1, 10))
         figure.savefig(options.plot)

@@ -20,7 +20,7 @@ from purenet.examples import command
 x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
 target = np.array([[0], [1], [1], [0]], np.float32)
 xor = pn.serial(pn.dense(2, 3), pn.tanh, pn.dense(3, 1), pn.tanh)
-deep = pn.serial(*[pn.dense(64, 32), pn.tanh], *[pn.dense(32, 32), pn.tanh] * 2, pn.dense(32, 10))
+deep = pn.serial(pn.dense(64, 32), pn.tanh, pn.dense(32, 32), pn.tanh, pn.dense(32, 32), pn.tanh, pn.dense(32, 10))
 
 
 def backward(net: Any, params: Any, x: Any, target: Any, lr: float, late: bool) -> tuple[Any, Any]:
@@ -84,9 +84,10 @@ def main() -> None:
     for lr, share in shares.items():
         print(f"XOR, learning rate {lr:.4f}: dE/dX is off by {np.median(share):8.2%} (median of {count} nets)")
 
-    curves, accuracy, names = {}, {}, {False: "right", True: "late "}
+    curves: dict[bool, Any] = {}
+    accuracy: dict[bool, Any] = {}
     (digits, labels), (unseen, unseen_labels) = pn.data.digits()
-    for late, name in names.items():
+    for late, name in ((False, "right"), (True, "late ")):
         runs = [train(xor, x, target, 0.1, late, seed, epochs) for seed in seeds]
         curves[late] = [[float(pn.mse.apply(xor.apply(params, x), target)) for params in run] for run in runs]
         print(f"XOR, {name}, learning rate 0.1: error {np.median([run[-1] for run in curves[late]]):.5f}")

@@ -67,7 +67,7 @@ def main() -> None:
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(12, 7), layout="constrained")
-        top, below = figure.subfigures(2, 1)
+        top, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
         pn.plotting.learning_curves(found.history, axes=top.subplots(1, 2))
         predicted = y.argmax(axis=1)
         wrong = np.flatnonzero(predicted != target_test)[:20]

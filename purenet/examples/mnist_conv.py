@@ -18,21 +18,22 @@ import purenet as pn
 from purenet.examples import command
 
 lenet = pn.serial(
-    *[pn.conv(6, 5, padding=2), pn.relu, pn.max_pool(2)],
-    *[pn.conv(16, 5), pn.relu, pn.max_pool(2)],
-    *[pn.flatten, pn.dense(120), pn.relu, pn.dense(84), pn.relu, pn.dense(10)],
+    pn.serial(pn.conv(6, 5, padding=2), pn.relu, pn.max_pool(2)),
+    pn.serial(pn.conv(16, 5), pn.relu, pn.max_pool(2)),
+    pn.serial(pn.flatten, pn.dense(120), pn.relu, pn.dense(84), pn.relu, pn.dense(10)),
 )
 zero_or_one = pn.serial(
-    *[pn.conv(5, 3), pn.sigmoid, pn.flatten],
-    *[pn.dense(100), pn.sigmoid, pn.dense(2), pn.sigmoid],
+    pn.serial(pn.conv(5, 3), pn.sigmoid, pn.flatten),
+    pn.serial(pn.dense(100), pn.sigmoid, pn.dense(2), pn.sigmoid),
 )
 
 
 def images(quick: bool) -> tuple[Any, Any]:
     """Images (n, side, side, 1) and labels, for training and for testing; the small digits are made larger."""
-    if not quick:
-        return tuple((x.reshape(-1, 28, 28, 1), target) for x, target in pn.data.mnist())
-    return tuple((x.reshape(-1, 8, 8, 1).repeat(4, 1).repeat(4, 2), target) for x, target in pn.data.digits())
+    (x, target), (x_test, target_test) = pn.data.digits() if quick else pn.data.mnist()
+    side, times = int(x.shape[1] ** 0.5), 4 if quick else 1
+    x, x_test = (a.reshape(-1, side, side, 1).repeat(times, 1).repeat(times, 2) for a in (x, x_test))
+    return (x, target), (x_test, target_test)
 
 
 def train_zero_or_one(data: Any, seed: int, count: int, epochs: int) -> Any:
@@ -67,9 +68,10 @@ def draw(params: Any, x: Any, target: Any) -> Any:
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     figure.suptitle("Digits (top), and what each kernel of LeNet's first layer makes of them")
     axes = figure.subplots(7, 10).T
+    first = pn.serial(*lenet.parts[0].parts[:2])
     for label, column in enumerate(axes):
         image = x[np.flatnonzero(target == label)[:1]]
-        found = lenet.parts[1].apply((), lenet.parts[0].apply(params[0], image))
+        found = first.apply(params[0][:2], image)
         pn.plotting.image_grid(image, [str(label)], axes=column[:1])
         pn.plotting.image_grid(np.moveaxis(found[0], -1, 0), axes=column[1:])
     return figure

@@ -48,6 +48,10 @@ QUICK = {  # what each prints with --quick, and between which numbers that lies
     "mnist_conv": {r"0 or 1: ([\d.]+)%": (95, 100), r"LeNet-5: ([\d.]+)%": (95, 100)},
     "own_layer": {r"([\d.]+)% of 400 unseen points": (99, 100)},
     "physics": {r"exact solution by at most ([\d.e-]+)": (0, 0.2)},
+    "tabular": {
+        r"purenet: balanced accuracy ([\d.]+)": (0.8, 1),
+        r"purenet: .* R² of the days ([\d.]+)": (0.7, 1),
+    },
     "vae": {r"epoch  15 .*unseen digits +([-\d.]+)": (-26.5, -24)},
 }
 

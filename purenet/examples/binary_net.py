@@ -30,7 +30,7 @@ def nets(hidden: int) -> dict[str, Any]:
 
 
 def is_binary(layer: Any) -> bool:
-    return str(layer).startswith("binary_dense")
+    return bool(layer.call.maker == "binary_dense")
 
 
 def cut(net: Any, params: Any) -> Any:

@@ -48,6 +48,8 @@ QUICK = {  # what each prints with --quick, and between which numbers that lies
     "mnist_conv": {r"0 or 1: ([\d.]+)%": (95, 100), r"LeNet-5: ([\d.]+)%": (95, 100)},
     "own_layer": {r"([\d.]+)% of 400 unseen points": (99, 100)},
     "physics": {r"exact solution by at most ([\d.e-]+)": (0, 0.2)},
+    "policy_gradient": {r"a mean return of ([\d.]+)": (60, 500)},
+    "q_learning": {r"a mean return of ([\d.]+)": (100, 500)},
     "tabular": {
         r"purenet: balanced accuracy ([\d.]+)": (0.8, 1),
         r"purenet: .* R² of the days ([\d.]+)": (0.7, 1),
@@ -58,6 +60,8 @@ QUICK = {  # what each prints with --quick, and between which numbers that lies
 
 @pytest.mark.parametrize("name", QUICK)
 def test_the_quick_mode_of_the_gallery(name, tmp_path):
+    if name in ("policy_gradient", "q_learning"):
+        pytest.importorskip("gymnasium")
     printed = run(f"purenet.examples.{name}", "--quick", cwd=tmp_path)
     for pattern, (low, high) in QUICK[name].items():
         assert low <= float(re.search(pattern, printed).group(1)) <= high, pattern

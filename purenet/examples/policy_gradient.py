@@ -77,7 +77,8 @@ def train(seed: int, batches: int, episodes: int = 10) -> Any:
 def main() -> None:
     options = command.parser(__doc__, "policy_gradient.png").parse_args()
     batches, returns = 20 if options.quick else 150, []
-    for params, mean in train(options.seed, batches):
+    for trained in train(options.seed, batches):
+        params, mean = trained
         returns.append(mean)
         if len(returns) % (batches // 10) == 0:
             print(f"after {10 * len(returns):5,} episodes   mean return {mean:5.1f}", flush=True)

@@ -39,6 +39,7 @@ QUICK = {  # what each prints with --quick, and between which numbers that lies
     "binary_net": {r"signs is ([-\d.]+) points behind": (-3, 3), r"and ([\d.]+) times smaller": (15, 32)},
     "boundary": {rf"{name} .* ([\d.]+)% of 400": (99, 100) for name in ("xor", "circles", "moons")},
     "denoiser": {r"noisy: ([\d.]+)": (10.3, 10.6), r"epoch  10 .*cleaned: ([\d.]+)": (15, 20)},
+    "gan": {r"epoch  40 .* sure to ([\d.]+)%": (70, 100), r"epoch  40 .* digit \[(\d+)": (20, 500)},
     "late_update": {
         r"rate 0.0010: dE/dX is off by +([\d.]+)%": (0.1, 0.5),
         r"right, learning rate 0.30: ([\d.]+)%": (85, 100),

@@ -19,14 +19,17 @@ import numpy as np
 import purenet as pn
 from purenet.examples import command
 
-try:
-    import gymnasium
-except ModuleNotFoundError:
-    raise ModuleNotFoundError("this example needs gymnasium: pip install 'purenet[rl]'") from None
-
 policy = pn.serial(pn.dense(4, 64), pn.tanh, pn.dense(64, 2))
 baseline = pn.serial(pn.dense(4, 64), pn.tanh, pn.dense(64, 1))
 GAMMA = 0.99
+
+
+def cart_pole() -> Any:
+    try:
+        import gymnasium
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("this example needs gymnasium: pip install 'purenet[rl]'") from None
+    return gymnasium.make("CartPole-v1")
 
 
 def play(game: Any, params: Any, rng: Any, seed: int | None = None) -> tuple[Any, Any, Any]:
@@ -53,7 +56,7 @@ def still_to_come(rewards: Any) -> Any:
 
 def train(seed: int, batches: int, episodes: int = 10) -> Any:
     """After each batch of episodes the params of the policy, and the mean return."""
-    rng, game = np.random.default_rng(seed), gymnasium.make("CartPole-v1")
+    rng, game = np.random.default_rng(seed), cart_pole()
     policy_key, baseline_key = pn.split(pn.key(seed))
     params, expected = policy.init(policy_key), baseline.init(baseline_key)
     optimizer = pn.chain(pn.clip_by_global_norm(1.0), pn.adam(pn.schedules.cosine(0.01, steps=batches)))
@@ -83,7 +86,7 @@ def main() -> None:
         if len(returns) % (batches // 10) == 0:
             print(f"after {10 * len(returns):5,} episodes   mean return {mean:5.1f}", flush=True)
 
-    game = gymnasium.make("CartPole-v1")
+    game = cart_pole()
     tests = [len(play(game, params, None, 1000 + options.seed + i)[1]) for i in range(100)]
     print(f"by the likelier action: a mean return of {np.mean(tests):.1f} over 100 episodes, the lowest {min(tests)}")
     if pn.plotting.is_available():

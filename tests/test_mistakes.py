@@ -232,7 +232,7 @@ def test_a_fit_that_is_resumed_ends_as_if_it_had_not_stopped(at, patience):
         supply = iter(scores[seen:])
         return pn.fit(NET, pn.mse, pn.adam(0.01), PARAMS, batches, key=pn.key(2), epochs=epochs, patience=patience,
                       validation=data_of(2), metrics={"score": lambda y, t: next(supply)}, monitor="validation_score",
-                      resume=resume)  # fmt: skip
+                      best="lowest", resume=resume)  # fmt: skip
 
     whole, part = run(9), run(at)
     rest = run(9, resume=part, seen=at)

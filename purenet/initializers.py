@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from purenet import random
-from purenet.engine.arrays import Shape, astype, describe, freeze, namespace, owned
+from purenet.engine.arrays import Shape, astype, describe, namespace, owned, seal
 from purenet.random import Key
 from purenet.values import Value, call, takes_numbers
 
@@ -63,7 +63,7 @@ def constant(value: float) -> Initializer:
     """
 
     def initialize(key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any:
-        return freeze(np.full(shape, value, dtype))
+        return seal(np.full(shape, value, dtype))
 
     return Made(initialize, call("constant", value))
 
@@ -160,7 +160,7 @@ def orthogonal(gain: float = 1.0) -> Initializer:
         q, r = xp.linalg.qr(tall)
         q = q * xp.sign(xp.linalg.diagonal(r))  # makes the draw uniform over all such matrices
         matrix = gain * (q if rows >= columns else q.T)
-        return freeze(astype(xp.reshape(matrix, shape), dtype))
+        return seal(astype(xp.reshape(matrix, shape), dtype))
 
     return Made(initialize, call("orthogonal", gain))
 
@@ -177,7 +177,7 @@ def _scaled(sample: Any, scale: float) -> Initializer:
     def initialize(key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any:
         draw = sample(key, shape, dtype=dtype)
         draw *= scale
-        return freeze(draw)
+        return seal(draw)
 
     return initialize
 
@@ -231,6 +231,6 @@ def side_by_side(who: str, *initializers: Initializer) -> Initializer:
         keys = random.split(key, len(initializers))
         block = (*shape[:-1], shape[-1] // len(initializers))
         pieces = [draw(f, k, block, who) for f, k in zip(initializers, keys, strict=True)]
-        return freeze(namespace(pieces[0]).concat(pieces, axis=-1))
+        return seal(namespace(pieces[0]).concat(pieces, axis=-1))
 
     return initialize

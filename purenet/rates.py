@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from purenet.engine.arrays import Array, describe, known
+from purenet.engine.arrays import Array, as_number, describe
 
 Rate: TypeAlias = "float | Array | Callable[[Any], Any]"
 
@@ -15,7 +15,7 @@ def rate_at(rate: Rate, count: Any) -> Any:
     """The learning rate at this step: a Python number, unless it is traced."""
     if type(rate) is float:
         return rate
-    return known(rate(count) if callable(rate) else rate)
+    return as_number(rate(count) if callable(rate) else rate)
 
 
 def check_rate(rate: Rate, name: str, what: str = "learning rate") -> None:
@@ -40,7 +40,7 @@ def first_rate(schedule: Any, name: str, what: str = "learning rate") -> Any:
         asks = schedule.__name__
         raise TypeError(f"{name}: schedules.{asks} makes a schedule, and is none yet: write schedules.{asks}(...)")
     try:
-        rate = known(schedule(0))
+        rate = as_number(schedule(0))
     except Exception as error:
         raise TypeError(
             f"{name}: a schedule is a function of the step count 0, 1, 2, …, but this one fails for 0: {error}"
@@ -52,7 +52,7 @@ def first_rate(schedule: Any, name: str, what: str = "learning rate") -> Any:
 def check_rates(name: str, **options: Any) -> None:
     """Check numbers that are rates, or parts of them. One that is traced has no value yet."""
     for option, given in options.items():
-        number = known(given)
+        number = as_number(given)
         if hasattr(number, "shape") and number.shape == ():
             continue
         if isinstance(number, bool) or not isinstance(number, int | float):

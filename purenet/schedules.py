@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from purenet import tree
-from purenet.engine.arrays import describe, freeze, is_integer, known, namespace
+from purenet.engine.arrays import as_number, describe, is_integer, namespace, seal
 from purenet.rates import check_rates, first_rate
 from purenet.values import Value, call, called, takes_numbers
 
@@ -44,7 +44,7 @@ class Schedule(Value):
     instead = ": a schedule may be any function of the step count, such as lambda t: 2 * schedule(t)"
 
     def __call__(self, count: Any) -> Any:
-        return self.at(known(count) * 1.0)
+        return self.at(as_number(count) * 1.0)
 
 
 @takes_numbers
@@ -267,8 +267,8 @@ def reduce_on_plateau(
         return _plateau_state(float(initial), -math.inf if largest else math.inf, 0, 0)
 
     def step(state: PlateauState, value: Any) -> PlateauState:
-        rate, best, waited, cooling = map(known, state)
-        value = known(value)
+        rate, best, waited, cooling = map(as_number, state)
+        value = as_number(value)
         margin = _where((best < 0) != largest, 1 + threshold, 1 - threshold)  # away from best, on the better side
         better = value > best * margin if largest else value < best * margin
         best = _where(better, value, best)
@@ -285,7 +285,7 @@ def reduce_on_plateau(
 def _plateau_state(*numbers: Any) -> PlateauState:
     """The state, of arrays without axes: those that are known, of NumPy."""
     dtypes = (np.float64, np.float64, np.int32, np.int32)
-    return PlateauState(*(freeze(np.array(x, d)) if _plain(x) else x for x, d in zip(numbers, dtypes, strict=True)))
+    return PlateauState(*(seal(np.array(x, d)) if _plain(x) else x for x, d in zip(numbers, dtypes, strict=True)))
 
 
 def _cosine(start: Any, end: Any, part: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from purenet import tree
 from purenet.core import Loss
 from purenet.engine import Ops, ops_for
-from purenet.engine.arrays import describe, describe_all, known
+from purenet.engine.arrays import as_number, describe, describe_all
 from purenet.guard import GuardedLoss, guarded
 from purenet.losses import reduction_of
 from purenet.values import brief, called, check_known, spelled, takes_numbers
@@ -33,7 +33,7 @@ def plus(one: Loss, other: Any) -> Loss:
 
 def times(loss: Loss, factor: Any) -> Loss:
     """The loss times a number."""
-    name, factor = brief(loss.name), known(factor)
+    name, factor = brief(loss.name), as_number(factor)
     check_known(name, factor=factor)
     if not _is_factor(factor):
         given = describe(factor) if hasattr(factor, "shape") or isinstance(factor, Loss) else repr(factor)

@@ -12,7 +12,7 @@ from functools import wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, Self, TypeVar
 
-from purenet.engine.arrays import article, describe, known
+from purenet.engine.arrays import article, as_number, describe
 from purenet.engine.jax import traced
 
 Options = ParamSpec("Options")
@@ -296,4 +296,4 @@ def _python(given: Any) -> Any:
     kind = type(given)
     if kind is tuple or kind is list:
         return kind(map(_python, given))
-    return {_python(k): _python(v) for k, v in given.items()} if kind is dict else known(given)
+    return {_python(k): _python(v) for k, v in given.items()} if kind is dict else as_number(given)

@@ -69,13 +69,13 @@ BAD = {
     "a step without a state": (
         lambda: pn.adam().step(PARAMS, GRADS),
         ValueError,
-        r"adam\(\) keeps a State.*given no state: make it by init, as in state = optimizer.init\(params\)",
+        r"adam\(\) keeps an OptimizerState.*given no state: make it by init, as in state = optimizer.init\(params\)",
     ),
     "a step of a chain without a state": (lambda: pn.chain(pn.clip_by_value(1.0), pn.adam()).step(PARAMS, GRADS), ValueError, "given no state"),
     "a step of another chain's state": (
         lambda: pn.chain(pn.ema(), pn.adam()).step(PARAMS, GRADS, pn.adam().init(PARAMS)),
         ValueError,
-        r"chain\(ema\(0.999\), adam\(\)\) keeps an AverageState, but was given a State",
+        r"chain\(ema\(0.999\), adam\(\)\) keeps an AverageState, but was given an OptimizerState",
     ),
     "a step without a state, by path": (lambda: pn.per_path({"[0]": pn.sgd()}, pn.adam()).step(PARAMS, GRADS), ValueError, "a tuple of 2 states, but was given no state"),
     # data

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar, assert_type
 import numpy as np
 
 import purenet as pn
-from purenet.optimizers.update import State
+from purenet.optimizers.update import OptimizerState
 from purenet.spec import Pull
 
 T = TypeVar("T")
@@ -105,10 +105,10 @@ def test_types_of_training() -> None:
     x, target = np.ones((1, 2), np.float32), np.zeros((1, 1), np.float32)
     _, grads = pn.value_and_grad(layer, halved(), nothing(), pn.l2(0.1))(params, x, target)
     optimizer = pn.adam()
-    assert_type(optimizer, pn.Optimizer[Any, State])
+    assert_type(optimizer, pn.Optimizer[Any, OptimizerState])
     new, state = optimizer.step(params, grads, optimizer.init(params))
     assert_type(new, pn.DenseParams)
-    assert_type(state, State)
+    assert_type(state, OptimizerState)
     assert_type(plain_descent(0.1).step(params, grads, ())[0], pn.DenseParams)
     chained = pn.chain(pn.clip_by_norm(1.0), pn.sgd())
     assert_type(chained.step(params, grads, chained.init(params))[0], pn.DenseParams)

@@ -12,15 +12,15 @@ from purenet import random, tree
 from purenet.engine import engine_of
 from purenet.engine.arrays import (
     article,
+    as_number,
     astype,
     describe,
     floating,
-    freeze,
     holds,
     is_integer,
     is_rounding,
-    known,
     rounding_of,
+    seal,
     to_numpy,
     write_as_integers,
 )
@@ -88,7 +88,7 @@ def split(
     nested = any(isinstance(array, tuple) for array in arrays)
     flat, structure = tree.flatten(arrays) if nested else ([*arrays], None)
     n = count(flat, "split")
-    test = known(test)
+    test = as_number(test)
     size = round(test * n) if isinstance(test, float) else test
     if not is_integer(size) or not 0 < size < n:
         raise ValueError(
@@ -189,7 +189,7 @@ def _fit(x: Any) -> Moments:
     ops, dtype = engine_of(x), x.dtype
     std = np.sqrt(square / n)
     std[is_rounding(furthest, first, rounding_of(x)) | (to_numpy(ops.asarray(std, dtype=dtype)) == 0)] = 1
-    return Moments(freeze(ops.asarray(first + mean, dtype=dtype)), freeze(ops.asarray(std, dtype=dtype)))
+    return Moments(seal(ops.asarray(first + mean, dtype=dtype)), seal(ops.asarray(std, dtype=dtype)))
 
 
 def _apply(moments: Moments, x: Any) -> Any:

@@ -403,19 +403,19 @@ def as_array(x: Any) -> Any:
     return np.asarray(x) if isinstance(x, np.generic) else x
 
 
-def freeze(x: Any) -> Any:
+def seal(x: Any) -> Any:
     """The same array, from now on read-only. (Arrays of other engines cannot be written to in the first place.)"""
     x = as_array(x)
     if type(x) is np.ndarray:
         _set_writeable(x, False)  # by its first argument: by name it takes twice as long
     elif isinstance(x, np.ndarray):  # arithmetic gives arrays of a subclass
-        x = freeze(np.asarray(x))
+        x = seal(np.asarray(x))
     return x
 
 
 def read_only(x: Any) -> Any:
     """x if it cannot be written to, else a copy that cannot."""
-    return freeze(np.array(x)) if isinstance(x, np.ndarray) and x.flags.writeable else x
+    return seal(np.array(x)) if isinstance(x, np.ndarray) and x.flags.writeable else x
 
 
 def is_read_only(x: Any) -> bool:
@@ -426,8 +426,8 @@ def is_read_only(x: Any) -> bool:
 def owned(x: Any) -> Any:
     """x if nobody can write to its memory, also not through another array, else a copy of which that is true."""
     if not isinstance(x, np.ndarray) or (type(x) is np.ndarray and is_read_only(x) and x.base is None):
-        return freeze(x)
-    return freeze(np.array(x))
+        return seal(x)
+    return seal(np.array(x))
 
 
 def conform(new: Any, old: Any) -> Any:
@@ -437,7 +437,7 @@ def conform(new: Any, old: Any) -> Any:
     if is_tensor(new) is not is_tensor(old):
         raise mixed()
     dtype = native(old.dtype)
-    return freeze(new if new.dtype == dtype else astype(new, dtype))
+    return seal(new if new.dtype == dtype else astype(new, dtype))
 
 
 @lru_cache(1024)
@@ -524,10 +524,10 @@ def _places(shapes: tuple[Shape, ...]) -> list[tuple[slice, Shape]]:
     return [(slice(start, end), shape) for start, end, shape in zip(ends, ends[1:], shapes, strict=False)]
 
 
-def known(x: Any) -> Any:
+def as_number(x: Any) -> Any:
     """A NumPy scalar, or array without axes, as a Python number; all else as it is.
 
-    >>> known(np.float32(0.5)), known(np.array(3))
+    >>> as_number(np.float32(0.5)), as_number(np.array(3))
     (0.5, 3)
     """
     return x.item() if (type(x) is ndarray or isinstance(x, np.generic | ndarray)) and x.ndim == 0 else x

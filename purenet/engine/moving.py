@@ -11,9 +11,9 @@ import numpy as np
 from purenet.engine.arrays import (
     check_dtype,
     describe,
-    freeze,
     holds_numbers,
     is_array,
+    seal,
     to_numpy,
     torch_namespace,
     write_as_integers,
@@ -56,7 +56,7 @@ def _loaded(name: str, engine: str) -> Any:
 
 
 def _to_numpy(device: Any) -> Callable[[Any], Any]:
-    return lambda x: freeze(np.array(to_numpy(x)))
+    return lambda x: seal(np.array(to_numpy(x)))
 
 
 def _to_jax(device: Any) -> Callable[[Any], Any]:
@@ -99,7 +99,7 @@ def _to_torch(device: Any) -> Callable[[Any], Any]:
         if isinstance(x, torch.Tensor):
             return x.detach().to(ops.device)
         if x.ndim == 0 and to_numpy(x).dtype.kind in "iu":
-            return freeze(np.array(to_numpy(x)))
+            return seal(np.array(to_numpy(x)))
         x = to_numpy(x)
         try:
             return ops.asarray(x)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, freeze, is_kind, no_step, plain, widened
+from purenet.engine.arrays import FLOAT32, NumpyArray, Shape, is_kind, no_step, plain, seal, widened
 from purenet.engine.numpy_convolution import NumpyConvolutionOps, all_finite
 from purenet.engine.numpy_recurrence import NumpyRecurrenceOps
 from purenet.engine.numpy_windows import BITS
@@ -39,7 +39,7 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
         return x.astype(dtype)
 
     def read_only(self, x: NumpyArray) -> NumpyArray:
-        return freeze(x)
+        return seal(x)
 
     def no_step(self, x: NumpyArray) -> NumpyArray:
         return no_step(x.shape, x.dtype)

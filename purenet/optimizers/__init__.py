@@ -17,10 +17,10 @@ from purenet.optimizers.transforms import (
     polyak,
     weight_decay,
 )
-from purenet.optimizers.update import State, sgd_step, update
+from purenet.optimizers.update import OptimizerState, sgd_step, update
 
 __all__ = [
-    "State",
+    "OptimizerState",
     "Transform",
     "accumulate",
     "adadelta",

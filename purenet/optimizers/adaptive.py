@@ -14,12 +14,12 @@ from typing import Any
 
 from purenet.core import Optimizer
 from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import Array, freeze, widened
-from purenet.optimizers.update import State, check_between, per_leaf, written, zeros
+from purenet.engine.arrays import Array, seal, widened
+from purenet.optimizers.update import OptimizerState, check_between, per_leaf, written, zeros
 from purenet.rates import Rate, check_rate
 from purenet.values import Call, takes_numbers
 
-Adaptive = Optimizer[Any, State]
+Adaptive = Optimizer[Any, OptimizerState]
 _FOREVER = math.inf
 
 
@@ -44,7 +44,7 @@ def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adapti
         return _descend(p, g * rate, root_of(ops, s, eps)), s
 
     def start(p: Array) -> Any:
-        return freeze(engine_of(p, name).full_like(p, initial))
+        return seal(engine_of(p, name).full_like(p, initial))
 
     return per_leaf(name, lr, rule, {"sum": start}, (eps,))
 
@@ -246,7 +246,7 @@ def nadam(
         return _descend(p, step, root_of(ops, v, eps)), m, v, product
 
     def one(p: Array) -> Any:
-        return freeze(engine_of(p, name).ones((), dtype=p.dtype))
+        return seal(engine_of(p, name).ones((), dtype=p.dtype))
 
     slots = {"mean": zeros, "square": zeros, "momentum_product": one}
     return per_leaf(name, lr, rule, slots, (beta1, 1 - beta1, beta2, 1 - beta2), numbers)

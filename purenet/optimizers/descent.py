@@ -11,7 +11,7 @@ from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array
 from purenet.optimizers.adaptive import adam_name, adamw, at_least, complement, matrices, mix, rescaled, root_of
 from purenet.optimizers.routing import route
-from purenet.optimizers.update import State, check_between, per_leaf, written
+from purenet.optimizers.update import OptimizerState, check_between, per_leaf, written
 from purenet.rates import Rate
 from purenet.values import takes_numbers
 
@@ -19,7 +19,7 @@ _FOREVER = math.inf
 
 
 @takes_numbers
-def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optimizer[Any, State]:
+def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optimizer[Any, OptimizerState]:
     """Gradient descent: θ ← θ − η·g. With momentum: b ← μ·b + g, θ ← θ − η·b; Nesterov's: θ ← θ − η·(g + μ·b).
 
     B. T. Polyak, "Some methods of speeding up the convergence of iteration methods" (1964); Y. Nesterov, "A method of
@@ -67,7 +67,7 @@ def lion(
     beta2: float = 0.99,
     weight_decay: float = 0.0,
     which: Callable[[Array], bool] = matrices,
-) -> Optimizer[Any, State]:
+) -> Optimizer[Any, OptimizerState]:
     """Lion: θ ← θ − η·(sign(β₁·m + (1 − β₁)·g) + λ·θ), m ← β₂·m + (1 − β₂)·g. Every number moves by η.
 
     λ is `weight_decay`; what decays are the parameters p with `which(p)`.
@@ -103,7 +103,7 @@ def lamb(
     eps: float = 1e-6,
     weight_decay: float = 0.0,
     which: Callable[[Array], bool] = matrices,
-) -> Optimizer[Any, State]:
+) -> Optimizer[Any, OptimizerState]:
     """LAMB, for large batches: u = m̂ / (√v̂ + ε) + λ·θ, then θ ← θ − η·‖θ‖ / ‖u‖ · u, with the norms of each array.
 
     m̂ and v̂ are Adam's; λ is `weight_decay`, for the parameters p with `which(p)`. Where a norm is 0, the ratio is 1.

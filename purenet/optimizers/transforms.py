@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from purenet import random, tree
 from purenet.core import Buffer, Optimizer
 from purenet.engine import engine_of
-from purenet.engine.arrays import Array, describe, is_integer, known
+from purenet.engine.arrays import Array, as_number, describe, is_integer
 from purenet.optimizers.adaptive import matrices, rescaled
 from purenet.optimizers.update import Params, beside, check_between, still, tick, turn, wrong_state, zero_count
 from purenet.rates import Rate, check_rate, rate_at
@@ -340,7 +340,7 @@ def _has_stepped(state: Any) -> Any:
     """Whether a step was made when an optimizer gave this state, or `accumulate` in it only took a gradient in."""
     while hasattr(state, "inner"):
         if type(state) is AccumulateState:
-            return known(state.count) == 0
+            return as_number(state.count) == 0
         state = state.inner
     return True
 

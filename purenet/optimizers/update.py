@@ -20,11 +20,11 @@ from purenet.engine import engine_of, engine_of_both
 from purenet.engine.arrays import (
     FLOAT32,
     Array,
+    as_number,
     describe,
-    freeze,
-    known,
     moved,
     read_only,
+    seal,
     widened,
 )
 from purenet.engine.numpy import quick_number
@@ -52,12 +52,12 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
     rate = -lr if type(lr) is float else -_one_number(lr)
     # zeros are not kept: 0.0 and −0.0 are equal, so one would be found in the place of the other
     descent = _kept_descent if type(rate) is float and rate else _descent
-    for leaves, seal, dtype in _known:
+    for leaves, fill, dtype in _known:
         ps = leaves(params)
         if ps is not None:
             gs = leaves(grads)
             if gs is not None:
-                done: P = seal([*map(descent(rate, dtype), ps, gs)])
+                done: P = fill([*map(descent(rate, dtype), ps, gs)])
                 return done
 
     def checked(p: Array, g: Array) -> Array:
@@ -90,12 +90,12 @@ def _know(params: Params) -> None:
     layout, leaves = _split(params)
     exact = None if layout.held else Exact.of(params)
     if exact is not None and len({leaf.dtype for leaf in leaves}) == 1:
-        _known = ((exact.leaves, exact.seal, leaves[0].dtype), *_known[:3])
+        _known = ((exact.leaves, exact.fill, leaves[0].dtype), *_known[:3])
 
 
 def _one_number(lr: Any) -> Any:
     """The learning rate as a number that does not change a dtype: Python's own, unless it is traced."""
-    lr = known(lr)
+    lr = as_number(lr)
     if callable(lr) or not hasattr(lr, "__neg__"):
         mend = ": write sgd_step(params, grads, schedule(step)), or let sgd(schedule) count" if callable(lr) else ""
         raise TypeError(f"sgd_step takes lr, a number, not {describe(lr)}{mend}")
@@ -205,7 +205,7 @@ def without_buffers(params: Any, start: Callable[[Any], Any] = lambda p: p) -> A
 
 
 @tree.read_only_copies
-class State(NamedTuple):
+class OptimizerState(NamedTuple):
     """What an optimizer hands from one step to the next.
 
     count is how many steps were made, an int32 array of no axes. Each slot is a tree like params, without the buffers.
@@ -217,7 +217,7 @@ class State(NamedTuple):
 
 def zeros(p: Array) -> Any:
     """Zeros like p, read-only: how most slots begin."""
-    return freeze(engine_of(p, "an optimizer").zeros_like(p))
+    return seal(engine_of(p, "an optimizer").zeros_like(p))
 
 
 def per_leaf(
@@ -228,7 +228,7 @@ def per_leaf(
     constants: Sequence[float] = (),
     numbers: Callable[[Any, Any], Sequence[Any]] = lambda rate, t: (rate,),
     elementwise: bool = True,
-) -> Optimizer[Any, State]:
+) -> Optimizer[Any, OptimizerState]:
     """The optimizer that treats each parameter by itself: `rule(ops, p, g, *slots, *constants, *numbers)`.
 
     The rule returns the new p and the new slots. `numbers(rate, t)` are what is computed once for the whole step, from
@@ -244,18 +244,18 @@ def per_leaf(
     starts = dict(slots) if isinstance(slots, Mapping) else dict.fromkeys(slots, zeros)
     order, quick_constants = [*starts], [quick_number(c) for c in constants]
 
-    def init(params: Params) -> State:
+    def init(params: Params) -> OptimizerState:
         begin = {slot: lambda p, start=start: start(widened(p)) for slot, start in starts.items()}
-        return State(zero_count(), {slot: without_buffers(params, each) for slot, each in begin.items()})
+        return OptimizerState(zero_count(), {slot: without_buffers(params, each) for slot, each in begin.items()})
 
-    def in_order(state: Any) -> State:
-        if type(state) is not State or state.slots.keys() != starts.keys():
-            given = f"one with slots {[*state.slots]}" if type(state) is State else state
-            raise wrong_state(name, f"a State with slots {order}", given)
-        return State(state.count, {slot: state.slots[slot] for slot in order})
+    def in_order(state: Any) -> OptimizerState:
+        if type(state) is not OptimizerState or state.slots.keys() != starts.keys():
+            given = f"one with slots {[*state.slots]}" if type(state) is OptimizerState else state
+            raise wrong_state(name, f"an OptimizerState with slots {order}", given)
+        return OptimizerState(state.count, {slot: state.slots[slot] for slot in order})
 
-    def step(params: Params, grads: Params, state: State | None = None) -> tuple[Params, State]:
-        if type(state) is not State or [*state.slots] != order:
+    def step(params: Params, grads: Params, state: OptimizerState | None = None) -> tuple[Params, OptimizerState]:
+        if type(state) is not OptimizerState or [*state.slots] != order:
             state = in_order(state)
         now, count = tick(state.count)
         is_sweep = type(now) is int and now % SWEEP == SWEEP - 1
@@ -271,7 +271,7 @@ def per_leaf(
             return rule(engine_of_both(p, g, name), p, g, *kept, *slow)
 
         new, *kept = advance(leaf, params, grads, state.slots)
-        return new, State(count, dict(zip(order, kept)))  # noqa: B905 (they are of one length)
+        return new, OptimizerState(count, dict(zip(order, kept)))  # noqa: B905 (they are of one length)
 
     return Optimizer(init, step, name, elementwise)
 
@@ -286,25 +286,25 @@ def wrong_state(name: str, keeps: str, given: Any) -> Exception:
 
 
 def zero_count() -> Any:
-    return freeze(np.zeros((), np.int32))
+    return seal(np.zeros((), np.int32))
 
 
 def tick(count: Any) -> tuple[Any, Any]:
     """The step count to compute with, a Python integer if it is known, and the next one to keep. It stays at the last
     number: what depends on it has come to rest by then."""
-    now = known(count)
+    now = as_number(count)
     now = min(now, _LAST) if isinstance(now, int) else engine_of(now).minimum(now, _LAST)
     return now, _kept(now + 1)
 
 
 def turn(count: Any, k: int) -> tuple[Any, Any]:
     """Whether this is the k-th call since it was so last, and the next count to keep, from 0 to k − 1."""
-    now = known(count) % k + 1
+    now = as_number(count) % k + 1
     return now == k, _kept(now % k)
 
 
 def _kept(count: Any) -> Any:
-    return freeze(np.array(count, _INT32)) if isinstance(count, int) else count
+    return seal(np.array(count, _INT32)) if isinstance(count, int) else count
 
 
 def written(name: str, **options: tuple[Any, Any]) -> Call:

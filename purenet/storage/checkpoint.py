@@ -20,7 +20,7 @@ import numpy as np
 from purenet import tree as trees
 from purenet.core import Layer, Loss, Optimizer
 from purenet.engine import engine_of
-from purenet.engine.arrays import describe, freeze, is_array, is_integer, is_tensor, to_numpy
+from purenet.engine.arrays import describe, is_array, is_integer, is_tensor, seal, to_numpy
 from purenet.engine.jax import host_only, key_of_words, kind_of_key, words_of_key
 from purenet.random import Key
 from purenet.storage.files import (
@@ -105,7 +105,7 @@ def load(path: Path, like: T | None = None) -> T | Any:
         tree, dtypes = ((), {}) if outline is None else (outline["tree"], outline.get("dtypes", {}))
         arrays = as_they_were(arrays, dtypes)
         if like is None:
-            return _build(tree, arrays) if outline is not None else {name: freeze(a) for name, a in arrays.items()}
+            return _build(tree, arrays) if outline is not None else {name: seal(a) for name, a in arrays.items()}
         run = _build(tree, arrays) if isinstance(model, State) and _tells_of_fit(tree) else None
     return _fill(arrays, model, os.fspath(path)) if run is None else _fill_fit(arrays, run, model, os.fspath(path))
 
@@ -259,7 +259,7 @@ def _kind(leaf: Any) -> str:
 def _decode(array: np.ndarray, kind: str) -> Any:
     """The leaf that `_encode` made an array of."""
     if kind == "array":
-        return freeze(array)
+        return seal(array)
     if kind == "key":
         low, high = array.tolist()
         return Key(low | high << 64)

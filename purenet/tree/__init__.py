@@ -24,12 +24,12 @@ from purenet.engine.arrays import (
     as_array,
     astype,
     describe,
-    freeze,
     is_half,
     is_kind,
     is_read_only,
     namespace,
     numpys_dtype,
+    seal,
     to_numpy,
 )
 from purenet.engine.jax import host_only, registered
@@ -165,7 +165,7 @@ def cast(tree: T, dtype: Any) -> T:
 
     def convert(leaf: Any) -> Any:
         is_float = is_kind(namespace(as_array(leaf), "cast"), leaf.dtype, "real floating") or is_half(leaf.dtype)
-        return freeze(astype(leaf, dtype)) if is_float else leaf
+        return seal(astype(leaf, dtype)) if is_float else leaf
 
     return map(convert, tree)
 
@@ -216,7 +216,7 @@ def read_only_copies(kind: type[T]) -> type[T]:
     ... class Pair(NamedTuple):
     ...     a: Any
     ...     b: Any
-    >>> pair = copy.deepcopy(Pair(freeze(np.ones(2)), np.ones(2)))
+    >>> pair = copy.deepcopy(Pair(seal(np.ones(2)), np.ones(2)))
     >>> pair.a.flags.writeable, pair.b.flags.writeable
     (False, True)
     """
@@ -322,7 +322,7 @@ def _made_again(kind: Any, children: tuple[Any, ...], are_read_only: list[bool])
     node = read_only_copies(kind)(*children)
     for leaf, is_one in zip(leaves(node), are_read_only, strict=True):
         if is_one:
-            freeze(leaf)
+            seal(leaf)
     return node
 
 
@@ -398,7 +398,7 @@ def _cut(vector: Any, like: list[tuple[Any, Any]]) -> list[Any]:
     pieces, start = [], 0
     for (shape, dtype), n in zip(like, sizes, strict=True):
         piece = astype(xp.reshape(vector[start : start + n], shape), dtype)
-        pieces.append(freeze(piece))
+        pieces.append(seal(piece))
         start += n
     return pieces
 

@@ -140,11 +140,11 @@ class Exact(NamedTuple):
 
     Fields:
         leaves: `leaves(tree)`, its arrays if the tree is just so, else None.
-        seal: `seal(arrays) -> tree` of arrays of just these shapes and dtypes, each read-only from now on.
+        fill: `fill(arrays) -> tree` of arrays of just these shapes and dtypes, each read-only from now on.
     """
 
     leaves: Callable[[Tree], list[Any] | None]
-    seal: Callable[[Sequence[Array]], Tree]
+    fill: Callable[[Sequence[Array]], Tree]
 
     @staticmethod
     def of(example: Tree) -> Exact | None:
@@ -152,7 +152,7 @@ class Exact(NamedTuple):
 
         >>> import numpy as np
         >>> exact = Exact.of((np.ones(2), [np.zeros(3)]))
-        >>> exact.leaves((np.ones(2), [np.zeros(4)])), exact.seal([np.ones(2), np.ones(3)])
+        >>> exact.leaves((np.ones(2), [np.zeros(4)])), exact.fill([np.ones(2), np.ones(3)])
         (None, (array([1., 1.]), [array([1., 1., 1.])]))
         """
         arrays, outline = tree.leaves(example), _outline(example)
@@ -356,10 +356,10 @@ def _compiled_exact(outline: Outline, kinds: tuple[Any, ...]) -> Exact:
     sealing = [f"set_writeable({leaf}, False)" for leaf in code.leaves]
     functions = {
         f"leaves({code.root})": [*code.looking("None", _is_another(code, kinds)), f"return [{row}]"],
-        "seal(leaves)": [f"({row}) = leaves", *sealing, *code.building, f"return {code.root}"],
+        "fill(leaves)": [f"({row}) = leaves", *sealing, *code.building, f"return {code.root}"],
     }
     made, _ = code.functions(functions)
-    return Exact(made["leaves"], made["seal"])
+    return Exact(made["leaves"], made["fill"])
 
 
 def _is_another(code: _Code, kinds: tuple[Any, ...]) -> Callable[[str], str]:

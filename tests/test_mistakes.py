@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import numpy as np
 import pytest
@@ -336,3 +337,18 @@ def test_a_rate_that_is_too_large_is_suspected():
         ValueError, match=r"mse is inf: every layer's output is finite, the net's up to \S+e\+\d+ in size: is the l"
     ):
         pn.fit(NET, pn.mse, pn.sgd(1e9), PARAMS, data_of(1), key=None, epochs=50)
+
+
+TRANSFORMS = [
+    pn.accumulate, pn.clip_by_global_norm, pn.clip_by_norm, pn.clip_by_value, pn.ema, pn.freeze, pn.gradient_noise,
+    pn.joined, pn.lookahead, pn.polyak, pn.weight_decay,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", TRANSFORMS)
+def test_each_transform_says_where_the_optimizer_stands(make):
+    own = "" if make in (pn.joined, pn.polyak) else "..."
+    mend = re.escape(f"write chain({make.__name__}({own}), sgd(lr=0.1))")
+    for wrong in (lambda: make(pn.sgd(0.1)), lambda: make(optimizer=pn.sgd(0.1))):
+        with pytest.raises(TypeError, match=rf"^{make.__name__} takes no optimizer, but .*: {mend}$"):
+            wrong()

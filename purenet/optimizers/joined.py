@@ -10,11 +10,12 @@ from purenet import tree
 from purenet.core import Optimizer
 from purenet.engine import engine_of
 from purenet.engine.arrays import Array, native, pieces
-from purenet.optimizers.transforms import Transform, transform
+from purenet.optimizers.transforms import Transform, makes_transform, transform
 from purenet.optimizers.update import Params, apart, next_buffers, without_buffers
 from purenet.values import call
 
 
+@makes_transform
 def joined() -> Transform:
     """The optimizer sees all parameters as one vector, and gives them back in their shapes.
 

@@ -8,7 +8,7 @@ from typing import Any
 from purenet import tree
 from purenet.core import Buffer, Optimizer
 from purenet.engine.arrays import describe
-from purenet.optimizers.transforms import Transform, behind, transform
+from purenet.optimizers.transforms import Transform, behind, makes_transform, transform
 from purenet.optimizers.update import Params, still, wrong_state
 from purenet.values import call
 
@@ -86,6 +86,7 @@ def per_path(optimizers: dict[str, Optimizer[Any, Any]], otherwise: Optimizer[An
     return chosen._replace(init=init, name=name, within=within if holds_back else None)
 
 
+@makes_transform
 def freeze(*paths: str) -> Transform:
     """Leaves what stands at these paths as it is; the optimizer sees the rest. Paths are those of `per_path`.
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec
 
 from purenet import random, tree
 from purenet.core import Buffer, Optimizer
@@ -21,6 +22,7 @@ from purenet.rates import Rate, check_rate, rate_at
 from purenet.values import Call, Value, call, called, takes_numbers
 
 Wrap = Callable[[Optimizer[Any, Any], str], Optimizer[Any, Any]]
+Options = ParamSpec("Options")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -67,6 +69,26 @@ def chain(*links: Any) -> Optimizer[Any, Any]:
     return optimizer
 
 
+def makes_transform(make: Callable[Options, Transform]) -> Callable[Options, Transform]:
+    """The function, which `takes_numbers`; given the optimizer itself, it says where that stands."""
+    of_numbers = takes_numbers(make)
+
+    @wraps(make)
+    def made(*args: Options.args, **options: Options.kwargs) -> Transform:
+        for given in (*args, *options.values()):
+            if isinstance(given, Optimizer):
+                from inspect import signature
+
+                own = "..." if signature(make).parameters else ""
+                raise TypeError(
+                    f"{make.__name__} takes no optimizer, but stands in front of one: "
+                    f"write chain({make.__name__}({own}), {given})"
+                )
+        return of_numbers(*args, **options)
+
+    return made
+
+
 def transform(name: str, wrap: Wrap, *, holds_back: bool = False, at_steps: bool = False) -> Transform:
     """The transform `wrap(inner, name)`, where name is the code of the whole chain.
 
@@ -93,21 +115,21 @@ def behind(transform: Callable[[Any], Any], optimizer: Optimizer[Any, Any]) -> O
     return made
 
 
-@takes_numbers
+@makes_transform
 def clip_by_value(limit: float) -> Transform:
     """Each number of a gradient to the nearest one in [−limit, limit]."""
     name = _limited("clip_by_value", limit)
     return _on_gradients(name, lambda grads: _each(lambda g: engine_of(g).clip(g, -limit, limit), grads))
 
 
-@takes_numbers
+@makes_transform
 def clip_by_norm(limit: float) -> Transform:
     """Each array of gradients by itself, g ← g · min(1, limit / ‖g‖)."""
     name = _limited("clip_by_norm", limit)
     return _on_gradients(name, lambda grads: _each(lambda g: rescaled(g, *_shrink([g], limit)), grads))
 
 
-@takes_numbers
+@makes_transform
 def clip_by_global_norm(limit: float) -> Transform:
     """All gradients together, g ← g · min(1, limit / ‖g‖), with the norm of all numbers in one vector.
 
@@ -128,7 +150,7 @@ class DecayState(NamedTuple):
     inner: Any
 
 
-@takes_numbers
+@makes_transform
 def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Transform:
     """Decoupled weight decay: θ ← θ − rate·θ beside the optimizer's step, for the parameters p with `which(p)`.
 
@@ -165,7 +187,7 @@ class NoiseState(NamedTuple):
     inner: Any
 
 
-@takes_numbers
+@makes_transform
 def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transform:
     """Normal noise on every gradient, of variance η / (1 + t)^γ at step t = 0, 1, …; the state holds the next key.
 
@@ -206,7 +228,7 @@ class AccumulateState(NamedTuple):
     inner: Any
 
 
-@takes_numbers
+@makes_transform
 def accumulate(k: int) -> Transform:
     """The mean of k gradients in one step: as one batch k times as large. In between, params stay as they are.
 
@@ -247,7 +269,7 @@ class LookaheadState(NamedTuple):
     inner: Any
 
 
-@takes_numbers
+@makes_transform
 def lookahead(k: int = 5, alpha: float = 0.5) -> Transform:
     """Every k steps back to slow params φ, which come along by a part α of the way: φ ← φ + α·(θ − φ), θ ← φ. In a
     chain it goes behind `accumulate`, whose steps it counts.
@@ -288,7 +310,7 @@ class AverageState(NamedTuple):
     inner: Any
 
 
-@takes_numbers
+@makes_transform
 def ema(decay: float = 0.999) -> Transform:
     """Keeps an exponential average of the params, θ̄ ← d·θ̄ + (1 − d)·θ from the first step's on: `state.average`.
 
@@ -307,6 +329,7 @@ def ema(decay: float = 0.999) -> Transform:
     return _averaging(call("ema", decay), lambda t: 1 - decay)
 
 
+@makes_transform
 def polyak() -> Transform:
     """Keeps the mean of the params of all steps so far: `state.average`.
 

@@ -208,7 +208,15 @@ def test_batch_norm_does_not_mind_how_cells_are_arranged(channels, key):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("layer", [pn.layer_norm(3, bias=False), pn.batch_norm(3, bias=False)])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pn.layer_norm(3, bias=False),
+        pn.batch_norm(3, bias=False),
+        pn.group_norm(3, 3, bias=False),
+        pn.instance_norm(3, affine=True, bias=False),
+    ],
+)
 def test_a_scale_without_a_shift(layer):
     params = layer.init(pn.key(0))
     assert params.bias is None

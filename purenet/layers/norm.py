@@ -314,7 +314,7 @@ class _ExampleRows:
 
 
 def _group_norm(
-    name: Call, features: int | None, groups: int | None, eps: float, affine: bool, **more: Any
+    name: Call, features: int | None, groups: int | None, eps: float, affine: bool, bias: bool, **more: Any
 ) -> Layer[Any]:
     """The layer that normalizes so many groups of channels in each example; without a number, each channel."""
 
@@ -329,13 +329,14 @@ def _group_norm(
         r = 1 / ops.sqrt(variance + eps)
         a = r * weight
         y *= a
-        y += (rows.laid_out(params.bias) if affine else 0.0) - rest * a
+        y += (rows.laid_out(params.bias) if affine and bias else 0.0) - rest * a
 
         def pull(dy: Array, wrt_x: bool) -> tuple[Any, Array | None]:
             dy, centred = rows.wide(dy), flat - mean
             sums = ops.sum_before_last(dy)
             with_xhat = (rows.products(dy, centred) - rest * sums) * r  # X̂ = (centred − rest)·r
-            dparams = NormParams(rows.by_channel(with_xhat), rows.by_channel(sums)) if affine else ()
+            dbias = rows.by_channel(sums) if affine and bias else None
+            dparams = NormParams(rows.by_channel(with_xhat), dbias) if affine else ()
             if not wrt_x:
                 return dparams, None
             slope = rows.mean(with_xhat * weight) * r * r
@@ -347,36 +348,45 @@ def _group_norm(
 
         return ops.reshape(y, x.shape), pull
 
-    return layer(_affine_spec(name, features, affine, **more), rule, wide=True)
+    return layer(_affine_spec(name, features, affine, bias, **more), rule, wide=True)
 
 
 @takes_numbers
-def group_norm(groups: int, features: int | None = None, *, eps: float = 1e-5, affine: bool = True) -> Layer[Any]:
+def group_norm(
+    groups: int, features: int | None = None, *, eps: float = 1e-5, affine: bool = True, bias: bool = True
+) -> Layer[Any]:
     """Group normalization: each of `groups` groups of channels in each example, over the group and every position.
 
-    X and Y (batch, ..., features). Y. Wu, K. He, "Group normalization", ECCV 2018.
+    X and Y (batch, ..., features). `bias=False` is scale without shift, `affine=False` without either.
+
+    Y. Wu, K. He, "Group normalization", ECCV 2018.
 
     >>> import numpy as np, purenet as pn
     >>> pn.group_norm(2, affine=False).apply((), np.array([[1.0, 3.0, 100.0, 300.0]])).round(3)
     array([[-1.,  1., -1.,  1.]])
     """
     check_sizes("group_norm", "groups", groups)
-    name = called("group_norm", groups, features=(features, None), eps=(eps, 1e-5), affine=(affine, True))
+    name = called(
+        "group_norm", groups, features=(features, None), eps=(eps, 1e-5), affine=(affine, True), bias=(bias, True)
+    )
 
     def divisible(sizes: Sizes) -> str:
         channels = sizes.get("features") or 0
         return f"cannot divide {channels} channels into {groups} groups of equal size" if channels % groups else ""
 
-    made = _group_norm(name, features, groups, eps, affine, fits=divisible)
+    made = _group_norm(name, features, groups, eps, affine, bias, fits=divisible)
     made.shape(None)  # sizes that cannot fit are found here
     return made
 
 
 @preset
-def instance_norm(features: int | None = None, *, eps: float = 1e-5, affine: bool = False) -> Layer[Any]:
+def instance_norm(
+    features: int | None = None, *, eps: float = 1e-5, affine: bool = False, bias: bool = True
+) -> Layer[Any]:
     """Instance normalization: each channel of each example, over every position.
 
-    X and Y (batch, positions..., features). Without scale and shift unless asked, as in PyTorch.
+    X and Y (batch, positions..., features). Without scale and shift unless asked, as in PyTorch; `bias=False` with
+    `affine=True` is scale without shift.
 
     D. Ulyanov, A. Vedaldi, V. Lempitsky, "Instance normalization: the missing ingredient for fast stylization", 2016.
 
@@ -385,7 +395,9 @@ def instance_norm(features: int | None = None, *, eps: float = 1e-5, affine: boo
     array([[[-1., -1.],
             [ 1.,  1.]]])
     """
-    name = called("instance_norm", features=(features, None), eps=(eps, 1e-5), affine=(affine, False))
+    name = called(
+        "instance_norm", features=(features, None), eps=(eps, 1e-5), affine=(affine, False), bias=(bias, True)
+    )
 
     def positions(sizes: Sizes) -> str:
         several = sizes.get("...")
@@ -394,7 +406,7 @@ def instance_norm(features: int | None = None, *, eps: float = 1e-5, affine: boo
         given = (*several, sizes.get("features", "features"))
         return f"takes more than one position, to have a variance, but an example has shape {given}"
 
-    return _group_norm(name, features, None, eps, affine, fits=positions)
+    return _group_norm(name, features, None, eps, affine, bias, fits=positions)
 
 
 @preset

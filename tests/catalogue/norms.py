@@ -24,10 +24,12 @@ ROWS: dict[str, list[Case]] = {
         *both(pn.group_norm(2), normal(2, 3, 4), IMAGE, normal(1, 6), normal(3, 1, 4)),
         *both(pn.group_norm(1, 5, eps=1e-2), normal(2, 5)),
         *both(pn.group_norm(3, affine=False), normal(2, 3, 3)),
+        *both(pn.group_norm(2, bias=False), normal(2, 3, 4)),
     ],
     "instance_norm": [
         *both(pn.instance_norm, normal(2, 3, 4), IMAGE, normal(1, 3, 1, 1)),
         *both(pn.instance_norm(3, eps=1e-2, affine=True), normal(2, 5, 3)),
+        *both(pn.instance_norm(affine=True, bias=False), normal(2, 5, 3)),
     ],
     "rms_norm": [
         *both(pn.rms_norm, normal(4, 3), normal(2, 3, 5), normal(1, 2), normal(3, 1)),

@@ -96,16 +96,16 @@ def rms_norm(rng):
 
 def group_norm(rng):
     groups, each = sizes(rng, 2, 1, 4)
-    affine, x = coin(rng), images(rng, groups * each, int(rng.integers(1, 4)))
-    module = nn.GroupNorm(groups, groups * each, affine=affine)
-    return Drawn(pn.group_norm(groups, groups * each, affine=affine), module, x, channels_first)
+    affine, bias, x = coin(rng), coin(rng), images(rng, groups * each, int(rng.integers(1, 4)))
+    module = nn.GroupNorm(groups, groups * each, affine=affine, bias=bias)
+    return Drawn(pn.group_norm(groups, groups * each, affine=affine, bias=bias), module, x, channels_first)
 
 
 def instance_norm(rng):
-    dims, affine, [features] = int(rng.integers(1, 4)), coin(rng), sizes(rng, 1)
-    module = getattr(nn, f"InstanceNorm{dims}d")(features, affine=affine)
+    dims, affine, bias, [features] = int(rng.integers(1, 4)), coin(rng), coin(rng), sizes(rng, 1)
+    module = getattr(nn, f"InstanceNorm{dims}d")(features, affine=affine, bias=bias)
     x = images(rng, features, dims)
-    return Drawn(pn.instance_norm(features, affine=affine), module, x, channels_first)
+    return Drawn(pn.instance_norm(features, affine=affine, bias=bias), module, x, channels_first)
 
 
 def prelu(rng):

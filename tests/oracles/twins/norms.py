@@ -45,13 +45,13 @@ def layer_norm_in_torch(params, x, features=None, eps=1e-5, affine=True, bias=Tr
     return F.layer_norm(x, x.shape[-1:], *scale_and_shift(params), eps=eps)
 
 
-def group_norm_in_torch(params, x, groups, features=None, eps=1e-5, affine=True):
+def group_norm_in_torch(params, x, groups, features=None, eps=1e-5, affine=True, bias=True):
     return last(F.group_norm(first(x), groups, *scale_and_shift(params), eps=eps))
 
 
-def instance_norm_in_torch(params, x, features=None, eps=1e-5, affine=False):
-    weight, bias = scale_and_shift(params)
-    return last(F.instance_norm(first(x), weight=weight, bias=bias, eps=eps))
+def instance_norm_in_torch(params, x, features=None, eps=1e-5, affine=False, bias=True):
+    weight, shift = scale_and_shift(params)
+    return last(F.instance_norm(first(x), weight=weight, bias=shift, eps=eps))
 
 
 def rms_norm_in_torch(params, x, features=None, eps=None, affine=True):
@@ -77,13 +77,13 @@ def layer_norm_in_jax(params, x, features=None, eps=1e-5, affine=True, bias=True
     return affine_in_jax(jax.nn.standardize(x, axis=-1, epsilon=eps), params)
 
 
-def group_norm_in_jax(params, x, groups, features=None, eps=1e-5, affine=True):
+def group_norm_in_jax(params, x, groups, features=None, eps=1e-5, affine=True, bias=True):
     apart = x.reshape(*x.shape[:-1], groups, -1)
     axes = (*range(1, x.ndim - 1), x.ndim)
     return affine_in_jax(jax.nn.standardize(apart, axis=axes, epsilon=eps).reshape(x.shape), params)
 
 
-def instance_norm_in_jax(params, x, features=None, eps=1e-5, affine=False):
+def instance_norm_in_jax(params, x, features=None, eps=1e-5, affine=False, bias=True):
     return affine_in_jax(jax.nn.standardize(x, axis=tuple(range(1, x.ndim - 1)), epsilon=eps), params)
 
 
@@ -123,7 +123,7 @@ def draw_layer_norm(rng, eps, affine):
 
 
 def draw_group_norm(rng, eps, affine):
-    return pn.group_norm(int(rng.choice([1, 2, 3, 6])), eps=eps, affine=affine)
+    return pn.group_norm(int(rng.choice([1, 2, 3, 6])), eps=eps, affine=affine, bias=coin(rng))
 
 
 def row(in_torch, in_jax, make, draws=50, jax_draws=50, training=(None, None), **options):
@@ -145,7 +145,7 @@ TWINS = {
     "instance_norm": row(
         instance_norm_in_torch,
         instance_norm_in_jax,
-        lambda rng, eps, affine: pn.instance_norm(eps=eps, affine=affine),
+        lambda rng, eps, affine: pn.instance_norm(eps=eps, affine=affine, bias=coin(rng)),
         least=3,
     ),
     "rms_norm": row(

@@ -75,7 +75,7 @@ def normal(std: float = 0.01) -> Initializer:
     >>> normal(0.5)(random.key(0), (1,)).shape
     (1,)
     """
-    return Made(_scaled(random.normal, _positive("normal", std)), call("normal", std))
+    return Made(_scaled(random.normal, _from_zero("normal", std)), call("normal", std))
 
 
 @takes_numbers
@@ -87,7 +87,7 @@ def truncated_normal(std: float = 0.01) -> Initializer:
     >>> truncated_normal(1.0)(random.key(0), (1,)).shape
     (1,)
     """
-    return Made(_scaled(random.truncated_normal, _positive("truncated_normal", std)), call("truncated_normal", std))
+    return Made(_scaled(random.truncated_normal, _from_zero("truncated_normal", std)), call("truncated_normal", std))
 
 
 @takes_numbers
@@ -97,7 +97,7 @@ def uniform(limit: float = 0.05) -> Initializer:
     >>> bool(abs(uniform(0.1)(random.key(0), (9,))).max() <= 0.1)
     True
     """
-    return Made(_scaled(_symmetric, _positive("uniform", limit)), call("uniform", limit))
+    return Made(_scaled(_symmetric, _from_zero("uniform", limit)), call("uniform", limit))
 
 
 Mode = Literal["fan_in", "fan_out", "fan_avg"]
@@ -111,7 +111,7 @@ def variance_scaling(scale: float = 1.0, mode: Mode = "fan_in", distribution: Di
     >>> variance_scaling(2.0, "fan_in", "normal")(random.key(0), (4, 3)).shape
     (4, 3)
     """
-    _positive("variance_scaling", scale)
+    _from_zero("variance_scaling", scale)
     if mode not in _MODES or distribution not in _UNIT_VARIANCE:
         raise ValueError(
             f"variance_scaling takes a mode of {list(_MODES)} and a distribution of {list(_UNIT_VARIANCE)}, "
@@ -149,7 +149,7 @@ def orthogonal(gain: float = 1.0) -> Initializer:
     >>> bool(np.allclose(w.T @ w, np.eye(3), atol=1e-6))
     True
     """
-    _positive("orthogonal", gain)
+    _from_zero("orthogonal", gain)
 
     def initialize(key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any:
         fans(shape)
@@ -182,9 +182,9 @@ def _scaled(sample: Any, scale: float) -> Initializer:
     return initialize
 
 
-def _positive(name: str, number: Any) -> float:
-    if isinstance(number, bool) or not isinstance(number, int | float) or not number > 0:
-        raise ValueError(f"initializers.{name} takes a positive number, not {describe(number)}: {number!r}")
+def _from_zero(name: str, number: Any) -> float:
+    if isinstance(number, bool) or not isinstance(number, int | float) or not number >= 0:
+        raise ValueError(f"initializers.{name} takes a number from 0 up, not {describe(number)}: {number!r}")
     return float(number)
 
 

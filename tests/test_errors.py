@@ -283,7 +283,7 @@ BAD = {
         r"asked its initializer for shape \(2, 3\), but got a float32 array of shape \(2,\)",
     ),
     "fans of a vector": (lambda: pn.initializers.he_normal(pn.key(0), (3,)), ValueError, "has no fans"),
-    "a negative std": (lambda: pn.initializers.normal(-1.0), ValueError, "a positive number"),
+    "a negative std": (lambda: pn.initializers.normal(-1.0), ValueError, "a number from 0 up"),
     "prelu's channels": (lambda: pn.prelu(3).init(pn.key(0), (2,)), ValueError, r"x of shape \(\.\.\., 3\).*\(batch, 2\)"),
     "halves of an odd axis": (lambda: pn.glu.apply((), np.ones((4, 3), np.float32)), ValueError, "glu cuts the last axis into two halves, so its size must be even, not 3"),
     "halves of an odd axis, in vjp": (lambda: pn.swiglu.vjp((), np.ones((4, 1), np.float32)), ValueError, "swiglu cuts the last axis.*even, not 1"),

@@ -69,6 +69,16 @@ def test_constants():
     np.testing.assert_array_equal(init.constant(0.5)(KEY, (2,)), [0.5, 0.5])
 
 
+@pytest.mark.parametrize(
+    "make", [init.normal, init.truncated_normal, init.uniform, init.variance_scaling, init.orthogonal]
+)
+def test_a_spread_of_zero_gives_zeros_and_one_below_is_an_error(make):
+    np.testing.assert_array_equal(make(0.0)(KEY, (3, 2)), np.zeros((3, 2), np.float32))
+    for wrong in (-0.1, math.nan, True, "1"):
+        with pytest.raises(ValueError, match=f"^initializers.{make.__name__} takes a number from 0 up, not "):
+            make(wrong)
+
+
 def test_dense_takes_other_initializers():
     params = pn.dense(4, 3, weight_init=init.ones, bias_init=init.constant(2.0)).init(KEY)
     np.testing.assert_array_equal(params.weight, np.ones((4, 3)))

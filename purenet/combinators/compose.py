@@ -180,10 +180,6 @@ def check_tuple(given: Any, count: int, name: str, takes: str) -> Any:
     raise ValueError(f"{name} takes {takes} a tuple of {count}, one for each layer, not {describe_all(given)}{mend}")
 
 
-def names_of(layers: tuple[Layer[Any], ...]) -> str:
-    return ", ".join(layer.name for layer in layers)
-
-
 def sum_trees(trees: Iterable[Any], weights: Iterable[float] = repeat(1)) -> Any:
     """The sum of trees, leaf by leaf. Of the steps of a buffer it is their mean by weight, or the last, if they are of
     integers: a sum of steps could lead beyond where each of them leads."""

@@ -228,7 +228,7 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
 
     def factor(self, number: float | NumpyArray, like: NumpyArray) -> float | NumpyArray:
         """An array of no axes, by which NumPy multiplies in half the time that it takes for a Python number."""
-        return kept_number(number) if type(number) is float and like.dtype is FLOAT32 else number
+        return _kept_number(number, like) if type(number) is float and like.dtype is FLOAT32 else number
 
     def overwrite(self, f: Callable[..., NumpyArray], temporary: NumpyArray, *arrays: NumpyArray) -> NumpyArray:
         """For a large array, memory that is not in the cache costs more than a quick function such as tanh."""
@@ -268,7 +268,7 @@ class SmallNumpyOps(NumpyOps):
         self.dot: Any = ndarray.dot
         self.add_row: Any = iadd
         self.relu: Any = _relu_of_few
-        self.factor: Any = _factor_of_few
+        self.factor: Any = _kept_number
 
     def dot_transposed(self, a: NumpyArray, b: NumpyArray) -> NumpyArray:
         return a.dot(b.T)
@@ -301,7 +301,11 @@ def _relu_of_few(x: NumpyArray) -> NumpyArray:
     return np.maximum(x, 0)
 
 
-def _factor_of_few(number: float, like: NumpyArray) -> float | NumpyArray:
+def _kept_number(number: float, like: NumpyArray) -> float | NumpyArray:
+    """`quick_number`, kept for numbers that come again, which takes a quarter of the time.
+
+    Not zeros: 0.0 and −0.0 are equal, so one would be found in the place of the other.
+    """
     return _remembered(number) if number else quick_number(number)
 
 
@@ -336,14 +340,6 @@ def _unsigned(dtype: Any) -> tuple[Any, int]:
 def quick_number(number: float | NumpyArray) -> NumpyArray:
     """A number as an array of no axes, in float32."""
     return np.asarray(number, FLOAT32) if type(number) is float or type(number) is int else number
-
-
-def kept_number(number: float | NumpyArray) -> NumpyArray:
-    """`quick_number`, kept for numbers that come again, which takes a quarter of the time.
-
-    Not zeros: 0.0 and −0.0 are equal, so one would be found in the place of the other.
-    """
-    return _remembered(number) if number else quick_number(number)
 
 
 _ONES = np.ones(1024, np.float32)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from purenet.engine.arrays import Array, Shape, describe, dtype_name, own_dtype, to_numpy, torch_namespace
+from purenet.engine.arrays import Array, describe, dtype_name, own_dtype, to_numpy, torch_namespace
 from purenet.engine.ops import Ops
 from purenet.engine.torch_convolution import TorchConvolutionOps
 
@@ -90,9 +90,6 @@ class TorchOps(TorchConvolutionOps, Ops):
     def max_last(self, x: Array) -> Array:
         largest: Array = self.torch.amax(x, -1, keepdim=True) if x.shape[-1] else x
         return largest
-
-    def zeros_of(self, shape: Shape, like: Array) -> Array:
-        return self.zeros(shape, dtype=like.dtype)
 
     def relu(self, x: Array) -> Array:
         y: Array = self.torch.relu(x)

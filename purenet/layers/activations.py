@@ -17,7 +17,7 @@ from purenet.engine.special import normal_cdf
 from purenet.initializers import Initializer, constant
 from purenet.presets import preset
 from purenet.random import Key
-from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.spec import Pull, Rule, Spec, check_sizes, layer
 from purenet.values import called, spelled
 
 NoParams = tuple[()]
@@ -27,12 +27,17 @@ Elementwise = Callable[[Ops, Array], tuple[Array, Back]]
 
 def elementwise(name: str, rule: Elementwise, x: str = "...") -> Layer[NoParams]:
     """A layer that keeps the shape and has no params, of `rule(ops, x) -> (y, pull)`, where pull(dE/dY) is dE/dX."""
+    return layer(Spec(name, x=x, y=x), without_params(rule), of_matrices=True, wide=True)
+
+
+def without_params(rule: Elementwise) -> Rule:
+    """The rule of a layer that has no params, of `rule(ops, x) -> (y, pull)`."""
 
     def whole(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
         y, pull = rule(ops, x)
         return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
 
-    return layer(Spec(name, x=x, y=x), whole, of_matrices=True, wide=True)
+    return whole
 
 
 def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | None = None) -> Layer[NoParams]:

@@ -14,10 +14,9 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape, is_integer
 from purenet.engine.windows import Back, Pair, Windows
-from purenet.layers.activations import NoParams
+from purenet.layers.activations import NoParams, without_params
 from purenet.layers.hints import of_images
-from purenet.random import Key
-from purenet.spec import Pull, Spec, layer
+from purenet.spec import Spec, layer
 
 Padding = Literal["valid", "same"] | int | Sequence[int | Pair]
 Ends = Literal["same"] | tuple[Pair, ...]
@@ -104,12 +103,7 @@ def spatial(
 
     `dims` is the number of spatial axes, where that is fixed.
     """
-
-    def whole(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
-        y, pull = rule(ops, x)
-        return y, lambda dy, wrt_x: ((), pull(dy) if wrt_x else None)
-
-    return layer(Spec(name, x=axes(dims), y=y, last=last, hints=(of_images(dims),)), whole, **options)
+    return layer(Spec(name, x=axes(dims), y=y, last=last, hints=(of_images(dims),)), without_params(rule), **options)
 
 
 def one_by_one(x: Array, steps: Iterable[Callable[[Array], tuple[Array, Back]]]) -> tuple[Array, Back]:

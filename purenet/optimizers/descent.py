@@ -88,11 +88,13 @@ def lion(
         new += p * shrink if weight_decay and which(p) else p
         return new, mix(m, g, keep2, take2)
 
-    def numbers(rate: Any, t: Any) -> Sequence[Any]:
-        return -rate, 1 - rate * weight_decay
-
     constants = (beta1, 1 - beta1, beta2, 1 - beta2)
-    return per_leaf(name, lr, rule, ("mean",), constants, numbers, elementwise=not weight_decay)
+    return per_leaf(name, lr, rule, ("mean",), constants, _decaying(weight_decay), elementwise=not weight_decay)
+
+
+def _decaying(weight_decay: float) -> Callable[[Any, Any], Sequence[Any]]:
+    """The numbers of a step: −η, and by what a parameter that decays is multiplied."""
+    return lambda rate, t: (-rate, 1 - rate * weight_decay)
 
 
 @takes_numbers
@@ -179,10 +181,8 @@ def muon(
         new += p * shrink if weight_decay else p
         return new, b
 
-    def numbers(rate: Any, t: Any) -> Sequence[Any]:
-        return -rate, 1 - rate * weight_decay
-
-    for_matrices = per_leaf(name, lr, rule, ("momentum",), (momentum, 1 - momentum), numbers, elementwise=False)
+    constants = (momentum, 1 - momentum)
+    for_matrices = per_leaf(name, lr, rule, ("momentum",), constants, _decaying(weight_decay), elementwise=False)
     return route(name, lambda path, p: 0 if which(p) else 1, (for_matrices, rest))
 
 

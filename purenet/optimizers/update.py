@@ -316,12 +316,12 @@ def written(name: str, **options: tuple[Any, Any]) -> Call:
     return call(name, **called(name, unseen=None, traceable=("lr",), **options).options)
 
 
-def check_between(name: str, low: float = 0.0, high: float = 1.0, **options: Any) -> None:
-    """Check that options are numbers in [low, high)."""
+def check_between(name: str, high: float = 1.0, **options: Any) -> None:
+    """Check that options are numbers in [0, high)."""
     check_known(name, **options)
     for option, given in options.items():
-        if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given < high:
-            raise ValueError(f"{name}: {option} lies in [{low:g}, {high:g}), but {given!r} was given")
+        if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < high:
+            raise ValueError(f"{name}: {option} lies in [0, {high:g}), but {given!r} was given")
 
 
 _INT32 = np.dtype(np.int32)

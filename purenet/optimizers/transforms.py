@@ -15,13 +15,14 @@ from typing import Any, NamedTuple, ParamSpec
 from purenet import random, tree
 from purenet.core import Buffer, Optimizer
 from purenet.engine import engine_of
-from purenet.engine.arrays import Array, as_number, describe, is_integer
+from purenet.engine.arrays import Array, article, as_number, describe, is_integer
 from purenet.optimizers.adaptive import matrices, rescaled
 from purenet.optimizers.update import Params, beside, check_between, still, tick, turn, wrong_state, zero_count
 from purenet.rates import Rate, check_rate, rate_at
 from purenet.values import Call, Value, call, called, takes_numbers
 
-Wrap = Callable[[Optimizer[Any, Any], str], Optimizer[Any, Any]]
+Inner = Optimizer[Any, Any]  # what a transform stands in front of
+Wrap = Callable[[Inner, str], Inner]
 Options = ParamSpec("Options")
 
 
@@ -109,6 +110,25 @@ def transform(name: str, wrap: Wrap, *, holds_back: bool = False, at_steps: bool
     return made
 
 
+def _keeping(name: str, kind: Any, begin: Callable[[Params], tuple[Any, ...]], step: Any, **how: bool) -> Transform:
+    """The transform of `step(inner, params, grads, state)`, which keeps what `begin(params)` is at first, and as the
+    last field of such a state that of what follows."""
+
+    def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
+        def init(params: Params) -> Any:
+            return kind(*begin(params), inner.init(params))
+
+        def checked(params: Params, grads: Params, state: Any = None) -> tuple[Params, Any]:
+            if type(state) is not kind:
+                raise wrong_state(name, article(kind.__name__), state)
+            done: tuple[Params, Any] = step(inner, params, grads, state)
+            return done
+
+        return Optimizer(init, checked, name)
+
+    return transform(name, wrap, **how)
+
+
 def behind(transform: Callable[[Any], Any], optimizer: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
     """The transform in front of the optimizer, and behind what holds its steps back."""
     made: Optimizer[Any, Any] = optimizer.within(transform) if optimizer.within else transform(optimizer)
@@ -163,21 +183,13 @@ def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Trans
     name = called("weight_decay", rate, which=(which, matrices))
     check_rate(rate, name, "rate")
 
-    def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Params) -> DecayState:
-            return DecayState(zero_count(), inner.init(params))
+    def step(inner: Inner, params: Params, grads: Params, state: DecayState) -> tuple[Params, DecayState]:
+        now, count = tick(state.count)
+        decay = rate_at(rate, now)
+        new, inner_state = inner.step(params, grads, state.inner)
+        return beside(lambda p, n: n - p * decay if which(p) else n, params, new), DecayState(count, inner_state)
 
-        def step(params: Params, grads: Params, state: DecayState | None = None) -> tuple[Params, DecayState]:
-            if type(state) is not DecayState:
-                raise wrong_state(name, "a DecayState", state)
-            now, count = tick(state.count)
-            decay = rate_at(rate, now)
-            new, inner_state = inner.step(params, grads, state.inner)
-            return beside(lambda p, n: n - p * decay if which(p) else n, params, new), DecayState(count, inner_state)
-
-        return Optimizer(init, step, name)
-
-    return transform(name, wrap, at_steps=True)
+    return _keeping(name, DecayState, lambda params: (zero_count(),), step, at_steps=True)
 
 
 @tree.read_only_copies
@@ -199,24 +211,16 @@ def gradient_noise(key: Any, eta: float = 0.01, gamma: float = 0.55) -> Transfor
     check_between(name, high=float("inf"), eta=eta, gamma=gamma)
     random.split(key)  # is it a key?
 
-    def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Params) -> NoiseState:
-            return NoiseState(key, zero_count(), inner.init(params))
+    def step(inner: Inner, params: Params, grads: Params, state: NoiseState) -> tuple[Params, NoiseState]:
+        now, count = tick(state.count)
+        following, own = random.split(state.key)
+        keys = iter(random.split(own, len(tree.leaves(grads))))
+        std = (eta / (1 + now) ** gamma) ** 0.5
+        noisy = _each(lambda g: g + std * random.normal_like(next(keys), g), grads)
+        params, inner_state = inner.step(params, noisy, state.inner)
+        return params, NoiseState(following, count, inner_state)
 
-        def step(params: Params, grads: Params, state: NoiseState | None = None) -> tuple[Params, NoiseState]:
-            if type(state) is not NoiseState:
-                raise wrong_state(name, "a NoiseState", state)
-            now, count = tick(state.count)
-            following, own = random.split(state.key)
-            keys = iter(random.split(own, len(tree.leaves(grads))))
-            std = (eta / (1 + now) ** gamma) ** 0.5
-            noisy = _each(lambda g: g + std * random.normal_like(next(keys), g), grads)
-            params, inner_state = inner.step(params, noisy, state.inner)
-            return params, NoiseState(following, count, inner_state)
-
-        return Optimizer(init, step, name)
-
-    return transform(name, wrap)
+    return _keeping(name, NoiseState, lambda params: (key, zero_count()), step)
 
 
 @tree.read_only_copies
@@ -236,30 +240,22 @@ def accumulate(k: int) -> Transform:
     """
     name = call("accumulate", _whole("accumulate", k))
 
-    def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Params) -> AccumulateState:
-            return AccumulateState(zero_count(), _nothing(params), inner.init(params))
+    def step(inner: Inner, params: Params, grads: Params, state: AccumulateState) -> tuple[Params, AccumulateState]:
+        full, count = turn(state.count, k)
+        total = beside(lambda g, t: t + g, grads, state.total)
 
-        def step(params: Params, grads: Params, state: AccumulateState | None = None) -> tuple[Params, AccumulateState]:
-            if type(state) is not AccumulateState:
-                raise wrong_state(name, "an AccumulateState", state)
-            full, count = turn(state.count, k)
-            total = beside(lambda g, t: t + g, grads, state.total)
+        def go() -> Any:
+            mean = beside(lambda t, _: t * (1 / k), total, grads)
+            new, inner_state = inner.step(params, mean, state.inner)
+            return new, _nothing(total), inner_state
 
-            def go() -> Any:
-                mean = beside(lambda t, _: t * (1 / k), total, grads)
-                new, inner_state = inner.step(params, mean, state.inner)
-                return new, _nothing(total), inner_state
+        def wait() -> Any:
+            return still.step(params, grads, ())[0], total, state.inner
 
-            def wait() -> Any:
-                return still.step(params, grads, ())[0], total, state.inner
+        new, total, inner_state = _if(full, go, wait)
+        return new, AccumulateState(count, total, inner_state)
 
-            new, total, inner_state = _if(full, go, wait)
-            return new, AccumulateState(count, total, inner_state)
-
-        return Optimizer(init, step, name)
-
-    return transform(name, wrap, holds_back=True)
+    return _keeping(name, AccumulateState, lambda params: (zero_count(), _nothing(params)), step, holds_back=True)
 
 
 @tree.read_only_copies
@@ -279,26 +275,18 @@ def lookahead(k: int = 5, alpha: float = 0.5) -> Transform:
     name = call("lookahead", _whole("lookahead", k), alpha)
     check_between(name, alpha=alpha)
 
-    def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Params) -> LookaheadState:
-            return LookaheadState(zero_count(), params, inner.init(params))
+    def step(inner: Inner, params: Params, grads: Params, state: LookaheadState) -> tuple[Params, LookaheadState]:
+        time_to_go_back, count = turn(state.count, k)
+        fast, inner_state = inner.step(params, grads, state.inner)
 
-        def step(params: Params, grads: Params, state: LookaheadState | None = None) -> tuple[Params, LookaheadState]:
-            if type(state) is not LookaheadState:
-                raise wrong_state(name, "a LookaheadState", state)
-            time_to_go_back, count = turn(state.count, k)
-            fast, inner_state = inner.step(params, grads, state.inner)
+        def back() -> Any:
+            slow = _toward(state.slow, fast, alpha)
+            return slow, slow
 
-            def back() -> Any:
-                slow = _toward(state.slow, fast, alpha)
-                return slow, slow
+        new, slow = _if(time_to_go_back, back, lambda: (fast, state.slow))
+        return new, LookaheadState(count, slow, inner_state)
 
-            new, slow = _if(time_to_go_back, back, lambda: (fast, state.slow))
-            return new, LookaheadState(count, slow, inner_state)
-
-        return Optimizer(init, step, name)
-
-    return transform(name, wrap, at_steps=True)
+    return _keeping(name, LookaheadState, lambda params: (zero_count(), params), step, at_steps=True)
 
 
 @tree.read_only_copies
@@ -340,23 +328,15 @@ def polyak() -> Transform:
 
 
 def _averaging(name: str, weight: Callable[[Any], Any]) -> Transform:
-    def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
-        def init(params: Params) -> AverageState:
-            return AverageState(zero_count(), params, inner.init(params))
+    def step(inner: Inner, params: Params, grads: Params, state: AverageState) -> tuple[Params, AverageState]:
+        now, count = tick(state.count)
+        params, inner_state = inner.step(params, grads, state.inner)
+        stepped = _has_stepped(inner_state)
+        part = _if(now == 0, lambda: 1.0, lambda: weight(now + 1))
+        part, count = _if(stepped, lambda: (part, count), lambda: (0.0, state.count))
+        return params, AverageState(count, _toward(state.average, params, part), inner_state)
 
-        def step(params: Params, grads: Params, state: AverageState | None = None) -> tuple[Params, AverageState]:
-            if type(state) is not AverageState:
-                raise wrong_state(name, "an AverageState", state)
-            now, count = tick(state.count)
-            params, inner_state = inner.step(params, grads, state.inner)
-            stepped = _has_stepped(inner_state)
-            part = _if(now == 0, lambda: 1.0, lambda: weight(now + 1))
-            part, count = _if(stepped, lambda: (part, count), lambda: (0.0, state.count))
-            return params, AverageState(count, _toward(state.average, params, part), inner_state)
-
-        return Optimizer(init, step, name)
-
-    return transform(name, wrap)
+    return _keeping(name, AverageState, lambda params: (zero_count(), params), step)
 
 
 def _has_stepped(state: Any) -> Any:

@@ -70,15 +70,21 @@ def _normalized(ops: Ops, x: Array, eps: float) -> tuple[Array, Back]:
     xhat -= _mean_of_features(ops, xhat)
     r = 1 / ops.sqrt(_mean_of_features(ops, xhat, xhat) + eps)
     xhat *= r
+    return xhat, _back(ops, xhat, r)
+
+
+def _back(ops: Ops, xhat: Array, r: Array, centred: bool = True) -> Back:
+    """The module's rule over the last axis; if X̂ is not centred, without what came through the mean."""
 
     def pull(dxhat: Array) -> Array:
         dx = xhat * -_mean_of_features(ops, dxhat, xhat)
         dx += dxhat
-        dx -= _mean_of_features(ops, dxhat)
+        if centred:
+            dx -= _mean_of_features(ops, dxhat)
         dx *= r
         return dx
 
-    return xhat, pull
+    return pull
 
 
 def _affine_norm(
@@ -428,13 +434,6 @@ def rms_norm(features: int | None = None, *, eps: float | None = None, affine: b
         tiny = float(ops.finfo(x.dtype).eps) if eps is None else eps
         r = 1 / ops.sqrt(_mean_of_features(ops, x, x) + tiny)
         xhat = x * r
-
-        def pull(dxhat: Array) -> Array:
-            dx = xhat * -_mean_of_features(ops, dxhat, xhat)
-            dx += dxhat
-            dx *= r
-            return dx
-
-        return xhat, pull
+        return xhat, _back(ops, xhat, r, centred=False)
 
     return _affine_norm(name, features, normalize, affine, bias=False)

@@ -141,7 +141,7 @@ from purenet.spec import Spec, layer
 from purenet.sums import per_output
 from purenet.training import Penalty, l1, l2, value_and_grad
 from purenet.tree import to_engine
-from purenet.values import Kind
+from purenet.values import ValueClass
 from purenet.weighting import weighted
 
 if TYPE_CHECKING:
@@ -355,4 +355,4 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
 def __dir__() -> list[str]:
     """What `help` shows: of types only the kinds of values, for it would list every method of a tuple."""
     there = {name: globals().get(name) for name in __all__}
-    return [name for name, value in there.items() if not isinstance(value, type) or type(value) is Kind]
+    return [name for name, value in there.items() if not isinstance(value, type) or type(value) is ValueClass]

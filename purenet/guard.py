@@ -138,7 +138,7 @@ class Guarded:
 
     def pullback(self, y: Any, pull: Bare, params: Any, x: Any, key: Any) -> Callable[..., Any]:
         """The pullback of a rule that was run bare: a dE/dY that is built like Y goes straight to it."""
-        like = likeness(y)
+        like = kinds_of(y)
 
         def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
             if fits(dy, like):
@@ -200,9 +200,9 @@ def guarded(value: Any) -> Any:
     return owner if both else None
 
 
-def likeness(y: Any) -> Any:
+def kinds_of(y: Any) -> Any:
     """The kind of an output; of a tuple, the kinds of its parts."""
-    return tuple(map(likeness, y)) if type(y) is tuple else kind_of(y)
+    return tuple(map(kinds_of, y)) if type(y) is tuple else kind_of(y)
 
 
 def fits(dy: Any, like: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Generic, overload
 
 from purenet.core import Layer, Loss, P
-from purenet.values import Options, Value, fields_of, kind_of, takes_numbers
+from purenet.values import Options, Value, class_of, fields_of, takes_numbers
 
 
 class LayerPreset(Layer[P], Generic[Options, P]):
@@ -38,7 +38,7 @@ def preset(make: Callable[..., Any]) -> Any:
     property, so that it is the value's and not the class's: `help` then shows it alone, without the class's methods.
     """
     value, of_numbers = make(), takes_numbers(make)
-    kind: Any = kind_of(value)
+    kind: Any = class_of(value)
 
     def call(self: Any, *args: Any, **options: Any) -> Any:
         """The same with other options."""

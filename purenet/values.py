@@ -35,14 +35,14 @@ class Call(str):
     __slots__ = ("args", "maker", "options")
 
 
-class Kind(type):
+class ValueClass(type):
     """The class of the kinds of values: `help` shows the fields of one, and not what Python needs of it."""
 
     def __dir__(cls) -> list[str]:
         return [name for name in super().__dir__() if not name.startswith("_")]
 
 
-class Value(metaclass=Kind):
+class Value(metaclass=ValueClass):
     """What never changes once it is made: a frozen dataclass of functions, with a name.
 
     Two are equal, and hash alike, if equal calls made them; without a call, if their fields are equal.
@@ -73,7 +73,7 @@ class Value(metaclass=Kind):
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        if not isinstance(other, Value) or kind_of(self) is not kind_of(other) or self.name != other.name:
+        if not isinstance(other, Value) or class_of(self) is not class_of(other) or self.name != other.name:
             return False
         if self.call is None or other.call is None:
             return self.call is other.call and fields_of(self) == fields_of(other)
@@ -83,7 +83,7 @@ class Value(metaclass=Kind):
     def __reduce__(self) -> tuple[Any, ...]:
         if self.call is not None:
             return made_again, (self.home, self.call.maker, self.call.args, dict(self.call.options))
-        return kind_of(self), (*fields_of(self).values(),)
+        return class_of(self), (*fields_of(self).values(),)
 
     def __copy__(self) -> Self:
         return self
@@ -99,13 +99,13 @@ class Value(metaclass=Kind):
     if not TYPE_CHECKING:  # a type checker knows by itself that there are no such operators
 
         def _refuse(self, *_: Any) -> NoReturn:
-            kind = article(kind_of(self).__name__.lower())
+            kind = article(class_of(self).__name__.lower())
             raise TypeError(f"{brief(self.name)} is {kind}, a value that has {self.lacks}{self.instead}")
 
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = __getitem__ = _refuse
 
 
-def kind_of(value: Value) -> type:
+def class_of(value: Value) -> type:
     """The class that says what a value is: `Layer` of a layer, though each preset has a class of its own."""
     return next(kind for kind in type(value).__mro__ if Value in kind.__bases__)
 

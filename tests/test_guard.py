@@ -8,7 +8,7 @@ import pytest
 import purenet as pn
 from purenet.engine.chain import LONGEST, pools_first
 from purenet.engine.numpy import NUMPY, ONE_ROW_NUMPY, SMALL_NUMPY
-from purenet.guard import MOST, fits, guarded, likeness
+from purenet.guard import MOST, fits, guarded, kinds_of
 from tests.catalogue import LAYER_CASES, LOSS_CASES, layer_id, loss_id
 from tests.kit import cast
 
@@ -297,7 +297,7 @@ def test_a_gradient_that_does_not_fit_is_told_as_by_the_layers():
 
 def test_what_looks_like_an_output():
     a, b = np.ones((2, 3), np.float32), np.ones(2, np.int64)
-    one, two = likeness(a), likeness((a, (b, a)))
+    one, two = kinds_of(a), kinds_of((a, (b, a)))
     assert fits(a, one)
     assert fits((a, (b, a)), two)
     assert fits((a, None), two)

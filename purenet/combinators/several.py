@@ -8,7 +8,7 @@ from typing import Any
 from purenet.combinators.compose import check_tuple, composed
 from purenet.core import Layer
 from purenet.engine import Ops, engine_of
-from purenet.engine.arrays import describe, describe_all, is_integer, is_open, match, shape_text
+from purenet.engine.arrays import describe, describe_all, is_integer, is_open, match_gradient, shape_text
 from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Rule, check_array
@@ -113,7 +113,7 @@ def handed_on(part: Any, dpart: Any, who: str) -> Any:
         return tuple(_no_gradient(a) if b is None else handed_on(a, b, who) for a, b in zip(part, each, strict=True))
     if part is None or not engine_of(part, who).has_gradient(part):
         return None
-    match(dpart, part.shape, part.dtype, who)
+    match_gradient(dpart, part.shape, part.dtype, who)
     return dpart
 
 

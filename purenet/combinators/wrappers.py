@@ -9,7 +9,7 @@ from purenet import tree
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
 from purenet.core import Buffer, Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Shape, describe, is_open, match
+from purenet.engine.arrays import Shape, describe, is_open, match_gradient
 from purenet.random import Key
 from purenet.spec import Pull, Rule, check_array
 from purenet.values import brief, call
@@ -164,7 +164,7 @@ def map_time(layer: Layer[Any]) -> Layer[Any]:
             y = unfolded(flat)
 
             def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-                match(dy, y.shape, y.dtype, who)
+                match_gradient(dy, y.shape, y.dtype, who)
                 dparams, dx = pull_flat(folded(dy), wrt_x)
                 return dparams, None if dx is None else unfolded(dx)
 

@@ -349,7 +349,7 @@ def article(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
-def match(dy: Any, shape: Shape, dtype: Any, who: str) -> None:
+def match_gradient(dy: Any, shape: Shape, dtype: Any, who: str) -> None:
     """Check that dE/dY, as handed to a pullback, has the shape and the dtype of Y."""
     if type(dy) is np.ndarray and dy.shape == shape and dy.dtype is dtype:
         return

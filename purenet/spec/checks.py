@@ -19,10 +19,10 @@ from purenet.engine.arrays import (
     holds_numbers,
     is_array,
     is_integer,
+    match_gradient,
     same_dtype,
     write_as_integers,
 )
-from purenet.engine.arrays import match as match_gradient
 from purenet.patterns import Sizes, match, parse, render
 from purenet.spec.forms import KINDS, check_array, form_of, parts_of
 from purenet.spec.words import Form, Spec

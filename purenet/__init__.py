@@ -12,6 +12,7 @@ Types have a help of their own: Layer, Loss, Optimizer; Buffer, State, Fit; Spec
 LossPullback, Penalty; and DenseParams, ConvParams and the like, which are what `init` of such layers gives.
 """
 
+from sys import modules as _modules
 from typing import TYPE_CHECKING
 
 from purenet import data, initializers, metrics, random, schedules, tree
@@ -354,5 +355,5 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
 
 def __dir__() -> list[str]:
     """What `help` shows: of types only the kinds of values, for it would list every method of a tuple."""
-    there = {name: globals().get(name) for name in __all__}
+    there = {name: getattr(_modules[__name__], name) for name in __all__}
     return [name for name, value in there.items() if not isinstance(value, type) or type(value) is ValueClass]

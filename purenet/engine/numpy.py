@@ -248,7 +248,12 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
         """NumPy's own goes by jumps, which the processor cannot foresee: of large arrays bits are taken, b's and, where
         the mask is 1, those in which a differs, in a tenth of the time."""
         like = a if isinstance(a, ndarray) else b
-        if not isinstance(like, ndarray) or like.dtype.char not in "efd" or mask.size <= 1024:
+        if (
+            not isinstance(mask, ndarray)
+            or mask.size <= 1024
+            or not isinstance(like, ndarray)
+            or like.dtype.char not in "efd"
+        ):
             return np.where(mask, a, b)
         a, b = (np.asarray(each, like.dtype) if isinstance(each, int | float) else each for each in (a, b))
         if a.dtype != b.dtype:

@@ -143,6 +143,40 @@ def test_queries_that_stand_at_the_end_of_the_keys(t):
     np.testing.assert_array_equal(longer[:, :3], np.broadcast_to(params.out.bias, (2, 3, 4)))
 
 
+def turned_by_hand(a, places, base):
+    """A head (time, size) as complex numbers of its halves, turned."""
+    half = a.shape[-1] // 2
+    z = (a[:, :half] + 1j * a[:, half:]) * np.exp(1j * np.outer(places, base ** (-np.arange(half) / half)))
+    return np.concatenate([z.real, z.imag], axis=-1)
+
+
+@pytest.mark.parametrize(("rotary", "base"), [(True, 10_000.0), (7, 7.0), (10_000.0, 10_000.0)])
+def test_rotary_turns_queries_and_keys_by_their_places(rotary, base):
+    layer = pn.multi_head_attention(12, 2, rotary=rotary)
+    x, params = normal(1, 4, 12), params_of(layer)
+    q, k, v = (x[0] @ p.weight + (0 if p.bias is None else p.bias) for p in params[:3])
+    outs = []
+    for own in (slice(0, 6), slice(6, 12)):
+        a, b = (turned_by_hand(each[:, own], range(4), base) for each in (q, k))
+        outs.append(pn.softmax.apply((), a @ b.T / np.sqrt(6)) @ v[:, own])
+    y = np.concatenate(outs, axis=1) @ params.out.weight + params.out.bias
+    np.testing.assert_allclose(layer.apply(params, x)[0], y, rtol=1e-11)
+
+
+def test_with_rotary_a_score_depends_on_the_distance_alone():
+    layer = pn.multi_head_attention(8, 2, rotary=True)
+    x, params = normal(1, 6, 8), params_of(layer)
+    later = np.concatenate([normal(1, 3, 8, seed=2), x], axis=1)
+    mask = np.arange(9)[None] >= 3
+    np.testing.assert_allclose(layer.apply(params, (later, mask))[:, 3:], layer.apply(params, x), rtol=1e-11)
+    plain = pn.multi_head_attention(8, 2)
+    np.testing.assert_allclose(layer.apply(params, x[:, :1]), plain.apply(params, x[:, :1]), rtol=1e-12)
+    assert not np.allclose(layer.apply(params, x), plain.apply(params, x))
+    end = pn.multi_head_attention(8, 2, rotary=True, causal="end")
+    whole = pn.multi_head_attention(8, 2, rotary=True, causal=True)
+    np.testing.assert_allclose(end.apply(params, (x[:, -2:], x)), whole.apply(params, x)[:, -2:], rtol=1e-11)
+
+
 def test_dropout_drops_weights_in_training_alone():
     layer, key = pn.multi_head_attention(4, 1, dropout=0.25), pn.key(1)
     x, params = normal(1, 6, 4), params_of(layer)
@@ -288,6 +322,17 @@ def run(x):
         (lambda: pn.multi_head_attention(4, 4, kv_heads=3), ValueError, "3 heads of keys and values do not divide 4"),
         (lambda: pn.multi_head_attention(4, 4, kv_heads=0), ValueError, "takes kv_heads that are positive integers"),
         (lambda: pn.multi_head_attention(4, 2, causal="start"), ValueError, "True, False or \"end\", not 'start'"),
+        (
+            lambda: pn.multi_head_attention(6, 2, rotary=True),
+            ValueError,
+            "turns pairs, but 3 features of a head are odd",
+        ),
+        (
+            lambda: pn.multi_head_attention(4, 2, rotary=-1.0),
+            ValueError,
+            "rotary=True, False or the base of its angles",
+        ),
+        (lambda: pn.multi_head_attention(4, 2, rotary="yes"), ValueError, "such as 10000, not 'yes'"),
         (lambda: pn.multi_head_attention(4, 2, dropout=1), ValueError, "takes dropout from 0 up to, but not, 1"),
         (lambda: run(X.astype(np.float64)), TypeError, "float32 params, but x is float64"),
         (

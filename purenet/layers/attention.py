@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from purenet.core import Layer
 from purenet.engine import Ops
@@ -30,6 +33,7 @@ def multi_head_attention(
     *,
     kv_heads: int | None = None,
     causal: bool | Literal["end"] = False,
+    rotary: bool | float = False,
     dropout: float = 0.0,
     bias: bool = True,
     weight_init: Initializer = glorot_uniform,
@@ -58,7 +62,16 @@ def multi_head_attention(
     place with nothing to attend to gets heads of 0 (and no NaN).
 
     With `causal=True` place i attends to the places up to i. With `causal="end"` the queries are the last places of the
-    keys: query i attends to the keys up to i + s − t. In training `dropout` is the share of the weights P that are
+    keys: query i attends to the keys up to i + s − t.
+
+    With `rotary=True` Q and K are turned by their places, so that a score depends on how far apart the two are. In each
+    head the numbers (a, b) = (i, i + d/2), as in Llama and GPT-NeoX (the paper takes neighbours, (2i, 2i + 1)), are
+    turned at place t by the angle θ = t / base^(2i/d):
+        (a, b) → (a cos θ − b sin θ, b cos θ + a sin θ)
+    The rule of a turn is the turn back, by −θ. The base is 10000, or `rotary` where it is a number. Places count from 0
+    in the queries and in the keys; with `causal="end"` the queries stand at the last of the keys' places.
+
+    In training `dropout` is the share of the weights P that are
     dropped.
 
     Y is (batch, time, features); dx mirrors x, with None for a mask that is not added.
@@ -73,11 +86,12 @@ def multi_head_attention(
     Keys and values that several heads share get the sum of what comes from each.
 
     A. Vaswani et al., "Attention is all you need", NeurIPS 2017; kv_heads: J. Ainslie et al., "GQA: training
-    generalized multi-query transformer models from multi-head checkpoints", EMNLP 2023.
+    generalized multi-query transformer models from multi-head checkpoints", EMNLP 2023; rotary: J. Su et
+    al., "RoFormer: enhanced transformer with rotary position embedding", 2021.
 
     Raises:
-        ValueError: heads do not divide features, or kv_heads heads; the axes or sizes of x are not those above; lengths
-            are beyond the keys. (JAX cannot raise of lengths: there Y is NaN.)
+        ValueError: heads do not divide features, or kv_heads heads; d is odd, and has no pairs to turn; the axes or
+            sizes of x are not those above; lengths are beyond the keys. (JAX cannot raise of lengths: there Y is NaN.)
         TypeError: x and the params differ in dtype.
 
     >>> import numpy as np, purenet as pn
@@ -88,7 +102,7 @@ def multi_head_attention(
     >>> y.shape, dparams.query.weight.shape, dx.shape
     ((4, 5, 8), (8, 8), (4, 5, 8))
     """
-    options = _checked(features, heads, kv_heads, causal, dropout)
+    options = _checked(features, heads, kv_heads, causal, rotary, dropout)
     x = _forms()
     name = called(
         "multi_head_attention",
@@ -96,6 +110,7 @@ def multi_head_attention(
         heads,
         kv_heads=(kv_heads, None),
         causal=(causal, False),
+        rotary=(rotary, False),
         dropout=(dropout, 0.0),
         bias=(bias, True),
         unseen={"weight_init": (weight_init, glorot_uniform), "bias_init": (bias_init, zeros)},
@@ -119,10 +134,11 @@ class _Options(NamedTuple):
     heads: int
     shared: int  # the features of keys and values
     causal: bool | str
+    base: float  # of the angles by which queries and keys are turned, or 0
     dropout: float
 
 
-def _checked(features: int, heads: int, kv_heads: int | None, causal: Any, dropout: Any) -> _Options:
+def _checked(features: int, heads: int, kv_heads: int | None, causal: Any, rotary: Any, dropout: Any) -> _Options:
     who = f"multi_head_attention({features!r}, {heads!r})"
     check_sizes("multi_head_attention", "features and heads", features, heads)
     if features % heads:
@@ -133,9 +149,14 @@ def _checked(features: int, heads: int, kv_heads: int | None, causal: Any, dropo
             raise ValueError(f"{who}: {kv_heads} heads of keys and values do not divide {heads} heads of queries")
     if causal not in (False, True, "end"):
         raise ValueError(f'{who} takes causal=True, False or "end", not {causal!r}')
+    if not isinstance(rotary, int | float) or not (isinstance(rotary, bool) or 0 < rotary < np.inf):
+        raise ValueError(f"{who} takes rotary=True, False or the base of its angles, such as 10000, not {rotary!r}")
+    if rotary and features // heads % 2:
+        raise ValueError(f"{who}: rotary turns pairs, but {features // heads} features of a head are odd")
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ValueError(f"{who} takes dropout from 0 up to, but not, 1, the share that is dropped, not {dropout!r}")
-    return _Options(heads, features // heads * (kv_heads or heads), causal, dropout)
+    base = 10_000.0 if rotary is True else float(rotary)
+    return _Options(heads, features // heads * (kv_heads or heads), causal, base, dropout)
 
 
 def _forms() -> list[Any]:
@@ -151,13 +172,13 @@ def _forms() -> list[Any]:
 
 
 def _rule(options: _Options) -> Rule:
-    heads, shared, causal, dropout = options
+    heads, shared, causal, base, dropout = options
 
     def rule(ops: Ops, params: AttentionParams, x: Any, key: Key | None) -> tuple[Array, Pull]:
         queries, keys_values, mask = _unpack(x)
         alone = keys_values is None  # X, or (X, mask)
         attended = queries.shape if alone else keys_values.shape
-        (batch, t, _), s = queries.shape, attended[1]
+        (batch, t, features), s = queries.shape, attended[1]
         rows = ops.rows(queries)
         others = rows if alone else ops.rows(keys_values)
         pairs, padding = (None, None) if mask is None else _of_pairs(ops, mask, s)
@@ -168,7 +189,11 @@ def _rule(options: _Options) -> Rule:
         v, pull_v = linear(ops, params.value, others, key)
         q = ops.reshape(q, queries.shape)
         k, v = (ops.reshape(each, (batch, s, shared)) for each in (k, v))
-        offset = None if causal is False else s - t if causal == "end" else 0
+        start = s - t if causal == "end" else 0  # the place of the first query
+        offset = None if causal is False else start
+        if base:
+            turn_q, turn_k = (_turns(ops, first, a, features // heads, base) for first, a in ((start, q), (0, k)))
+            q, k = turn_q(q), turn_k(k)
         dropped = None
         if dropout and key is not None:
             dropped = ops.take_in(bernoulli(key, 1 - dropout, (batch, heads, t, s))), 1 / (1 - dropout)
@@ -180,8 +205,10 @@ def _rule(options: _Options) -> Rule:
 
         def pull(dy: Array, wrt_x: bool) -> tuple[AttentionParams, Any]:
             dout, dheads = pull_out(ops.rows(dy), True)
-            *dqkv, dmask = pull_heads(ops.reshape(dheads, queries.shape))
-            dq, dk, dv = map(ops.rows, dqkv)
+            dq, dk, dv, dmask = pull_heads(ops.reshape(dheads, queries.shape))
+            if base:
+                dq, dk = turn_q(dq, back=True), turn_k(dk, back=True)
+            dq, dk, dv = map(ops.rows, (dq, dk, dv))
             dquery, dqueries = pull_q(dq, wrt_x)
             dkey, dkeys = pull_k(dk, wrt_x)
             dvalue, dvalues = pull_v(dv, wrt_x)
@@ -197,6 +224,27 @@ def _rule(options: _Options) -> Rule:
         return y, pull
 
     return rule
+
+
+def _turns(ops: Ops, start: int, a: Array, size: int, base: float) -> Callable[..., Array]:
+    """The turn of each head of queries or keys like these (batch, time, heads · size), and the turn back."""
+    batch, time, features = a.shape
+    cos, sin = (ops.asarray(each, dtype=a.dtype) for each in rotation(start, time, size, base))
+
+    def turn(a: Array, back: bool = False) -> Array:
+        heads, way = ops.reshape(a, (batch, time, features // size, size)), -sin if back else sin
+        first, second = heads[..., : size // 2], heads[..., size // 2 :]
+        turned = ops.concat([first * cos - second * way, second * cos + first * way], axis=-1)
+        return ops.reshape(turned, (batch, time, features))
+
+    return turn
+
+
+def rotation(start: int, time: int, size: int, base: float) -> tuple[Any, Any]:
+    """The cosines and the sines (time, 1, size / 2) of the angles by which the pairs of a head are turned from the
+    place `start` on."""
+    angle = np.arange(start, start + time)[:, None, None] * base ** (-2 * np.arange(size // 2) / size)
+    return np.cos(angle), np.sin(angle)
 
 
 def _of_pairs(ops: Ops, mask: Array, s: int) -> tuple[Array, Array | None]:

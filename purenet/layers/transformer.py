@@ -24,6 +24,7 @@ def transformer_block(
     *,
     kv_heads: int | None = None,
     causal: bool = False,
+    rotary: bool | float = False,
     norm: Literal["pre", "post"] = "pre",
     activation: Layer[Any] = gelu,
     dropout: float = 0.0,
@@ -51,7 +52,8 @@ def transformer_block(
 
     The first dense layer has `hidden` outputs, or 4·features; the `activation` may make fewer of them, as `swiglu`
     does. In training `dropout` is the share dropped of what each half adds, and `attention_dropout` of the weights in
-    the attention, which has `kv_heads` and `causal` too. Without `bias` no part has one; `eps` is that of the norms.
+    the attention, which has `kv_heads`, `causal` and `rotary` too. Without `bias` no part has one; `eps` is that of the
+    norms.
 
     A. Vaswani et al., "Attention is all you need", NeurIPS 2017, has the norms last; first they are in R. Xiong et al.,
     "On layer normalization in the transformer architecture", ICML 2020, so after the last block one more is usual.
@@ -66,10 +68,10 @@ def transformer_block(
     >>> net.apply(net.init(pn.key(0), ((5, 8), ())), padded).shape
     (4, 5, 8)
     """
-    options = kv_heads, norm, activation, dropout, attention_dropout, bias, eps
+    options = kv_heads, rotary, norm, activation, dropout, attention_dropout, bias, eps
     block = _block("transformer_block", features, heads, hidden, *options)
     name = block.name("transformer_block", (causal, False))
-    return serial(block.attention(causal), block.forward())._replace(name=name)
+    return serial(block.attention(causal, block.rotary), block.forward())._replace(name=name)
 
 
 @takes_numbers
@@ -80,6 +82,7 @@ def transformer_decoder_block(
     *,
     kv_heads: int | None = None,
     causal: bool = True,
+    rotary: bool | float = False,
     norm: Literal["pre", "post"] = "pre",
     activation: Layer[Any] = gelu,
     dropout: float = 0.0,
@@ -92,7 +95,8 @@ def transformer_decoder_block(
     (X, memory) or (X, memory, mask) to Y, with X and Y (batch, t, features) and the memory (batch, s, any), which an
     encoder gives; the mask or the lengths are those of the memory. Padding behind X needs no mask, for no place sees
     what comes later; any other one stands beside X, ((X, mask), memory). Between blocks `keep_rest` hands the memory
-    on. With the options of `transformer_block` it is no more than this:
+    on. The options are those of `transformer_block`, and `rotary` is for the places of X alone. It is no more than
+    this:
 
         serial(
             on_first(residual(serial(on_first(layer_norm), multi_head_attention(features, heads, causal=True)))),
@@ -118,10 +122,12 @@ def transformer_decoder_block(
     >>> net.apply(net.init(pn.key(0)), (so_far, source)).shape
     (1, 3, 10)
     """
-    options = kv_heads, norm, activation, dropout, attention_dropout, bias, eps
+    options = kv_heads, rotary, norm, activation, dropout, attention_dropout, bias, eps
     block = _block("transformer_decoder_block", features, heads, hidden, *options)
     name = block.name("transformer_decoder_block", (causal, True))
-    return serial(on_first(block.attention(causal)), block.attention(False), block.forward())._replace(name=name)
+    return serial(on_first(block.attention(causal, block.rotary)), block.attention(False), block.forward())._replace(
+        name=name
+    )
 
 
 class _Block(NamedTuple):
@@ -131,6 +137,7 @@ class _Block(NamedTuple):
     heads: int
     hidden: int
     kv_heads: int | None = None
+    rotary: bool | float = False
     norm: str = "pre"
     activation: Layer[Any] = gelu
     dropout: float = 0.0
@@ -146,9 +153,10 @@ class _Block(NamedTuple):
             return serial(residual(serial(*dropped)), norm)
         return residual(serial(on_first(norm), *dropped))
 
-    def attention(self, causal: bool) -> Layer[Any]:
+    def attention(self, causal: bool, rotary: bool | float = False) -> Layer[Any]:
         options: dict[str, Any] = {"kv_heads": self.kv_heads, "dropout": self.attention_dropout, "bias": self.bias}
-        return self.half(multi_head_attention(self.features, self.heads, causal=causal, **options))
+        layer = multi_head_attention(self.features, self.heads, causal=causal, rotary=rotary, **options)
+        return self.half(layer)
 
     def forward(self) -> Layer[Any]:
         first = dense(self.features, self.hidden, bias=self.bias)

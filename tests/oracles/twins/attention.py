@@ -57,7 +57,7 @@ def in_proj(params):
 def turned(xp, a, start, base):
     """Heads (batch, heads, time, size) with each pair of halves turned by its place, as one complex number."""
     size = a.shape[-1]
-    place, power = xp.arange(a.shape[2]) + start, xp.arange(size // 2) * (-2 / size)
+    place, power = xp.arange(a.shape[2], dtype=a.dtype) + start, xp.arange(size // 2, dtype=a.dtype) * (-2 / size)
     angle = place[:, None] * (10_000.0 if base is True else base) ** power
     z = a[..., : size // 2] + 1j * a[..., size // 2 :]
     z = z * (xp.cos(angle) + 1j * xp.sin(angle))

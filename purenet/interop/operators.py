@@ -359,6 +359,10 @@ def _recurrent(op: str, order: tuple[int, ...], states: int) -> Callable[..., An
 
 def _attention(g: Graph, params: Any, x: Any, o: Options) -> str:
     queries, *rest = x if type(x) is tuple else (x,)
+    if any(type(each) is not Value for each in rest):
+        raise TypeError(
+            "to_onnx has no operator for an attention with a state, which grows: export it of whole sequences"
+        )
     others = rest.pop(0) if rest and rest[0].ndim == 3 else queries
     heads, size = o["heads"], o["features"] // o["heads"]
     shared = o["kv_heads"] or heads

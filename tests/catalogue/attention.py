@@ -41,6 +41,12 @@ ROWS: dict[str, list[Case]] = {
         Case(attend(8, 2, rotary=True), normal(2, 5, 8)),
         Case(attend(8, 4, kv_heads=2, causal=True, rotary=50.0), (normal(3, 4, 8), MASK)),
         Case(attend(4, 1, causal="end", rotary=True), (normal(2, 2, 4), normal(2, 5, 3, seed=1))),
+        Case(attend(6, 2, causal=True), (normal(2, 3, 6), None)),
+        Case(attend(6, 2, causal="end"), (normal(2, 1, 6), (normal(2, 4, 6, seed=1), normal(2, 4, 6, seed=2)))),
+        Case(
+            attend(8, 4, kv_heads=2, causal=True, rotary=True),
+            (normal(2, 2, 8), (normal(2, 3, 4, seed=1), normal(2, 3, 4, seed=2))),
+        ),
         Case(attend(8, 2, dropout=0.4), normal(2, 5, 8), pn.key(1)),
         Case(attend(8, 4, kv_heads=2, causal=True, dropout=0.2), (normal(3, 4, 8), MASK), pn.key(1)),
         Case(attend(4, 2, dropout=0.4), normal(2, 3, 4)),

@@ -68,6 +68,8 @@ def attention_in_torch(
     params, x, features, heads, *, kv_heads=None, causal=False, rotary=False, dropout=0.0, bias=True
 ):
     """PyTorch's module; its function where heads are shared, or where a place sees nothing, of which it makes NaN."""
+    if type(x) is tuple and type(x[1]) in (tuple, type(None)):
+        return with_past(params, *x, heads, kv_heads or heads, rotary)
     queries, kv, mask = parts(x)
     allowed, added = mask_of(torch, mask, queries.shape[1], kv.shape[1], causal)
     seen = torch.where(allowed, 0.0 if added is None else added, -torch.inf).to(queries.dtype)
@@ -84,6 +86,21 @@ def attention_in_torch(
         q, k = turned(torch, q, start, rotary), turned(torch, k, 0, rotary)
     z = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
     return dense(params.out, z.transpose(1, 2).flatten(2))
+
+
+def with_past(params, x, past, heads, shared, rotary):
+    """Causal attention of a piece, and the keys and values so far."""
+    given = zip(params, (heads, shared, shared), strict=False)
+    q, k, v = (dense(p, x).unflatten(-1, (n, -1)).transpose(1, 2) for p, n in given)
+    begun = 0 if past is None else past[0].shape[1]
+    if rotary:
+        q, k = turned(torch, q, begun, rotary), turned(torch, k, begun, rotary)
+    if past is not None:
+        old = (a.unflatten(-1, (shared, -1)).transpose(1, 2) for a in past)
+        k, v = (torch.cat(both, 2) for both in zip(old, (k, v), strict=True))
+    seen = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril(begun)
+    z = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
+    return dense(params.out, z.transpose(1, 2).flatten(2)), tuple(a.transpose(1, 2).flatten(2) for a in (k, v))
 
 
 def dense(p, x):

@@ -230,14 +230,12 @@ def _rule(options: _Options) -> Rule:
         if mask is not None and mask.ndim == 1:
             y = ops.or_nan(y, lambda: ((mask >= 0) & (mask <= s))[:, None, None])
 
-        def pull(dy: Array, wrt_x: bool) -> tuple[AttentionParams, Any]:
+        def pull(dy: Any, wrt_x: bool) -> tuple[AttentionParams, Any]:
             dy, dstate = dy if stateful else (dy, None)
             dout, dheads = pull_out(ops.rows(dy), True)
-            dq, dk, dv, dmask = pull_heads(ops.reshape(dheads, queries.shape))
-            dk, dv = (a if b is None else a + b for a, b in zip((dk, dv), dstate or (None, None), strict=True))
-            dpast = (dk[:, :begun, :], dv[:, :begun, :]) if past else None
-            if past:
-                dk, dv = dk[:, begun:, :], dv[:, begun:, :]
+            dq, dk, dv, dbeside = pull_heads(ops.reshape(dheads, queries.shape))
+            if stateful:
+                dbeside, (dk, dv) = _apart(past, (dk, dv), dstate or (None, None))
             if base:
                 dq, dk = turn_q(dq, back=True), turn_k(dk, back=True)
             dq, dk, dv = map(ops.rows, (dq, dk, dv))
@@ -250,12 +248,22 @@ def _rule(options: _Options) -> Rule:
             dothers = dkeys + dvalues
             if alone:
                 dx = ops.reshape(dqueries + dothers, queries.shape)
-                return dparams, (dx, dpast if stateful else dmask) if type(x) is tuple else dx
-            return dparams, (ops.reshape(dqueries, queries.shape), ops.reshape(dothers, attended), dmask)[: len(x)]
+                return dparams, (dx, dbeside) if type(x) is tuple else dx
+            return dparams, (ops.reshape(dqueries, queries.shape), ops.reshape(dothers, attended), dbeside)[: len(x)]
 
         return (y, (k, v)) if stateful else y, pull
 
     return rule
+
+
+def _apart(past: Any, of_heads: Any, of_state: Any) -> tuple[Any, Any]:
+    """What keys and values get, from the heads and from the state that is handed on: of those of the past, or None if
+    there is none, and of the others."""
+    both = [a if b is None else a + b for a, b in zip(of_heads, of_state, strict=True)]
+    if past is None:
+        return None, both
+    begun = past[0].shape[1]
+    return tuple(a[:, :begun, :] for a in both), [a[:, begun:, :] for a in both]
 
 
 def _turns(ops: Ops, start: int, a: Array, size: int, base: float) -> Callable[..., Array]:

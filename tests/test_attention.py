@@ -98,6 +98,20 @@ def test_each_kind_of_mask_tells_the_same(causal):
             assert dmask is None or (dmask.shape == mask.shape and not dmask[~np.broadcast_to(pairs, mask.shape)].any())
 
 
+def test_what_stands_in_the_padding_does_not_count_be_it_nan():
+    layer = pn.multi_head_attention(4, 2)
+    x, others, params = normal(2, 3, 4), normal(2, 5, 4, seed=1), params_of(layer)
+    lengths = np.array([2, 4])
+    padding = np.arange(5) < lengths[:, None]
+    spoilt = np.where(padding[..., None], others, np.nan)
+    for mask in (lengths, padding):
+        y, pullback = layer.vjp(params, (x, others, mask))
+        z, pull = layer.vjp(params, (x, spoilt, mask))
+        np.testing.assert_array_equal(z, y)
+        for a, b in zip(*(pn.tree.leaves(back(y)) for back in (pullback, pull)), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_a_mask_of_pairs_is_for_each_query_alone():
     layer = pn.multi_head_attention(4, 2)
     x, params = normal(2, 5, 4), params_of(layer)

@@ -98,6 +98,20 @@ def test_each_kind_of_mask_tells_the_same(causal):
             assert dmask is None or (dmask.shape == mask.shape and not dmask[~np.broadcast_to(pairs, mask.shape)].any())
 
 
+def test_what_stands_in_the_padding_does_not_count_be_it_nan():
+    layer = pn.multi_head_attention(4, 2)
+    x, others, params = normal(2, 3, 4), normal(2, 5, 4, seed=1), params_of(layer)
+    lengths = np.array([2, 4])
+    padding = np.arange(5) < lengths[:, None]
+    spoilt = np.where(padding[..., None], others, np.nan)
+    for mask in (lengths, padding):
+        y, pullback = layer.vjp(params, (x, others, mask))
+        z, pull = layer.vjp(params, (x, spoilt, mask))
+        np.testing.assert_array_equal(z, y)
+        for a, b in zip(*(pn.tree.leaves(back(y)) for back in (pullback, pull)), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_a_mask_of_pairs_is_for_each_query_alone():
     layer = pn.multi_head_attention(4, 2)
     x, params = normal(2, 5, 4), params_of(layer)
@@ -141,6 +155,102 @@ def test_queries_that_stand_at_the_end_of_the_keys(t):
     np.testing.assert_allclose(layer.apply(params, (x[:, -t:], x)), causal.apply(params, x)[:, -t:], rtol=1e-12)
     longer = layer.apply(params, (x, x[:, :2]))  # the first queries stand before all keys
     np.testing.assert_array_equal(longer[:, :3], np.broadcast_to(params.out.bias, (2, 3, 4)))
+
+
+def turned_by_hand(a, places, base):
+    """A head (time, size) as complex numbers of its halves, turned."""
+    half = a.shape[-1] // 2
+    z = (a[:, :half] + 1j * a[:, half:]) * np.exp(1j * np.outer(places, base ** (-np.arange(half) / half)))
+    return np.concatenate([z.real, z.imag], axis=-1)
+
+
+@pytest.mark.parametrize(("rotary", "base"), [(True, 10_000.0), (7, 7.0), (10_000.0, 10_000.0)])
+def test_rotary_turns_queries_and_keys_by_their_places(rotary, base):
+    layer = pn.multi_head_attention(12, 2, rotary=rotary)
+    x, params = normal(1, 4, 12), params_of(layer)
+    q, k, v = (x[0] @ p.weight + (0 if p.bias is None else p.bias) for p in params[:3])
+    outs = []
+    for own in (slice(0, 6), slice(6, 12)):
+        a, b = (turned_by_hand(each[:, own], range(4), base) for each in (q, k))
+        outs.append(pn.softmax.apply((), a @ b.T / np.sqrt(6)) @ v[:, own])
+    y = np.concatenate(outs, axis=1) @ params.out.weight + params.out.bias
+    np.testing.assert_allclose(layer.apply(params, x)[0], y, rtol=1e-11)
+
+
+def test_with_rotary_a_score_depends_on_the_distance_alone():
+    layer = pn.multi_head_attention(8, 2, rotary=True)
+    x, params = normal(1, 6, 8), params_of(layer)
+    later = np.concatenate([normal(1, 3, 8, seed=2), x], axis=1)
+    mask = np.arange(9)[None] >= 3
+    np.testing.assert_allclose(layer.apply(params, (later, mask))[:, 3:], layer.apply(params, x), rtol=1e-11)
+    plain = pn.multi_head_attention(8, 2)
+    np.testing.assert_allclose(layer.apply(params, x[:, :1]), plain.apply(params, x[:, :1]), rtol=1e-12)
+    assert not np.allclose(layer.apply(params, x), plain.apply(params, x))
+    end = pn.multi_head_attention(8, 2, rotary=True, causal="end")
+    whole = pn.multi_head_attention(8, 2, rotary=True, causal=True)
+    np.testing.assert_allclose(end.apply(params, (x[:, -2:], x)), whole.apply(params, x)[:, -2:], rtol=1e-11)
+
+
+def pieces_of(layer, params, x, size):
+    """Y of a sequence in pieces, and the last state."""
+    ys, state = [], None
+    for t in range(0, x.shape[1], size):
+        y, state = layer.apply(params, (x[:, t : t + size], state))
+        ys.append(y)
+    return np.concatenate(ys, axis=1), state
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1, 2, 7])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pn.multi_head_attention(8, 2, causal=True),
+        pn.multi_head_attention(8, 4, kv_heads=2, causal="end", rotary=True),
+        pn.transformer_block(8, 2, causal=True, rotary=True),
+        pn.transformer_block(8, 2, causal=True, norm="post", dropout=0.5),
+        pn.stacked(*[pn.transformer_block(8, 4, kv_heads=2, causal=True, rotary=100.0)] * 3),
+    ],
+    ids=str,
+)
+def test_a_sequence_in_pieces_gives_what_it_gives_as_a_whole(layer, size, dtype):
+    x, params = normal(2, 7, 8).astype(dtype), pn.tree.cast(params_of(layer), dtype)
+    whole, (y, state) = layer.apply(params, x), pieces_of(layer, params, x, size)
+    assert np.abs(y - whole).max() <= 16 * np.finfo(dtype).eps * np.abs(whole).max()
+    if size == 7:
+        np.testing.assert_array_equal(y, whole)
+    assert all(each.shape[:2] == (2, 7) and each.dtype == dtype for each in pn.tree.leaves(state))
+
+
+@pytest.mark.parametrize("rotary", [False, True])
+@pytest.mark.parametrize("make", [pn.multi_head_attention, pn.transformer_block])
+def test_gradients_go_through_the_state_to_the_pieces_before(make, rotary):
+    layer = make(8, 2, causal=True, rotary=rotary)
+    x, params = normal(2, 5, 8), params_of(layer)
+    y, pullback = layer.vjp(params, x)
+    dy = normal(*y.shape, seed=3)
+    (first, state), pull_first = layer.vjp(params, (x[:, :3], None))
+    (last, _), pull_last = layer.vjp(params, (x[:, 3:], state))
+    np.testing.assert_allclose(np.concatenate([first, last], axis=1), y, rtol=1e-11)
+    dlast, (dx_last, dstate) = pull_last((dy[:, 3:], None))
+    dfirst, (dx_first, nothing) = pull_first((dy[:, :3], dstate))
+    dparams, dx = pullback(dy)
+    assert nothing is None
+    np.testing.assert_allclose(np.concatenate([dx_first, dx_last], axis=1), dx, rtol=1e-9, atol=1e-12)
+    assert pn.tree.allclose(pn.tree.map(np.add, dfirst, dlast), dparams, 1e-9, 1e-12)
+
+
+def test_blocks_with_a_state_keep_to_the_contract():
+    for layer in (pn.transformer_block(4, 2, 3, causal=True), pn.transformer_block(4, 1, 3, causal=True, norm="post")):
+        for state in (None, (normal(2, 3, 4, seed=1), normal(2, 3, 4, seed=2))):
+            pn.testing.check_vjp(layer, params_of(layer), (normal(2, 2, 4), state))
+
+
+def test_shapes_with_a_state():
+    net = pn.stacked(pn.transformer_block(4, 2, causal=True), pn.transformer_block(4, 2, causal=True))
+    assert net.shape((3, 4)) == (3, 4)
+    assert net.shape(((3, 4), None)) == ((3, 4), (((3, 4), (3, 4)),) * 2)
+    assert pn.multi_head_attention(4, 2, causal=True).shape(((..., 4), (..., 6))) == (..., 4)
 
 
 def test_dropout_drops_weights_in_training_alone():
@@ -223,6 +333,11 @@ def run(x):
     return layer.apply(layer.init(pn.key(0)), x)
 
 
+def run_causal(x):
+    layer = pn.multi_head_attention(4, 2, causal=True)
+    return layer.apply(layer.init(pn.key(0), (3, 4)), x)
+
+
 @pytest.mark.parametrize(
     ("act", "kind", "message"),
     [
@@ -288,6 +403,25 @@ def run(x):
         (lambda: pn.multi_head_attention(4, 4, kv_heads=3), ValueError, "3 heads of keys and values do not divide 4"),
         (lambda: pn.multi_head_attention(4, 4, kv_heads=0), ValueError, "takes kv_heads that are positive integers"),
         (lambda: pn.multi_head_attention(4, 2, causal="start"), ValueError, "True, False or \"end\", not 'start'"),
+        (lambda: run((X, None)), ValueError, "takes x as one of: x (batch, time, 4); (x, keys_values"),
+        (
+            lambda: run_causal((X, (X,))),
+            ValueError,
+            "(x, (K (batch, past, 4), V (batch, past, 4)) or None); (x, keys_values",
+        ),
+        (lambda: run_causal((X, (X, X[:, :2]))), ValueError, "takes V of shape (2, 3, 4), but V has shape (2, 2, 4)"),
+        (lambda: run_causal((X, (X[:1], X))), ValueError, "takes K of shape (2, past, 4), but K has shape (1, 3, 4)"),
+        (
+            lambda: pn.multi_head_attention(6, 2, rotary=True),
+            ValueError,
+            "turns pairs, but 3 features of a head are odd",
+        ),
+        (
+            lambda: pn.multi_head_attention(4, 2, rotary=-1.0),
+            ValueError,
+            "rotary=True, False or the base of its angles",
+        ),
+        (lambda: pn.multi_head_attention(4, 2, rotary="yes"), ValueError, "such as 10000, not 'yes'"),
         (lambda: pn.multi_head_attention(4, 2, dropout=1), ValueError, "takes dropout from 0 up to, but not, 1"),
         (lambda: run(X.astype(np.float64)), TypeError, "float32 params, but x is float64"),
         (

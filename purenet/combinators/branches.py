@@ -97,7 +97,8 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
     X reaches E both ways: dE/dX = dE/dY + (dE/dX by way of f), so a gradient of 1 comes through however deep the net.
     f(X) must have the shape of X; where it has not, project X: `serial(fan_out(f, dense(n)), add)`. Of several inputs
     the first is added, Y = X₀ + f(X): so attention to other places (X₀ to X₁, or under a mask) has its way around it,
-    `residual(multi_head_attention(features, heads))`.
+    `residual(multi_head_attention(features, heads))`. Of several outputs too: what stands after the first, such as a
+    state, is handed on.
 
     K. He et al., "Deep residual learning for image recognition", CVPR 2016.
 
@@ -123,8 +124,9 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
 
     def shape(in_shape: Shape | None) -> Shape | None:
         out_shape, added = inner.shape(in_shape), first_shape(in_shape)
-        if added is not None and out_shape is not None and not may_be_equal(added, out_shape):
-            check_shapes(added, out_shape)
+        changed = first_shape(out_shape)
+        if added is not None and changed is not None and not may_be_equal(added, changed):
+            check_shapes(added, changed)
         return out_shape
 
     def init(key: Key, in_shape: Shape | None = None) -> Any:
@@ -134,17 +136,18 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
     def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
         def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
             y, pull_inner = rules[0](ops, params, x, key)
-            several = type(x) is tuple
-            added = x[0] if several else x
-            check_shapes(added.shape, y.shape)
+            several, hands_on = type(x) is tuple, type(y) is tuple
+            added, changed = x[0] if several else x, y[0] if hands_on else y
+            check_shapes(added.shape, changed.shape)
 
             def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
                 dparams, dx = pull_inner(dy, wrt_x)
                 if not wrt_x:
                     return dparams, None
-                return dparams, (dx[0] + dy, *dx[1:]) if several else dx + dy
+                around = dy[0] if hands_on else dy
+                return dparams, (dx[0] + around, *dx[1:]) if several else dx + around
 
-            return added + y, pull
+            return (added + changed, *y[1:]) if hands_on else added + changed, pull
 
         return rule
 

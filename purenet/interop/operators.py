@@ -21,6 +21,7 @@ from purenet.engine.arrays import Shape
 from purenet.engine.windows import Ends, Windows
 from purenet.interop.graph import BOOL, INT32, INT64, Graph, Value
 from purenet.interop.layouts import COUNTERPARTS, conv_transpose
+from purenet.layers.attention import rotation
 from purenet.layers.conv import ConvParams
 from purenet.layers.recurrence import unpack
 from purenet.layers.resize import padded_from
@@ -358,6 +359,10 @@ def _recurrent(op: str, order: tuple[int, ...], states: int) -> Callable[..., An
 
 def _attention(g: Graph, params: Any, x: Any, o: Options) -> str:
     queries, *rest = x if type(x) is tuple else (x,)
+    if any(type(each) is not Value for each in rest):
+        raise TypeError(
+            "to_onnx has no operator for an attention with a state, which grows: export it of whole sequences"
+        )
     others = rest.pop(0) if rest and rest[0].ndim == 3 else queries
     heads, size = o["heads"], o["features"] // o["heads"]
     shared = o["kv_heads"] or heads
@@ -368,8 +373,11 @@ def _attention(g: Graph, params: Any, x: Any, o: Options) -> str:
 
     def cut(label: str, x: Any, n: int, order: list[int]) -> str:
         """(batch, time, features) to (batch, heads, time, size), or with the last two turned."""
-        y = _linear(g, getattr(params, label), x, f"{label}.")
-        return g("Transpose", g("Reshape", y, [0, 0, n, size]), perm=order)
+        y = g("Reshape", _linear(g, getattr(params, label), x, f"{label}."), [0, 0, n, size])
+        if o["rotary"] and label != "value":
+            start, time = (s - t if o["causal"] == "end" else 0, t) if label == "query" else (0, s)
+            y = _turned(g, y, start, time, size, 10_000.0 if o["rotary"] is True else o["rotary"])
+        return g("Transpose", y, perm=order)
 
     def regrouped(x: str, n: int, rows: int, last: int) -> str:
         """The rows of all queries that share a key are those of one matrix, and back."""
@@ -389,6 +397,14 @@ def _attention(g: Graph, params: Any, x: Any, o: Options) -> str:
     z = regrouped(g("MatMul", shares, cut("value", others, shared, [0, 2, 1, 3])), heads, t, size)
     joined = g("Transpose", z, perm=[0, 2, 1, 3])
     return _linear(g, params.out, g("Reshape", joined, [0, 0, o["features"]]), "out.")
+
+
+def _turned(g: Graph, x: str, start: int, time: int, size: int, base: float) -> str:
+    """Heads (batch, time, heads, size) of which each pair of numbers is turned by its place."""
+    cos, sin = (each.astype(g.dtype) for each in rotation(start, time, size, base))
+    a, b = g.several("Split", 2, x, axis=-1)
+    first = g("Sub", g("Mul", a, cos), g("Mul", b, sin))
+    return g("Concat", first, g("Add", g("Mul", b, cos), g("Mul", a, sin)), axis=-1)
 
 
 def _allowed(g: Graph, masks: list[Value], t: int, s: int, causal: Any) -> tuple[Any, Any, Any]:

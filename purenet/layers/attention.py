@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from purenet.core import Layer
 from purenet.engine import Ops
@@ -10,7 +13,7 @@ from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, linear
 from purenet.random import Key, bernoulli
-from purenet.spec import Pull, Rule, Spec, check_sizes, layer
+from purenet.spec import Maybe, Pull, Rule, Spec, check_sizes, layer
 from purenet.values import called, takes_numbers
 
 
@@ -30,6 +33,7 @@ def multi_head_attention(
     *,
     kv_heads: int | None = None,
     causal: bool | Literal["end"] = False,
+    rotary: bool | float = False,
     dropout: float = 0.0,
     bias: bool = True,
     weight_init: Initializer = glorot_uniform,
@@ -58,7 +62,25 @@ def multi_head_attention(
     place with nothing to attend to gets heads of 0 (and no NaN).
 
     With `causal=True` place i attends to the places up to i. With `causal="end"` the queries are the last places of the
-    keys: query i attends to the keys up to i + s − t. In training `dropout` is the share of the weights P that are
+    keys: query i attends to the keys up to i + s − t.
+
+    A causal layer takes a sequence in pieces, of one place or more, as a recurrent layer does, and so samples in a time
+    that grows with the length and not its square:
+        (X, None) or (X, (K, V)) to (Y, (K, V))
+    where K and V (batch, so far, kv_heads · d) are the keys and values of all places so far, the state that is handed
+    on. Y is what the whole sequence gives at these places; the last bits may differ, for BLAS may add up a product of
+    other sizes in another order. K and V grow with each piece, so jit compiles each length anew. The rule: dE/dK and
+    dE/dV, or None for 0, are added to those of Y; what belongs to the past stands in dx.
+
+    With `rotary=True` Q and K are turned by their places, so that a score depends on how far apart the two are. In each
+    head the numbers (a, b) = (i, i + d/2), as in Llama and GPT-NeoX (the paper takes neighbours, (2i, 2i + 1)), are
+    turned at place t by the angle θ = t / base^(2i/d):
+        (a, b) → (a cos θ − b sin θ, b cos θ + a sin θ)
+    The rule of a turn is the turn back, by −θ. The base is 10000, or `rotary` where it is a number. Places count from 0
+    in the queries and in the keys, and go on after the past; with `causal="end"` the queries stand at the last of the
+    keys' places.
+
+    In training `dropout` is the share of the weights P that are
     dropped.
 
     Y is (batch, time, features); dx mirrors x, with None for a mask that is not added.
@@ -73,11 +95,12 @@ def multi_head_attention(
     Keys and values that several heads share get the sum of what comes from each.
 
     A. Vaswani et al., "Attention is all you need", NeurIPS 2017; kv_heads: J. Ainslie et al., "GQA: training
-    generalized multi-query transformer models from multi-head checkpoints", EMNLP 2023.
+    generalized multi-query transformer models from multi-head checkpoints", EMNLP 2023; rotary: J. Su et
+    al., "RoFormer: enhanced transformer with rotary position embedding", 2021.
 
     Raises:
-        ValueError: heads do not divide features, or kv_heads heads; the axes or sizes of x are not those above; lengths
-            are beyond the keys. (JAX cannot raise of lengths: there Y is NaN.)
+        ValueError: heads do not divide features, or kv_heads heads; d is odd, and has no pairs to turn; the axes or
+            sizes of x are not those above; lengths are beyond the keys. (JAX cannot raise of lengths: there Y is NaN.)
         TypeError: x and the params differ in dtype.
 
     >>> import numpy as np, purenet as pn
@@ -88,14 +111,15 @@ def multi_head_attention(
     >>> y.shape, dparams.query.weight.shape, dx.shape
     ((4, 5, 8), (8, 8), (4, 5, 8))
     """
-    options = _checked(features, heads, kv_heads, causal, dropout)
-    x = _forms()
+    options = _checked(features, heads, kv_heads, causal, rotary, dropout)
+    x, y = _forms(bool(causal), options.shared)
     name = called(
         "multi_head_attention",
         features,
         heads,
         kv_heads=(kv_heads, None),
         causal=(causal, False),
+        rotary=(rotary, False),
         dropout=(dropout, 0.0),
         bias=(bias, True),
         unseen={"weight_init": (weight_init, glorot_uniform), "bias_init": (bias_init, zeros)},
@@ -105,7 +129,7 @@ def multi_head_attention(
     spec = Spec(
         name,
         x=x,
-        y=["batch time features"] * len(x),
+        y=y,
         params=_each(*patterns),
         init=_each(*inits),
         sizes={"features": features, "attended": "features", "shared": options.shared},
@@ -119,10 +143,11 @@ class _Options(NamedTuple):
     heads: int
     shared: int  # the features of keys and values
     causal: bool | str
+    base: float  # of the angles by which queries and keys are turned, or 0
     dropout: float
 
 
-def _checked(features: int, heads: int, kv_heads: int | None, causal: Any, dropout: Any) -> _Options:
+def _checked(features: int, heads: int, kv_heads: int | None, causal: Any, rotary: Any, dropout: Any) -> _Options:
     who = f"multi_head_attention({features!r}, {heads!r})"
     check_sizes("multi_head_attention", "features and heads", features, heads)
     if features % heads:
@@ -133,13 +158,19 @@ def _checked(features: int, heads: int, kv_heads: int | None, causal: Any, dropo
             raise ValueError(f"{who}: {kv_heads} heads of keys and values do not divide {heads} heads of queries")
     if causal not in (False, True, "end"):
         raise ValueError(f'{who} takes causal=True, False or "end", not {causal!r}')
+    if not isinstance(rotary, int | float) or not (isinstance(rotary, bool) or 0 < rotary < np.inf):
+        raise ValueError(f"{who} takes rotary=True, False or the base of its angles, such as 10000, not {rotary!r}")
+    if rotary and features // heads % 2:
+        raise ValueError(f"{who}: rotary turns pairs, but {features // heads} features of a head are odd")
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ValueError(f"{who} takes dropout from 0 up to, but not, 1, the share that is dropped, not {dropout!r}")
-    return _Options(heads, features // heads * (kv_heads or heads), causal, dropout)
+    base = 10_000.0 if rotary is True else float(rotary)
+    return _Options(heads, features // heads * (kv_heads or heads), causal, base, dropout)
 
 
-def _forms() -> list[Any]:
-    """The forms of x. Of two shapes that are known in part the second is that of keys and values."""
+def _forms(causal: bool, shared: int) -> tuple[list[Any], list[Any]]:
+    """The forms of x and of Y; only a causal layer takes a state. Of two shapes that are known in part the second is
+    that of keys and values."""
     queries, others = "batch time features", "keys_values = batch keys attended"
 
     def masks(keys: str) -> list[str]:
@@ -147,17 +178,32 @@ def _forms() -> list[Any]:
         return ["lengths = batch: int", f"mask = batch {keys}: bool", f"{pairs}: bool", pairs]
 
     alone = [(queries, mask) for mask in masks("time")]
-    return [queries, (queries, others), *alone, *[(queries, others, mask) for mask in masks("keys")]]
+    whole = [(queries, others), *alone, *[(queries, others, mask) for mask in masks("keys")]]
+    if not causal:
+        return [queries, *whole], [queries] * (1 + len(whole))
+
+    def and_state(in_shape: Any) -> Any:
+        """The shapes of Y and of all keys and values so far, as far as they are known."""
+        y, past = in_shape
+        sizes = (*(y or ())[:1], *((0,) if past is None else (past[0] or ())[:1]))
+        known = len(sizes) == 2 and all(type(size) is int for size in sizes)
+        return y, ((sum(sizes), shared) if known else (..., shared),) * 2
+
+    past = Maybe(("K = batch past shared", "V = batch past shared"))
+    return [queries, (queries, past), *whole], [queries, and_state, *[queries] * len(whole)]
 
 
 def _rule(options: _Options) -> Rule:
-    heads, shared, causal, dropout = options
+    heads, shared, causal, base, dropout = options
 
-    def rule(ops: Ops, params: AttentionParams, x: Any, key: Key | None) -> tuple[Array, Pull]:
-        queries, keys_values, mask = _unpack(x)
+    def rule(ops: Ops, params: AttentionParams, x: Any, key: Key | None) -> tuple[Any, Pull]:
+        queries, keys_values, mask, stateful = _unpack(x)
+        past = x[1] if stateful else None
         alone = keys_values is None  # X, or (X, mask)
         attended = queries.shape if alone else keys_values.shape
-        (batch, t, _), s = queries.shape, attended[1]
+        (batch, t, features), new = queries.shape, attended[1]
+        begun = past[0].shape[1] if past else 0
+        s = begun + new
         rows = ops.rows(queries)
         others = rows if alone else ops.rows(keys_values)
         pairs, padding = (None, None) if mask is None else _of_pairs(ops, mask, s)
@@ -167,8 +213,14 @@ def _rule(options: _Options) -> Rule:
         k, pull_k = linear(ops, params.key, others, key)
         v, pull_v = linear(ops, params.value, others, key)
         q = ops.reshape(q, queries.shape)
-        k, v = (ops.reshape(each, (batch, s, shared)) for each in (k, v))
-        offset = None if causal is False else s - t if causal == "end" else 0
+        k, v = ops.reshape(k, (batch, new, shared)), ops.reshape(v, (batch, new, shared))
+        start = s - t if stateful or causal == "end" else 0  # the place of the first query
+        offset = None if causal is False else start
+        if base:
+            turn_q, turn_k = (_turns(ops, first, a, features // heads, base) for first, a in ((start, q), (begun, k)))
+            q, k = turn_q(q), turn_k(k)
+        if past:
+            k, v = ops.concat([past[0], k], axis=1), ops.concat([past[1], v], axis=1)
         dropped = None
         if dropout and key is not None:
             dropped = ops.take_in(bernoulli(key, 1 - dropout, (batch, heads, t, s))), 1 / (1 - dropout)
@@ -178,10 +230,15 @@ def _rule(options: _Options) -> Rule:
         if mask is not None and mask.ndim == 1:
             y = ops.or_nan(y, lambda: ((mask >= 0) & (mask <= s))[:, None, None])
 
-        def pull(dy: Array, wrt_x: bool) -> tuple[AttentionParams, Any]:
+        def pull(dy: Any, wrt_x: bool) -> tuple[AttentionParams, Any]:
+            dy, dstate = dy if stateful else (dy, None)
             dout, dheads = pull_out(ops.rows(dy), True)
-            *dqkv, dmask = pull_heads(ops.reshape(dheads, queries.shape))
-            dq, dk, dv = map(ops.rows, dqkv)
+            dq, dk, dv, dbeside = pull_heads(ops.reshape(dheads, queries.shape))
+            if stateful:
+                dbeside, (dk, dv) = _apart(past, (dk, dv), dstate or (None, None))
+            if base:
+                dq, dk = turn_q(dq, back=True), turn_k(dk, back=True)
+            dq, dk, dv = map(ops.rows, (dq, dk, dv))
             dquery, dqueries = pull_q(dq, wrt_x)
             dkey, dkeys = pull_k(dk, wrt_x)
             dvalue, dvalues = pull_v(dv, wrt_x)
@@ -191,12 +248,43 @@ def _rule(options: _Options) -> Rule:
             dothers = dkeys + dvalues
             if alone:
                 dx = ops.reshape(dqueries + dothers, queries.shape)
-                return dparams, (dx, dmask) if type(x) is tuple else dx
-            return dparams, (ops.reshape(dqueries, queries.shape), ops.reshape(dothers, attended), dmask)[: len(x)]
+                return dparams, (dx, dbeside) if type(x) is tuple else dx
+            return dparams, (ops.reshape(dqueries, queries.shape), ops.reshape(dothers, attended), dbeside)[: len(x)]
 
-        return y, pull
+        return (y, (k, v)) if stateful else y, pull
 
     return rule
+
+
+def _apart(past: Any, of_heads: Any, of_state: Any) -> tuple[Any, Any]:
+    """What keys and values get, from the heads and from the state that is handed on: of those of the past, or None if
+    there is none, and of the others."""
+    both = [a if b is None else a + b for a, b in zip(of_heads, of_state, strict=True)]
+    if past is None:
+        return None, both
+    begun = past[0].shape[1]
+    return tuple(a[:, :begun, :] for a in both), [a[:, begun:, :] for a in both]
+
+
+def _turns(ops: Ops, start: int, a: Array, size: int, base: float) -> Callable[..., Array]:
+    """The turn of each head of queries or keys like these (batch, time, heads · size), and the turn back."""
+    batch, time, features = a.shape
+    cos, sin = (ops.asarray(each, dtype=a.dtype) for each in rotation(start, time, size, base))
+
+    def turn(a: Array, back: bool = False) -> Array:
+        heads, way = ops.reshape(a, (batch, time, features // size, size)), -sin if back else sin
+        first, second = heads[..., : size // 2], heads[..., size // 2 :]
+        turned = ops.concat([first * cos - second * way, second * cos + first * way], axis=-1)
+        return ops.reshape(turned, (batch, time, features))
+
+    return turn
+
+
+def rotation(start: int, time: int, size: int, base: float) -> tuple[Any, Any]:
+    """The cosines and the sines (time, 1, size / 2) of the angles by which the pairs of a head are turned from the
+    place `start` on."""
+    angle = np.arange(start, start + time)[:, None, None] * base ** (-2 * np.arange(size // 2) / size)
+    return np.cos(angle), np.sin(angle)
 
 
 def _of_pairs(ops: Ops, mask: Array, s: int) -> tuple[Array, Array | None]:
@@ -213,18 +301,21 @@ def _each(weight: Any, other_weight: Any, bias: Any, other_bias: Any) -> Attenti
     return AttentionParams(*map(DenseParams._make, pairs))
 
 
-def _unpack(x: Any) -> tuple[Any, Any, Any]:
-    """(queries, keys and values, mask) of x; None for keys and values that are made of the queries."""
+def _unpack(x: Any) -> tuple[Any, Any, Any, bool]:
+    """(queries, keys and values, mask, whether there is a place for the state) of x; None for keys and values that are
+    made of the queries."""
     if type(x) is not tuple:
-        return x, None, None
+        return x, None, None, False
     if len(x) == 3:
-        return x[0], x[1], x[2]
-    return (*x, None) if x[1].ndim == 3 else (x[0], None, x[1])
+        return *x, False
+    if x[1] is None or type(x[1]) is tuple:
+        return x[0], None, None, True
+    return (*x, None, False) if x[1].ndim == 3 else (x[0], None, x[1], False)
 
 
 def _check_lengths(name: str, x: Any) -> None:
     """Check that no sequence is longer than there are keys."""
-    queries, keys_values, mask = _unpack(x)
+    queries, keys_values, mask, _ = _unpack(x)
     if getattr(mask, "ndim", None) != 1 or not len(mask):
         return
     keys, least, most = (queries if keys_values is None else keys_values).shape[1], mask.min(), mask.max()

@@ -24,6 +24,7 @@ def transformer_block(
     *,
     kv_heads: int | None = None,
     causal: bool = False,
+    rotary: bool | float = False,
     norm: Literal["pre", "post"] = "pre",
     activation: Layer[Any] = gelu,
     dropout: float = 0.0,
@@ -51,7 +52,25 @@ def transformer_block(
 
     The first dense layer has `hidden` outputs, or 4·features; the `activation` may make fewer of them, as `swiglu`
     does. In training `dropout` is the share dropped of what each half adds, and `attention_dropout` of the weights in
-    the attention, which has `kv_heads` and `causal` too. Without `bias` no part has one; `eps` is that of the norms.
+    the attention, which has `kv_heads`, `causal` and `rotary` too. Without `bias` no part has one; `eps` is that of the
+    norms.
+
+    A causal block takes (X, state) too, and gives (Y, state), as its attention does; what comes after that is
+    `on_first`. So blocks that are `stacked` are
+    trained on whole sequences, and sampled place by place. `rotary` knows how far the sequence has come:
+
+    >>> import numpy as np, purenet as pn
+    >>> blocks = [pn.transformer_block(8, 2, causal=True, rotary=True) for _ in range(3)]
+    >>> net = pn.serial(pn.on_first(pn.embedding(10, 8)), pn.stacked(*blocks), pn.on_first(pn.dense(10)))
+    >>> params = net.init(pn.key(0), (5,))
+    >>> net.apply(params, np.array([[3, 1, 4, 1, 5]])).shape
+    (1, 5, 10)
+    >>> said, state = [3], None
+    >>> while len(said) < 5:
+    ...     scores, state = net.apply(params, (np.array([said[-1:]]), state))
+    ...     said.append(int(scores[0, -1].argmax()))
+    >>> len(said), state[0][0].shape
+    (5, (1, 4, 8))
 
     A. Vaswani et al., "Attention is all you need", NeurIPS 2017, has the norms last; first they are in R. Xiong et al.,
     "On layer normalization in the transformer architecture", ICML 2020, so after the last block one more is usual.
@@ -66,10 +85,10 @@ def transformer_block(
     >>> net.apply(net.init(pn.key(0), ((5, 8), ())), padded).shape
     (4, 5, 8)
     """
-    options = kv_heads, norm, activation, dropout, attention_dropout, bias, eps
+    options = kv_heads, rotary, norm, activation, dropout, attention_dropout, bias, eps
     block = _block("transformer_block", features, heads, hidden, *options)
-    name = block.name("transformer_block", (causal, False))
-    return serial(block.attention(causal), block.forward())._replace(name=name)
+    name, forward = block.name("transformer_block", (causal, False)), block.forward()
+    return serial(block.attention(causal, block.rotary), on_first(forward) if causal else forward)._replace(name=name)
 
 
 @takes_numbers
@@ -80,6 +99,7 @@ def transformer_decoder_block(
     *,
     kv_heads: int | None = None,
     causal: bool = True,
+    rotary: bool | float = False,
     norm: Literal["pre", "post"] = "pre",
     activation: Layer[Any] = gelu,
     dropout: float = 0.0,
@@ -92,7 +112,8 @@ def transformer_decoder_block(
     (X, memory) or (X, memory, mask) to Y, with X and Y (batch, t, features) and the memory (batch, s, any), which an
     encoder gives; the mask or the lengths are those of the memory. Padding behind X needs no mask, for no place sees
     what comes later; any other one stands beside X, ((X, mask), memory). Between blocks `keep_rest` hands the memory
-    on. With the options of `transformer_block` it is no more than this:
+    on. The options are those of `transformer_block`, and `rotary` is for the places of X alone. It is no more than
+    this:
 
         serial(
             on_first(residual(serial(on_first(layer_norm), multi_head_attention(features, heads, causal=True)))),
@@ -118,10 +139,12 @@ def transformer_decoder_block(
     >>> net.apply(net.init(pn.key(0)), (so_far, source)).shape
     (1, 3, 10)
     """
-    options = kv_heads, norm, activation, dropout, attention_dropout, bias, eps
+    options = kv_heads, rotary, norm, activation, dropout, attention_dropout, bias, eps
     block = _block("transformer_decoder_block", features, heads, hidden, *options)
     name = block.name("transformer_decoder_block", (causal, True))
-    return serial(on_first(block.attention(causal)), block.attention(False), block.forward())._replace(name=name)
+    return serial(on_first(block.attention(causal, block.rotary)), block.attention(False), block.forward())._replace(
+        name=name
+    )
 
 
 class _Block(NamedTuple):
@@ -131,6 +154,7 @@ class _Block(NamedTuple):
     heads: int
     hidden: int
     kv_heads: int | None = None
+    rotary: bool | float = False
     norm: str = "pre"
     activation: Layer[Any] = gelu
     dropout: float = 0.0
@@ -138,17 +162,18 @@ class _Block(NamedTuple):
     bias: bool = True
     eps: float = 1e-5
 
-    def half(self, *layers: Layer[Any]) -> Layer[Any]:
-        """A way around the layers, and a norm."""
-        norm = layer_norm(self.features, eps=self.eps, bias=self.bias)
-        dropped = (*layers, drop(self.dropout)) if self.dropout else layers
+    def half(self, *layers: Layer[Any], stateful: bool = False) -> Layer[Any]:
+        """A way around the layers, and a norm; what is `stateful` hands on a state beside Y."""
+        norm, beside = layer_norm(self.features, eps=self.eps, bias=self.bias), on_first if stateful else lambda f: f
+        dropped = (*layers, beside(drop(self.dropout))) if self.dropout else layers
         if self.norm == "post":
-            return serial(residual(serial(*dropped)), norm)
+            return serial(residual(serial(*dropped)), beside(norm))
         return residual(serial(on_first(norm), *dropped))
 
-    def attention(self, causal: bool) -> Layer[Any]:
+    def attention(self, causal: bool, rotary: bool | float = False) -> Layer[Any]:
         options: dict[str, Any] = {"kv_heads": self.kv_heads, "dropout": self.attention_dropout, "bias": self.bias}
-        return self.half(multi_head_attention(self.features, self.heads, causal=causal, **options))
+        layer = multi_head_attention(self.features, self.heads, causal=causal, rotary=rotary, **options)
+        return self.half(layer, stateful=causal)
 
     def forward(self) -> Layer[Any]:
         first = dense(self.features, self.hidden, bias=self.bias)

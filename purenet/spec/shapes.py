@@ -42,7 +42,8 @@ def out_shape(spec: Spec, in_shape: Any) -> Any:
         if known is not None:
             return check_shape(spec.y(known), f"{spec.name}: its y")
         return (..., sizes[spec.last]) if in_shape is not None and spec.last in sizes else None
-    return _inferred(spec.y[form_of(spec, in_shape, True)[1]] if isinstance(spec.y, list) else spec.y, sizes)
+    y = spec.y[form_of(spec, in_shape, True)[1]] if isinstance(spec.y, list) else spec.y
+    return check_shape(y(in_shape), f"{spec.name}: its y") if callable(y) else _inferred(y, sizes)
 
 
 def _is_known(in_shape: Any) -> bool:

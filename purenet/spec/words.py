@@ -25,8 +25,9 @@ class Spec(NamedTuple):
         name: the code that makes the layer, see `called`.
         x: the pattern of x; a tuple of patterns for a tuple of arrays, `(pattern, ...)` for one of any length; a list
             of such forms where x may come in several.
-        y: the pattern of Y, or a list with one for each form of x; or a function from x's shape, without the batch, to
-            Y's, which raises ValueError where there is none.
+        y: the pattern of Y, or a list with one for each form of x; or, instead of a pattern, a function from x's shape,
+            without the batch, to Y's, which raises ValueError where there is none. In a list it is given shapes of
+            which parts are not known, too.
         last: where y is a function, the name of the size of Y's last axis, if it is one of `sizes`: with it (..., n) is
             known of Y where x's shape is not known enough for y.
         params: the pattern of each parameter, in the containers in which they stand; None for one that is left out.
@@ -60,7 +61,7 @@ class Spec(NamedTuple):
 def check_spec(spec: Spec) -> None:
     """Check that a spec can be read, and that it says how long each axis is and how each parameter begins."""
     try:
-        given, inside, out = (_names(form) for form in (spec.x, spec.params, () if callable(spec.y) else spec.y))
+        given, inside, out = (_names(form) for form in (spec.x, spec.params, spec.y))
     except ValueError as error:
         raise ValueError(f"{spec.name}: {error}") from None
     _check_init(spec.name, spec.params, spec.init, "params")
@@ -86,7 +87,7 @@ def _patterns(form: Form) -> Iterator[str]:
     elif isinstance(form, tuple | list):
         for part in form:
             yield from _patterns(part)
-    elif form is not None and form is not ...:
+    elif form is not None and form is not ... and not callable(form):
         raise ValueError(f'a pattern is text, such as "batch time features", or a tuple of such, not {describe(form)}')
 
 

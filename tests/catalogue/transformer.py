@@ -23,6 +23,7 @@ ROWS: dict[str, list[Case]] = {
         Case(encode(4, 2), (normal(3, 4, 4), normal(3, 2, 4, 4, seed=2))),
         Case(encode(8, 4, 6, kv_heads=2, activation=pn.swiglu), (normal(3, 4, 8), PAIRS[:, :1])),
         Case(encode(6, 3, 5, dropout=0.2, attention_dropout=0.2, norm="post"), (normal(3, 4, 6), LENGTHS), pn.key(1)),
+        Case(encode(8, 2, 6, causal=True, rotary=True), normal(2, 5, 8)),
     ],
     "transformer_decoder_block": [
         Case(decode(3, 1, 2), (normal(1, 2, 3), normal(1, 2, 3, seed=1))),
@@ -31,6 +32,7 @@ ROWS: dict[str, list[Case]] = {
         Case(decode(4, 2, causal=False), ((normal(3, 4, 4), LENGTHS), normal(3, 2, 4, seed=1))),
         Case(decode(4, 2), ((normal(3, 4, 4), MASK), normal(3, 4, 4, seed=1), LENGTHS)),
         Case(decode(8, 4, 6, kv_heads=1, activation=pn.swiglu), (normal(1, 3, 8), normal(1, 2, 8, seed=1))),
+        Case(decode(4, 2, 3, rotary=100), (normal(2, 5, 4), normal(2, 3, 4, seed=1))),
         Case(
             decode(6, 3, 5, norm="post", dropout=0.2, attention_dropout=0.2),
             (normal(2, 3, 6), normal(2, 4, 6, seed=1)),

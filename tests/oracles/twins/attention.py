@@ -54,31 +54,66 @@ def in_proj(params):
     return state
 
 
-def attention_in_torch(params, x, features, heads, *, kv_heads=None, causal=False, dropout=0.0, bias=True):
+def turned(xp, a, start, base):
+    """Heads (batch, heads, time, size) with each pair of halves turned by its place, as one complex number."""
+    size = a.shape[-1]
+    place, power = xp.arange(a.shape[2], dtype=a.dtype) + start, xp.arange(size // 2, dtype=a.dtype) * (-2 / size)
+    angle = place[:, None] * (10_000.0 if base is True else base) ** power
+    z = a[..., : size // 2] + 1j * a[..., size // 2 :]
+    z = z * (xp.cos(angle) + 1j * xp.sin(angle))
+    return xp.concatenate([z.real, z.imag], -1)
+
+
+def attention_in_torch(
+    params, x, features, heads, *, kv_heads=None, causal=False, rotary=False, dropout=0.0, bias=True
+):
     """PyTorch's module; its function where heads are shared, or where a place sees nothing, of which it makes NaN."""
+    if type(x) is tuple and type(x[1]) in (tuple, type(None)):
+        return with_past(params, *x, heads, kv_heads or heads, rotary)
     queries, kv, mask = parts(x)
     allowed, added = mask_of(torch, mask, queries.shape[1], kv.shape[1], causal)
     seen = torch.where(allowed, 0.0 if added is None else added, -torch.inf).to(queries.dtype)
     seen = seen.expand(len(queries), heads, -1, -1)
-    if kv_heads in (None, heads) and allowed.any(-1).all():
+    if not rotary and kv_heads in (None, heads) and allowed.any(-1).all():
         other = kv.shape[-1]
         module = nn.MultiheadAttention(features, heads, bias=bias, kdim=other, vdim=other, batch_first=True)
         options = {"attn_mask": seen.flatten(0, 1), "need_weights": False}
         return torch.func.functional_call(module, in_proj(params), (queries, kv, kv), options)[0]
     given = zip(params, (queries, kv, kv), (heads, *[kv_heads or heads] * 2), strict=False)
     q, k, v = (dense(p, a).unflatten(-1, (n, -1)).transpose(1, 2) for p, a, n in given)
+    if rotary:
+        start = kv.shape[1] - queries.shape[1] if causal == "end" else 0
+        q, k = turned(torch, q, start, rotary), turned(torch, k, 0, rotary)
     z = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
     return dense(params.out, z.transpose(1, 2).flatten(2))
+
+
+def with_past(params, x, past, heads, shared, rotary):
+    """Causal attention of a piece, and the keys and values so far."""
+    given = zip(params, (heads, shared, shared), strict=False)
+    q, k, v = (dense(p, x).unflatten(-1, (n, -1)).transpose(1, 2) for p, n in given)
+    begun = 0 if past is None else past[0].shape[1]
+    if rotary:
+        q, k = turned(torch, q, begun, rotary), turned(torch, k, begun, rotary)
+    if past is not None:
+        old = (a.unflatten(-1, (shared, -1)).transpose(1, 2) for a in past)
+        k, v = (torch.cat(both, 2) for both in zip(old, (k, v), strict=True))
+    seen = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril(begun)
+    z = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
+    return dense(params.out, z.transpose(1, 2).flatten(2)), tuple(a.transpose(1, 2).flatten(2) for a in (k, v))
 
 
 def dense(p, x):
     return x @ p.weight + (0 if p.bias is None else p.bias)
 
 
-def attention_in_jax(params, x, features, heads, *, kv_heads=None, causal=False, dropout=0.0, bias=True):
+def attention_in_jax(params, x, features, heads, *, kv_heads=None, causal=False, rotary=False, dropout=0.0, bias=True):
     queries, kv, mask = parts(x)
     given = zip(params, (queries, kv, kv), (heads, *[kv_heads or heads] * 2), strict=False)
     q, k, v = (dense(p, a).reshape(*a.shape[:2], n, -1) for p, a, n in given)
+    if rotary:
+        start = k.shape[1] - q.shape[1] if causal == "end" else 0
+        q, k = (turned(jnp, a.swapaxes(1, 2), first, rotary).swapaxes(1, 2) for a, first in ((q, start), (k, 0)))
     allowed, added = mask_of(jnp, mask, q.shape[1], k.shape[1], causal)
     z = jax.nn.dot_product_attention(q, k, v, added, allowed)
     sees = jnp.swapaxes(allowed.any(-1), 1, 2)[..., None]  # else the mean of all values
@@ -110,7 +145,8 @@ def draw_attention(rng, few=False):
     mask = draw_mask(rng, batch, heads, t, s if crossed else t)
     x = (*x, mask) if mask is not None else tuple(x) if crossed else x[0]
     kv_heads = shared if group > 1 or coin(rng) else None
-    layer = pn.multi_head_attention(heads * size, heads, kv_heads=kv_heads, causal=causal, bias=bias)
+    rotary = size % 2 == 0 and coin(rng) and float(rng.choice([10.0, 10_000.0]))
+    layer = pn.multi_head_attention(heads * size, heads, kv_heads=kv_heads, causal=causal, rotary=rotary, bias=bias)
     return Drawn(layer, x, near_init(rng, layer, x))
 
 

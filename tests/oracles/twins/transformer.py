@@ -30,6 +30,7 @@ class Options(NamedTuple):
     heads: int
     hidden: int | None = None
     kv_heads: int | None = None
+    rotary: bool | float = False
     causal: bool | None = None
     norm: str = "pre"
     activation: Any = None
@@ -55,6 +56,7 @@ def by_hand(attend, normed, active, params, x, options, decodes):
     def attends(p, x, memory, mask, causal):
         given = (x, *(each for each in (memory, mask) if each is not None))
         more = {"kv_heads": options.kv_heads, "causal": causal, "bias": options.bias}
+        more["rotary"] = options.rotary if memory is None else False
         return attend(p, given if len(given) > 1 else x, options.features, options.heads, **more)
 
     halves = [
@@ -111,7 +113,7 @@ def in_torch(decodes, params, x, *args, **given):
     if decodes:
         memory_seen, sees_memory = seen_by(memory_mask, False, first, memory, o.heads)
         sees, more = sees and sees_memory, {"tgt_mask": seen, "memory_mask": memory_seen}
-    if o.kv_heads not in (None, o.heads) or not sees or (decodes and memory.shape[-1] != o.features):
+    if o.rotary or o.kv_heads not in (None, o.heads) or not sees or (decodes and memory.shape[-1] != o.features):
         return by_hand(attention_in_torch, normed_in_torch, active, params, x, o, decodes)
     make = nn.TransformerDecoderLayer if decodes else nn.TransformerEncoderLayer
     module = make(
@@ -136,6 +138,7 @@ def draw(decodes, rng):
     options = {
         "kv_heads": shared if group > 1 and coin(rng) else None,
         "causal": coin(rng),
+        "rotary": size % 2 == 0 and coin(rng),
         "norm": str(rng.choice(["pre", "post"])),
         "activation": (pn.gelu, pn.relu, pn.swiglu)[rng.integers(3)],
         "bias": coin(rng),

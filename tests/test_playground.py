@@ -291,14 +291,12 @@ def test_the_late_update_changes_the_gradients_below_alone(server):
     np.testing.assert_array_equal(last, late_last)
     assert np.abs(first - late_first).max() > 1e-3
     assert not pn.tree.allclose(rules[False], rules[True], rtol=0, atol=1e-3)
-    dy, late_weight, dx = (
-        term(rules[True, 2], "dE/dX", part) for part in ("dE/dY", "(W − rate · dE/dW)ᵀ", "dE/dX")
-    )
+    dy, late_weight, dx = (term(rules[True, 2], "dE/dX", part) for part in ("dE/dY", "(W − rate · dE/dW)ᵀ", "dE/dX"))
     np.testing.assert_allclose(dy @ late_weight, dx, rtol=1e-5, atol=1e-7)
 
 
 def test_a_net_that_blows_up_is_shown_as_such(server):
-    name = started(server, rate=100, last="identity", layers=[[8, "relu"]], **{"batch": 4})["id"]
+    name = started(server, rate=100, last="identity", layers=[[8, "relu"]], batch=4)["id"]
     assert post(server, "/advance", id=name, steps=1000)["error"] is None
 
 

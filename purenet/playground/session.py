@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import purenet as pn
-from purenet.examples.boundary import SHAPES, samples
+from purenet.examples.boundary import samples
 
 CHOICES = {
     "data": ("xor", "clouds", "moons", "spirals", "circles", "digits", "csv"),
@@ -73,7 +73,7 @@ def _whole(given: Any, low: int, high: int, what: str) -> None:
 def read_csv(text: str) -> tuple[Any, Any, list[str]]:
     """(x, labels, classes): numbers, scaled to a mean of 0 and a deviation of 1, and a class in the last column."""
     numbered = [(i, row) for i, row in enumerate(csv.reader(io.StringIO(text)), 1) if any(map(str.strip, row))]
-    if numbered and not any(map(_is_number, numbered[0][1][:-1])):
+    if numbered and len(numbered[0][1]) > 1 and not any(map(_is_number, numbered[0][1][:-1])):
         numbered = numbered[1:]  # names of the columns
     if not 2 <= len(numbered) <= 2000:
         raise ValueError(f"The CSV has {len(numbered)} rows of data: it needs 2 to 2000.")
@@ -126,7 +126,9 @@ def backward(net: Any, loss: Any, params: Any, x: Any, target: Any, lr: float, l
         passed.append((x, y, pull))
         x = y
     E, pull_loss = loss.vjp(x, target)
-    dy, grads, seen = pull_loss(), [], []
+    dy = pull_loss()
+    grads: list[Any] = []
+    seen: list[Any] = []
     for layer, own, (x, y, pull) in reversed(list(zip(net.parts, params, passed, strict=True))):
         dparams, dx = pull(dy)
         if late:
@@ -193,7 +195,8 @@ class Session:
         self.state = self.optimizer.init(self.params)
         self.quick = pn.value_and_grad(self.net, self.loss)
         self.batches = self._batches()
-        self.step, self.batch, self.lock = 0, next(pn.data.batches(pn.key(0), *self._pair(), size=config["batch"])), Lock()
+        self.batch: tuple[Any, Any] = next(pn.data.batches(pn.key(0), *self._pair(), size=config["batch"]))
+        self.step, self.lock = 0, Lock()
 
     def _pair(self) -> tuple[Any, Any]:
         return self.x, self.target
@@ -283,7 +286,8 @@ class Session:
         found, neurons = self._classes_of(self.net.apply(self.params, unseen.x)), []
         for end in range(2, len(self.net.parts) + 1, 2):
             part = pn.serial(*self.net.parts[:end])
-            rows = np.tile(self.x.mean(axis=0), (part.shape((64,))[0], 1))
+            width = (part.shape((64,)) or (0,))[0]
+            rows = np.tile(self.x.mean(axis=0), (width, 1))
             _, dx = part.vjp(self.params[:end], rows)[1](np.eye(len(rows), dtype=np.float32))
             neurons.append([_signed(picture) for picture in dx[: 2 * SHOWN]])
         return {"predicted": found[:40].tolist(), "unseen": float((found == unseen.target).mean()), "neurons": neurons}
@@ -300,8 +304,9 @@ class Session:
                 ["dE/dX = dE/dY ⊙ f′(X)", "", "dE/dY", dy, "⊙", "f′(X)", slope, "=", "dE/dX", dx],
             ]
         else:
-            weight, grad, late = own.weight, grads[index], self.config["late"]
-            weight, name = (weight - self.config["rate"] * grad.weight, "(W − rate · dE/dW)ᵀ") if late else (weight, "Wᵀ")
+            weight, name, grad, late = own.weight, "Wᵀ", grads[index], self.config["late"]
+            if late:
+                weight, name = weight - self.config["rate"] * grad.weight, "(W − rate · dE/dW)ᵀ"
             note = ": from weights that were updated already, which is the bug" if late else ""
             lines = [
                 ["Y = X · W + B", "", "X", x, "·", "W", own.weight, "+", "B", own.bias[None], "=", "Y", y],

@@ -13,7 +13,7 @@ from purenet.engine import engine_of
 from purenet.engine.arrays import Shape, describe, holds, read_in_shape, shape_text
 from purenet.engine.jax import host_only
 from purenet.random import Key, key
-from purenet.values import brief, hinted, maker_of
+from purenet.values import Text, brief, hinted, maker_of
 
 Report = Callable[[str, Layer[Any], Any, Any], None]
 
@@ -81,7 +81,7 @@ class _Row(NamedTuple):
 
 
 @hinted
-def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
+def summary(net: Layer[Any], in_shape: Shape | None = None) -> Text:
     """A table of the layers of a net: what each gives for one example, and how many parameters it has.
 
     The layers inside a composed layer are indented under it, and its row counts theirs too. Buffers, such as batch
@@ -122,13 +122,15 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
             inside[row.depth + 1 :] = [(times, iter([f"{label}: " for label in row.params]) if named else repeat(""))]
     params = rows[0].params
     everything, fixed = tree.size(params), sum(tree.size(buffer) for buffer in _buffers(params))
-    return "\n".join(
-        [
-            *in_columns(lines, texts=2),
-            f"parameters: {everything:,}, of which {everything - fixed:,} trainable and {fixed:,} not",
-            f"memory: {in_bytes(_memory(params))} for the parameters, "
-            f"{in_bytes(4 * outputs)} for the outputs of one example",
-        ]
+    return Text(
+        "\n".join(
+            [
+                *in_columns(lines, texts=2),
+                f"parameters: {everything:,}, of which {everything - fixed:,} trainable and {fixed:,} not",
+                f"memory: {in_bytes(_memory(params))} for the parameters, "
+                f"{in_bytes(4 * outputs)} for the outputs of one example",
+            ]
+        )
     )
 
 

@@ -21,7 +21,7 @@ from purenet.random import key as key_of
 from purenet.training.fitting import fit
 from purenet.training.gradient import value_and_grad
 from purenet.training.steps import Engine
-from purenet.values import brief, hinted, maker_of
+from purenet.values import Text, brief, hinted, maker_of
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -72,6 +72,9 @@ class Profile(NamedTuple):
                 f"{row.share:.1%}", works, rate, "" if row.kept is None else in_bytes(row.kept),
             ))  # fmt: skip
         return "\n".join([*in_columns(lines), f"a step, with the loss and without clocks: {self.step * 1e3:.3f} ms"])
+
+    def _repr_html_(self) -> str:
+        return Text(self)._repr_html_()
 
 
 class Throughput(NamedTuple):

@@ -149,6 +149,7 @@ if TYPE_CHECKING:
     from purenet import estimators as estimators
     from purenet import plotting, testing
     from purenet.interop import from_jax, from_torch_state_dict, to_onnx, to_torch_state_dict
+    from purenet.profiling import profile, throughput
     from purenet.storage import checkpoint_best, checkpoints, csv_log, from_dict, load, log_to, save, to_dict
     from purenet.training.chunks import in_chunks
     from purenet.training.fitting import fit
@@ -192,6 +193,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "Fit",
     "evaluate",
     "predict",
+    "profile",
+    "throughput",
     # keeping it
     "save",
     "load",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 from purenet.engine.arrays import Shape
 from purenet.random import Key
 from purenet.tree import read_only_copies
-from purenet.values import Value, brief
+from purenet.values import Text, Value, brief
 
 if TYPE_CHECKING:  # `Layer` alone is `Layer[Any]`; typing's own TypeVar has defaults only from Python 3.13
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -94,6 +94,15 @@ class Layer(Value, Generic[P]):
     def __call__(self, *_: Any, **__: Any) -> Any:
         """An error that says how to run a layer."""
         raise TypeError(f"{brief(self.name)} is a layer, which is a value: to run it, write layer.apply(params, x)")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table of `summary`, or the code where sizes are not known."""
+        from purenet.introspection import summary
+
+        try:
+            return summary(self)._repr_html_()
+        except (TypeError, ValueError):
+            return Text(self.name)._repr_html_()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from purenet.engine import engine_of
 from purenet.engine.arrays import Shape, describe, holds, read_in_shape, shape_text
 from purenet.engine.jax import host_only
 from purenet.random import Key, key
-from purenet.values import brief, hinted, maker_of
+from purenet.values import Text, brief, hinted, maker_of
 
 Report = Callable[[str, Layer[Any], Any, Any], None]
 
@@ -81,7 +81,7 @@ class _Row(NamedTuple):
 
 
 @hinted
-def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
+def summary(net: Layer[Any], in_shape: Shape | None = None) -> Text:
     """A table of the layers of a net: what each gives for one example, and how many parameters it has.
 
     The layers inside a composed layer are indented under it, and its row counts theirs too. Buffers, such as batch
@@ -122,13 +122,15 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> str:
             inside[row.depth + 1 :] = [(times, iter([f"{label}: " for label in row.params]) if named else repeat(""))]
     params = rows[0].params
     everything, fixed = tree.size(params), sum(tree.size(buffer) for buffer in _buffers(params))
-    return "\n".join(
-        [
-            *_table(lines),
-            f"parameters: {everything:,}, of which {everything - fixed:,} trainable and {fixed:,} not",
-            f"memory: {_bytes(_memory(params))} for the parameters, "
-            f"{_bytes(4 * outputs)} for the outputs of one example",
-        ]
+    return Text(
+        "\n".join(
+            [
+                *in_columns(lines, texts=2),
+                f"parameters: {everything:,}, of which {everything - fixed:,} trainable and {fixed:,} not",
+                f"memory: {in_bytes(_memory(params))} for the parameters, "
+                f"{in_bytes(4 * outputs)} for the outputs of one example",
+            ]
+        )
     )
 
 
@@ -148,10 +150,11 @@ def _recorded(layer: Layer[Any], rows: list[_Row], depth: int) -> Layer[Any]:
     return inner._replace(init=init)
 
 
-def _table(lines: list[tuple[str, str, str]]) -> list[str]:
-    """The lines in columns, with a rule under the head and at the end."""
+def in_columns(lines: Sequence[Sequence[str]], *, texts: int = 1) -> list[str]:
+    """The lines in columns, the first of them texts, with a rule under the head and at the end."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rows = [f"{name:<{widths[0]}}   {shape:<{widths[1]}}   {size:>{widths[2]}}" for name, shape, size in lines]
+    ways = "<" * texts + ">" * (len(widths) - texts)
+    rows = ["   ".join(f"{word:{way}{n}}" for word, way, n in zip(line, ways, widths, strict=True)) for line in lines]
     rule = "-" * len(rows[0])
     return [rows[0], rule, *rows[1:], rule]
 
@@ -173,7 +176,7 @@ def _numbers(shape: Any) -> int:
     return math.prod(n for n in shape if n is not ... and n is not None)
 
 
-def _bytes(n: float) -> str:
+def in_bytes(n: float) -> str:
     """The number of bytes, in a unit that suits."""
     units = ["B", "KiB", "MiB", "GiB"]
     while n >= 1024 and len(units) > 1:

@@ -11,6 +11,7 @@ MODULES = ("data", "initializers", "metrics", "plotting", "random", "schedules",
 LATER = ("estimators", "plotting", "storage", "testing")
 NAMES_LATER = {
     "interop": ("from_jax", "from_torch_state_dict", "to_onnx", "to_torch_state_dict"),
+    "profiling": ("profile", "throughput"),
     "training.chunks": ("in_chunks",),
     "training.fitting": ("fit",),
     "training.loop": ("evaluate", "predict", "start", "train"),

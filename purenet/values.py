@@ -35,6 +35,17 @@ class Call(str):
     __slots__ = ("args", "maker", "options")
 
 
+class Text(str):
+    """Text in columns, which a notebook shows as it is."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self)}</pre>"
+
+
 class ValueClass(type):
     """The class of the kinds of values: `help` shows the fields of one, and not what Python needs of it."""
 

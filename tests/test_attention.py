@@ -434,3 +434,15 @@ def run_causal(x):
 def test_errors_say_what_to_do(act, kind, message):
     with pytest.raises(kind, match=re.escape(message)):
         act()
+
+
+def test_each_head_drops_weights_of_its_own():
+    layer = pn.multi_head_attention(4, 2, dropout=0.5)
+    twice = np.tile(np.eye(2, dtype=np.float32), (2, 2))  # both heads get the same
+    params = pn.tree.map(lambda leaf: twice if leaf.ndim == 2 else leaf, layer.init(pn.key(0)))
+    params = params._replace(out=params.out._replace(weight=np.eye(4, dtype=np.float32)))
+    x = pn.random.normal(pn.key(1), (3, 6, 4))
+    one, two = np.split(layer.apply(params, x), 2, axis=-1)
+    assert np.array_equal(one, two)
+    one, two = np.split(layer.apply(params, x, pn.key(2)), 2, axis=-1)
+    assert (one != two).mean() > 0.9

@@ -66,7 +66,7 @@ def test_imports_run_downstairs():
         "names", "engine", "patterns", "random", "tree", "values", "core", "guard", "initializers", "presets", "rates",
         "spec", "schedules", "combinators",
         "layers", "losses", "outputs", "weighting", "sums", "metrics", "optimizers", "introspection", "data",
-        "plotting", "training", "storage", "interop", "testing", "estimators", "examples", "playground",
+        "plotting", "training", "profiling", "storage", "interop", "testing", "estimators", "examples", "playground",
     ]  # fmt: skip
     assert {path.name.removesuffix(".py") for path in (ROOT / "purenet").iterdir()} - {"__init__", "__pycache__"} == {
         *stairs, "py.typed"

@@ -188,6 +188,16 @@ def to_numpy(x: Any) -> NumpyArray:
     return x.view(sys.modules["torch"].int16).numpy().view(_bfloat16())
 
 
+def wait_for(x: Any) -> None:
+    """Return when x is computed: JAX and accelerators hand out arrays before."""
+    if is_tensor(x) and x.device.type == "cuda":
+        import torch
+
+        torch.cuda.synchronize(x.device)
+    elif hasattr(x, "block_until_ready"):
+        x.block_until_ready()
+
+
 def numpys_dtype(dtype: Any) -> Any:
     """The dtype as NumPy has it, if it is PyTorch's; all else as it is."""
     if not str(dtype).startswith("torch."):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -12,7 +14,7 @@ from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
 from purenet.engine.arrays import describe
 from purenet.random import Key
-from purenet.values import brief
+from purenet.values import Text, brief
 
 P = TypeVar("P")
 
@@ -113,6 +115,18 @@ class Fit(NamedTuple, Generic[P]):
         told = ", ".join([f"epochs={self.state.epoch}", f"stopped={self.stopped!r}", *numbers])
         best = f", best={self.best}" if self.best else ""
         return f"Fit({told}{best}, params=<{_count(self.params)}>)"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the last numbers, and the curves if matplotlib is there."""
+        from purenet.plotting import is_available, learning_curves
+
+        told = Text(self)._repr_html_()
+        if not is_available() or not self.history or any(values.ndim != 1 for values in self.history.values()):
+            return told
+        picture = io.BytesIO()
+        learning_curves(self.history).savefig(picture, format="png", dpi=80)
+        encoded = base64.b64encode(picture.getvalue()).decode()
+        return f'{told}<img alt="the numbers of each epoch" src="data:image/png;base64,{encoded}">'
 
 
 def check_params(params: Any, who: str) -> None:

@@ -548,6 +548,22 @@ def test_runs_in_one_folder_do_not_disturb_each_other(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["step-000000028.npz", "step-000000029.npz"]
 
 
+def test_a_rival_that_replaces_all_files_after_the_listing_does_not_hide_them(tmp_path, monkeypatch):
+    run = pn.checkpoints(tmp_path, every=1, keep=1)
+    run.save(at(1))
+    listing, rivals = os.scandir, iter([at(2)])
+
+    def then_a_rival(folder):
+        entries = [*listing(folder)]
+        for state in rivals:
+            pn.save(tmp_path / f"step-{state.step:09}.npz", state)
+            os.remove(tmp_path / "step-000000001.npz")
+        return entries
+
+    monkeypatch.setattr(os, "scandir", then_a_rival)
+    assert run.load(at(0)).step == 2
+
+
 # --- what fit gave
 
 X = pn.random.normal(pn.key(1), (8, 2))

@@ -160,17 +160,14 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
     def place(step: int) -> str:
         return os.path.join(folder, f"step-{step:09}.npz")
 
-    def is_ours(name: str) -> bool:
-        digits = name[5:-4]
-        return (
-            digits.isdecimal()
-            and os.path.join(folder, name) == place(int(digits))
-            and os.path.isfile(place(int(digits)))
-        )
+    def is_ours(entry: os.DirEntry[str]) -> bool:
+        digits = entry.name[5:-4]
+        return digits.isdecimal() and entry.path == place(int(digits)) and entry.is_file()
 
     def steps() -> list[int]:
-        names = os.listdir(folder) if os.path.isdir(folder) else []
-        return sorted(int(name[5:-4]) for name in names if is_ours(name))
+        # The listing alone decides: where another process has removed a file since, it has saved a newer one.
+        entries = list(os.scandir(folder)) if os.path.isdir(folder) else []
+        return sorted(int(entry.name[5:-4]) for entry in entries if is_ours(entry))
 
     def save_in_turn(state: Any) -> str:
         step = int((state.state if isinstance(state, Fit) else state).step)

@@ -146,6 +146,8 @@ def test_a_csv_is_scaled_and_its_classes_are_named(server):
         ("1,2,x\n1,nan,y\n", "column 2 of the CSV is 'nan'"),
         ("1,2,x\n1,y\n", "Line 2 of the CSV has 2 columns, but the first row of data has 3."),
         ("1\n2\n", "1 columns"),
+        ("1;x\n2;y\n", "with commas between"),
+        (f'1,"{"x" * 200_000}"\n', "The CSV cannot be read: field larger"),
         ("1,x\n2,x\n", "1 different classes"),
         ("\n".join(f"{i},{i}" for i in range(11)), "11 different classes"),
         ("1,x\n2,y\n" * 1001, "2002 rows"),

@@ -72,14 +72,19 @@ def _whole(given: Any, low: int, high: int, what: str) -> None:
 
 def read_csv(text: str) -> tuple[Any, Any, list[str]]:
     """(x, labels, classes): numbers, scaled to a mean of 0 and a deviation of 1, and a class in the last column."""
-    numbered = [(i, row) for i, row in enumerate(csv.reader(io.StringIO(text)), 1) if any(map(str.strip, row))]
+    try:
+        numbered = [(i, row) for i, row in enumerate(csv.reader(io.StringIO(text)), 1) if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise ValueError(f"The CSV cannot be read: {error}.") from error
     if numbered and len(numbered[0][1]) > 1 and not any(map(_is_number, numbered[0][1][:-1])):
         numbered = numbered[1:]  # names of the columns
     if not 2 <= len(numbered) <= 2000:
         raise ValueError(f"The CSV has {len(numbered)} rows of data: it needs 2 to 2000.")
     width = len(numbered[0][1])
     if not 2 <= width <= 33:
-        raise ValueError(f"The CSV has {width} columns: it needs 1 to 32 of numbers, and the class in the last one.")
+        raise ValueError(
+            f"The CSV has {width} columns: it needs 1 to 32 of numbers and the class, with commas between."
+        )
     for line, row in numbered:
         if len(row) != width:
             raise ValueError(f"Line {line} of the CSV has {len(row)} columns, but the first row of data has {width}.")

@@ -404,6 +404,7 @@ def run_causal(x):
         (lambda: pn.multi_head_attention(4, 4, kv_heads=0), ValueError, "takes kv_heads that are positive integers"),
         (lambda: pn.multi_head_attention(4, 2, causal="start"), ValueError, "True, False or \"end\", not 'start'"),
         (lambda: run((X, None)), ValueError, "takes x as one of: x (batch, time, 4); (x, keys_values"),
+        (lambda: run((X, np.ones((2, 3, 3), bool))), ValueError, "(x, mask (batch, heads_or_1, time, time) of bool)"),
         (
             lambda: run_causal((X, (X,))),
             ValueError,

@@ -48,7 +48,7 @@ def form_of(spec: Spec, x: Any, shapes: bool = False) -> tuple[Form, int]:
 
 def _misfit(form: Form, x: Any, shapes: bool) -> float:
     """How far x is from this form, whatever its sizes: KIND for an array that holds other numbers, RANK for one with
-    other axes, or that is none; infinite for another container."""
+    other axes or of booleans, or that is none; infinite for another container."""
     if isinstance(form, Maybe):
         return 0 if x is None else _misfit(form.form, x, shapes)
     if isinstance(form, tuple):
@@ -63,8 +63,10 @@ def _misfit(form: Form, x: Any, shapes: bool) -> float:
         return 0 if plain and (is_open(x) or pattern.takes_rank(len(x) + 1)) else RANK
     if not is_array(x):
         return math.inf if isinstance(x, tuple) else RANK
-    right_kind = any(ops_for([x]).isdtype(x.dtype, kind) for kind in KINDS[pattern.kind])
-    return (0 if pattern.takes_rank(x.ndim) else RANK) + (0 if right_kind else KIND)
+    holds = ops_for([x]).isdtype
+    right_kind = any(holds(x.dtype, kind) for kind in KINDS[pattern.kind])
+    other_kind = 0 if right_kind else RANK if holds(x.dtype, "bool") else KIND  # booleans are masks
+    return (0 if pattern.takes_rank(x.ndim) else RANK) + other_kind
 
 
 def _in_words(form: Form, sizes: Sizes, told: set[str]) -> str:

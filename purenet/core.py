@@ -158,6 +158,7 @@ class Optimizer(Value, Generic[P, S]):
         elementwise: whether each number is treated by itself, wherever it stands: then parameters may be `joined`.
         within: of one that holds steps back, as `accumulate` and `freeze` do, `within(transform)` is the same with the
             transform behind them, where steps are made.
+        lr: the learning rate, a number or a schedule of the step; None of an optimizer that has none or several.
     """
 
     init: Callable[[P], S]
@@ -165,6 +166,7 @@ class Optimizer(Value, Generic[P, S]):
     name: str
     elementwise: bool = False
     within: Callable[[Callable[[Any], Any]], Any] | None = None
+    lr: Any = None
     instead = ": `chain` puts transforms before an optimizer"
 
 

@@ -241,14 +241,13 @@ def reduce_on_plateau(
 
     So does `fit`, an epoch at a time, on any engine:
 
-    >>> found, watch, rates = None, plateau.init(), []
+    >>> found, watch = None, plateau.init()
     >>> for epoch in range(1, 7):
     ...     run = {"key": pn.key(1), "epochs": epoch, "resume": found}
     ...     found = pn.fit(pn.identity, pn.mse, pn.sgd(watch.rate), (), (np.ones((4, 1)), np.zeros((4, 1))), **run)
-    ...     rates.append(float(watch.rate))
     ...     watch = plateau.step(watch, found.history["loss"][-1])
-    >>> rates
-    [0.1, 0.1, 0.1, 0.05, 0.05, 0.025]
+    >>> found.history["learning_rate"]
+    array([0.1  , 0.1  , 0.1  , 0.05 , 0.05 , 0.025])
 
     Under `jax.jit`, hand watch.rate to the compiled step as an argument, and make the optimizer in it.
     """

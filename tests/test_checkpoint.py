@@ -623,7 +623,7 @@ def test_a_log_of_each_epoch(tmp_path):
     whole = fitted(5, callbacks=[pn.csv_log(path)], resume=half)
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [*rows[0]] == ["epoch", "step", "loss", "range", "validation_loss", "validation_range"]
+    assert [*rows[0]] == ["epoch", "step", "loss", "range", "validation_loss", "validation_range", "learning_rate"]
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4, 5]
     assert [int(row["step"]) for row in rows] == [2, 4, 6, 8, 10]
     assert [float(row["loss"]) for row in rows] == whole.history["loss"].tolist()
@@ -645,7 +645,7 @@ def test_trackers_are_handed_the_numbers_of_each_epoch():
         tracker = Tracker(way)
         found = fitted(3, callbacks=[adds, pn.log_to(tracker)])
         assert [step for step, _ in tracker.told] == [1, 2, 3]
-        assert [*tracker.told[0][1]] == ["loss", "validation_loss", "flag"]  # range gives arrays
+        assert [*tracker.told[0][1]] == ["loss", "validation_loss", "learning_rate", "flag"]  # range gives arrays
         assert [numbers["loss"] for _, numbers in tracker.told] == found.history["loss"].tolist()
         assert {type(value) for _, numbers in tracker.told for value in numbers.values()} == {float}
 
@@ -679,7 +679,7 @@ def test_the_best_epoch_by_default_and_of_a_number_that_is_not_there(tmp_path):
     found = fitted(4, callbacks=pn.checkpoint_best(tmp_path / "best.npz"))
     assert found.best.monitor == "validation_loss"
     assert same(pn.load(tmp_path / "best.npz", like=PARAMS), found.best.params)
-    with pytest.raises(ValueError, match="can monitor loss, range, validation_loss, validation_range, not 'los'"):
+    with pytest.raises(ValueError, match=r"can monitor loss, .*, learning_rate, not 'los'"):
         fitted(1, callbacks=pn.checkpoint_best(tmp_path / "best.npz", "los"))
     with pytest.raises(ValueError, match="takes best 'lowest' or 'highest', not 'most'"):
         pn.checkpoint_best(tmp_path / "best.npz", best="most")

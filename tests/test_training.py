@@ -321,6 +321,44 @@ def test_what_callbacks_add_stands_in_the_history():
         run(2, metrics=pn.metrics.mean_absolute_error, resume=run(1))
 
 
+def rates_of(optimizer, epochs=4, engine=None, **options):
+    found = pn.fit(net, pn.mse, optimizer, params, (x, target), key=pn.key(1), epochs=epochs, batch_size=len(x) // 2,
+                   engine=engine, **options)  # fmt: skip
+    return found.history["learning_rate"].tolist(), found
+
+
+HALVING = pn.schedules.exponential(0.4, 0.5, 2)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rates"),
+    [
+        (pn.sgd(0.05), [0.05] * 4),
+        (pn.adam(np.float32(0.5)), [0.5] * 4),
+        (pn.muon(0.25), [0.25] * 4),
+        (pn.adam(HALVING), [HALVING(step) for step in (1, 3, 5, 7)]),
+        (pn.chain(pn.clip_by_norm(1.0), pn.ema(), pn.lookahead(), pn.sgd(HALVING)), [HALVING(s) for s in (1, 3, 5, 7)]),
+        (
+            pn.chain(pn.accumulate(2), pn.clip_by_norm(1.0), pn.joined(), pn.sgd(HALVING)),
+            [HALVING(s) for s in range(4)],
+        ),
+    ],
+)
+def test_the_history_has_the_learning_rate_of_the_last_step_of_each_epoch(optimizer, rates):
+    assert rates_of(optimizer)[0] == rates
+    half = rates_of(optimizer, 2)[1]
+    assert rates_of(optimizer, resume=half)[0] == rates
+    older = half._replace(history={"loss": half.history["loss"]})  # of a version that recorded none
+    np.testing.assert_array_equal(rates_of(optimizer, resume=older)[0], [math.nan, math.nan, *rates[2:]])
+    assert rates_of(optimizer, callbacks=lambda state, record: record.update(learning_rate=9.0))[0] == [9.0] * 4
+
+
+@pytest.mark.parametrize("optimizer", [pn.per_path({"": pn.sgd(0.1)}, otherwise=pn.sgd(0.2)), sgd(0.1)])
+def test_an_optimizer_of_several_learning_rates_or_of_ones_own_tells_none(optimizer):
+    with pytest.raises(KeyError):
+        rates_of(optimizer)
+
+
 def test_a_callback_stops():
     found = pn.fit(net, pn.mse, sgd(0.05), params, shuffled, key=pn.key(1), epochs=9,
                    callbacks=[lambda state, record: state.epoch == 2])  # fmt: skip

@@ -90,10 +90,11 @@ def makes_transform(make: Callable[Options, Transform]) -> Callable[Options, Tra
     return made
 
 
-def transform(name: str, wrap: Wrap, *, holds_back: bool = False, at_steps: bool = False) -> Transform:
+def transform(name: str, wrap: Wrap, *, holds_back: bool = False, at_steps: bool = False, every: int = 1) -> Transform:
     """The transform `wrap(inner, name)`, where name is the code of the whole chain.
 
-    One that acts `at_steps` goes behind all that `holds_back` steps: it must do nothing where none is made.
+    One that acts `at_steps` goes behind all that `holds_back` steps: it must do nothing where none is made. Of `every`
+    so many steps the optimizer behind makes one.
     """
 
     def in_front_of(inner: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
@@ -101,7 +102,7 @@ def transform(name: str, wrap: Wrap, *, holds_back: bool = False, at_steps: bool
             return behind(in_front_of, inner)
         rest = inner.call.args if inner.call is not None and inner.call.maker == "chain" else (inner,)
         name = call("chain", made, *rest)
-        optimizer = wrap(inner, name)
+        optimizer = wrap(inner, name)._replace(lr=_slower(inner.lr, every))
         if not holds_back and not inner.within:
             return optimizer
         return optimizer._replace(within=lambda other: in_front_of(behind(other, inner)), name=name)
@@ -110,7 +111,12 @@ def transform(name: str, wrap: Wrap, *, holds_back: bool = False, at_steps: bool
     return made
 
 
-def _keeping(name: str, kind: Any, begin: Callable[[Params], tuple[Any, ...]], step: Any, **how: bool) -> Transform:
+def _slower(lr: Any, every: int) -> Any:
+    """The rate of an optimizer that makes one of `every` so many steps."""
+    return (lambda step: lr(step // every)) if callable(lr) and every > 1 else lr
+
+
+def _keeping(name: str, kind: Any, begin: Callable[[Params], tuple[Any, ...]], step: Any, **how: Any) -> Transform:
     """The transform of `step(inner, params, grads, state)`, which keeps what `begin(params)` is at first, and as the
     last field of such a state that of what follows."""
 
@@ -255,7 +261,10 @@ def accumulate(k: int) -> Transform:
         new, total, inner_state = _if(full, go, wait)
         return new, AccumulateState(count, total, inner_state)
 
-    return _keeping(name, AccumulateState, lambda params: (zero_count(), _nothing(params)), step, holds_back=True)
+    def begin(params: Params) -> tuple[Any, ...]:
+        return zero_count(), _nothing(params)
+
+    return _keeping(name, AccumulateState, begin, step, holds_back=True, every=k)
 
 
 @tree.read_only_copies

@@ -273,7 +273,7 @@ def per_leaf(
         new, *kept = advance(leaf, params, grads, state.slots)
         return new, OptimizerState(count, dict(zip(order, kept)))  # noqa: B905 (they are of one length)
 
-    return Optimizer(init, step, name, elementwise)
+    return Optimizer(init, step, name, elementwise, lr=lr)
 
 
 def wrong_state(name: str, keeps: str, given: Any) -> Exception:

@@ -61,8 +61,8 @@ def log_to(tracker: Any) -> Callback:
     >>> net, x = pn.dense(1, 1), np.ones((4, 1), np.float32)
     >>> run = {"key": pn.key(1), "epochs": 2, "callbacks": [pn.log_to(Tracker())]}
     >>> found = pn.fit(net, pn.mse, pn.sgd(0.1), net.init(pn.key(0)), (x, x), **run)
-    1 ['loss']
-    2 ['loss']
+    1 ['learning_rate', 'loss']
+    2 ['learning_rate', 'loss']
     """
     ways = [name for name in ("log_metrics", "add_scalar", "log") if callable(getattr(tracker, name, None))]
     if not ways or isinstance(tracker, logging.Logger):

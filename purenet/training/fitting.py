@@ -17,6 +17,7 @@ from purenet.engine.arrays import describe, is_integer
 from purenet.engine.jax import host_only
 from purenet.metrics import best_when
 from purenet.random import Key
+from purenet.rates import rate_at
 from purenet.training.compiled import ArrayRun
 from purenet.training.loop import Metrics, by_name, check_batches, evaluate, pair, resumed, start, steps_by
 from purenet.training.penalties import Penalty
@@ -25,6 +26,7 @@ from purenet.training.steps import Engine, JaxStepper, Stepper, stepper
 from purenet.values import hinted
 
 P = TypeVar("P")
+RATE = "learning_rate"  # its name in a record
 
 
 @hinted
@@ -68,7 +70,7 @@ def fit(
         best: whether `monitor` is best when "lowest" or when "highest"; by default "highest" if its name ends in
             accuracy, precision, recall, f1, r2, auc or score, else "lowest".
         callbacks: functions `(state, record)`, called after each epoch, with the numbers of that epoch; training stops
-            after one that gives True. What one adds to the record, as in `record["rate"] = schedule(state.step)`, those
+            after one that gives True. What one adds to the record, as in `record["seconds"] = time.time()`, those
             after it see, and `history` has it, with NaN for epochs without.
         penalties: `l1` and `l2`, as further terms of the loss (but not of validation_loss).
         resume: what `fit` gave: it goes on with its params, its history, and its patience. Or a `State`, as `train`
@@ -106,7 +108,7 @@ def fit(
     by = stepper(net, loss, optimizer, penalties, engine, device)
     state = by.moved(start(optimizer, params, key) if resume is None else resumed(resume))
     past = _past(resume, names, monitor, epochs, bool(callbacks)) if isinstance(resume, Fit) else ([], None)
-    told = _Told(state, monitor, best, *past)
+    told = _Told(state, monitor, best, optimizer.lr, *past)
     is_watched = measures or validation is not None or bool(callbacks) or patience is not None or best != "lowest"
     run, total = _run(by, data, batch_size, state, epochs, is_watched)
     stopped = "epochs"
@@ -142,9 +144,9 @@ class _Told:
     Ctrl-C may come: the state, how many epochs have their numbers, and the best one."""
 
     def __init__(
-        self, state: State[Any], monitor: str, best: str, records: list[dict[str, Any]], top: Best[Any] | None
+        self, state: State[Any], monitor: str, best: str, lr: Any, records: list[dict[str, Any]], top: Best[Any] | None
     ) -> None:
-        self.monitor, self.sign = monitor, 1 if best == "lowest" else -1
+        self.monitor, self.sign, self.lr = monitor, 1 if best == "lowest" else -1, lr
         self.records, self.mean, self.began = records, Mean(state), state.epoch
         self.done = state, len(records), top
 
@@ -157,6 +159,10 @@ class _Told:
             return None
         self.records += [{"loss": mean} for mean in means]
         self.records[-1] |= measured
+        if self.lr is not None:
+            steps = len(losses) // len(means)  # of each epoch, if there are several
+            for i, record in enumerate(self.records[-len(means) :], 1):
+                record.setdefault(RATE, float(rate_at(self.lr, state.step - (len(means) - i) * steps - 1)))
         place, params = best or (len(means) - 1, state.params)
         value = self.records[place - len(means)][self.monitor]
         if self.sign * value < (math.inf if top is None else self.sign * top.value):  # NaN is no better
@@ -170,7 +176,8 @@ class _Told:
 
     def line(self, state: State[Any], epochs: int) -> str:
         """How far it is, and the numbers of the last epoch, for the progress line."""
-        last = {name: value for name, value in self.records[-1].items() if name != "loss"} if self.records else {}
+        last = self.records[-1] if self.records else {}
+        last = {name: value for name, value in last.items() if name not in ("loss", RATE)}
         numbers = "".join(f"  {name} {value:.4g}" for name, value in last.items() if isinstance(value, float))
         return f"epoch {state.epoch + bool(state.batch)}/{epochs}  loss {state.loss:.4g}{numbers}"
 
@@ -214,10 +221,11 @@ def _past(
             f"the run to resume has {run.state.epoch} epochs, and `epochs` counts them too: "
             f"write epochs={run.state.epoch + epochs} for {epochs} more"
         )
-    own = {"loss", *names} if adds else run.history.keys()  # the rest is what callbacks added
+    own = {"loss", *names} if adds else run.history.keys() - {RATE}  # the rest is what callbacks added
     if run.history and sorted(run.history.keys() & own) != sorted(names):
+        has = ", ".join(name for name in run.history if name in own)
         raise ValueError(
-            f"the run to resume has a history of {', '.join(run.history)}, and this one would have {', '.join(names)}: "
+            f"the run to resume has a history of {has}, and this one would have {', '.join(names)}: "
             "use the same validation and metrics, or begin a new history with resume=run.state"
         )
     records = [dict(zip(run.history, row, strict=True)) for row in zip(*run.history.values(), strict=True)]

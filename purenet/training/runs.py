@@ -99,7 +99,8 @@ class Fit(NamedTuple, Generic[P]):
     Fields:
         params: the best ones if there was patience, else the last ones.
         state: the last state.
-        history: an array for each number, with an entry for each epoch.
+        history: an array for each number, with an entry for each epoch. "learning_rate" is that of its last step, of an
+            optimizer that has one.
         stopped: why it stopped: "epochs", "patience", "callback" or "interrupted".
         best: the best epoch, with its params; None if no epoch was completed.
     """

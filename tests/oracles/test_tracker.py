@@ -28,5 +28,5 @@ def test_the_file_of_tensorboard_holds_each_number_of_each_epoch(tmp_path):
     (file,) = tmp_path.glob("events.*")
     told = {(value.tag, event.step): value.simple_value for event in events(file) for value in event.summary.value}
     expected = {(name, i + 1): np.float32(v) for name, values in found.history.items() for i, v in enumerate(values)}
-    assert len(expected) == 4 * 3
+    assert len(expected) == 5 * 3
     assert told == expected

@@ -44,7 +44,7 @@ def learning_curves(
     Args:
         history: numbers by name, an entry for each epoch, as `fit(...).history` is; `validation_loss` is drawn beside
             `loss`.
-        names: what to draw, such as ["loss", "accuracy"]; by default all but a learning rate that never changes.
+        names: what to draw, such as ["loss", "accuracy"]; by default all but the learning rate.
         monitor: if given, the epoch where this entry of the history is best is marked in each panel; `best` says
             whether it is so when "lowest" or when "highest", with the default of `fit`.
         axes: to draw on, as many as there are panels.
@@ -85,8 +85,8 @@ def _panes(history: Any, names: Sequence[str], who: str) -> dict[str, dict[str |
     for name in names:
         if name not in panes:
             raise ValueError(f"{who} can draw {', '.join(panes)} of this history, not {name!r}")
-    changing = [name for name in panes if name != "learning_rate" or len({*np.ravel(history[name]).tolist()}) > 1]
-    chosen = {quantity: panes[quantity] for quantity in names or changing or panes}
+    measured = [quantity for quantity in panes if quantity != "learning_rate"]
+    chosen = {quantity: panes[quantity] for quantity in names or measured or panes}
     lengths = {}
     for quantity, curves in chosen.items():
         for kind in curves:

@@ -67,6 +67,13 @@ def test_a_pair_is_one_in_any_order_and_names_choose():
     assert curves(figure.axes[0])["training"].get_ydata() == [0.4]
 
 
+def test_a_learning_rate_is_drawn_if_it_is_asked_for():
+    history = {"loss": [1.0, 0.5], "learning_rate": [0.1, 0.05]}
+    drawn = [plots.learning_curves(history, names).axes for names in ([], ["learning_rate"])]
+    drawn.append(plots.learning_curves({"learning_rate": [0.1]}).axes)
+    assert [[ax.get_title() for ax in axes] for axes in drawn] == [["loss"], ["learning_rate"], ["learning_rate"]]
+
+
 @pytest.mark.parametrize(
     ("name", "values", "scale"),
     [

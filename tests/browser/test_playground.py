@@ -18,6 +18,7 @@ NAMELESS = """() => [...document.querySelectorAll("button, input, select, textar
     each.offsetParent && !each.labels?.length && !each.getAttribute("aria-label") && !each.textContent.trim()
 ).map(each => each.outerHTML)"""
 FOCUSED = "() => document.activeElement.id || document.activeElement.getAttribute('aria-label')"
+expect.set_options(timeout=60_000)  # for a busy machine
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 

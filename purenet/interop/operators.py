@@ -177,13 +177,15 @@ def _sliding(windows: Windows, ends: Ends) -> Options:
     return {"kernel_shape": windows.size, "strides": windows.stride, "pads": _pads(ends), **dilated}
 
 
-def _sliding_over(x: Value, size: Shape, o: Options) -> Options:
+def _sliding_over(x: Value, size: Shape, o: Options) -> tuple[Windows, Ends]:
+    """The windows, and all the padding that they need: no node needs `ceil_mode`."""
     windows = _windows(size, o)
-    return _sliding(windows, place("", windows, pairs("", o["padding"], len(size)), x.shape[:-1])[1])
+    wanted = pairs("", o["padding"], len(size))
+    return windows, place("", windows, wanted, x.shape[:-1], o.get("ceil_mode", False))[1]
 
 
 def _conv(g: Graph, params: Any, x: Value, o: Options) -> Value:
-    attributes = _sliding_over(x, params.weight.shape[:-2], o)
+    attributes = _sliding(*_sliding_over(x, params.weight.shape[:-2], o))
     given = g.params(COUNTERPARTS[ConvParams].give(params))
     return _channels_first(g("Conv", g.first(x), *given, group=o["groups"], **attributes))
 
@@ -205,9 +207,25 @@ def _conv_transpose(g: Graph, params: Any, x: Value, o: Options) -> Value:
     return _channels_first(g("ConvTranspose", longer, *given, **attributes))
 
 
-def _pool(g: Graph, op: str, x: Value, o: Options, **attributes: Any) -> Value:
-    sliding = _sliding_over(x, window_size("", "window", o["window"]), o)
-    return _channels_first(g(op, g.first(x), **sliding, **attributes))
+def _max_pool(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    windows, ends = _sliding_over(x, window_size("", "window", o["window"]), o)
+    y = g.first(x)
+    if any(max(pair) >= n for pair, n in zip(ends, windows.size, strict=True)):  # more than the operator takes
+        y, ends = g("Pad", y, _pads([(0, 0), (0, 0), *ends]), -math.inf), [(0, 0)] * len(ends)
+    return _channels_first(g("MaxPool", y, **_sliding(windows, ends)))
+
+
+def _avg_pool(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    """Where padding counts as cells, what the last window has beyond it does not: so the padding is then cells of 0."""
+    windows, ends = _sliding_over(x, window_size("", "window", o["window"]), o)
+    wanted: Any = pairs("", o["padding"], len(ends))
+    include = wanted != "same" if o["count_include_pad"] is None else o["count_include_pad"]
+    y = g.first(x)
+    if include and wanted not in ("same", ends):
+        y = g("Pad", y, _pads([(0, 0), (0, 0), *wanted]), 0.0)
+        ends = [(0, b - high) for (_, b), (_, high) in zip(ends, wanted, strict=True)]
+        include = False
+    return _channels_first(g("AveragePool", y, **_sliding(windows, ends), count_include_pad=int(include)))
 
 
 def _global_pool(g: Graph, op: str, x: Any) -> str:
@@ -447,8 +465,8 @@ OPERATORS: dict[str, Callable[[Graph, Any, Any, Options], Any]] = {
     "split_last": _split_last,
     "conv": _conv,
     "conv_transpose": _conv_transpose,
-    "max_pool": lambda g, p, x, o: _pool(g, "MaxPool", x, o),
-    "avg_pool": lambda g, p, x, o: _pool(g, "AveragePool", x, o, count_include_pad=int(o["padding"] != "same")),
+    "max_pool": _max_pool,
+    "avg_pool": _avg_pool,
     "global_avg_pool": lambda g, p, x, o: _global_pool(g, "ReduceMean", x),
     "global_max_pool": lambda g, p, x, o: _global_pool(g, "ReduceMax", x),
     "last_step": lambda g, p, x, o: _global_pool(g, "last", x),

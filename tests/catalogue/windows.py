@@ -53,6 +53,11 @@ ROWS: dict[str, list[Case]] = {
         Case(pn.max_pool((2, 1), stride=(3, 2), padding=((1, 0), 0)), distinct(2, 6, 3, 2)),
         Case(pn.max_pool((3,), stride=2, padding=1), distinct(2, 6, 2)),
         Case(pn.max_pool((2, 3, 2)), distinct(1, 3, 3, 4, 2)),
+        Case(pn.max_pool(2, dilation=2), distinct(2, 5, 7, 2)),
+        Case(pn.max_pool((3, 2), stride=(1, 3), padding=(2, 1), dilation=(2, 1)), distinct(1, 4, 5, 3)),
+        Case(pn.max_pool(3, stride=2, ceil_mode=True), distinct(2, 4, 7, 2)),
+        Case(pn.max_pool((2,), stride=3, padding=1, dilation=2, ceil_mode=True), distinct(2, 6, 2)),
+        Case(pn.max_pool((2, 1, 3), stride=2, dilation=(1, 1, 2), ceil_mode=True), distinct(1, 3, 2, 6, 1)),
     ],
     "avg_pool": [
         Case(pn.avg_pool(2), normal(2, 4, 5, 3)),
@@ -62,6 +67,11 @@ ROWS: dict[str, list[Case]] = {
         Case(pn.avg_pool((2, 1), stride=(3, 2), padding=((1, 0), 0)), normal(2, 6, 3, 2)),
         Case(pn.avg_pool((3,), padding=1), normal(2, 7, 2)),
         Case(pn.avg_pool((2, 3, 2), stride=1), normal(1, 3, 3, 4, 2)),
+        Case(pn.avg_pool(3, stride=2, ceil_mode=True), normal(2, 4, 7, 2)),
+        Case(pn.avg_pool(3, stride=2, padding=1, ceil_mode=True), normal(2, 4, 6, 2)),
+        Case(pn.avg_pool((3, 2), stride=(2, 3), padding=1, count_include_pad=False), normal(2, 5, 6, 2)),
+        Case(pn.avg_pool((3,), padding=((1, 2),), ceil_mode=True, count_include_pad=False), normal(2, 6, 2)),
+        Case(pn.avg_pool((2, 3), stride=2, padding="same", count_include_pad=True), normal(1, 3, 4, 2)),
     ],
     "global_avg_pool": [
         Case(pn.global_avg_pool, normal(2, 3, 4, 2)),

@@ -16,6 +16,7 @@ from tests.cases import IDS, normal
 from tests.catalogue import LAYER_CASES, LAYERS, layer_id
 from tests.oracles.agree import record
 from tests.oracles.interop_draws import NETS
+from tests.oracles.twins import TWINS
 
 WITHOUT = {"activation"}  # without an operator: the function is the user's own
 SINGLE = "Conv|ConvTranspose|AveragePool|Resize|PRelu|LeakyRelu|Elu|Selu|Erf|Softplus|Softsign|HardSigmoid|RNN|LSTM|GRU"
@@ -207,6 +208,15 @@ def test_runs_of_image_layers_are_turned_at_their_ends():
     ops = [node.op_type for node in pn.to_onnx(net, net.init(pn.key(0), shapes(x)), shapes(x)).graph.node]
     assert ops.count("Transpose") == 2
     assert (ops[0], ops[-2:]) == ("Transpose", ["Transpose", "Identity"])
+
+
+@pytest.mark.parametrize("name", ["max_pool", "avg_pool"])
+@pytest.mark.parametrize("seed", range(60))
+def test_pools_of_random_options(name, seed):
+    """Dilation, padding of all kinds, a last window beyond the end, and what counts as cells."""
+    layer, x, *_ = TWINS[name].draw(np.random.default_rng(seed))
+    x = x.astype(np.float32)
+    compare(name, layer, (), x, run(started(layer, (), x), x))
 
 
 @pytest.mark.parametrize("axis", [1, 2, -2, -1])

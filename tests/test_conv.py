@@ -308,6 +308,46 @@ def test_windows_of_two_beside_cells_that_none_covers():
     assert not dx[:, :, 6].any()
 
 
+@pytest.mark.parametrize("layer", [pn.global_avg_pool, pn.global_max_pool])
+def test_global_pools_leave_out_what_a_mask_leaves_out(layer):
+    """Each sequence without these steps gives the same, whatever stands there."""
+    x, mask = normal(4, 6, 3), np.array([[1, 0, 0, 1, 1, 0], [1] * 6, [0, 0, 0, 0, 1, 0], [0] * 6], bool)
+    clean = x.copy()
+    x[~mask] = np.nan
+    y, pullback = layer.vjp((), (x, mask))
+    dy = normal(*y.shape, seed=1)
+    dx, none = pullback(dy)[1]
+    assert none is None
+    for i in range(3):
+        alone, pull_alone = layer.vjp((), x[i : i + 1, mask[i]])
+        np.testing.assert_allclose(y[i : i + 1], alone, rtol=1e-14)
+        np.testing.assert_allclose(dx[i : i + 1, mask[i]], pull_alone(dy[i : i + 1])[1], rtol=1e-14)
+    assert not y[3].any()
+    assert not dx[~mask].any()
+    assert layer.shape(((6, 3), (6,))) == (3,)
+    lengths = np.array([2, 6, 1, 0])
+    with_mask = layer.vjp((), (clean, pn.lengths_to_mask(lengths, 6)))
+    with_lengths = layer.vjp((), (clean, lengths))
+    assert np.array_equal(with_mask[0], with_lengths[0])
+    assert np.array_equal(with_mask[1](dy)[1][0], with_lengths[1](dy)[1][0])
+
+
+@pytest.mark.parametrize("layer", [pn.global_avg_pool, pn.global_max_pool])
+def test_errors_of_masks(layer):
+    x, mask = normal(4, 6, 3), np.ones((4, 6), bool)
+    for wrong, kind, message in [
+        (mask[:, :5], ValueError, r"takes mask of shape \(4, 6\), but mask has shape \(4, 5\)$"),
+        (mask[:2], ValueError, r"mask has shape \(2, 6\)$"),
+        (mask[0], TypeError, r"lengths.*bool"),
+        (mask.astype(int), TypeError, r"mask.*int64.*astype\(bool\)"),
+        (mask[..., None], ValueError, r"takes mask of shape \(4, 6\), but mask has shape \(4, 6, 1\)$"),
+    ]:
+        with pytest.raises(kind, match=message):
+            layer.apply((), (x, wrong))
+    with pytest.raises(ValueError, match="lengths"):
+        pn.last_step.apply((), (x, mask))
+
+
 @pytest.mark.parametrize("layer", [pn.global_avg_pool, pn.global_max_pool, pn.last_step])
 def test_global_pools_leave_padding_out(layer):
     """Each sequence by itself gives the same, whatever stands in the padding."""

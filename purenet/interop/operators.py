@@ -230,25 +230,29 @@ def _avg_pool(g: Graph, params: Any, x: Value, o: Options) -> Value:
 
 def _global_pool(g: Graph, op: str, x: Any) -> str:
     if type(x) is tuple:
-        return _global_pool_of_lengths(g, op, *x)
+        return _global_pool_of_part(g, op, *x)
     if op == "last":
         return g("Gather", x, np.array(x.shape[0] - 1), axis=1)
     start = 2 if x.first else 1
     return g(op, x.name, axes=[*range(start, start + x.ndim - 2)], keepdims=0)
 
 
-def _global_pool_of_lengths(g: Graph, op: str, x: Value, lengths: Value) -> str:
-    """Over the first cells of each example, as many as its length; 0 where there are none."""
-    count = g("Unsqueeze", g.use(lengths, INT64, "lengths"), [1])
-    if op == "last":
-        last = g("Equal", np.arange(1, x.shape[0] + 1)[None], count)
-        return g("ReduceSum", g("Where", g("Unsqueeze", last, [2]), x, 0.0), [1], keepdims=0)
-    real = g("Unsqueeze", g("Less", np.arange(x.shape[0])[None], count), [2])
+def _global_pool_of_part(g: Graph, op: str, x: Value, beside: Value) -> str:
+    """Over what a mask, or its length, says is real of each example; 0 where that is nothing."""
+    if beside.ndim == 2:
+        real = g.use(beside, BOOL, "mask")
+    else:
+        lengths = g("Unsqueeze", g.use(beside, INT64, "lengths"), [1])
+        if op == "last":
+            last = g("Equal", np.arange(1, x.shape[0] + 1)[None], lengths)
+            return g("ReduceSum", g("Where", g("Unsqueeze", last, [2]), x, 0.0), [1], keepdims=0)
+        real = g("Less", np.arange(x.shape[0])[None], lengths)
+    real = g("Unsqueeze", real, [2])
+    count = g("ReduceSum", g("Where", real, 1.0, 0.0), [1], keepdims=0)
     if op == "ReduceMax":
         largest = g("ReduceMax", g("Where", real, x, -math.inf), axes=[1], keepdims=0)
-        return g("Where", g("Greater", count, np.array([0])), largest, 0.0)
-    total = g("ReduceSum", g("Where", real, x, 0.0), [1], keepdims=0)
-    return g("Div", total, g("Max", g("ReduceSum", g("Where", real, 1.0, 0.0), [1], keepdims=0), 1.0))
+        return g("Where", g("Greater", count, 0.0), largest, 0.0)
+    return g("Div", g("ReduceSum", g("Where", real, x, 0.0), [1], keepdims=0), g("Max", count, 1.0))
 
 
 def _upsample(g: Graph, params: Any, x: Value, o: Options) -> Value:

@@ -174,36 +174,41 @@ def _over_all(
 ) -> Layer[NoParams]:
     """The layer of `rule(ops, cells, count, real) -> (y, pull)`, with all spatial axes in one, (batch, n, channels).
 
-    All n cells count, and `real` is None; or with lengths only those where `real` (batch, n, 1), `count` (batch, 1).
-    `alone` is the pattern of x without lengths, if it is not that of images.
+    All n cells count, and `real` is None; or with lengths or a mask only those where `real` (batch, n, 1), which are
+    `count` (batch, 1). `alone` is the pattern of x without lengths, if it is not that of images; then there is no mask.
     """
 
     def whole(ops: Ops, params: NoParams, x: Any, key: Key | None) -> tuple[Array, Pull]:
-        array, lengths = x if type(x) is tuple else (x, None)
+        array, beside = x if type(x) is tuple else (x, None)
         batch, *space, channels = array.shape
         count: Any = math.prod(space)
         real, cells = None, ops.reshape(array, (batch, count, channels))
-        if lengths is not None:
-            real = ops.arange(count)[:, None] < lengths[:, None, None]
-            count = ops.astype(lengths[:, None], array.dtype)
-        y, pull = rule(ops, cells, count, real)
-        if lengths is not None:
-            y = ops.or_nan(y, lambda: ((lengths >= 0) & (lengths <= cells.shape[1]))[:, None])
+        if beside is None:
+            y, pull = rule(ops, cells, count, None)
+        elif beside.ndim == 2:  # a mask
+            real = beside[:, :, None]
+            y, pull = rule(ops, cells, ops.sum(ops.astype(beside, array.dtype), axis=1, keepdims=True), real)
+        else:  # lengths
+            real = ops.arange(count)[:, None] < beside[:, None, None]
+            y, pull = rule(ops, cells, ops.astype(beside[:, None], array.dtype), real)
+            y = ops.or_nan(y, lambda: ((beside >= 0) & (beside <= cells.shape[1]))[:, None])
 
         def pull_whole(dy: Array, wrt_x: bool) -> tuple[NoParams, Any]:
             if not wrt_x:
                 return (), None
             dx = pull(dy)
             dx = ops.reshape(dx if real is None else ops.where(real, dx, 0), array.shape)
-            return (), dx if lengths is None else (dx, None)
+            return (), dx if beside is None else (dx, None)
 
         return y, pull_whole
 
-    forms = [alone or axes(None), ("batch time channels", "lengths = batch: int")]
+    sequence = "batch time channels"
+    forms: list[Any] = [alone or axes(None), (sequence, "lengths = batch: int")]
+    forms += [] if alone else [(sequence, "mask = batch time: bool")]
     spec = Spec(
         name,
         x=forms,
-        y=["batch channels"] * 2,
+        y=["batch channels"] * len(forms),
         hints=() if alone else (of_images(None),),
         fits=_no_cells,
         values=lambda x: check_lengths(name, x),
@@ -215,18 +220,22 @@ def _over_all(
 def global_avg_pool() -> Layer[NoParams]:
     """The mean over all spatial axes: X (batch, *space, channels) to Y (batch, channels).
 
-    Of padded sequences, (X, lengths) with X (batch, time, channels), the mean over each one's own length; of length 0
-    it is 0.
+    Of padded sequences X (batch, time, channels) with what is real of each, the mean over that; over nothing it is 0:
+        (X, lengths) with lengths (batch,), integers: the first steps, as many as each length
+        (X, mask) with mask (batch, time), booleans: the steps at which it is True, as `lengths_to_mask` gives it
 
-    The rule: dE/dX = dE/dY / cells, the same for each cell.
+    The rule: dE/dX = dE/dY / cells, the same for each cell; 0 in the padding. Nothing depends on what stands there.
 
     M. Lin, Q. Chen, S. Yan, "Network in network", ICLR 2014.
 
     >>> import numpy as np, purenet as pn
     >>> pn.global_avg_pool.apply((), np.ones((2, 7, 7, 3))).shape
     (2, 3)
-    >>> pn.global_avg_pool.apply((), (np.array([[[1.0], [3.0], [0.0]]]), np.array([2])))
+    >>> x = np.array([[[1.0], [3.0], [0.0]]])
+    >>> pn.global_avg_pool.apply((), (x, np.array([2])))
     array([[2.]])
+    >>> pn.global_avg_pool.apply((), (x, np.array([[False, True, True]])))
+    array([[1.5]])
     """
 
     def rule(ops: Ops, cells: Array, count: Any, real: Array | None) -> tuple[Array, Back]:
@@ -242,8 +251,8 @@ def global_avg_pool() -> Layer[NoParams]:
 def global_max_pool() -> Layer[NoParams]:
     """The maximum over all spatial axes: X (batch, *space, channels) to Y (batch, channels).
 
-    Of padded sequences, (X, lengths) with X (batch, time, channels), the maximum over each one's own length; of length
-    0 it is 0.
+    Of padded sequences, (X, lengths) or (X, mask) as of `global_avg_pool`, the maximum over what is real of each; over
+    nothing it is 0.
 
     The rule: dE/dY goes to the maximum; of equal ones to the first in row-major order, as in PyTorch's
     `adaptive_max_pool`.
@@ -291,7 +300,8 @@ def last_step() -> Layer[NoParams]:
 
 
 def lengths_to_mask(lengths: Array, time: int) -> Array:
-    """The mask of padded sequences, as attention takes it: (batch, time), True at the steps within each length.
+    """The mask of padded sequences, as attention and the global pools take it: (batch, time), True at the steps within
+    each length.
 
     Raises:
         TypeError: the lengths are no array of integers.

@@ -16,6 +16,9 @@ def distinct(*shape: int) -> Any:
     return 0.1 * (np.argsort(normal(size)).reshape(shape) - size / 2)
 
 
+SOME = np.array([[0, 1, 0, 1, 1], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]], bool)  # of 4 examples
+
+
 ROWS: dict[str, list[Case]] = {
     "conv": [
         Case(pn.conv(3, 2, 2), normal(2, 3, 4, 3)),
@@ -77,11 +80,13 @@ ROWS: dict[str, list[Case]] = {
         Case(pn.global_avg_pool, normal(2, 3, 4, 2)),
         *(Case(pn.global_avg_pool, normal(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
         Case(pn.global_avg_pool, (normal(4, 5, 3), np.array([1, 5, 3, 0]))),
+        Case(pn.global_avg_pool, (normal(4, 5, 3), SOME)),
     ],
     "global_max_pool": [
         Case(pn.global_max_pool, distinct(2, 3, 4, 2)),
         *(Case(pn.global_max_pool, distinct(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
         Case(pn.global_max_pool, (distinct(4, 5, 3), np.array([1, 5, 3, 0]))),
+        Case(pn.global_max_pool, (distinct(4, 5, 3), SOME)),
     ],
     "last_step": [
         *(Case(pn.last_step, normal(*shape)) for shape in [(3, 5, 2), (1, 1, 1)]),

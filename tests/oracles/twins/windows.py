@@ -297,34 +297,37 @@ def global_pool_in_torch(kind):
     def run(params, x):
         if not isinstance(x, tuple):
             return of_all(x)
-        each = [of_all(one[None, :n]) if n else 0 * one[None].sum(1) for one, n in zip(*x, strict=True)]
-        return torch.cat(each)
+        each = [of_all(one[None]) if len(one) else x[0].new_zeros(1, x[0].shape[-1]) for one in map(real, *x)]
+        return torch.cat(each) + 0 * x[0].sum()
 
     return run
 
 
-def of_each_length(of_all):
+def real(sequence, beside):
+    """The steps of a sequence that count: its first ones, of a length, or those that a mask has."""
+    return sequence[:beside] if beside.ndim == 0 else sequence[np.flatnonzero(np.asarray(beside))]
+
+
+def of_each_part(of_all):
     """Of padded sequences, each by itself."""
 
     def run(params, x):
         if not isinstance(x, tuple):
             return of_all(params, x)
-        sequences, lengths = x
-        each = [
-            of_all(params, one[None, :n]) if n else 0 * one[None, 0]
-            for one, n in zip(sequences, np.asarray(lengths), strict=True)
-        ]
+        sequences, beside = x
+        parts = [real(*pair) for pair in zip(sequences, np.asarray(beside), strict=True)]
+        each = [of_all(params, one[None]) if len(one) else jnp.zeros((1, one.shape[-1])) for one in parts]
         return jnp.concatenate(each)
 
     return run
 
 
-@of_each_length
+@of_each_part
 def global_avg_pool_in_jax(params, x):
     return x.mean(axis=range(1, x.ndim - 1))
 
 
-@of_each_length
+@of_each_part
 def global_max_pool_in_jax(params, x):
     """As a window, for which JAX takes the first of equals; in jnp.max they share the gradient."""
     window = (1, *x.shape[1:-1], 1)

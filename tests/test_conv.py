@@ -194,6 +194,8 @@ MADE = [
     (lambda: pn.avg_pool(2, ceil_mode="no"), TypeError, "takes ceil_mode as True or False, not a str"),
     (lambda: pn.avg_pool(2, count_include_pad=0), TypeError, "count_include_pad as True, False or None, not an int"),
     (lambda: pn.avg_pool(2, dilation=2), TypeError, "avg_pool has no option dilation: it has window, stride"),
+    (lambda: pn.adaptive_avg_pool(0), ValueError, r"adaptive_avg_pool\(0\) takes a size .* at least 1.* not 0"),
+    (lambda: pn.adaptive_max_pool((2, None)), ValueError, r"size .* tuple of 2, not \(2, None\)"),
     (lambda: pn.upsample(0), ValueError, "scale"),
     (lambda: pn.upsample(2.0), ValueError, "scale"),
     (lambda: pn.upsample(2, "bicubic"), ValueError, "bicubic"),
@@ -240,6 +242,8 @@ SHAPED = [
     ),
     (pn.global_avg_pool, (4,), r"\(batch, \*space, channels\)"),
     (pn.global_max_pool, (0, 4), r"at least one cell, but the spatial axes of each example are \(0,\)"),
+    (pn.adaptive_avg_pool((2, 2)), (4, 1), r"\(batch, height, width, channels\)"),
+    (pn.adaptive_max_pool(2), (0, 4), r"at least one cell along each axis, but an example has shape \(0, 4\)"),
     (pn.upsample((2, 2)), (4, 1), r"\(batch, height, width, channels\)"),
     (pn.pad((1,)), (4, 4, 1), r"\(batch, length, channels\)"),
 ]
@@ -306,6 +310,37 @@ def test_windows_of_two_beside_cells_that_none_covers():
     assert np.array_equal(dx[:, :4, :6], pullback_of_even(y)[1])
     assert not dx[:, 4].any()
     assert not dx[:, :, 6].any()
+
+
+@pytest.mark.parametrize("make", [pn.adaptive_avg_pool, pn.adaptive_max_pool])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_stays_in_the_windows_that_hold_it(make, value):
+    """Of 5 cells in 4 windows: cell 2 is in the windows 1 and 2, and dE/dY of a window goes to its own cells."""
+    x = normal(2, 5, 3)
+    y, pullback = make((4,)).vjp((), x)
+    dx = pullback(y)[1]
+    worse = x.copy()
+    worse[0, 2] = value
+    found = make((4,)).apply((), worse)
+    assert np.array_equal(found[:, [0, 3]], y[:, [0, 3]])
+    assert np.array_equal(found[1], y[1])
+    if make is pn.adaptive_avg_pool or value > 0 or np.isnan(value):
+        assert not np.isfinite(found[0, 1:3]).any()
+    dy = y.copy()
+    dy[0, 1] = value
+    found = pullback(dy)[1]
+    assert np.array_equal(found[0, [0, 3, 4]], dx[0, [0, 3, 4]])
+    assert np.array_equal(found[1], dx[1])
+
+
+def test_where_sizes_divide_adaptive_pools_are_the_pools():
+    x = normal(2, 6, 4, 3)
+    for adaptive, plain in [
+        (pn.adaptive_avg_pool(2), pn.avg_pool((3, 2))),
+        (pn.adaptive_max_pool(2), pn.max_pool((3, 2))),
+    ]:
+        for a, b in zip(adaptive.vjp((), x), plain.vjp((), x), strict=True):
+            assert np.array_equal(*(each(np.ones((2, 2, 2, 3)))[1] if callable(each) else each for each in (a, b)))
 
 
 @pytest.mark.parametrize("layer", [pn.global_avg_pool, pn.global_max_pool])

@@ -21,6 +21,7 @@ from purenet.engine.arrays import Shape
 from purenet.engine.windows import Ends, Windows
 from purenet.interop.graph import BOOL, INT32, INT64, Graph, Value
 from purenet.interop.layouts import COUNTERPARTS, conv_transpose
+from purenet.layers.adaptive_pool import cells_of
 from purenet.layers.attention import rotation
 from purenet.layers.conv import ConvParams
 from purenet.layers.recurrence import unpack
@@ -255,6 +256,29 @@ def _global_pool_of_part(g: Graph, op: str, x: Value, beside: Value) -> str:
     return g("Div", g("ReduceSum", g("Where", real, x, 0.0), [1], keepdims=0), g("Max", count, 1.0))
 
 
+def _adaptive_pool(g: Graph, op: str, x: Value, o: Options) -> Value:
+    """Windows that are not alike, along one axis after another."""
+    pairs = list(zip(x.shape, per_axis("", "size", o["size"], x.ndim - 2), strict=False))
+    y = g.first(x)
+    if all(n % m == 0 for n, m in pairs):
+        each = [n // m for n, m in pairs]
+        return _channels_first(g("MaxPool" if op == "max" else "AveragePool", y, kernel_shape=each, strides=each))
+    shape = [0, x.shape[-1], *x.shape[:-1]]
+    for axis, (n, m) in enumerate(pairs, start=2):
+        if n == m:
+            continue
+        cells, after = cells_of(n, m), (1,) * (x.ndim - axis - 1)
+        y = g("Reshape", g("Gather", y, cells.ids, axis=axis), [*shape[:axis], m, -1, *shape[axis + 1 :]])
+        if op == "max":
+            y = g("ReduceMax", y, axes=[axis + 1], keepdims=0)
+        else:
+            real = np.reshape(cells.real, (m, -1, *after))
+            total = g("ReduceSum", g("Where", real, y, 0.0), [axis + 1], keepdims=0)
+            y = g("Div", total, np.reshape(cells.sizes, (m, *after)).astype(g.dtype))
+        shape[axis] = m
+    return _channels_first(y)
+
+
 def _upsample(g: Graph, params: Any, x: Value, o: Options) -> Value:
     if o["size"] is not None:
         return _channels_first(_upsample_to(g, x, per_axis("", "size", o["size"], x.ndim - 2), o["method"]))
@@ -473,6 +497,8 @@ OPERATORS: dict[str, Callable[[Graph, Any, Any, Options], Any]] = {
     "avg_pool": _avg_pool,
     "global_avg_pool": lambda g, p, x, o: _global_pool(g, "ReduceMean", x),
     "global_max_pool": lambda g, p, x, o: _global_pool(g, "ReduceMax", x),
+    "adaptive_avg_pool": lambda g, p, x, o: _adaptive_pool(g, "mean", x, o),
+    "adaptive_max_pool": lambda g, p, x, o: _adaptive_pool(g, "max", x, o),
     "last_step": lambda g, p, x, o: _global_pool(g, "last", x),
     "upsample": _upsample,
     "pad": _pad,

@@ -88,6 +88,20 @@ ROWS: dict[str, list[Case]] = {
         Case(pn.global_max_pool, (distinct(4, 5, 3), np.array([1, 5, 3, 0]))),
         Case(pn.global_max_pool, (distinct(4, 5, 3), SOME)),
     ],
+    "adaptive_avg_pool": [
+        Case(pn.adaptive_avg_pool(2), normal(2, 3, 5, 2)),
+        Case(pn.adaptive_avg_pool(2), normal(1, 4, 2, 3)),  # windows side by side
+        *(Case(pn.adaptive_avg_pool(1), normal(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
+        Case(pn.adaptive_avg_pool((3, 4)), normal(2, 7, 2, 2)),  # more windows than cells
+        Case(pn.adaptive_avg_pool((2, 1, 3)), normal(1, 3, 2, 3, 2)),
+    ],
+    "adaptive_max_pool": [
+        Case(pn.adaptive_max_pool(2), distinct(2, 3, 5, 2)),
+        Case(pn.adaptive_max_pool(2), distinct(1, 4, 2, 3)),
+        *(Case(pn.adaptive_max_pool(1), distinct(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
+        Case(pn.adaptive_max_pool((3, 4)), distinct(2, 7, 2, 2)),
+        Case(pn.adaptive_max_pool((2, 1, 3)), distinct(1, 3, 2, 3, 2)),
+    ],
     "last_step": [
         *(Case(pn.last_step, normal(*shape)) for shape in [(3, 5, 2), (1, 1, 1)]),
         Case(pn.last_step, (normal(4, 5, 3), np.array([1, 5, 3, 0]))),

@@ -210,7 +210,7 @@ def test_runs_of_image_layers_are_turned_at_their_ends():
     assert (ops[0], ops[-2:]) == ("Transpose", ["Transpose", "Identity"])
 
 
-@pytest.mark.parametrize("name", ["max_pool", "avg_pool"])
+@pytest.mark.parametrize("name", ["max_pool", "avg_pool", "adaptive_max_pool", "adaptive_avg_pool"])
 @pytest.mark.parametrize("seed", range(60))
 def test_pools_of_random_options(name, seed):
     """Dilation, padding of all kinds, a last window beyond the end, and what counts as cells."""

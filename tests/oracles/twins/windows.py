@@ -334,6 +334,43 @@ def global_max_pool_in_jax(params, x):
     return lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID").reshape(len(x), -1)
 
 
+def adaptive_pool_in_torch(kind):
+    def run(params, x, size):
+        dims = x.ndim - 2
+        return last(getattr(F, f"adaptive_{kind}_pool{dims}d")(first(x), tuples(size, dims)))
+
+    return run
+
+
+def adaptive_pool_in_jax(of_all):
+    """Each window by itself."""
+
+    def run(params, x, size):
+        space, wanted = x.shape[1:-1], tuples(size, x.ndim - 2)
+
+        def window(cell):
+            each = zip(cell, space, wanted, strict=True)
+            return tuple(slice(int(np.floor(i * n / m)), int(np.ceil((i + 1) * n / m))) for i, n, m in each)
+
+        each = [of_all(params, x[:, *window(cell)]) for cell in np.ndindex(*wanted)]
+        return jnp.stack(each, axis=1).reshape(len(x), *wanted, -1)
+
+    return run
+
+
+def draw_adaptive_pool(make):
+    """Whole numbers, for ties; also more windows than cells, and sizes that divide."""
+
+    def draw(rng):
+        dims = int(rng.integers(1, 4))
+        size = tuple(sizes(rng, dims, 1, 5 if dims < 3 else 3))
+        space = [m * int(rng.integers(1, 4)) for m in size] if coin(rng, 0.3) else sizes(rng, dims, 1, 8)
+        x = rng.integers(0, 4, (2, *space, 3)).astype(float)
+        return Drawn(make(size), x if coin(rng) else rng.normal(size=x.shape))
+
+    return draw
+
+
 def last_step_in_torch(params, x):
     if not isinstance(x, tuple):
         return x[:, -1]
@@ -460,6 +497,22 @@ TWINS = {
     ),
     "global_max_pool": Twin(
         global_pool_in_torch("max"), global_max_pool_in_jax, draw_global_pool(pn.global_max_pool), jax_draws=5
+    ),
+    "adaptive_avg_pool": Twin(
+        adaptive_pool_in_torch("avg"),
+        adaptive_pool_in_jax(global_avg_pool_in_jax),
+        draw_adaptive_pool(pn.adaptive_avg_pool),
+        draws=100,
+        jax_draws=5,
+        **CANCELS,
+    ),
+    "adaptive_max_pool": Twin(
+        adaptive_pool_in_torch("max"),
+        adaptive_pool_in_jax(global_max_pool_in_jax),
+        draw_adaptive_pool(pn.adaptive_max_pool),
+        draws=100,
+        jax_draws=5,
+        **CANCELS,
     ),
     "last_step": Twin(last_step_in_torch, of_x(lambda x: x[:, -1]), draw_last_step, jax_draws=5),
     "upsample": Twin(upsample_in_torch, upsample_in_jax, draw_upsample, draws=150, jax_draws=10, **CANCELS),

@@ -333,6 +333,16 @@ def test_what_is_not_finite_stays_in_the_windows_that_hold_it(make, value):
     assert np.array_equal(found[1], dx[1])
 
 
+def test_the_mean_of_an_infinite_cell_in_a_short_window_is_infinite():
+    """Of 7 cells in 4 windows of 2, 3, 3 and 2: cell 1 is the last of the first window, and in the second."""
+    x = np.zeros((1, 7, 1))
+    x[0, 1] = np.inf
+    y, pullback = pn.adaptive_avg_pool((4,)).vjp((), x)
+    assert y.ravel().tolist() == [np.inf, np.inf, 0, 0]
+    dy = np.array([np.inf, 0, 0, 0])[None, :, None]
+    assert pullback(dy)[1].ravel().tolist() == [np.inf, np.inf, 0, 0, 0, 0, 0]
+
+
 def test_where_sizes_divide_adaptive_pools_are_the_pools():
     x = normal(2, 6, 4, 3)
     for adaptive, plain in [

@@ -70,6 +70,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "guard": ("guard", "errors"),
     "layers": ("recorded", "invariants::test_name_is_the_code_that_makes_the_layer"),
     "layers/activations": ("numerics",),
+    "layers/adaptive_pool": ("conv",),
     "layers/attention": ("attention",),
     "layers/binary": ("binary",),
     "layers/conv": ("conv",),

@@ -64,6 +64,7 @@ from purenet.layers.activations import (
     softsign,
     tanh,
 )
+from purenet.layers.adaptive_pool import adaptive_avg_pool, adaptive_max_pool
 from purenet.layers.attention import AttentionParams as AttentionParams
 from purenet.layers.attention import multi_head_attention
 from purenet.layers.binary import binary_dense
@@ -223,6 +224,8 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "avg_pool",
     "global_avg_pool",
     "global_max_pool",
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
     "upsample",
     "pixel_shuffle",
     "pad",

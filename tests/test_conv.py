@@ -187,6 +187,15 @@ MADE = [
     (lambda: pn.max_pool(0), ValueError, "window .* not 0"),
     (lambda: pn.max_pool(2, padding=2), ValueError, r"padding .* must be less than the window \(2, 2\)"),
     (lambda: pn.avg_pool(2, stride=(1,)), ValueError, "stride"),
+    (lambda: pn.max_pool(2, dilation=0), ValueError, "dilation .* at least 1.* not 0"),
+    (lambda: pn.max_pool(2, dilation=(1, 2, 3)), ValueError, r"dilation .* tuple of 2, not \(1, 2, 3\)"),
+    (lambda: pn.max_pool((2,), padding=4, dilation=3), ValueError, r"window \(2,\), \(4,\) with its dilation$"),
+    (lambda: pn.max_pool(2, ceil_mode=1), TypeError, "takes ceil_mode as True or False, not an int"),
+    (lambda: pn.avg_pool(2, ceil_mode="no"), TypeError, "takes ceil_mode as True or False, not a str"),
+    (lambda: pn.avg_pool(2, count_include_pad=0), TypeError, "count_include_pad as True, False or None, not an int"),
+    (lambda: pn.avg_pool(2, dilation=2), TypeError, "avg_pool has no option dilation: it has window, stride"),
+    (lambda: pn.adaptive_avg_pool(0), ValueError, r"adaptive_avg_pool\(0\) takes a size .* at least 1.* not 0"),
+    (lambda: pn.adaptive_max_pool((2, None)), ValueError, r"size .* tuple of 2, not \(2, None\)"),
     (lambda: pn.upsample(0), ValueError, "scale"),
     (lambda: pn.upsample(2.0), ValueError, "scale"),
     (lambda: pn.upsample(2, "bicubic"), ValueError, "bicubic"),
@@ -224,8 +233,17 @@ SHAPED = [
     (pn.conv_transpose(1, 2, 2, padding=2), (2, 3, 1), r"an output of \(-1, 0\) from an input of \(2, 3\)"),
     (pn.max_pool(3), (2, 4, 1), r"\(3, 3\) does not fit into an input of \(2, 4\)"),
     (pn.max_pool(2), (4, 1), r"\(batch, height, width, channels\)"),
+    (pn.max_pool(2, dilation=3), (3, 4, 1), r"\(4, 4\) with its dilation, does not fit into an input of \(3, 4\)"),
+    (pn.avg_pool(3, 2, ceil_mode=True), (2, 1, 1), r"\(3, 3\) does not fit into an input of \(2, 1\)"),
+    (
+        pn.max_pool((2,), 1, padding=1, dilation=2),
+        (1, 1),
+        "some window holds padding alone, for a dilation of 2 steps over all 1 cells of the input: make the dilation 1",
+    ),
     (pn.global_avg_pool, (4,), r"\(batch, \*space, channels\)"),
     (pn.global_max_pool, (0, 4), r"at least one cell, but the spatial axes of each example are \(0,\)"),
+    (pn.adaptive_avg_pool((2, 2)), (4, 1), r"\(batch, height, width, channels\)"),
+    (pn.adaptive_max_pool(2), (0, 4), r"at least one cell along each axis, but an example has shape \(0, 4\)"),
     (pn.upsample((2, 2)), (4, 1), r"\(batch, height, width, channels\)"),
     (pn.pad((1,)), (4, 4, 1), r"\(batch, length, channels\)"),
 ]
@@ -292,6 +310,87 @@ def test_windows_of_two_beside_cells_that_none_covers():
     assert np.array_equal(dx[:, :4, :6], pullback_of_even(y)[1])
     assert not dx[:, 4].any()
     assert not dx[:, :, 6].any()
+
+
+@pytest.mark.parametrize("make", [pn.adaptive_avg_pool, pn.adaptive_max_pool])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_stays_in_the_windows_that_hold_it(make, value):
+    """Of 5 cells in 4 windows: cell 2 is in the windows 1 and 2, and dE/dY of a window goes to its own cells."""
+    x = normal(2, 5, 3)
+    y, pullback = make((4,)).vjp((), x)
+    dx = pullback(y)[1]
+    worse = x.copy()
+    worse[0, 2] = value
+    found = make((4,)).apply((), worse)
+    assert np.array_equal(found[:, [0, 3]], y[:, [0, 3]])
+    assert np.array_equal(found[1], y[1])
+    if make is pn.adaptive_avg_pool or value > 0 or np.isnan(value):
+        assert not np.isfinite(found[0, 1:3]).any()
+    dy = y.copy()
+    dy[0, 1] = value
+    found = pullback(dy)[1]
+    assert np.array_equal(found[0, [0, 3, 4]], dx[0, [0, 3, 4]])
+    assert np.array_equal(found[1], dx[1])
+
+
+def test_the_mean_of_an_infinite_cell_in_a_short_window_is_infinite():
+    """Of 7 cells in 4 windows of 2, 3, 3 and 2: cell 1 is the last of the first window, and in the second."""
+    x = np.zeros((1, 7, 1))
+    x[0, 1] = np.inf
+    y, pullback = pn.adaptive_avg_pool((4,)).vjp((), x)
+    assert y.ravel().tolist() == [np.inf, np.inf, 0, 0]
+    dy = np.array([np.inf, 0, 0, 0])[None, :, None]
+    assert pullback(dy)[1].ravel().tolist() == [np.inf, np.inf, 0, 0, 0, 0, 0]
+
+
+def test_where_sizes_divide_adaptive_pools_are_the_pools():
+    x = normal(2, 6, 4, 3)
+    for adaptive, plain in [
+        (pn.adaptive_avg_pool(2), pn.avg_pool((3, 2))),
+        (pn.adaptive_max_pool(2), pn.max_pool((3, 2))),
+    ]:
+        for a, b in zip(adaptive.vjp((), x), plain.vjp((), x), strict=True):
+            assert np.array_equal(*(each(np.ones((2, 2, 2, 3)))[1] if callable(each) else each for each in (a, b)))
+
+
+@pytest.mark.parametrize("layer", [pn.global_avg_pool, pn.global_max_pool])
+def test_global_pools_leave_out_what_a_mask_leaves_out(layer):
+    """Each sequence without these steps gives the same, whatever stands there."""
+    x, mask = normal(4, 6, 3), np.array([[1, 0, 0, 1, 1, 0], [1] * 6, [0, 0, 0, 0, 1, 0], [0] * 6], bool)
+    clean = x.copy()
+    x[~mask] = np.nan
+    y, pullback = layer.vjp((), (x, mask))
+    dy = normal(*y.shape, seed=1)
+    dx, none = pullback(dy)[1]
+    assert none is None
+    for i in range(3):
+        alone, pull_alone = layer.vjp((), x[i : i + 1, mask[i]])
+        np.testing.assert_allclose(y[i : i + 1], alone, rtol=1e-14)
+        np.testing.assert_allclose(dx[i : i + 1, mask[i]], pull_alone(dy[i : i + 1])[1], rtol=1e-14)
+    assert not y[3].any()
+    assert not dx[~mask].any()
+    assert layer.shape(((6, 3), (6,))) == (3,)
+    lengths = np.array([2, 6, 1, 0])
+    with_mask = layer.vjp((), (clean, pn.lengths_to_mask(lengths, 6)))
+    with_lengths = layer.vjp((), (clean, lengths))
+    assert np.array_equal(with_mask[0], with_lengths[0])
+    assert np.array_equal(with_mask[1](dy)[1][0], with_lengths[1](dy)[1][0])
+
+
+@pytest.mark.parametrize("layer", [pn.global_avg_pool, pn.global_max_pool])
+def test_errors_of_masks(layer):
+    x, mask = normal(4, 6, 3), np.ones((4, 6), bool)
+    for wrong, kind, message in [
+        (mask[:, :5], ValueError, r"takes mask of shape \(4, 6\), but mask has shape \(4, 5\)$"),
+        (mask[:2], ValueError, r"mask has shape \(2, 6\)$"),
+        (mask[0], TypeError, r"lengths.*bool"),
+        (mask.astype(int), TypeError, r"mask.*int64.*astype\(bool\)"),
+        (mask[..., None], ValueError, r"takes mask of shape \(4, 6\), but mask has shape \(4, 6, 1\)$"),
+    ]:
+        with pytest.raises(kind, match=message):
+            layer.apply((), (x, wrong))
+    with pytest.raises(ValueError, match="lengths"):
+        pn.last_step.apply((), (x, mask))
 
 
 @pytest.mark.parametrize("layer", [pn.global_avg_pool, pn.global_max_pool, pn.last_step])

@@ -42,6 +42,9 @@ POOLS = [  # space, windows, ends
     ((4, 2, 6), side_by_side((2, 2, 2)), ((0, 0),) * 3),
     ((6, 7), side_by_side((2, 2)), ((0, 0), (0, 1))),
     ((7, 5), side_by_side((2, 2)), ((0, 0), (0, 0))),
+    ((8, 6), Windows((2, 2), (2, 2), (2, 1)), ((0, 0), (0, 0))),
+    ((9, 8), Windows((2, 3), (3, 2), (4, 3)), ((0, 1), (2, 0))),
+    ((10,), Windows((3,), (4,), (2,)), ((1, 0),)),
 ]
 
 
@@ -69,8 +72,10 @@ def cases():
             x = normal(5, *space, channels)
             for each in (x, np.round(x), np.where(np.abs(x) < 0.3, np.nan, 1)):
                 yield "max_windows", (each, windows, ends)
-            yield "mean_windows", (x, windows, ends)
-            yield "mean_windows", (x, windows, ends, False)
+            yield "mean_windows", (x, windows._replace(dilation=(1,) * len(space)), ends)
+            for low in (0, 1):
+                counted = tuple((min(low, a), 0) for a, _ in ends)
+                yield "mean_windows", (x, windows._replace(dilation=(1,) * len(space)), ends, counted)
     for padding in [((0, 0), (0, 0)), ((1, 0), (0, 2)), ((-1, 0), (-2, -1)), ((2, -1), (-1, 0)), ((-1, 1), (0, 0))]:
         yield "pad_space", (normal(2, 3, 4, 2), padding)
         yield "pad_space", (normal(2, 3, 4, 2), padding, -np.inf)

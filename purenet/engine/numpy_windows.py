@@ -52,8 +52,8 @@ class NumpyWindowOps(WindowOps):
         return y
 
     def max_windows(self, x: NumpyArray, windows: Windows, ends: Ends) -> tuple[NumpyArray, Back]:
-        in_twos = {*windows.size, *windows.stride} == {2} and all(n % 2 == 0 for n in x.shape[1:-1]) and x.size > 0
-        if in_twos and not any(map(any, ends)):
+        in_twos = {*windows.size, *windows.stride} == {2} and max(windows.dilation) == 1
+        if in_twos and all(n % 2 == 0 for n in x.shape[1:-1]) and x.size > 0 and not any(map(any, ends)):
             return max_of_twos(x), lambda dy: to_the_maximum_of_twos(x, dy)
         return super().max_windows(x, windows, ends)
 

@@ -47,7 +47,8 @@ class TorchConvolutionOps(ConvolutionOps):
 
     def max_windows(self, x: Array, windows: Windows, ends: Ends) -> tuple[Array, Back]:
         padded = _first(self.pad_space(x, ends, -float("inf")))
-        y, places = _function("max_pool", windows)(padded, windows.size, windows.stride, return_indices=True)
+        pool = _function("max_pool", windows)
+        y, places = pool(padded, windows.size, windows.stride, 0, windows.dilation, return_indices=True)
 
         def pull(dy: Array) -> Array:
             dx: Any = self.zeros((*padded.shape[:2], math.prod(padded.shape[2:])), dtype=dy.dtype)

@@ -144,12 +144,17 @@ class WindowOps(Standard):
 
         return self.by_images(value, x), lambda dy: self.by_images(pull, x, dy)
 
-    def mean_windows(self, x: Array, windows: Windows, ends: Ends, counted: bool = True) -> tuple[Array, Back]:
-        """The mean of each window, and its rule; cells that are added at the ends are 0, and may be `counted`."""
+    def mean_windows(self, x: Array, windows: Windows, ends: Ends, counted: Ends | None = None) -> tuple[Array, Back]:
+        """The mean of each window, and its rule; cells that are added at the ends are 0.
+
+        Of them only those that are `counted` are part of the number that the sum is divided by; by default all.
+        """
         number: Any = math.prod(windows.size)
         space = x.shape[1:-1]
-        if not counted and any(map(any, ends)):
-            cells = self.pad_space(self.ones((1, *space, 1), dtype=x.dtype), ends)
+        if counted is not None and counted != ends:
+            full = (n + low + high for n, (low, high) in zip(space, counted, strict=True))
+            rest = [(a - low, b - high) for (a, b), (low, high) in zip(ends, counted, strict=True)]
+            cells = self.pad_space(self.ones((1, *full, 1), dtype=x.dtype), rest)
             number = self.over_windows(add, cells, windows)
 
         def value(x: Array) -> Array:
@@ -192,13 +197,14 @@ class WindowOps(Standard):
 
     def gather(self, parts: list[Array], windows: Windows, axis: int, length: int) -> Array:
         """dE/dX from what each slice of x gets: slices a stride apart meet in the same cells, and add up there."""
-        dims, stride = len(windows.size), windows.stride[axis]
+        dims, stride, dilation = len(windows.size), windows.stride[axis], windows.dilation[axis]
         number, count = parts[0].shape[axis + 1], -(-length // stride)
         phases: list[Array] = []
         for r in range(stride):
+            shifts = [(part, t * dilation // stride) for t, part in enumerate(parts) if t * dilation % stride == r]
             each = [
-                self.pad_space(parts[t], on_axis(axis, dims, (t // stride, count - t // stride - number), (0, 0)))
-                for t in range(r, len(parts), stride)
+                self.pad_space(part, on_axis(axis, dims, (shift, count - shift - number), (0, 0)))
+                for part, shift in shifts
             ]
             phases.append(reduce(add, each) if each else self.zeros_like(phases[0]))
         space = (*parts[0].shape[1 : axis + 1], length, *parts[0].shape[axis + 2 : -1])
@@ -207,7 +213,7 @@ class WindowOps(Standard):
 
 def _slices(x: Array, windows: Windows, axis: int) -> list[Array]:
     """The first cell of every window along one axis, the second, and so on."""
-    size, stride = windows.size[axis], windows.stride[axis]
-    reach = (x.shape[axis + 1] - size) // stride * stride + 1
+    size, stride, dilation = windows.size[axis], windows.stride[axis], windows.dilation[axis]
+    last = (x.shape[axis + 1] - (size - 1) * dilation - 1) // stride * stride + 1
     before = (slice(None),) * (axis + 1)
-    return [x[*before, t : t + reach : stride, ...] for t in range(size)]
+    return [x[*before, t : t + last : stride, ...] for t in range(0, size * dilation, dilation)]

@@ -21,6 +21,7 @@ from purenet.engine.arrays import Shape
 from purenet.engine.windows import Ends, Windows
 from purenet.interop.graph import BOOL, INT32, INT64, Graph, Value
 from purenet.interop.layouts import COUNTERPARTS, conv_transpose
+from purenet.layers.adaptive_pool import cells_of
 from purenet.layers.attention import rotation
 from purenet.layers.conv import ConvParams
 from purenet.layers.recurrence import unpack
@@ -177,13 +178,15 @@ def _sliding(windows: Windows, ends: Ends) -> Options:
     return {"kernel_shape": windows.size, "strides": windows.stride, "pads": _pads(ends), **dilated}
 
 
-def _sliding_over(x: Value, size: Shape, o: Options) -> Options:
+def _sliding_over(x: Value, size: Shape, o: Options) -> tuple[Windows, Ends]:
+    """The windows, and all the padding that they need: no node needs `ceil_mode`."""
     windows = _windows(size, o)
-    return _sliding(windows, place("", windows, pairs("", o["padding"], len(size)), x.shape[:-1])[1])
+    wanted = pairs("", o["padding"], len(size))
+    return windows, place("", windows, wanted, x.shape[:-1], o.get("ceil_mode", False))[1]
 
 
 def _conv(g: Graph, params: Any, x: Value, o: Options) -> Value:
-    attributes = _sliding_over(x, params.weight.shape[:-2], o)
+    attributes = _sliding(*_sliding_over(x, params.weight.shape[:-2], o))
     given = g.params(COUNTERPARTS[ConvParams].give(params))
     return _channels_first(g("Conv", g.first(x), *given, group=o["groups"], **attributes))
 
@@ -205,32 +208,75 @@ def _conv_transpose(g: Graph, params: Any, x: Value, o: Options) -> Value:
     return _channels_first(g("ConvTranspose", longer, *given, **attributes))
 
 
-def _pool(g: Graph, op: str, x: Value, o: Options, **attributes: Any) -> Value:
-    sliding = _sliding_over(x, window_size("", "window", o["window"]), o)
-    return _channels_first(g(op, g.first(x), **sliding, **attributes))
+def _max_pool(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    windows, ends = _sliding_over(x, window_size("", "window", o["window"]), o)
+    y = g.first(x)
+    if any(max(pair) >= n for pair, n in zip(ends, windows.size, strict=True)):  # more than the operator takes
+        y, ends = g("Pad", y, _pads([(0, 0), (0, 0), *ends]), -math.inf), [(0, 0)] * len(ends)
+    return _channels_first(g("MaxPool", y, **_sliding(windows, ends)))
+
+
+def _avg_pool(g: Graph, params: Any, x: Value, o: Options) -> Value:
+    """Where padding counts as cells, what the last window has beyond it does not: so the padding is then cells of 0."""
+    windows, ends = _sliding_over(x, window_size("", "window", o["window"]), o)
+    wanted: Any = pairs("", o["padding"], len(ends))
+    include = wanted != "same" if o["count_include_pad"] is None else o["count_include_pad"]
+    y = g.first(x)
+    if include and wanted not in ("same", ends):
+        y = g("Pad", y, _pads([(0, 0), (0, 0), *wanted]), 0.0)
+        ends = [(0, b - high) for (_, b), (_, high) in zip(ends, wanted, strict=True)]
+        include = False
+    return _channels_first(g("AveragePool", y, **_sliding(windows, ends), count_include_pad=int(include)))
 
 
 def _global_pool(g: Graph, op: str, x: Any) -> str:
     if type(x) is tuple:
-        return _global_pool_of_lengths(g, op, *x)
+        return _global_pool_of_part(g, op, *x)
     if op == "last":
         return g("Gather", x, np.array(x.shape[0] - 1), axis=1)
     start = 2 if x.first else 1
     return g(op, x.name, axes=[*range(start, start + x.ndim - 2)], keepdims=0)
 
 
-def _global_pool_of_lengths(g: Graph, op: str, x: Value, lengths: Value) -> str:
-    """Over the first cells of each example, as many as its length; 0 where there are none."""
-    count = g("Unsqueeze", g.use(lengths, INT64, "lengths"), [1])
-    if op == "last":
-        last = g("Equal", np.arange(1, x.shape[0] + 1)[None], count)
-        return g("ReduceSum", g("Where", g("Unsqueeze", last, [2]), x, 0.0), [1], keepdims=0)
-    real = g("Unsqueeze", g("Less", np.arange(x.shape[0])[None], count), [2])
+def _global_pool_of_part(g: Graph, op: str, x: Value, beside: Value) -> str:
+    """Over what a mask, or its length, says is real of each example; 0 where that is nothing."""
+    if beside.ndim == 2:
+        real = g.use(beside, BOOL, "mask")
+    else:
+        lengths = g("Unsqueeze", g.use(beside, INT64, "lengths"), [1])
+        if op == "last":
+            last = g("Equal", np.arange(1, x.shape[0] + 1)[None], lengths)
+            return g("ReduceSum", g("Where", g("Unsqueeze", last, [2]), x, 0.0), [1], keepdims=0)
+        real = g("Less", np.arange(x.shape[0])[None], lengths)
+    real = g("Unsqueeze", real, [2])
+    count = g("ReduceSum", g("Where", real, 1.0, 0.0), [1], keepdims=0)
     if op == "ReduceMax":
         largest = g("ReduceMax", g("Where", real, x, -math.inf), axes=[1], keepdims=0)
-        return g("Where", g("Greater", count, np.array([0])), largest, 0.0)
-    total = g("ReduceSum", g("Where", real, x, 0.0), [1], keepdims=0)
-    return g("Div", total, g("Max", g("ReduceSum", g("Where", real, 1.0, 0.0), [1], keepdims=0), 1.0))
+        return g("Where", g("Greater", count, 0.0), largest, 0.0)
+    return g("Div", g("ReduceSum", g("Where", real, x, 0.0), [1], keepdims=0), g("Max", count, 1.0))
+
+
+def _adaptive_pool(g: Graph, op: str, x: Value, o: Options) -> Value:
+    """Windows that are not alike, along one axis after another."""
+    pairs = list(zip(x.shape, per_axis("", "size", o["size"], x.ndim - 2), strict=False))
+    y = g.first(x)
+    if all(n % m == 0 for n, m in pairs):
+        each = [n // m for n, m in pairs]
+        return _channels_first(g("MaxPool" if op == "max" else "AveragePool", y, kernel_shape=each, strides=each))
+    shape = [0, x.shape[-1], *x.shape[:-1]]
+    for axis, (n, m) in enumerate(pairs, start=2):
+        if n == m:
+            continue
+        cells, after = cells_of(n, m), (1,) * (x.ndim - axis - 1)
+        y = g("Reshape", g("Gather", y, cells.ids, axis=axis), [*shape[:axis], m, -1, *shape[axis + 1 :]])
+        if op == "max":
+            y = g("ReduceMax", y, axes=[axis + 1], keepdims=0)
+        else:
+            real = np.reshape(cells.real, (m, -1, *after))
+            total = g("ReduceSum", g("Where", real, y, 0.0), [axis + 1], keepdims=0)
+            y = g("Div", total, np.reshape(cells.sizes, (m, *after)).astype(g.dtype))
+        shape[axis] = m
+    return _channels_first(y)
 
 
 def _upsample(g: Graph, params: Any, x: Value, o: Options) -> Value:
@@ -447,10 +493,12 @@ OPERATORS: dict[str, Callable[[Graph, Any, Any, Options], Any]] = {
     "split_last": _split_last,
     "conv": _conv,
     "conv_transpose": _conv_transpose,
-    "max_pool": lambda g, p, x, o: _pool(g, "MaxPool", x, o),
-    "avg_pool": lambda g, p, x, o: _pool(g, "AveragePool", x, o, count_include_pad=int(o["padding"] != "same")),
+    "max_pool": _max_pool,
+    "avg_pool": _avg_pool,
     "global_avg_pool": lambda g, p, x, o: _global_pool(g, "ReduceMean", x),
     "global_max_pool": lambda g, p, x, o: _global_pool(g, "ReduceMax", x),
+    "adaptive_avg_pool": lambda g, p, x, o: _adaptive_pool(g, "mean", x, o),
+    "adaptive_max_pool": lambda g, p, x, o: _adaptive_pool(g, "max", x, o),
     "last_step": lambda g, p, x, o: _global_pool(g, "last", x),
     "upsample": _upsample,
     "pad": _pad,

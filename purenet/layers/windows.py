@@ -65,23 +65,43 @@ def _is_int(n: Any, least: int) -> bool:
 
 
 @lru_cache(1024)  # layers ask at each step
-def place(who: str, windows: Windows, padding: Ends, space: Shape) -> tuple[Shape, tuple[Pair, ...]]:
+def place(
+    who: str, windows: Windows, padding: Ends, space: Shape, ceil: bool = False
+) -> tuple[Shape, tuple[Pair, ...]]:
     """How many windows fit along each axis of an input of this size, and the (low, high) padding there.
 
     "same" is JAX's and TensorFlow's: ⌈n / stride⌉ windows, and of an odd padding the larger half at the high end.
+    With `ceil` a last window may go beyond the high end, which then has the padding that this window needs.
     """
     reach = windows.reach
     if padding == "same":
         missing = [max(0, (-(-n // s) - 1) * s + r - n) for n, s, r in zip(space, windows.stride, reach, strict=True)]
         padding = tuple((m // 2, m - m // 2) for m in missing)
     full = tuple(n + low + high for n, (low, high) in zip(space, padding, strict=True))
-    if any(n < r for n, r in zip(full, reach, strict=True)) or min(space) < 1:
+    counts = windows.counts(full)
+    if ceil:
+        counts, padding = _rounded_up(windows, padding, space)
+    if min(*counts, *space) < 1:
         dilated = f", {reach} with its dilation," if reach != windows.size else ""
         raise ValueError(
             f"{who}: its window of {windows.size}{dilated} does not fit into an input of {tuple(space)}, "
             f"which is {full} with its padding"
         )
-    return windows.counts(full), padding
+    return counts, padding
+
+
+def _rounded_up(windows: Windows, padding: tuple[Pair, ...], space: Shape) -> tuple[Shape, tuple[Pair, ...]]:
+    """As many windows as it takes to cover the input and its padding, and the padding that the last of them needs.
+
+    This is PyTorch's rule: the last window must start inside the input or its low padding, or it is left out.
+    """
+    counts, ends = [], []
+    for n, (low, high), reach, stride in zip(space, padding, windows.reach, windows.stride, strict=True):
+        count = -((reach - n - low - high) // stride) + 1
+        count -= (count - 1) * stride >= n + low
+        counts.append(count)
+        ends.append((low, max(high, (count - 1) * stride + reach - n - low)))
+    return tuple(counts), tuple(ends)
 
 
 def axes(dims: int | None) -> str:

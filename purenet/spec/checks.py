@@ -84,8 +84,9 @@ def _check_arrays(spec: Spec, x: Any) -> list[tuple[str, str, Any]]:
 
 def _does_not_fit(spec: Spec, form: str, label: str, shape: Shape, sizes: Sizes) -> str:
     """The error of an array whose shape does not fit, with what to do about it, for the usual mistakes."""
-    mend = next((words for hint in spec.hints if (words := hint(shape, sizes))), "")
     pattern = parse(form)
+    hints = () if pattern.label else spec.hints  # which say what to do about x, not about what stands beside it
+    mend = next((words for hint in hints if (words := hint(shape, sizes))), "")
     without_batch = pattern.axes[:1] in (("batch",), ("...",)) and not pattern.takes_rank(len(shape))
     if not mend and without_batch and match(form, (1, *shape), sizes) is not None:
         mend = f"write {label}[None] for one example"

@@ -16,6 +16,9 @@ def distinct(*shape: int) -> Any:
     return 0.1 * (np.argsort(normal(size)).reshape(shape) - size / 2)
 
 
+SOME = np.array([[0, 1, 0, 1, 1], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]], bool)  # of 4 examples
+
+
 ROWS: dict[str, list[Case]] = {
     "conv": [
         Case(pn.conv(3, 2, 2), normal(2, 3, 4, 3)),
@@ -53,6 +56,11 @@ ROWS: dict[str, list[Case]] = {
         Case(pn.max_pool((2, 1), stride=(3, 2), padding=((1, 0), 0)), distinct(2, 6, 3, 2)),
         Case(pn.max_pool((3,), stride=2, padding=1), distinct(2, 6, 2)),
         Case(pn.max_pool((2, 3, 2)), distinct(1, 3, 3, 4, 2)),
+        Case(pn.max_pool(2, dilation=2), distinct(2, 5, 7, 2)),
+        Case(pn.max_pool((3, 2), stride=(1, 3), padding=(2, 1), dilation=(2, 1)), distinct(1, 4, 5, 3)),
+        Case(pn.max_pool(3, stride=2, ceil_mode=True), distinct(2, 4, 7, 2)),
+        Case(pn.max_pool((2,), stride=3, padding=1, dilation=2, ceil_mode=True), distinct(2, 6, 2)),
+        Case(pn.max_pool((2, 1, 3), stride=2, dilation=(1, 1, 2), ceil_mode=True), distinct(1, 3, 2, 6, 1)),
     ],
     "avg_pool": [
         Case(pn.avg_pool(2), normal(2, 4, 5, 3)),
@@ -62,16 +70,37 @@ ROWS: dict[str, list[Case]] = {
         Case(pn.avg_pool((2, 1), stride=(3, 2), padding=((1, 0), 0)), normal(2, 6, 3, 2)),
         Case(pn.avg_pool((3,), padding=1), normal(2, 7, 2)),
         Case(pn.avg_pool((2, 3, 2), stride=1), normal(1, 3, 3, 4, 2)),
+        Case(pn.avg_pool(3, stride=2, ceil_mode=True), normal(2, 4, 7, 2)),
+        Case(pn.avg_pool(3, stride=2, padding=1, ceil_mode=True), normal(2, 4, 6, 2)),
+        Case(pn.avg_pool((3, 2), stride=(2, 3), padding=1, count_include_pad=False), normal(2, 5, 6, 2)),
+        Case(pn.avg_pool((3,), padding=((1, 2),), ceil_mode=True, count_include_pad=False), normal(2, 6, 2)),
+        Case(pn.avg_pool((2, 3), stride=2, padding="same", count_include_pad=True), normal(1, 3, 4, 2)),
     ],
     "global_avg_pool": [
         Case(pn.global_avg_pool, normal(2, 3, 4, 2)),
         *(Case(pn.global_avg_pool, normal(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
         Case(pn.global_avg_pool, (normal(4, 5, 3), np.array([1, 5, 3, 0]))),
+        Case(pn.global_avg_pool, (normal(4, 5, 3), SOME)),
     ],
     "global_max_pool": [
         Case(pn.global_max_pool, distinct(2, 3, 4, 2)),
         *(Case(pn.global_max_pool, distinct(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
         Case(pn.global_max_pool, (distinct(4, 5, 3), np.array([1, 5, 3, 0]))),
+        Case(pn.global_max_pool, (distinct(4, 5, 3), SOME)),
+    ],
+    "adaptive_avg_pool": [
+        Case(pn.adaptive_avg_pool(2), normal(2, 3, 5, 2)),
+        Case(pn.adaptive_avg_pool(2), normal(1, 4, 2, 3)),  # windows side by side
+        *(Case(pn.adaptive_avg_pool(1), normal(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
+        Case(pn.adaptive_avg_pool((3, 4)), normal(2, 7, 2, 2)),  # more windows than cells
+        Case(pn.adaptive_avg_pool((2, 1, 3)), normal(1, 3, 2, 3, 2)),
+    ],
+    "adaptive_max_pool": [
+        Case(pn.adaptive_max_pool(2), distinct(2, 3, 5, 2)),
+        Case(pn.adaptive_max_pool(2), distinct(1, 4, 2, 3)),
+        *(Case(pn.adaptive_max_pool(1), distinct(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
+        Case(pn.adaptive_max_pool((3, 4)), distinct(2, 7, 2, 2)),
+        Case(pn.adaptive_max_pool((2, 1, 3)), distinct(1, 3, 2, 3, 2)),
     ],
     "last_step": [
         *(Case(pn.last_step, normal(*shape)) for shape in [(3, 5, 2), (1, 1, 1)]),

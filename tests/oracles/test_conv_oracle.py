@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import array_api_strict
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
 
 import purenet as pn
 from tests.oracles.agree import agree_all
@@ -43,6 +47,48 @@ def test_layers_run_under_jit_as_on_numpy(name, seed):
     on_jax = jax.jit(lambda p, x, dy: (lambda y, pull: (y, *pull(dy)))(*layer.vjp(p, x)))
     theirs = Result(*on_jax(*pn.tree.map(jnp.asarray, (params, x, dy))))
     agree_all(name, "jit", found, pn.tree.map(np.asarray, theirs), what=layer)
+
+
+GRID = list(product(range(1, 5), range(1, 5), range(1, 4), (False, True)))  # window, stride, dilation, ceil_mode
+
+
+@pytest.mark.parametrize(("size", "stride", "dilation", "ceil"), GRID)
+def test_every_small_max_pool_is_pytorchs(size, stride, dilation, ceil):
+    """Every padding that PyTorch has, and inputs as small as can be: what it refuses is refused."""
+    for n, low in product(range(1, 9), range(size // 2 + 1)):
+        layer = pn.max_pool((size,), stride=stride, padding=low, dilation=dilation, ceil_mode=ceil)
+        x = np.cos(3.0 * np.arange(n))[None, :, None]
+        same_as_pytorch(layer, x, lambda x, low=low: F.max_pool1d(x, size, stride, low, dilation, ceil))
+
+
+@pytest.mark.parametrize(("size", "stride", "include", "ceil"), list(product(*[range(1, 5)] * 2, *[(False, True)] * 2)))
+def test_every_small_avg_pool_is_pytorchs(size, stride, include, ceil):
+    for n, low in product(range(1, 9), range(size // 2 + 1)):
+        layer = pn.avg_pool((size,), stride=stride, padding=low, ceil_mode=ceil, count_include_pad=include)
+        x = np.cos(3.0 * np.arange(n))[None, :, None]
+        same_as_pytorch(layer, x, lambda x, low=low: F.avg_pool1d(x, size, stride, low, ceil, include))
+
+
+def same_as_pytorch(layer, x, pool):
+    """Y and dE/dX are PyTorch's; an error where PyTorch has one, or where its maximum is that of nothing."""
+    leaf = torch.tensor(x, requires_grad=True)
+    try:
+        theirs = pool(leaf.movedim(-1, 1)).movedim(1, -1)
+    except RuntimeError:
+        theirs = None
+    if theirs is None or bool(theirs.isinf().any()):
+        message = "does not fit" if theirs is None else "holds padding alone"
+        with pytest.raises(ValueError, match=message):
+            layer.apply((), x)
+        with pytest.raises(ValueError, match=message):
+            layer.shape(x.shape[1:])
+        return
+    y, pullback = layer.vjp((), x)
+    assert y.shape[1:] == layer.shape(x.shape[1:])
+    dy = np.sin(1 + np.arange(y.size)).reshape(y.shape)
+    theirs.backward(torch.tensor(dy))
+    np.testing.assert_allclose(y, theirs.detach().numpy(), rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(pullback(dy)[1], leaf.grad.numpy(), rtol=1e-13, atol=1e-14)
 
 
 @pytest.mark.parametrize("seed", range(50))

@@ -16,6 +16,7 @@ from tests.cases import IDS, normal
 from tests.catalogue import LAYER_CASES, LAYERS, layer_id
 from tests.oracles.agree import record
 from tests.oracles.interop_draws import NETS
+from tests.oracles.twins import TWINS
 
 WITHOUT = {"activation"}  # without an operator: the function is the user's own
 SINGLE = "Conv|ConvTranspose|AveragePool|Resize|PRelu|LeakyRelu|Elu|Selu|Erf|Softplus|Softsign|HardSigmoid|RNN|LSTM|GRU"
@@ -209,6 +210,15 @@ def test_runs_of_image_layers_are_turned_at_their_ends():
     assert (ops[0], ops[-2:]) == ("Transpose", ["Transpose", "Identity"])
 
 
+@pytest.mark.parametrize("name", ["max_pool", "avg_pool", "adaptive_max_pool", "adaptive_avg_pool"])
+@pytest.mark.parametrize("seed", range(60))
+def test_pools_of_random_options(name, seed):
+    """Dilation, padding of all kinds, a last window beyond the end, and what counts as cells."""
+    layer, x, *_ = TWINS[name].draw(np.random.default_rng(seed))
+    x = x.astype(np.float32)
+    compare(name, layer, (), x, run(started(layer, (), x), x))
+
+
 @pytest.mark.parametrize("axis", [1, 2, -2, -1])
 def test_images_are_joined_along_each_axis(axis):
     net = pn.serial(pn.fan_out(pn.conv(4, 3, padding=1), pn.conv(4, 5, padding=2)), pn.concat(axis), pn.relu)
@@ -223,12 +233,15 @@ def test_the_sign_of_zero_is_one():
 
 
 def test_what_stands_in_the_padding_does_not_count():
-    """Neither for attention, of keys and values with a mask, nor for recurrent layers, of sequences with lengths."""
+    """For attention, of keys and values with a mask; recurrent layers, with lengths; pools, with a mask or lengths."""
     x, keys, mask = IMAGE[:, :, 0], IMAGE[:, :5, 1], np.arange(5) < np.array([[2], [4]])
     lost, clean = (np.where(mask[..., None], keys, value).astype(np.float32) for value in (np.nan, 0))
     layer = pn.multi_head_attention(3, 1)
     params = moved(layer, (x, clean, mask))
     compare("padding", layer, params, (x, clean, mask), run(started(layer, params, (x, lost, mask)), (x, lost, mask)))
+    for layer in (pn.global_avg_pool, pn.global_max_pool):
+        for beside in (mask, np.array([2, 4])):
+            compare("padding", layer, (), (clean, beside), run(started(layer, (), (lost, beside)), (lost, beside)))
     for make in (pn.rnn, pn.lstm, pn.gru):
         layer, lengths = make(3, 2, reverse=True), np.array([2, 4])
         params = moved(layer, (clean, lengths))
@@ -245,6 +258,7 @@ def test_inputs_are_named_after_their_roles():
 
     assert named(net, x) == ["ids", "lengths"]
     assert named(pn.parallel(pn.embedding(7, 2), pn.embedding(7, 2)), (IDS, IDS)) == ["x0", "x1"]
+    assert named(pn.global_max_pool, (IMAGE[:, 0], np.ones((2, 16), bool))) == ["x0", "mask"]
     assert named(pn.lstm(2, 3), (IMAGE[:, 0, :, :2], (IMAGE[:, 0, 0], IMAGE[:, 0, 0]))) == ["x0", "x1_0", "x1_1"]
 
 

@@ -179,34 +179,90 @@ def draw_conv_transpose(rng):
 # pooling
 
 
-def pool_in_torch(kind, empty):
-    def run(params, x, window, stride=None, padding="valid"):
-        size = tuples(window, 2) if isinstance(window, int) else tuple(window)
-        stride = size if stride is None else tuples(stride, len(size))
-        ends = ends_of(padding, x.shape[1:-1], size, stride, (1,) * len(size))
-
-        def pooled(x):
-            return last(getattr(F, f"{kind}_pool{len(size)}d")(padded(first(x), ends, empty), size, stride))
-
-        return pooled(x) / pooled(torch.ones_like(x)) if (kind, padding) == ("avg", "same") else pooled(x)
-
-    return run
+def sliding(x, window, stride, padding, dilation=1):
+    """The size of the window, its stride, its dilation and the padding, of each axis."""
+    size = tuples(window, 2) if isinstance(window, int) else tuple(window)
+    stride, dilation = size if stride is None else tuples(stride, len(size)), tuples(dilation, len(size))
+    return size, stride, dilation, ends_of(padding, x.shape[1:-1], size, stride, dilation)
 
 
-def pool_in_jax(operation, empty, mean):
-    def run(params, x, window, stride=None, padding="valid"):
-        size = tuples(window, 2) if isinstance(window, int) else tuple(window)
-        stride = size if stride is None else tuples(stride, len(size))
-        ends = ends_of(padding, x.shape[1:-1], size, stride, (1,) * len(size))
+def reaches(size, dilation):
+    return tuple((k - 1) * d + 1 for k, d in zip(size, dilation, strict=True))
 
-        def pooled(x):
-            return lax.reduce_window(x, empty, operation, (1, *size, 1), (1, *stride, 1), around(ends))
 
-        if not mean:
-            return pooled(x)
-        return pooled(x) / (pooled(jnp.ones_like(x)) if padding == "same" else np.prod(size))
+def has_alone(ends, size):
+    """Whether PyTorch's pools have such a padding: the same at both ends, and at most half of the window's size."""
+    return all(low == high <= n // 2 for (low, high), n in zip(ends, size, strict=True))
 
-    return run
+
+def max_pool_in_torch(params, x, window, stride=None, padding="valid", dilation=1, ceil_mode=False):
+    """PyTorch's own padding where it has it; with any other, the last window may start in what is added here."""
+    size, stride, dilation, ends = sliding(x, window, stride, padding, dilation)
+    pool = getattr(F, f"max_pool{len(size)}d")
+    x = first(x)
+    if has_alone(ends, size):
+        return last(pool(x, size, stride, tuple(low for low, _ in ends), dilation, ceil_mode))
+    ends = beyond(x.shape[2:], size, stride, dilation, ends) if ceil_mode else ends
+    return last(pool(padded(x, ends, -np.inf), size, stride, 0, dilation))
+
+
+def avg_pool_in_torch(params, x, window, stride=None, padding="valid", ceil_mode=False, count_include_pad=None):
+    """PyTorch's own padding where it has it; of any other the cells are counted here."""
+    size, stride, dilation, ends = sliding(x, window, stride, padding)
+    include = padding != "same" if count_include_pad is None else count_include_pad
+    pool = getattr(F, f"avg_pool{len(size)}d")
+    x = first(x)
+    small = len(size) == 3 and any(n < k for n, k in zip(x.shape[2:], size, strict=True))  # which avg_pool3d refuses
+    if has_alone(ends, size) and not small:
+        return last(pool(x, size, stride, tuple(low for low, _ in ends), ceil_mode, include))
+    all_ends = beyond(x.shape[2:], size, stride, dilation, ends) if ceil_mode else ends
+    ones = torch.ones_like(x)
+    rest = [(a - low, b - high) for (a, b), (low, high) in zip(all_ends, ends, strict=True)]
+    cells = padded(padded(ones, ends, 1.0), rest) if include else padded(ones, all_ends)
+    return last(pool(padded(x, all_ends), size, stride) / pool(cells, size, stride))
+
+
+def beyond(space, size, stride, dilation, ends):
+    """The padding with which all windows fit that begin inside the input or its low padding, and reach no farther than
+    they must to cover it."""
+    found = []
+    for n, k, s, d, (low, high) in zip(space, size, stride, dilation, ends, strict=True):
+        starts = [0]
+        while starts[-1] + (k - 1) * d + 1 < low + n + high and starts[-1] + s < low + n:
+            starts.append(starts[-1] + s)
+        found.append((low, max(high, starts[-1] + (k - 1) * d + 1 - low - n)))
+    return found
+
+
+def max_pool_in_jax(params, x, window, stride=None, padding="valid", dilation=1, ceil_mode=False):
+    size, stride, dilation, ends = sliding(x, window, stride, padding, dilation)
+    ends = beyond(x.shape[1:-1], size, stride, dilation, ends) if ceil_mode else ends
+    if np.max(dilation) == 1:
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, *size, 1), (1, *stride, 1), around(ends))
+    x = jnp.pad(x, around(ends), constant_values=-np.inf)  # as JAX has no gradient of dilated windows
+    axes = list(zip(x.shape[1:-1], reaches(size, dilation), stride, dilation, strict=True))
+    each = [
+        x[:, *(slice(t * d, t * d + n - r + 1, s) for t, (n, r, s, d) in zip(cell, axes, strict=True))]
+        for cell in np.ndindex(*size)
+    ]
+    return lax.reduce_window(
+        jnp.stack(each), -jnp.inf, lax.max, (len(each), *(1,) * x.ndim), (1,) * (x.ndim + 1), "VALID"
+    )[0]
+
+
+def avg_pool_in_jax(params, x, window, stride=None, padding="valid", ceil_mode=False, count_include_pad=None):
+    size, stride, dilation, ends = sliding(x, window, stride, padding)
+    include = padding != "same" if count_include_pad is None else count_include_pad
+    all_ends = beyond(x.shape[1:-1], size, stride, dilation, ends) if ceil_mode else ends
+
+    def summed(x, ends):
+        return lax.reduce_window(x, 0.0, lax.add, (1, *size, 1), (1, *stride, 1), around(ends))
+
+    cells = jnp.ones(x.shape)
+    if not include:
+        return summed(x, all_ends) / summed(cells, all_ends)
+    rest = [(0, b - high) for (_, b), (_, high) in zip(all_ends, ends, strict=True)]
+    return summed(x, all_ends) / summed(jnp.pad(cells, around(ends), constant_values=1.0), rest)
 
 
 def draw_pool(make, ties):
@@ -218,13 +274,18 @@ def draw_pool(make, ties):
             size = tuples(numbers(rng, 1, 4 if dims < 3 else 3, dims), dims)
             stride = numbers(rng, 1, 5, dims) if rng.random() < 0.7 else None
             padding = draw_padding(rng, dims, 0, 2)
+            dilation = numbers(rng, 1, 3, dims) if ties and coin(rng) else 1
             ends = ((0, 0),) * dims if padding == "same" else ends_of(padding, None, size, None, None)
-            if any(max(pair) >= n for pair, n in zip(ends, size, strict=True)):
+            reach = reaches(size, tuples(dilation, dims))
+            shape = (*sizes(rng, 1, 1, 3), *space_for(rng, reach, ends, 6), *sizes(rng, 1, 1, 3))
+            if any(max(pair) >= n for pair, n in zip(ends, reach, strict=True)):
                 continue
-            shape = (*sizes(rng, 1, 1, 3), *space_for(rng, size, ends, 6), *sizes(rng, 1, 1, 3))
+            if np.max(dilation) > min(shape[1:-1]):  # some window may hold padding alone
+                continue
+            options = {"dilation": dilation} if ties else {"count_include_pad": (None, True, False)[rng.integers(3)]}
             whole = ties and bool(rng.integers(2))
             x = rng.integers(0, 3, shape).astype(float) if whole else rng.normal(size=shape)
-            return Drawn(make(size, stride, padding), x)
+            return Drawn(make(size, stride, padding, ceil_mode=coin(rng), **options), x)
 
     return draw
 
@@ -236,38 +297,78 @@ def global_pool_in_torch(kind):
     def run(params, x):
         if not isinstance(x, tuple):
             return of_all(x)
-        each = [of_all(one[None, :n]) if n else 0 * one[None].sum(1) for one, n in zip(*x, strict=True)]
-        return torch.cat(each)
+        each = [of_all(one[None]) if len(one) else x[0].new_zeros(1, x[0].shape[-1]) for one in map(real, *x)]
+        return torch.cat(each) + 0 * x[0].sum()
 
     return run
 
 
-def of_each_length(of_all):
+def real(sequence, beside):
+    """The steps of a sequence that count: its first ones, of a length, or those that a mask has."""
+    return sequence[:beside] if beside.ndim == 0 else sequence[np.flatnonzero(np.asarray(beside))]
+
+
+def of_each_part(of_all):
     """Of padded sequences, each by itself."""
 
     def run(params, x):
         if not isinstance(x, tuple):
             return of_all(params, x)
-        sequences, lengths = x
-        each = [
-            of_all(params, one[None, :n]) if n else 0 * one[None, 0]
-            for one, n in zip(sequences, np.asarray(lengths), strict=True)
-        ]
+        sequences, beside = x
+        parts = [real(*pair) for pair in zip(sequences, np.asarray(beside), strict=True)]
+        each = [of_all(params, one[None]) if len(one) else jnp.zeros((1, one.shape[-1])) for one in parts]
         return jnp.concatenate(each)
 
     return run
 
 
-@of_each_length
+@of_each_part
 def global_avg_pool_in_jax(params, x):
     return x.mean(axis=range(1, x.ndim - 1))
 
 
-@of_each_length
+@of_each_part
 def global_max_pool_in_jax(params, x):
     """As a window, for which JAX takes the first of equals; in jnp.max they share the gradient."""
     window = (1, *x.shape[1:-1], 1)
     return lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID").reshape(len(x), -1)
+
+
+def adaptive_pool_in_torch(kind):
+    def run(params, x, size):
+        dims = x.ndim - 2
+        return last(getattr(F, f"adaptive_{kind}_pool{dims}d")(first(x), tuples(size, dims)))
+
+    return run
+
+
+def adaptive_pool_in_jax(of_all):
+    """Each window by itself."""
+
+    def run(params, x, size):
+        space, wanted = x.shape[1:-1], tuples(size, x.ndim - 2)
+
+        def window(cell):
+            each = zip(cell, space, wanted, strict=True)
+            return tuple(slice(int(np.floor(i * n / m)), int(np.ceil((i + 1) * n / m))) for i, n, m in each)
+
+        each = [of_all(params, x[:, *window(cell)]) for cell in np.ndindex(*wanted)]
+        return jnp.stack(each, axis=1).reshape(len(x), *wanted, -1)
+
+    return run
+
+
+def draw_adaptive_pool(make):
+    """Whole numbers, for ties; also more windows than cells, and sizes that divide."""
+
+    def draw(rng):
+        dims = int(rng.integers(1, 4))
+        size = tuple(sizes(rng, dims, 1, 5 if dims < 3 else 3))
+        space = [m * int(rng.integers(1, 4)) for m in size] if coin(rng, 0.3) else sizes(rng, dims, 1, 8)
+        x = rng.integers(0, 4, (2, *space, 3)).astype(float)
+        return Drawn(make(size), x if coin(rng) else rng.normal(size=x.shape))
+
+    return draw
 
 
 def last_step_in_torch(params, x):
@@ -386,25 +487,32 @@ TWINS = {
         conv_transpose_in_torch, conv_transpose_in_jax, draw_conv_transpose, draws=100, jax_draws=25, **CANCELS
     ),
     "max_pool": Twin(
-        pool_in_torch("max", -torch.inf),
-        pool_in_jax(lax.max, -jnp.inf, mean=False),
-        draw_pool(pn.max_pool, ties=True),
-        draws=100,
-        jax_draws=5,
-        **CANCELS,
+        max_pool_in_torch, max_pool_in_jax, draw_pool(pn.max_pool, ties=True), draws=200, jax_draws=10, **CANCELS
     ),
     "avg_pool": Twin(
-        pool_in_torch("avg", 0.0),
-        pool_in_jax(lax.add, 0.0, mean=True),
-        draw_pool(pn.avg_pool, ties=False),
-        jax_draws=5,
-        **CANCELS,
+        avg_pool_in_torch, avg_pool_in_jax, draw_pool(pn.avg_pool, ties=False), draws=200, jax_draws=10, **CANCELS
     ),
     "global_avg_pool": Twin(
         global_pool_in_torch("avg"), global_avg_pool_in_jax, draw_global_pool(pn.global_avg_pool), jax_draws=5
     ),
     "global_max_pool": Twin(
         global_pool_in_torch("max"), global_max_pool_in_jax, draw_global_pool(pn.global_max_pool), jax_draws=5
+    ),
+    "adaptive_avg_pool": Twin(
+        adaptive_pool_in_torch("avg"),
+        adaptive_pool_in_jax(global_avg_pool_in_jax),
+        draw_adaptive_pool(pn.adaptive_avg_pool),
+        draws=100,
+        jax_draws=5,
+        **CANCELS,
+    ),
+    "adaptive_max_pool": Twin(
+        adaptive_pool_in_torch("max"),
+        adaptive_pool_in_jax(global_max_pool_in_jax),
+        draw_adaptive_pool(pn.adaptive_max_pool),
+        draws=100,
+        jax_draws=5,
+        **CANCELS,
     ),
     "last_step": Twin(last_step_in_torch, of_x(lambda x: x[:, -1]), draw_last_step, jax_draws=5),
     "upsample": Twin(upsample_in_torch, upsample_in_jax, draw_upsample, draws=150, jax_draws=10, **CANCELS),

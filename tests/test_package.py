@@ -67,6 +67,7 @@ def test_imports_run_downstairs():
         "spec", "schedules", "combinators",
         "layers", "losses", "outputs", "weighting", "sums", "metrics", "optimizers", "introspection", "data",
         "plotting", "training", "profiling", "storage", "interop", "testing", "estimators", "examples", "playground",
+        "pages",
     ]  # fmt: skip
     assert {path.name.removesuffix(".py") for path in (ROOT / "purenet").iterdir()} - {"__init__", "__pycache__"} == {
         *stairs, "py.typed"

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any
 
 import pdoc
@@ -18,6 +20,7 @@ from pdoc import doc, render
 from pygments.formatters import HtmlFormatter
 
 import purenet
+import purenet.guide
 from purenet.names import MODULES
 from purenet.pages import links
 from purenet.pages.docstrings import to_markdown
@@ -26,6 +29,7 @@ from purenet.values import Value
 
 CONCEPTS = ("core", "spec", "patterns", "engine", "training.gradient", "interop", "introspection", "estimators")
 OF_PYTHON = ("Alias for field number", "Create new instance of")  # the docstrings that a NamedTuple's parts get
+GUIDES = ("purenet.guide", *(f"purenet.guide.{found.name}" for found in iter_modules(purenet.guide.__path__)))
 API = ("purenet", *(f"purenet.{module}" for module in sorted({*MODULES, *CONCEPTS})))
 
 
@@ -39,8 +43,9 @@ def build(out: Path) -> tuple[int, int]:
         raise ValueError(f"{out} is not empty: give a new folder, so that no old page stays in it")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pages = {page.modulename: page for page in map(doc.Module, prose())}
-        pages |= {name: _of_module(name) for name in API}
+        start, *others = map(doc.Module, prose())
+        pages = {"index": start} | {name: _of_guide(name) for name in GUIDES}
+        pages |= {name: _of_module(name) for name in API} | {page.modulename: page for page in others}
         _configure(pages)
         for name, page in pages.items():
             file = out / f"{name.replace('.', '/')}.html"
@@ -64,8 +69,18 @@ def _configure(pages: dict[str, doc.Module]) -> None:
 
     render.env.filters["linkify"] = linkify
     dark_code = HtmlFormatter(style="github-dark").get_style_defs(".pdoc-code")
-    titles = {name: TITLES.get(name, name) for name in pages}
+    titles = {name: TITLES.get(name, name) for name in pages} | {name: _title(pages[name]) for name in GUIDES}
     render.env.globals.update(api=API, version=purenet.__version__, dark_code=dark_code, titles=titles)
+
+
+def _of_guide(name: str) -> doc.Module:
+    """A guide: its docstring alone, whose first line is the heading."""
+    text = inspect.getdoc(import_module(name)) or ""
+    return doc.Module(ModuleType(name, "# " + to_markdown(text).replace(".", "", 1)))
+
+
+def _title(guide: doc.Module) -> str:
+    return guide.docstring.partition("\n")[0].removeprefix("# ")
 
 
 def _of_module(name: str) -> doc.Module:

@@ -16,6 +16,7 @@ import purenet as pn
 pytest.importorskip("pdoc", reason="needs the extra docs")
 pytest.importorskip("sklearn", reason="needs the extra docs")
 
+from purenet.examples.command import scripts
 from purenet.pages import links, prose
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +71,31 @@ def test_snippets_of_the_readme_link_to_what_they_use(built):
 def test_a_name_means_that_of_its_own_page_first(built):
     page = (built / "purenet" / "tree.html").read_text(encoding="utf-8")
     assert '<code><a href="#flatten">flatten</a></code>' in page
+    assert "<code>dense</code>" in (built / "benchmarks.html").read_text(encoding="utf-8")  # a benchmark
+
+
+def test_the_gallery_shows_each_script_with_its_code_and_its_picture(built):
+    page = (built / "gallery.html").read_text(encoding="utf-8")
+    sections = {part.partition('"')[0]: part for part in page.split('<h2 id="')[1:]}
+    for path in scripts():
+        section = sections[path.stem]
+        assert "def main" in text_of(section)
+        picture = f'src="pictures/{path.stem}.png"'
+        assert (picture in section) == (prose.PICTURES / f"{path.stem}.png").is_file()
+
+
+def test_pictures_are_small_and_each_has_a_script():
+    pictures = list(prose.PICTURES.iterdir())
+    assert {picture.stem for picture in pictures} <= {path.stem for path in scripts()}
+    assert max(picture.stat().st_size for picture in pictures) <= 40_000
+
+
+def test_guides_show_what_every_name_is_called_elsewhere(built):
+    for library in ("keras", "pytorch", "jax"):
+        page = (built / "purenet" / "guide" / f"from_{library}.html").read_text(encoding="utf-8")
+        for name in pn.__all__:
+            if not inspect.ismodule(getattr(pn, name)):
+                assert f'<a href="../../purenet.html#{name}">pn.{name}</a>' in page, name
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 import typing
 import warnings
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ import purenet.guide
 from purenet.names import MODULES
 from purenet.pages import links
 from purenet.pages.docstrings import to_markdown
-from purenet.pages.prose import TITLES, prose
+from purenet.pages.prose import PICTURES, TITLES, prose
 from purenet.values import Value
 
 CONCEPTS = ("core", "spec", "patterns", "engine", "training.gradient", "interop", "introspection", "estimators")
@@ -51,6 +52,7 @@ def build(out: Path) -> tuple[int, int]:
             file = out / f"{name.replace('.', '/')}.html"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(render.html_module(page, pages), encoding="utf-8")
+        shutil.copytree(PICTURES, out / PICTURES.name)
         (out / "search.js").write_text(render.search_index(pages), encoding="utf-8")
     return links.check(out.resolve())
 
@@ -123,5 +125,7 @@ def _targets(pages: dict[str, doc.Module]) -> dict[str, links.Target]:
     makers = [inspect.unwrap(thing) for thing in map(purenet.__dict__.get, purenet.__all__) if callable(thing)]
     arguments = {argument for make in makers for argument in inspect.signature(make).parameters}
     own = {f"{page}:{anchor}": (page, anchor) for page, anchor in targets.values() if anchor not in arguments}
-    short = {name.removeprefix("pn."): target for name, target in targets.items() if name.startswith("pn.")}
-    return targets | own | {name: target for name, target in short.items() if name not in arguments}
+    there = {name.removeprefix("pn."): target for name, target in targets.items() if name.startswith("pn.")}
+    short = {name: target for name, target in there.items() if name not in arguments}
+    # on the page of the benchmarks `dense` is a benchmark
+    return targets | {f"{page}:{name}": short[name] for page in pages if page != "benchmarks" for name in short} | own

@@ -8,11 +8,12 @@ from textwrap import dedent
 
 SECTION = re.compile(r"(Args|Fields|Raises):$")
 ITEM = re.compile(r"([\w*][\w*, ]*): (.*)", re.DOTALL)
+COMMAND = "python -m "
 CODE = re.compile(r"(`[^`]*`)")
 
 
 def to_markdown(docstring: str) -> str:
-    """A docstring as Markdown: doctests and indented lines are code, and sections are lists.
+    """A docstring as Markdown: doctests, commands and indented lines are code, and sections are lists.
 
     >>> print(to_markdown('''The rule is:
     ...     dE/dX = dE/dY · Wᵀ
@@ -36,6 +37,8 @@ def to_markdown(docstring: str) -> str:
     while lines:
         if lines[0].startswith(">>>"):
             written.append(_fenced("pycon", _take(lines, lambda line: line != "")))
+        elif lines[0].startswith(COMMAND):
+            written.append(_fenced("text", _take(lines, lambda line: line.startswith(COMMAND))))
         elif lines[0].startswith("```"):
             written.append("\n".join([lines.pop(0), *_take(lines, lambda line: line != "```"), lines.pop(0)]))
         elif SECTION.match(lines[0]) and _indented(lines[1]):

@@ -20,7 +20,7 @@ Target = tuple[str, str]  # a page, and a name in it
 
 
 def linked(html: str, here: str, targets: Mapping[str, Target]) -> str:
-    """The same with links from names to what they name, seen from the page `here`, whose own names are "here:name".
+    """The same with links from names to what they name, on the page `here`, where "here:name" goes before "name".
 
     >>> linked("<code>pn.mse.vjp</code>", "index", {"pn.mse": ("purenet", "mse")})
     '<code><a href="purenet.html#mse">pn.mse</a>.vjp</code>'

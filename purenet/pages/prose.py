@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from types import ModuleType
 
+from purenet.examples.command import scripts
+from purenet.pages.docstrings import to_markdown
+
 ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "purenet" / "examples" / "pictures"
 FILES = {
     "index": "README.md",
     "gallery": "purenet/examples/README.md",
@@ -25,9 +30,19 @@ def prose() -> list[ModuleType]:
     missing = [file for file in FILES.values() if not (ROOT / file).is_file()]
     if missing:
         raise ValueError(f"{ROOT} has no {', '.join(missing)}: build the pages in a clone of the repository")
-    return [
-        ModuleType(name, with_links(file, (ROOT / file).read_text(encoding="utf-8"))) for name, file in FILES.items()
-    ]
+    texts = {name: with_links(file, (ROOT / file).read_text(encoding="utf-8")) for name, file in FILES.items()}
+    texts["gallery"] += "".join(_of_script(path, doc) for path, doc in scripts().items())
+    return [ModuleType(name, text) for name, text in texts.items()]
+
+
+def _of_script(path: Path, doc: str) -> str:
+    """A script of the gallery: what its docstring says, its picture if there is one, and its code."""
+    code = path.read_text(encoding="utf-8")
+    picture = f"![what it draws](pictures/{path.stem}.png)\n\n" if (PICTURES / f"{path.stem}.png").is_file() else ""
+    docstring = ast.parse(code).body[0]
+    body = "\n".join(code.splitlines()[docstring.end_lineno :]).strip()
+    source = f'<details markdown="1">\n<summary>the code</summary>\n\n```python\n{body}\n```\n\n</details>\n'
+    return f"\n## {path.stem}\n\n{to_markdown(doc)}\n\n{picture}{source}"
 
 
 def with_links(file: str, text: str) -> str:

@@ -66,6 +66,8 @@ def test_snippets_of_the_readme_link_to_what_they_use(built):
     assert '<a href="purenet.html#dense">pn.dense</a>' in page
     assert '<a href="purenet/schedules.html#cosine">pn.schedules.cosine</a>' in page
     assert '<a href="gallery.html">its table</a>' in page
+    assert '<code>help("<a href="purenet/spec.html">purenet.spec</a>")</code>' in page
+    assert '<code>help("<a href="gallery.html#compiled">purenet.examples.compiled</a>")</code>' in page
 
 
 def test_a_name_means_that_of_its_own_page_first(built):

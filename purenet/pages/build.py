@@ -22,6 +22,7 @@ from pygments.formatters import HtmlFormatter
 
 import purenet
 import purenet.guide
+from purenet.examples.command import scripts
 from purenet.names import MODULES
 from purenet.pages import links
 from purenet.pages.docstrings import to_markdown
@@ -122,6 +123,7 @@ def _targets(pages: dict[str, doc.Module]) -> dict[str, links.Target]:
         parts = [(name, ""), *((name, part.qualname) for part in _parts(pages[name]) if part.qualname)]
         targets |= {f"{page}.{anchor}".rstrip("."): (page, anchor) for page, anchor in parts}
     targets |= {f"pn{name.removeprefix('purenet')}": target for name, target in targets.items()}
+    targets |= {f"purenet.examples.{path.stem}": ("gallery", path.stem) for path in scripts()}
     makers = [inspect.unwrap(thing) for thing in map(purenet.__dict__.get, purenet.__all__) if callable(thing)]
     arguments = {argument for make in makers for argument in inspect.signature(make).parameters}
     own = {f"{page}:{anchor}": (page, anchor) for page, anchor in targets.values() if anchor not in arguments}

@@ -11,8 +11,11 @@ from urllib.parse import unquote, urlsplit
 from pdoc.render_helpers import relative_link
 
 DOT = r'(?:\.|</span><span class="o">\.</span><span class="n">)'  # also as it stands in highlighted code
-NAMES = re.compile(rf"\bpn(?:{DOT}[A-Za-z]\w*)+|(?<=<code>)[A-Za-z]\w*(?:\.\w+)*(?=\(.*?\)</code>|</code>)")
-
+NAMES = re.compile(
+    rf"\bpn(?:{DOT}[A-Za-z]\w*)+"
+    r"|(?<=<code>)[A-Za-z]\w*(?:\.\w+)*(?=\(.*?\)</code>|</code>)"
+    r'|(?<=<code>help\(")[\w.]+'
+)
 MODULES = re.compile(rf"(?<![\w/\".])(?:purenet|typing){DOT}(?:\w+{DOT})*")
 FUNCTION = re.compile(r'<span class="o">&lt;</span><span class="n">function</span> (.*?)<span class="o">&gt;</span>')
 

@@ -14,7 +14,14 @@ from PIL import Image
 from purenet.examples.command import scripts
 
 PICTURES = Path(__file__).parents[1] / "examples" / "pictures"
-WIDTHS, COLORS, MOST = (720, 640, 560, 480, 400), 64, 40_000  # pixels, and the bytes of one picture
+SIZES = (
+    (720, 64),
+    (640, 64),
+    (560, 64),
+    (480, 32),
+    (400, 16),
+)  # pixels of the width, and colors: the first that is small
+MOST = 40_000  # bytes of one picture
 
 
 def draw(script: Path) -> None:
@@ -24,10 +31,10 @@ def draw(script: Path) -> None:
         command = [sys.executable, "-m", f"purenet.examples.{script.stem}", "--plot", "drawn.png", *quick]
         subprocess.run(command, cwd=folder, check=True)
         picture = Image.open(Path(folder) / "drawn.png").convert("RGB")
-    for width in WIDTHS:
+    for width, colors in SIZES:
         picture.thumbnail((width, picture.height), Image.Resampling.LANCZOS)
         small = io.BytesIO()
-        picture.quantize(COLORS, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+        picture.quantize(colors, dither=Image.Dither.NONE).save(small, "png", optimize=True)
         if small.tell() <= MOST:
             (PICTURES / f"{script.stem}.png").write_bytes(small.getvalue())
             return

@@ -41,7 +41,7 @@ def _of_script(path: Path, doc: str) -> str:
     picture = f"![what it draws](pictures/{path.stem}.png)\n\n" if (PICTURES / f"{path.stem}.png").is_file() else ""
     docstring = ast.parse(code).body[0]
     body = "\n".join(code.splitlines()[docstring.end_lineno :]).strip()
-    source = f'<details>\n<summary>the code</summary>\n\n```python\n{body}\n```\n\n</details>\n'
+    source = f"<details>\n<summary>the code</summary>\n\n```python\n{body}\n```\n\n</details>\n"
     return f"\n## {path.stem}\n\n{to_markdown(doc)}\n\n{picture}{source}"
 
 

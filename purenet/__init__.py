@@ -1,12 +1,12 @@
 """Neural networks as pure functions over plain arrays.
 
-net = pn.serial(pn.dense(2, 3), pn.tanh, pn.dense(3, 1), pn.tanh)
-params = net.init(pn.key(0))                               # a pytree of read-only arrays
-y = net.apply(params, x)                                   # inference
-y, pullback = net.vjp(params, x)                           # the same y, and the rule at this point
-dparams, dx = pullback(dy)                                 # dE/dparams and dE/dX from dE/dY
-E, grads = pn.value_and_grad(net, pn.mse)(params, x, target)
-params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old ones are untouched
+    net = pn.serial(pn.dense(2, 3), pn.tanh, pn.dense(3, 1), pn.tanh)
+    params = net.init(pn.key(0))                               # a pytree of read-only arrays
+    y = net.apply(params, x)                                   # inference
+    y, pullback = net.vjp(params, x)                           # the same y, and the rule at this point
+    dparams, dx = pullback(dy)                                 # dE/dparams and dE/dX from dE/dY
+    E, grads = pn.value_and_grad(net, pn.mse)(params, x, target)
+    params = pn.sgd_step(params, grads, lr=0.1)                # new params; the old ones are untouched
 
 Types have a help of their own: Layer, Loss, Optimizer; Buffer, State, Fit; Spec, Ops, Array, Key; Pullback,
 LossPullback, Penalty; and DenseParams, ConvParams and the like, which are what `init` of such layers gives.

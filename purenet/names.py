@@ -18,103 +18,40 @@ NAMES_LATER = {
     "training.runs": ("Fit", "State"),
     "storage": ("checkpoint_best", "checkpoints", "csv_log", "from_dict", "load", "log_to", "save", "to_dict"),
 }
-ELSEWHERE = {
-    "dense": "Linear FullyConnected FC",
+ELSEWHERE = {  # beside what purenet/elsewhere.py has: names of modules, of other libraries, and what people call things
+    "dense": "FullyConnected FC",
     "dense(...)": "nn",
     "adam(...)": "optim",
     "tanh": "activations",
     "data": "datasets",
-    "conv(..., groups=...)": "DepthwiseConv",
-    "dropout(..., channelwise=True)": "SpatialDropout Dropout2d",
-    "upsample": "UpSampling",
-    "map_time": "TimeDistributed",
-    "frozen": "stop_gradient",
-    "serial": "Sequential Network Model Module Stack",
+    "serial": "Network Module Stack",
     "conv": "Convolution Convolutional",
-    "max_pool": "MaxPooling",
-    "avg_pool": "AveragePooling AveragePool",
-    "global_avg_pool": "GlobalAveragePooling",
-    "global_max_pool": "GlobalMaxPooling",
-    "adaptive_avg_pool": "AdaptiveAveragePooling",
-    "adaptive_max_pool": "AdaptiveMaxPooling",
-    "pad": "ZeroPadding",
-    "concat": "Concatenate cat",
-    "mul": "Multiply",
-    "batch_norm": "BatchNormalization",
-    "layer_norm": "LayerNormalization",
-    "group_norm": "GroupNormalization",
-    "transformer_block": "TransformerEncoder",
-    "transformer_decoder_block": "TransformerDecoder",
-    "multi_head_attention": "Attention MHA",
-    "rnn": "SimpleRNN",
-    "silu": "Swish",
-    "softmax_cross_entropy": "CrossEntropy CategoricalCrossEntropy SparseCategoricalCrossEntropy",
-    "binary_cross_entropy": "BCE",
-    "binary_cross_entropy_with_logits": "BCEWithLogits sigmoid_binary_cross_entropy",
-    "kl_divergence": "KLDiv",
+    "avg_pool": "AveragePool",
+    "multi_head_attention": "MHA",
     "quantile": "Pinball",
-    "poisson_nll": "Poisson PoissonNLL",
-    "gaussian_nll": "GaussianNLL",
-    "triplet": "TripletMargin",
-    "mse": "MeanSquaredError",
     "mse.vjp": "mse_prime",
-    "mae": "MeanAbsoluteError L1Loss",
-    "huber": "SmoothL1",
-    "value_and_grad": "grad gradient backward backprop",
-    "key": "PRNGKey seed manual_seed set_seed",
-    "fit": "Trainer compile",
-    "fit(..., patience=5)": "EarlyStopping",
-    "checkpoints": "ModelCheckpoint",
-    "load": "load_model load_state_dict load_weights",
-    "save": "save_model save_weights",
-    "to_dict": "state_dict",
-    "clip_by_global_norm": "clip_grad_norm",
-    "clip_by_value": "clip_grad_value",
-    "data.batches": "DataLoader TensorDataset",
-    "data.split": "train_test_split random_split",
-    "data.one_hot": "to_categorical",
-    "data.standardize": "StandardScaler Normalization",
-    "schedules.cosine": "CosineAnnealing",
-    "schedules.reduce_on_plateau": "ReduceLROnPlateau",
-    "tree.map": "tree_map",
-    "tree.leaves": "tree_leaves",
-    "tree.size": "count_params num_params",
-    "update": "apply_updates",
-    "summary": "tabulate",
-    "remat": "checkpoint",
-    "layer": "custom_vjp",
-    "to_onnx": "export onnx",
+    "value_and_grad": "gradient backprop",
+    "key": "seed set_seed",
+    "fit": "Trainer",
+    "data.split": "train_test_split",
+    "data.standardize": "StandardScaler",
+    "data.digits": "load_digits",
+    "tree.size": "num_params",
+    "to_onnx": "onnx",
     "estimators.NetClassifier": "NetClassifier MLPClassifier",
     "estimators.NetRegressor": "NetRegressor MLPRegressor",
     "plotting": "plot plt",
     "plotting.error_curve": "plot_error plot_loss",
     "plotting.learning_curves": "plot_history",
     "plotting.decision_boundary": "plot_decision_boundary",
-    "metrics.accuracy": "accuracy_score BinaryAccuracy CategoricalAccuracy SparseCategoricalAccuracy",
-    "metrics.top_k_accuracy": "TopKCategoricalAccuracy",
-    "data.digits": "load_digits",
-    "tree.ravel": "ravel_pytree",
-    "metrics.f1": "f1_score",
-    "metrics.r2": "r2_score",
+    "metrics.accuracy": "accuracy_score",
     "metrics.precision": "precision_score",
     "metrics.recall": "recall_score",
-    "schedules.exponential": "exponential_decay",
-    "schedules.polynomial": "LinearLR linear_schedule",
-    "schedules.piecewise": "MultiStep PiecewiseConstant",
-    "schedules.cosine_restarts": "CosineAnnealingWarmRestarts",
-    "schedules.warmup": "warmup_cosine_decay_schedule LinearWarmup",
-    "random.normal": "randn",
-    "random.uniform": "rand",
-    "random.permutation": "shuffle",
-    "random.split": "fold_in",
+    "schedules.warmup": "LinearWarmup",
     "jax.lax.scan": "scan",
     "jax.jit": "jit",
     "jax.vmap": "vmap",
     "np.asarray": "tensor array",
-    "initializers.glorot_uniform": "xavier_uniform",
-    "initializers.glorot_normal": "xavier_normal",
-    "initializers.he_uniform": "kaiming_uniform",
-    "initializers.he_normal": "kaiming_normal",
 }
 
 
@@ -156,14 +93,38 @@ def _name_here(name: str, library: Any) -> str:
     ['conv', 'relu', 'dense', 'schedules.cosine', 'schedules.step', '']
     """
     there = {_plain(n): f"{module}.{n}" for module in reversed(MODULES) for n in _public(getattr(library, module))}
+    there |= _elsewhere()
     there |= {_plain(n): n for n in library.__all__}
     there |= {_plain(other): n for n, others in ELSEWHERE.items() for other in others.split()}
-    plain = _plain(name)
-    ends = ("", "loss", "layer", "lr", "optimizer", "schedule", "decay")
-    stems = [re.sub("[123]d", "", plain.removesuffix(end)) for end in ends if plain.endswith(end)]
     if name in library.__all__:  # `fit`, beside which there is `Fit`
         return name
-    return next((there[stem] for stem in (plain, *stems) if stem in there), "")
+    return next((there[stem] for stem in _stems(name) if stem in there), "")
+
+
+def _elsewhere() -> dict[str, str]:
+    """What is here by the last part of its name elsewhere: first of those that are the thing without any option."""
+    rows = import_module("purenet.elsewhere").rows()
+    names = [(name, row.here) for row in rows for library in row.names.values() for name in library]
+    names.sort(key=lambda one: "(" in one[0])
+    last = [(name.partition("(")[0].rpartition(".")[2], here) for name, here in names]
+    found: dict[str, str] = {}
+    for spelled in (lambda name: _stems(name)[:1], _stems):  # as it is, before what is like it
+        for name, here in last:
+            for stem in spelled(name):
+                found.setdefault(stem, here)
+    return found
+
+
+def _stems(name: str) -> list[str]:
+    """A name but for its spelling, and what is left of it without the endings that only some libraries write.
+
+    >>> _stems("Conv2d"), _stems("MSELoss")
+    (['conv2d', 'conv'], ['mseloss', 'mse'])
+    """
+    plain = _plain(name)
+    ends = ("", "loss", "layer", "lr", "optimizer", "schedule", "decay")
+    stems = (re.sub("[123]d", "", plain.removesuffix(end)) for end in ends if plain.endswith(end))
+    return [*dict.fromkeys((plain, *stems))]
 
 
 def _plain(name: str) -> str:

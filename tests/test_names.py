@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import purenet as pn
+from purenet import elsewhere
 from purenet.names import ELSEWHERE, MODULES
 from purenet.values import OPTIONS_ELSEWHERE
 
@@ -76,12 +77,37 @@ def test_names_of_other_libraries(here):
 
 
 def test_every_hint_is_a_name():
-    for here in ELSEWHERE:
+    for here in [*ELSEWHERE, *(row.here for row in elsewhere.rows())]:
         if not here.startswith(("jax.", "np.", "estimators.")):  # scikit-learn may be missing
             value = pn
             for part in here.partition("(")[0].split("."):
                 value = getattr(value, part)
     assert all(name in vars(pn) for name in MODULES)
+
+
+def test_every_public_name_has_a_row_in_the_tables_of_names_elsewhere():
+    heres = [row.here for row in elsewhere.rows()]
+    assert len(heres) == len(set(heres))
+    public = [name for name in pn.__all__ if name not in MODULES]
+    public += [f"data.{name}" for name in pn.data.__all__]
+    for module in (pn.metrics, pn.schedules):
+        names = [name for name, made in vars(module).items() if getattr(made, "__module__", "") == module.__name__]
+        public += [f"{module.__name__.removeprefix('purenet.')}.{name}" for name in names if name[0].islower()]
+    assert not set(public) - set(heres) - {"metrics.best_when"}
+
+
+@pytest.mark.parametrize("library", elsewhere.LIBRARIES)
+def test_the_table_of_a_library_has_every_name_once(library):
+    table = elsewhere.tables(library)
+    for row in elsewhere.rows():
+        assert table.count(f"`pn.{row.here}`") == 1, row.here
+        assert all(f"`{elsewhere.LIBRARIES[library]}{name}`" in table for name in row.names[library])
+
+
+def test_a_name_elsewhere_means_the_thing_without_options_first():
+    for name, here in (("Adam", "adam"), ("GELU", "gelu"), ("LSTM", "lstm"), ("linear", "dense"), ("swish", "silu")):
+        with pytest.raises(AttributeError, match=f"write pn.{here}$"):
+            getattr(pn.training, name)
 
 
 @pytest.mark.parametrize(

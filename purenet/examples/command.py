@@ -1,7 +1,18 @@
-"""What the examples of the gallery share: their command line, and a line for each epoch."""
+"""What the examples of the gallery share: their list, their command line, and a line for each epoch."""
 
 import argparse
+import ast
+from pathlib import Path
 from typing import Any
+
+
+def scripts() -> dict[Path, str]:
+    """The scripts of the gallery, in the order of the alphabet, and their docstrings."""
+    docs = {
+        p: ast.get_docstring(ast.parse(p.read_text(encoding="utf-8")))
+        for p in sorted(Path(__file__).parent.glob("*.py"))
+    }
+    return {p: doc for p, doc in docs.items() if doc and f"python -m purenet.examples.{p.stem}" in doc}
 
 
 def parser(doc: str | None, picture: str) -> argparse.ArgumentParser:

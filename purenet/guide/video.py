@@ -7,7 +7,7 @@ equations, the same for a batch, and the line of purenet that does it. Its autho
 17:46 and at 18:58.
 
 The video's X and Y are columns, one example each, and its W has a row for each output: Y = W · X + B. Here a batch has
-an example in each **row**, and W has a row for each input, as in Keras and JAX: Y = X · W + B. So each W here is the
+an example in each row, and W has a row for each input, as in Keras and JAX: Y = X · W + B. So each W here is the
 transpose of the video's.
 
 >>> import numpy as np
@@ -64,13 +64,17 @@ True
 
 The layer is handed ∂E/∂yⱼ for each of its outputs. The chain rule goes over every output that a number has a part in.
 
-**The weights.** wᵢⱼ has a part in yⱼ alone, where it stands beside xᵢ. In a batch it does so for every example, so the
+### The weights
+
+wᵢⱼ has a part in yⱼ alone, where it stands beside xᵢ. In a batch it does so for every example, so the
 examples are summed:
 
     one example    ∂E/∂wᵢⱼ = ∂E/∂yⱼ · xᵢ              the video's ∂E/∂W = ∂E/∂Y · Xᵀ
     a batch        ∂E/∂wᵢⱼ = Σₙ xₙᵢ · ∂E/∂yₙⱼ         ∂E/∂W = Xᵀ · ∂E/∂Y
 
-**The bias.** bⱼ has a part in yⱼ alone, and the factor is 1:
+### The bias
+
+bⱼ has a part in yⱼ alone, and the factor is 1:
 
     one example    ∂E/∂bⱼ = ∂E/∂yⱼ                    the video's ∂E/∂B = ∂E/∂Y
     a batch        ∂E/∂bⱼ = Σₙ ∂E/∂yₙⱼ                ∂E/∂B = the sum of the rows of ∂E/∂Y
@@ -78,7 +82,9 @@ examples are summed:
 The sum over examples is no choice of this library: in a batch E depends on each weight through every example. That the
 error of a batch is a mean, and so its derivative too, comes in with ∂E/∂Y, from the loss.
 
-**The input (17:46).** xᵢ has a part in every yⱼ, so the sum goes over the outputs:
+### 17:46 The input
+
+xᵢ has a part in every yⱼ, so the sum goes over the outputs:
 
     one example    ∂E/∂xᵢ = Σⱼ ∂E/∂yⱼ · wⱼᵢ           the video's ∂E/∂X = Wᵀ · ∂E/∂Y
     a batch        ∂E/∂xₙᵢ = Σⱼ ∂E/∂yₙⱼ · wᵢⱼ         ∂E/∂X = ∂E/∂Y · Wᵀ

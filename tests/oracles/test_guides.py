@@ -11,7 +11,6 @@ import pytest
 from purenet import elsewhere
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
-NEEDS = {"Keras": ("keras",), "PyTorch": ("torch",), "JAX": ("jax", "optax", "flax.nnx")}
 
 
 def named(name: str):
@@ -26,25 +25,21 @@ def named(name: str):
 
 
 @pytest.mark.parametrize(
-    ("library", "name"),
+    "name",
     [
-        (library, f"{prefix}{name}".partition("(")[0])
+        f"{prefix}{name}".partition("(")[0]
         for library, prefix in elsewhere.LIBRARIES.items()
         for row in elsewhere.rows()
         for name in row.names[library]
     ],
 )
-def test_a_name_of_another_library_is_there(library, name):
-    for needed in NEEDS[library] if library != "JAX" else (NEEDS["JAX"][2] if name.startswith("nnx.") else "jax",):
-        pytest.importorskip(needed)
+def test_a_name_of_another_library_is_there(name):
     assert named(name) is not None
 
 
-@pytest.mark.parametrize("library", NEEDS)
+@pytest.mark.parametrize("library", elsewhere.LIBRARIES)
 @pytest.mark.filterwarnings("default")  # what the other library warns of is not ours
 def test_the_program_of_a_guide_runs(library):
-    for needed in NEEDS[library]:
-        pytest.importorskip(needed)
     guide = import_module(f"purenet.guide.from_{library.lower()}")
     (program,) = re.findall(r"```python\n(.*?)```", guide.__doc__, flags=re.DOTALL)
     names: dict[str, object] = {}

@@ -51,6 +51,7 @@ QUICK = {  # what each prints with --quick, and between which numbers that lies
     "physics": {r"exact solution by at most ([\d.e-]+)": (0, 0.2)},
     "policy_gradient": {r"a mean return of ([\d.]+)": (60, 500)},
     "q_learning": {r"a mean return of ([\d.]+)": (100, 500)},
+    "seq2seq": {r"step +60 .* exact ([\d.]+)%": (0, 60), r"([\d.]+)% of 200 fresh sequences": (95, 100)},
     "tabular": {
         r"purenet: balanced accuracy ([\d.]+)": (0.8, 1),
         r"purenet: .* R² of the days ([\d.]+)": (0.7, 1),

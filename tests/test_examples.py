@@ -58,6 +58,7 @@ QUICK = {  # what each prints with --quick, and between which numbers that lies
         r"purenet: balanced accuracy ([\d.]+)": (0.8, 1),
         r"purenet: .* R² of the days ([\d.]+)": (0.7, 1),
     },
+    "transformer": {r"transformer: perplexity ([\d.]+)": (3, 11)},  # who sees what comes next has less than 3
     "vae": {r"epoch  15 .*unseen digits +([-\d.]+)": (-26.5, -24)},
 }
 

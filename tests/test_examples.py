@@ -7,11 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import purenet as pn
 from purenet import examples
-from purenet.examples import xor
+from purenet.examples import text, xor
 
 
 def run(*arguments: str, cwd) -> str:
@@ -27,8 +28,8 @@ def environment():
 
 def test_the_list_of_examples(tmp_path):
     listed = dict(line.split(maxsplit=1) for line in run("purenet.examples", cwd=tmp_path).splitlines())
-    scripts = {path.stem for path in Path(examples.__path__[0]).glob("*.py")} - {"__init__", "__main__", "command"}
-    assert listed.keys() == scripts
+    files, no_scripts = Path(examples.__path__[0]).glob("*.py"), {"__init__", "__main__", "command", "text"}
+    assert listed.keys() == {path.stem for path in files} - no_scripts
     assert max(map(len, listed.values())) < 120
 
 
@@ -38,6 +39,7 @@ QUICK = {  # what each prints with --quick, and between which numbers that lies
     "batch_sizes": {r"matrices: the spikes fall with the power ([-\d.]+)": (-0.55, -0.45)},
     "binary_net": {r"signs is ([-\d.]+) points behind": (-3, 3), r"and ([\d.]+) times smaller": (15, 32)},
     "boundary": {rf"{name} .* ([\d.]+)% of 400": (99, 100) for name in ("xor", "circles", "moons")},
+    "char_rnn": {r"after 3 characters: perplexity ([\d.]+)": (3.5, 5), r"LSTM: perplexity ([\d.]+)": (3, 10)},
     "denoiser": {r"noisy: ([\d.]+)": (10.3, 10.6), r"epoch  10 .*cleaned: ([\d.]+)": (15, 20)},
     "gan": {r"epoch  40 .* sure to ([\d.]+)%": (70, 100), r"epoch  40 .* digit \[(\d+)": (20, 500)},
     "late_update": {
@@ -51,10 +53,12 @@ QUICK = {  # what each prints with --quick, and between which numbers that lies
     "physics": {r"exact solution by at most ([\d.e-]+)": (0, 0.2)},
     "policy_gradient": {r"a mean return of ([\d.]+)": (60, 500)},
     "q_learning": {r"a mean return of ([\d.]+)": (100, 500)},
+    "seq2seq": {r"step +60 .* exact ([\d.]+)%": (0, 60), r"([\d.]+)% of 200 fresh sequences": (95, 100)},
     "tabular": {
         r"purenet: balanced accuracy ([\d.]+)": (0.8, 1),
         r"purenet: .* R² of the days ([\d.]+)": (0.7, 1),
     },
+    "transformer": {r"transformer: perplexity ([\d.]+)": (3, 11)},  # who sees what comes next has less than 3
     "vae": {r"epoch  15 .*unseen digits +([-\d.]+)": (-26.5, -24)},
 }
 
@@ -74,6 +78,24 @@ def test_the_quick_mode_of_each_script_of_the_gallery_is_tested():
         path.stem for path in Path(examples.__path__[0]).glob("*.py") if "options.quick" in path.read_text("utf-8")
     }
     assert quick == QUICK.keys()
+
+
+def test_nothing_that_is_held_out_was_trained_on():
+    content = text.read()
+    train, test = (content.decode(ids).split("\n\n") for ids in (content.train, content.test))
+    assert len(train) + len(test) > 1000
+    assert not {" ".join(part.split()) for part in train} & {" ".join(part.split()) for part in test}
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_the_count_model_gives_probabilities(order):
+    train = pn.random.randint(pn.key(0), (40,), 0, 3)  # of four characters one never occurs
+    content = text.Text("abcd", train, None)
+    for context in np.ndindex(*(4,) * order):
+        tests = [content._replace(test=np.array([*context, c])) for c in range(4)]
+        P = [1 / text.count_perplexity(one, order) for one in tests]
+        assert sum(P) == pytest.approx(1)
+        assert min(P) > 0
 
 
 def test_xor_as_in_the_video(tmp_path):

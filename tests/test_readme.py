@@ -11,9 +11,7 @@ import purenet as pn
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ALL_SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-# JAX need not be here: tests/oracles/test_jax_training.py runs its snippets
-SNIPPETS, JAX_SNIPPETS = ([s for s in ALL_SNIPPETS if ("import jax" in s) is of_jax] for of_jax in (False, True))
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 def test_snippets_run_one_after_another(capsys, tmp_path, monkeypatch):

@@ -49,7 +49,19 @@ Here a net is functions, params are a pytree, and an optimizer gives params in p
 True
 
 With JAX's arrays and keys the same `step` stands in `jax.jit`, as in `vmap` and `scan`, and Optax's optimizers take
-these params and gradients: [the front page](../../index.html#engines) has such a loop.
+these params and gradients. What stands in a `Buffer` is not trained, so leave it out:
+
+>>> import jax
+>>> import optax
+>>> net = pn.serial(pn.dense(2, 8), pn.batch_norm(8), pn.tanh, pn.dense(8, 1))
+>>> x, params = jax.random.normal(jax.random.key(0), (32, 2)), net.init(jax.random.key(1))
+>>> trained = pn.tree.map(lambda leaf: type(leaf) is not pn.Buffer, params, leaf_type=pn.Buffer)
+>>> optimizer = optax.masked(optax.adamw(1e-3), trained)
+>>> E, grads = jax.jit(pn.value_and_grad(net, pn.mse))(params, x, x[:, :1] * x[:, 1:], jax.random.key(2))
+>>> updates, state = optimizer.update(grads, optimizer.init(params), params)
+>>> moved = pn.update(lambda p, u: p + u, params, updates)
+>>> [bool((a != b).any()) for a, b in zip(pn.tree.leaves(params), pn.tree.leaves(moved))]
+[True, True, True, True, True, True, True, True]
 
 ## What is different
 

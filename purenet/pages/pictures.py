@@ -14,13 +14,7 @@ from PIL import Image
 from purenet.examples.command import scripts
 
 PICTURES = Path(__file__).parents[1] / "examples" / "pictures"
-SIZES = (
-    (720, 64),
-    (640, 64),
-    (560, 64),
-    (480, 32),
-    (400, 16),
-)  # pixels of the width, and colors: the first that is small
+SIZES = (720, 64), (640, 64), (560, 64), (480, 32), (400, 16)  # width in pixels, colors: the first that is small
 MOST = 40_000  # bytes of one picture
 
 
@@ -30,15 +24,20 @@ def draw(script: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", f"purenet.examples.{script.stem}", "--plot", "drawn.png", *quick]
         subprocess.run(command, cwd=folder, check=True)
-        picture = Image.open(Path(folder) / "drawn.png").convert("RGB")
+        keep(Path(folder) / "drawn.png", script.stem)
+
+
+def keep(drawn: Path, name: str) -> None:
+    """Make a picture small, and put it beside the scripts."""
+    picture = Image.open(drawn).convert("RGB")
     for width, colors in SIZES:
         picture.thumbnail((width, picture.height), Image.Resampling.LANCZOS)
         small = io.BytesIO()
         picture.quantize(colors, dither=Image.Dither.NONE).save(small, "png", optimize=True)
         if small.tell() <= MOST:
-            (PICTURES / f"{script.stem}.png").write_bytes(small.getvalue())
+            (PICTURES / f"{name}.png").write_bytes(small.getvalue())
             return
-    raise ValueError(f"the picture of {script.stem} has {small.tell()} bytes, {width} pixels wide; it may have {MOST}")
+    raise ValueError(f"the picture of {name} has {small.tell()} bytes, {width} pixels wide; it may have {MOST}")
 
 
 if __name__ == "__main__":

@@ -66,14 +66,16 @@ def with_links(file: str, text: str) -> str:
 
 
 def _page_of(file: str) -> str:
-    """The page about a file; "" if there is none."""
-    from purenet.pages.build import API
+    """The page about a file, or a picture itself; "" if there is none."""
+    from purenet.pages.build import API, GUIDES
 
     names = {path: name for name, path in FILES.items()}
     if file in names:
         return f"{names[file]}.html"
+    if (ROOT / file).parent == PICTURES:
+        return f"{PICTURES.name}/{Path(file).name}"
     while "/" in file:
-        if file.removesuffix(".py").replace("/", ".") in API:
+        if file.removesuffix(".py").replace("/", ".") in (*API, *GUIDES):
             return f"{file.removesuffix('.py')}.html"
         file = file.rpartition("/")[0]
     return ""

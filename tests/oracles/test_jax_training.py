@@ -14,7 +14,6 @@ from purenet.examples import compiled
 from tests.catalogue import LOSSES
 from tests.oracles.test_jax_engine import agree, cast, each_dtype
 from tests.test_optimizers import NET, OPTIMIZERS, TRANSFORMS
-from tests.test_readme import JAX_SNIPPETS
 from tests.test_schedules import VALUES
 
 STEPS = 5
@@ -218,15 +217,6 @@ def test_checkpoint_gives_the_same_gradients():
     agree((E, grads), jax.jit(ours)(params), np.float64, "our rule")
     again = pn.value_and_grad(pn.serial(pn.remat(net.parts[0]), *net.parts[1:]), pn.mse)
     agree((E, grads), jax.jit(lambda p: again(p, x[0], target[0]))(params), np.float64, "remat")
-
-
-def test_the_readme():
-    names = {}
-    with jax.enable_x64(False):  # as it is for who reads it
-        for snippet in JAX_SNIPPETS:
-            exec(compile(snippet, "README.md", "exec"), names)
-    before, after = (pn.tree.leaves(tree) for tree in (names["net"].init(jax.random.key(1)), names["params"]))
-    assert all(a.dtype == b.dtype and bool((a != b).any()) for a, b in zip(before, after, strict=True))
 
 
 def test_the_example_of_compiled_training(capsys):

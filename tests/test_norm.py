@@ -63,6 +63,22 @@ def test_batch_norm_in_inference_is_a_fixed_affine_map_and_leaves_its_buffers():
     assert pn.batch_norm.apply(params, x[:1]).shape == (1, 2)  # one value for each channel will do
 
 
+def test_running_statistics_that_decay_never_become_subnormal_or_hide_a_nan():
+    layer, x = pn.batch_norm(3), np.zeros((4, 3), np.float32)
+    params, tiny = layer.init(pn.key(0)), np.finfo(np.float32).tiny
+    for i in range(2000):
+        x[:, 0] = np.arange(4) if i < 3 else 0  # a feature that dies, one that never lived, and one that lives
+        x[:, 2] = np.arange(4)
+        dparams, _ = layer.vjp(params, x, pn.key(i))[1](np.zeros_like(x))
+        params = pn.sgd_step(params, dparams, 0.1)
+        kept = np.abs([params.mean.value, params.variance.value])
+        assert not ((kept < tiny) & (kept > 0)).any()
+    np.testing.assert_array_equal(params.mean.value[:2], [0, 0])
+    np.testing.assert_allclose(params.mean.value[2], 1.5, rtol=1e-6)
+    lost = params._replace(mean=pn.Buffer(np.full(3, np.nan, np.float32)))
+    assert np.isnan(layer.vjp(lost, x, pn.key(0))[1](np.zeros_like(x))[0].mean.value).all()
+
+
 def test_running_statistics_reach_the_next_params_by_sgd_step_and_training_moves_them_to_the_data():
     x = (normal(64, 2) * [1, 3] + [5, -2]).astype(np.float32)
     params = pn.batch_norm.init(pn.key(0), (2,))

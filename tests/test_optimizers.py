@@ -836,6 +836,14 @@ def test_what_decays_never_becomes_subnormal(optimizer):
     assert most == 0
 
 
+def test_a_nan_is_not_taken_for_a_number_that_decayed():
+    optimizer, params = pn.sgd(momentum=0.9), (np.ones(2, np.float32),)
+    state = optimizer.init(params)
+    for i in range(70):
+        params, state = optimizer.step(params, (np.array([1 if i else np.nan, 1], np.float32),), state)
+    np.testing.assert_array_equal(np.isnan(state.slots["momentum"][0]), [True, False])
+
+
 def test_sgd_step_multiplies_each_parameter_in_its_own_dtype():
     """At the second step, too, where the layout of the params is known."""
     params = np.ones(2, np.float32), np.ones(3)

@@ -236,6 +236,9 @@ class NumpyOps(NumpyConvolutionOps, NumpyRecurrenceOps, Ops):
         writable = type(f) is np.ufunc and type(temporary) is ndarray  # arithmetic on no axes gives scalars
         return f(*arrays, temporary) if writable else f(*arrays)
 
+    def without_tiny(self, x: NumpyArray) -> NumpyArray:
+        return x if x.size and np.abs(x).min() > 1e-30 else super().without_tiny(x)  # which is above its bound
+
     def at_most(self, x: NumpyArray, limit: float) -> NumpyArray:
         """NumPy cuts off both ends in a quarter of the time that `minimum` takes for an array and a number."""
         return np.minimum(x, limit) if x.size <= 1024 else np.clip(x, -math.inf, limit)

@@ -192,7 +192,8 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         """x, and 0 for each number that is within 2²⁴ of the smallest normal one, or below it."""
         if not self.has_gradient(x):
             return x
-        return self.keep(x, self.abs(x) >= float(self.finfo(x.dtype).smallest_normal) * 2**24)
+        least = float(self.finfo(x.dtype).smallest_normal) * 2**24
+        return self.keep(x, self.logical_not(self.abs(x) < least))  # NaN stays
 
     def relu(self, x: Array) -> Array:
         """max(x, 0)."""

@@ -215,9 +215,10 @@ def batch_norm(
             y = flat - rows.laid_out(mean)
             rest = rows.sum(y) * (1 / n)  # of the mean, as in `_normalized`
             variance = ops.maximum(rows.sum_products(y, y) * (1 / n) - rest * rest, 0.0)
+            unbiased_variance = variance * (n / (n - 1)) if unbiased else variance
             steps = (
-                (params.mean.value - (mean + rest)) * momentum,
-                (params.variance.value - (variance * (n / (n - 1)) if unbiased else variance)) * momentum,
+                _step(ops, params.mean.value, mean + rest, momentum),
+                _step(ops, params.variance.value, unbiased_variance, momentum),
             )
         r = ops.sqrt(1 / (variance + eps))  # a root halves the rounding errors of what is under it
         a = r if weight is None else r * weight
@@ -243,6 +244,14 @@ def batch_norm(
         return ops.reshape(y, x.shape), pull
 
     return layer(spec, rule, wide=True)
+
+
+def _step(ops: Ops, old: Array, batch: Array, momentum: float) -> Array:
+    """The step of a running number, momentum·(old − batch). Of a channel that is 0 from now on it would decay to
+    subnormal numbers, which are slow and never end: what is so near to 0 goes at once."""
+    kept = ops.without_tiny(old)
+    step = (kept - batch) * momentum
+    return step if kept is old else step + (old - kept)
 
 
 class _WideRows:

@@ -17,7 +17,7 @@ from purenet.core import Buffer, Optimizer
 from purenet.engine import engine_of
 from purenet.engine.arrays import Array, article, as_number, describe, is_integer
 from purenet.optimizers.adaptive import matrices, rescaled
-from purenet.optimizers.update import Params, beside, check_between, still, tick, turn, wrong_state, zero_count
+from purenet.optimizers.update import SWEEP, Params, beside, check_between, still, tick, turn, wrong_state, zero_count
 from purenet.rates import Rate, check_rate, rate_at
 from purenet.values import Call, Value, call, called, takes_numbers
 
@@ -343,7 +343,10 @@ def _averaging(name: str, weight: Callable[[Any], Any]) -> Transform:
         stepped = _has_stepped(inner_state)
         part = _if(now == 0, lambda: 1.0, lambda: weight(now + 1))
         part, count = _if(stepped, lambda: (part, count), lambda: (0.0, state.count))
-        return params, AverageState(count, _toward(state.average, params, part), inner_state)
+        average = _toward(state.average, params, part)
+        if type(now) is int and now % SWEEP == SWEEP - 1:
+            average = beside(lambda a, _: engine_of(a).without_tiny(a), average, average)
+        return params, AverageState(count, average, inner_state)
 
     return _keeping(name, AverageState, lambda params: (zero_count(), params), step)
 

@@ -840,7 +840,7 @@ def test_an_average_of_params_that_became_0_never_becomes_subnormal():
     optimizer, params = pn.chain(pn.ema(0.9), pn.sgd(1.0)), (np.ones(3, np.float32),)
     state, tiny = optimizer.init(params), np.finfo(np.float32).tiny
     for i in range(1200):
-        params, state = optimizer.step(params, (np.full(3, 0.0 if i else 1.0, np.float32),), state)
+        params, state = optimizer.step(params, (np.full(3, float(i == 1), np.float32),), state)
         assert not ((abs(state.average[0]) < tiny) & (state.average[0] != 0)).any()
     np.testing.assert_array_equal(state.average[0], 0)
 

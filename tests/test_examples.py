@@ -12,7 +12,7 @@ import pytest
 
 import purenet as pn
 from purenet import examples
-from purenet.examples import text, xor
+from purenet.examples import char_rnn, text, xor
 
 
 def run(*arguments: str, cwd) -> str:
@@ -96,6 +96,22 @@ def test_the_count_model_gives_probabilities(order):
         P = [1 / text.count_perplexity(one, order) for one in tests]
         assert sum(P) == pytest.approx(1)
         assert min(P) > 0
+
+
+def test_the_lstm_begins_each_piece_where_the_last_one_ended():
+    net, seen = char_rnn.model(4, 8), [None]
+
+    def vjp(params, x, key=None):
+        assert x[1] is seen[-1]
+        y, pullback = net.vjp(params, x, key)
+        seen.append(y[1])
+        return y, pullback
+
+    ids, optimizer, params = np.arange(32 * 64 * 3 + 1) % 4, pn.sgd(0.1), net.init(pn.key(0))
+    char_rnn.epoch(net._replace(vjp=vjp), optimizer, params, optimizer.init(params), ids, pn.key(1))
+    assert len(seen) == 4
+    x = np.concatenate([x for x, _ in char_rnn.pieces(ids, 32, 64)], axis=1)
+    np.testing.assert_array_equal(x.ravel(), ids[:-1])
 
 
 def test_xor_as_in_the_video(tmp_path):

@@ -96,3 +96,43 @@ def test_positions_say_what_the_axes_mean(layer):
         ValueError, match=r"takes x of shape \(batch, time, features\), but its input has shape \(batch, 3\)"
     ):
         layer.shape((3,))
+
+
+@pytest.mark.parametrize("positions", [pn.positional_encoding, pn.learned_positions(6, 4)], ids=repr)
+def test_positions_of_a_sequence_that_comes_in_pieces(positions):
+    params = pn.tree.cast(positions.init(pn.key(0)), np.float64)
+    x, state, pieces = pn.random.normal(pn.key(1), (2, 6, 4), np.float64), None, []
+    for start, end in ((0, 1), (1, 4), (4, 6)):
+        y, state = positions.apply(params, (x[:, start:end], state))
+        assert state.shape == (2, end, 0)
+        pieces.append(y)
+    np.testing.assert_array_equal(np.concatenate(pieces, axis=1), positions.apply(params, x))
+    pn.testing.check_vjp(positions, params, (x[:, :3], np.zeros((2, 2, 0))))
+    pn.testing.check_vjp(positions, params, (x[:, :3], None))
+    assert positions.shape(((3, 4), (2, 0))) == ((3, 4), (5, 0))
+    assert positions.shape(((3, 4), None)) == ((3, 4), (3, 0))
+    with pytest.raises(ValueError, match=r"\(x, places \(batch, past, 0\) or None\). It was given"):
+        positions.apply(params, (x, np.array([3, 3])))
+    with pytest.raises(ValueError, match=r"takes places of shape \(2, past, 0\), but places has shape \(3, 1, 0\)"):
+        positions.apply(params, (x, np.zeros((3, 1, 0))))
+
+
+def test_learned_positions_end():
+    with pytest.raises(ValueError, match="has 6 positions, but the sequence has 7 steps"):
+        layer = pn.learned_positions(6, 4)
+        layer.apply(layer.init(pn.key(0)), (np.zeros((2, 2, 4), np.float32), np.zeros((2, 5, 0), np.float32)))
+
+
+@pytest.mark.parametrize("positions", [pn.positional_encoding, pn.learned_positions(6, 4)], ids=repr)
+def test_a_net_with_positions_reads_one_id_at_a_time_as_all_at_once(positions):
+    net = pn.serial(
+        pn.on_first(pn.embedding(9, 4)),
+        pn.stacked(positions, pn.transformer_block(4, 2, causal=True)),
+        pn.on_first(pn.dense(4, 9)),
+    )
+    params, ids, state, pieces = pn.tree.cast(net.init(pn.key(0)), np.float64), np.array([[3, 1, 4, 1, 5]]), None, []
+    whole, _ = net.apply(params, (ids, None))
+    for t in range(5):
+        y, state = net.apply(params, (ids[:, t : t + 1], state))
+        pieces.append(y)
+    np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, rtol=1e-12)

@@ -362,9 +362,21 @@ def _group_norm(g: Graph, params: Any, x: Value, groups: int, eps: float) -> Val
 # --- sequences
 
 
+def _grows(what: str) -> Exception:
+    return TypeError(f"to_onnx has no operator for {what} with a state, which grows: export it of whole sequences")
+
+
+def _learned_positions(g: Graph, params: Any, x: Value, o: Options) -> str:
+    if type(x) is tuple:
+        raise _grows("positions")
+    return g("Add", x, *g.params({"weight": params.weight[: x.shape[0]]}))
+
+
 def _positional_encoding(g: Graph, params: Any, x: Value, o: Options) -> str:
     from purenet import positional_encoding
 
+    if type(x) is tuple:
+        raise _grows("positions")
     return g("Add", x, positional_encoding(o["base"]).apply((), np.zeros((1, *x.shape), g.dtype)))
 
 
@@ -406,9 +418,7 @@ def _recurrent(op: str, order: tuple[int, ...], states: int) -> Callable[..., An
 def _attention(g: Graph, params: Any, x: Any, o: Options) -> str:
     queries, *rest = x if type(x) is tuple else (x,)
     if any(type(each) is not Value for each in rest):
-        raise TypeError(
-            "to_onnx has no operator for an attention with a state, which grows: export it of whole sequences"
-        )
+        raise _grows("an attention")
     others = rest.pop(0) if rest and rest[0].ndim == 3 else queries
     heads, size = o["heads"], o["features"] // o["heads"]
     shared = o["kv_heads"] or heads
@@ -509,7 +519,7 @@ OPERATORS: dict[str, Callable[[Graph, Any, Any, Options], Any]] = {
     "instance_norm": lambda g, p, x, o: _group_norm(g, p, x, x.shape[-1], o["eps"]),
     "embedding": lambda g, p, x, o: g("Gather", *g.params(p._asdict()), g.use(x, INT64, "ids")),
     "positional_encoding": _positional_encoding,
-    "learned_positions": lambda g, p, x, o: g("Add", x, *g.params({"weight": p.weight[: x.shape[0]]})),
+    "learned_positions": _learned_positions,
     "rnn": _recurrent("RNN", (0,), 1),
     "lstm": _recurrent("LSTM", (0, 3, 1, 2), 2),
     "gru": _recurrent("GRU", (1, 0, 2), 1),

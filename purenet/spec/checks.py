@@ -85,7 +85,8 @@ def _check_arrays(spec: Spec, x: Any) -> list[tuple[str, str, Any]]:
 def _does_not_fit(spec: Spec, form: str, label: str, shape: Shape, sizes: Sizes) -> str:
     """The error of an array whose shape does not fit, with what to do about it, for the usual mistakes."""
     pattern = parse(form)
-    hints = () if pattern.label else spec.hints  # which say what to do about x, not about what stands beside it
+    is_x = not pattern.label or form == spec.x  # hints say what to do about x, not about what stands beside it
+    hints = spec.hints if is_x else ()
     mend = next((words for hint in hints if (words := hint(shape, sizes))), "")
     without_batch = pattern.axes[:1] in (("batch",), ("...",)) and not pattern.takes_rank(len(shape))
     if not mend and without_batch and match(form, (1, *shape), sizes) is not None:

@@ -383,7 +383,7 @@ def test_errors_of_masks(layer):
     for wrong, kind, message in [
         (mask[:, :5], ValueError, r"takes mask of shape \(4, 6\), but mask has shape \(4, 5\)$"),
         (mask[:2], ValueError, r"mask has shape \(2, 6\)$"),
-        (mask[0], TypeError, r"lengths.*bool"),
+        (mask[0], ValueError, r"mask \(batch, time\) of bool"),
         (mask.astype(int), TypeError, r"mask.*int64.*astype\(bool\)"),
         (mask[..., None], ValueError, r"takes mask of shape \(4, 6\), but mask has shape \(4, 6, 1\)$"),
     ]:

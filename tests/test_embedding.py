@@ -118,9 +118,9 @@ def test_positions_of_a_sequence_that_comes_in_pieces(positions):
 
 
 def test_learned_positions_end():
+    layer, x = pn.learned_positions(6, 4), (np.zeros((2, 2, 4), np.float32), np.zeros((2, 5, 0), np.float32))
     with pytest.raises(ValueError, match="has 6 positions, but the sequence has 7 steps"):
-        layer = pn.learned_positions(6, 4)
-        layer.apply(layer.init(pn.key(0)), (np.zeros((2, 2, 4), np.float32), np.zeros((2, 5, 0), np.float32)))
+        layer.apply(layer.init(pn.key(0)), x)
 
 
 @pytest.mark.parametrize("positions", [pn.positional_encoding, pn.learned_positions(6, 4)], ids=repr)

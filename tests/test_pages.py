@@ -65,7 +65,7 @@ def test_snippets_of_the_readme_link_to_what_they_use(built):
     page = (built / "index.html").read_text(encoding="utf-8")
     assert '<a href="purenet.html#dense">pn.dense</a>' in page
     assert '<a href="purenet/schedules.html#cosine">pn.schedules.cosine</a>' in page
-    assert '<a href="gallery.html">its table</a>' in page
+    assert '<a href="gallery.html">their table</a>' in page
     assert '<code>help("<a href="purenet/spec.html">purenet.spec</a>")</code>' in page
     assert '<code>help("<a href="gallery.html#compiled">purenet.examples.compiled</a>")</code>' in page
 

@@ -183,7 +183,7 @@ def muon(
 
     constants = (momentum, 1 - momentum)
     for_matrices = per_leaf(name, lr, rule, ("momentum",), constants, _decaying(weight_decay), elementwise=False)
-    return route(name, lambda path, p: 0 if which(p) else 1, (for_matrices, rest))._replace(lr=lr)
+    return route(name, lambda path, p: 0 if which(p) else 1, (for_matrices, rest))._replace(lr=lr, name=name)
 
 
 def orthogonal(g: Array, steps: int = 5) -> Array:

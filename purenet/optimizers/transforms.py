@@ -102,7 +102,7 @@ def transform(name: str, wrap: Wrap, *, holds_back: bool = False, at_steps: bool
             return behind(in_front_of, inner)
         rest = inner.call.args if inner.call is not None and inner.call.maker == "chain" else (inner,)
         name = call("chain", made, *rest)
-        optimizer = wrap(inner, name)._replace(lr=_slower(inner.lr, every))
+        optimizer = wrap(inner, name)._replace(lr=_slower(inner.lr, every), name=name)
         if not holds_back and not inner.within:
             return optimizer
         return optimizer._replace(within=lambda other: in_front_of(behind(other, inner)), name=name)

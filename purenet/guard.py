@@ -16,6 +16,7 @@ from purenet import tree
 from purenet.engine import Ops
 from purenet.engine.arrays import Kind, is_half, kind_of, widened
 from purenet.engine.select import quickest
+from purenet.random import Key
 from purenet.tree.layout import fitting
 
 Bare = Callable[..., Any]
@@ -101,7 +102,7 @@ class Guarded:
 
     def apply(self, params: Any, x: Any, key: Any = None) -> Any:
         fits, ops = self.known.seen.get(getattr(x, "shape", None) or place(x), UNKNOWN)
-        is_known = fits(params, x)
+        is_known = fits(params, x) and (key is None or type(key) is Key)
         if is_known:
             try:
                 return self.forward(ops, params, x, key)
@@ -113,7 +114,7 @@ class Guarded:
         return y
 
     def vjp(self, params: Any, x: Any, key: Any = None) -> tuple[Any, Callable[..., Any]]:
-        ops = self.known.ops(params, x) if self.went_back else None
+        ops = self.known.ops(params, x) if self.went_back and (key is None or type(key) is Key) else None
         if ops is not None:
             try:
                 y, pull = self.rule(ops, params, x, key)

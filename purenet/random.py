@@ -319,6 +319,17 @@ def permutation(key: Key, n: int) -> Any:
     return np.argsort(_bits(key, (n,)), kind="stable")
 
 
+def check_key(key: Any) -> None:
+    """Check that this is None, or a key: what stands in its place by mistake would not be seen by a layer without
+    noise, and would mean training to one that only asks whether there is a key."""
+    if key is not None and type(key) is not Key:
+        if isinstance(key, bool):
+            raise TypeError(
+                f"a random key belongs here, not {key}: leave it out for inference, or write purenet.key(0)"
+            )
+        _jax_random(key)
+
+
 def _jax_random(key: Any, dtype: Any = np.float32) -> Any:
     """The module jax.random, if that is where this key belongs."""
     module = random_of(key, dtype)

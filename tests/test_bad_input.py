@@ -401,3 +401,29 @@ def test_the_librarys_own_specs_hold_what_is_asked_of_others(monkeypatch):
         for case in cases if name != "activation" else ():
             pickle.loads(pickle.dumps(case.layer))
     assert {"tanh", "dense(5, 3)", "add", "flatten", "batch_norm", "lstm(4, 3)", "glu"} <= set(checked)
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["at first", "after a right call"])
+@pytest.mark.parametrize("wrong", [False, True, 0, np.ones(4, int), (None,)], ids=repr)
+@pytest.mark.parametrize(
+    "net",
+    [
+        pn.dense(2, 3),
+        pn.batch_norm(2),
+        pn.tanh,
+        pn.serial(pn.dense(2, 3)),
+        pn.residual(pn.batch_norm(2)),
+        pn.dropout(0.5),
+    ],
+    ids=repr,
+)
+def test_what_is_no_key_is_refused_by_every_layer(net, wrong, is_known):
+    params, x = net.init(pn.key(0)), np.ones((4, 2), np.float32)
+    for call in (net.apply, net.vjp, pn.value_and_grad(net, pn.sse)):
+        rest = (net.apply(params, x),) if call not in (net.apply, net.vjp) else ()
+        if is_known:
+            done = call(params, x, *rest)
+            if call == net.vjp:
+                done[1](done[0])
+        with pytest.raises(TypeError, match="a random key belongs here, not"):
+            call(params, x, *rest, wrong)

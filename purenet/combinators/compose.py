@@ -11,7 +11,7 @@ from purenet.core import Buffer, Layer, Loss, Optimizer
 from purenet.engine import Ops, engine_of, engine_of_any, joined_by
 from purenet.engine.arrays import Shape, describe, describe_all, holds, is_array, plain, read_in_shape
 from purenet.guard import Guarded, guarded
-from purenet.random import Key
+from purenet.random import Key, check_key
 from purenet.spec import Rule, check_pair, check_pulled, check_shape
 from purenet.values import brief
 
@@ -43,11 +43,13 @@ def composed(
     whole, whole_forward = make(rules, forwards), make(forwards, forwards)
 
     def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+        check_key(key)
         x = tree.map(plain, x)
         check(params, x)
         return whole_forward(engine_for(params, x), params, x, key)[0]
 
     def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
+        check_key(key)
         x = tree.map(plain, x)
         check(params, x)
         ops = engine_for(params, x)

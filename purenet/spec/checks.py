@@ -24,12 +24,14 @@ from purenet.engine.arrays import (
     write_as_integers,
 )
 from purenet.patterns import Sizes, match, parse, render
+from purenet.random import check_key
 from purenet.spec.forms import KINDS, check_array, form_of, parts_of
 from purenet.spec.words import Form, Spec
 
 
 def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, Any, Any]:
     """(ops, params, x, key), in one engine, after a check of params and x that says what is wrong with them."""
+    check_key(key)
     arrays = _check_arrays(spec, x)
     sizes = _check_params(spec, params)
     for form, label, array in arrays:

@@ -200,7 +200,7 @@ def _straight(net: Layer[P], loss: Loss, checked: Evaluate[P], check_finite: boo
 
     def evaluate(params: P, x: Any, target: Any, key: Key | None = None) -> tuple[Any, P]:
         fits, ops = seen.get(getattr(x, "shape", None) or place(x), UNKNOWN)
-        is_known = fits(params, x, target)
+        is_known = fits(params, x, target) and (key is None or type(key) is Key)
         if is_known:
             try:
                 y, pull = of_net.rule(ops, params, x, key)

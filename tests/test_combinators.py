@@ -458,7 +458,7 @@ def test_every_combinator_can_be_remade_and_watched():
         pn.serial(pn.dense(4, 16), pn.lstm(8), pn.gru(3, last=True), pn.dense(2)),
         pn.serial(pn.dense(4, 16), pn.positional_encoding, pn.transformer_block(16, 2), pn.layer_norm),
         pn.serial(pn.dense(4, 16), pn.map_time(pn.dense(3)), pn.rnn(2)),
-        pn.serial(pn.dense(4, 16), pn.learned_positions(9), pn.bidirectional(pn.rnn(2), pn.rnn(2)), pn.dense(1)),
+        pn.serial(pn.dense(4, 16), pn.learned_positions(9), pn.bidirectional(pn.rnn(2)), pn.dense(1)),
         pn.serial(pn.fan_out(pn.dense(4, 3), pn.serial(pn.dense(4, 2), pn.dense(3))), pn.add, pn.residual(pn.dense(3))),
     ],
     ids=str,

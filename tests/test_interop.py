@@ -105,11 +105,6 @@ ONE, BACK = pn.lstm(1, 1), pn.lstm(1, 1, reverse=True)
             pn.serial(pn.tanh, pn.binary_dense(2, 1)),
             r"1\. is a DenseParams of a binary_dense, which has no counterpart",
         ),
-        (
-            pn.bidirectional(ONE, ONE),
-            r"lstm\(1, 1\) and lstm\(1, 1\), the second with reverse=True, are none of PyTorch",
-        ),
-        (pn.bidirectional(BACK, BACK), "are none of PyTorch"),
         (pn.bidirectional(pn.rnn(1, 1), BACK), "are none of PyTorch"),
         (pn.stacked(ONE, pn.lstm(1, 2)), "of layers that are not all of one kind and size, is none of PyTorch"),
         (pn.stacked(ONE, pn.rnn(1, 1)), "of layers that are not all of one kind and size, is none of PyTorch"),

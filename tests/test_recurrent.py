@@ -239,9 +239,10 @@ def test_bidirectional_is_its_layers_side_by_side():
         alone = part.apply(p, (x, None, lengths))
         assert_close((y[..., cut], state), alone)
     assert layer.remake(layer.parts).name == layer.name
+    assert pn.bidirectional(pn.gru(4, 2)) == pn.bidirectional(pn.gru(4, 2), two)
     assert layer.shape(((5, 4), None)) == (y.shape[1:], pn.tree.map(lambda part: part.shape[1:], states))
-    assert pn.bidirectional(pn.rnn(4, 2, last=True), pn.rnn(4, 3, last=True)).shape(None) == (5,)
-    for one_unknown in ((pn.tanh, pn.rnn(4, 2)), (pn.rnn(4, 2), pn.tanh)):
+    assert pn.bidirectional(pn.rnn(4, 2, last=True), pn.rnn(4, 3, last=True, reverse=True)).shape(None) == (5,)
+    for one_unknown in ((pn.tanh, pn.rnn(4, 2, reverse=True)), (pn.rnn(4, 2), pn.tanh)):
         assert pn.bidirectional(*one_unknown).shape(None) is None
 
 
@@ -392,7 +393,14 @@ def two_layers(inputs, hidden):
         (lambda: pull(pn.rnn(4, 5), (X, None), X), ValueError, "Y is a tuple of 2, but dE/dY is a float32 array"),
         (lambda: pull(pn.rnn(4, 5), X, X), ValueError, "dE/dY has shape (2, 3, 4), but Y has shape (2, 3, 5)"),
         (lambda: pn.bidirectional(pn.rnn, pn.rnn(3)), TypeError, "bidirectional takes two layers, as in"),
-        (lambda: pn.bidirectional(pn.rnn(3, last=True), pn.rnn(3)).shape((5, 4)), ValueError, "set last in both"),
+        (
+            lambda: pn.bidirectional(pn.rnn(3, last=True), pn.rnn(3, reverse=True)).shape((5, 4)),
+            ValueError,
+            "set last in both",
+        ),
+        (lambda: pn.bidirectional(pn.rnn(3), pn.rnn(3)), ValueError, "its second is rnn(3): write bidirectional("),
+        (lambda: pn.bidirectional(pn.rnn(3, reverse=True), pn.rnn(3)), ValueError, "its first is rnn(3, reverse=True)"),
+        (lambda: pn.bidirectional(pn.tanh), TypeError, "only rnn, lstm and gru are mirrored by themselves"),
         (lambda: pn.rnn(4, num_layers=0), ValueError, "rnn takes num_layers that are positive integers, not 0"),
         (lambda: pn.gru(num_layers=2), TypeError, "gru takes (in, out) or (out), not 0 sizes"),
         (
@@ -441,7 +449,7 @@ def two_layers(inputs, hidden):
             "some of its layers give their state: set return_state in all of them or in none",
         ),
         (
-            lambda: pn.bidirectional(pn.rnn(3, return_state=True), pn.rnn(3)).shape((5, 4)),
+            lambda: pn.bidirectional(pn.rnn(3, return_state=True), pn.rnn(3, reverse=True)).shape((5, 4)),
             ValueError,
             "one of its layers gives its state: set return_state in both or in none",
         ),

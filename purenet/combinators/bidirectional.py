@@ -11,17 +11,23 @@ from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Shape, describe, likeness
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule, check_output_gradient
-from purenet.values import brief, call
+from purenet.values import brief, call, made_again
 
 
-def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any, Any]]:
+def bidirectional(forward: Layer[Any], backward: Layer[Any] | None = None) -> Layer[tuple[Any, Any]]:
     """Two recurrent layers over the same sequence, one from each end: Y = (Y₁, Y₂), their features side by side.
+
+    `bidirectional(lstm(2, 3))` is `bidirectional(lstm(2, 3), lstm(2, 3, reverse=True))`.
 
     x is as in `purenet.layers.recurrent`; its state, and the final one, are a tuple (forward's, backward's). Params are
     a tuple of two. The outputs stand in the order of the sequence; with `last=True` in both layers, Y holds what each
     gives at its own end, and with `return_state=True` in both, Y is (outputs, state).
 
     The rule: dE/dY is cut in two, one for each layer, and dE/dX is the sum of theirs.
+
+    Raises:
+        TypeError: what is given is no layer; or there is one alone, and not of rnn, lstm or gru.
+        ValueError: the first of them begins at the end, or the second at the start.
 
     M. Schuster, K. Paliwal, "Bidirectional recurrent neural networks", 1997.
 
@@ -31,10 +37,16 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any]) -> Layer[tuple[Any,
     >>> layer.apply(params, np.ones((4, 5, 2), np.float32)).shape
     (4, 5, 6)
     """
-    layers = (forward, backward)
+    layers = (forward, _mirrored(forward) if backward is None else backward)
     if wrong := [each for each in layers if not isinstance(each, Layer)]:
         mend = "as in bidirectional(lstm(2, 3), lstm(2, 3, reverse=True))"
         raise TypeError(f"bidirectional takes two layers, {mend}, not {describe(wrong[0])}")
+    for layer, place, is_back in zip(layers, ("first", "second"), (False, True), strict=True):
+        if _is_back(layer) not in (None, is_back):
+            raise ValueError(
+                f"bidirectional takes a layer from the start and one from the end, but its {place} is {layer.name}: "
+                "write bidirectional(lstm(2, 3), lstm(2, 3, reverse=True))"
+            )
     name = call("bidirectional", *layers)
     who = brief(name)
     places = [Placed(i, layer) for i, layer in enumerate(layers)]
@@ -97,6 +109,23 @@ def both_give_state(who: str, one: bool, two: bool) -> bool:
     if one != two:
         raise ValueError(f"{who}: one of its layers gives its state: set return_state in both or in none")
     return one
+
+
+def _is_back(layer: Layer[Any]) -> bool | None:
+    """Whether a recurrent layer begins at the end; None if that cannot be told."""
+    is_recurrent = layer.call is not None and layer.call.maker in ("rnn", "lstm", "gru")
+    return bool(layer.call.options.get("reverse")) if layer.call is not None and is_recurrent else None
+
+
+def _mirrored(layer: Any) -> Any:
+    """The same recurrent layer from the other end."""
+    if not isinstance(layer, Layer) or layer.call is None or _is_back(layer) is None:
+        raise TypeError(
+            f"bidirectional takes two layers, not {describe(layer)} alone: only rnn, lstm and gru are mirrored by "
+            "themselves, as in bidirectional(lstm(2, 3))"
+        )
+    made = layer.call
+    return made_again(layer.home, made.maker, made.args, {**made.options, "reverse": True})
 
 
 def _rule(who: str, rules: Sequence[Rule], each_x: Callable[[Any], tuple[Any, Any]]) -> Rule:

@@ -66,7 +66,10 @@ ROWS: dict[str, list[Case]] = {
         Case(LSTMS, (normal(3, 5, 4), STATES, np.array([1, 5, 3]))),
         Case(ENDS, normal(1, 1, 4)),
         Case(ENDS, (normal(2, 5, 4), (normal(2, 3), normal(2, 2)))),
-        Case(pn.bidirectional(pn.rnn(4, 3, return_state=True), pn.gru(4, 2, return_state=True)), normal(2, 5, 4)),
+        Case(
+            pn.bidirectional(pn.rnn(4, 3, return_state=True), pn.gru(4, 2, return_state=True, reverse=True)),
+            normal(2, 5, 4),
+        ),
         Case(pn.serial(pn.bidirectional(pn.gru(4, 3), pn.gru(4, 3, reverse=True)), pn.rnn(2)), normal(3, 5, 4)),
     ],
     "stacked": [

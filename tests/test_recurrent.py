@@ -475,3 +475,24 @@ def run_both(x):
 
 def pull(layer, x, dy):
     return layer.vjp(layer.init(pn.key(0)), x)[1](dy)
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (pn.serial(pn.lstm(2, 3), pn.lstm(3, 3)), r"the state of lstm\(2, 3\) on to lstm\(3, 3\): write stacked"),
+        (pn.named(a=pn.gru(2, 2), drop=pn.on_first(pn.dropout), b=pn.gru(2, 2)), "write stacked"),
+        (pn.serial(pn.on_first(pn.dense(2, 2)), *[pn.transformer_block(2, 1, causal=True)] * 2), "write stacked"),
+    ],
+)
+def test_a_state_is_not_handed_from_one_layer_to_the_next(net, message):
+    params, x = net.init(pn.key(0)), np.ones((2, 4, 2), np.float32)
+    with pytest.raises(ValueError, match=message):
+        net.apply(params, (x, None))
+
+
+def test_what_is_no_state_is_handed_on():
+    net = pn.serial(pn.multi_head_attention(2, 1), pn.multi_head_attention(2, 1))
+    params, x = net.init(pn.key(0)), np.ones((2, 4, 2), np.float32)
+    for beside in (x[:, :3], np.zeros((2, 1, 4, 4), np.float32), np.array([4, 2]), np.ones((2, 4), bool)):
+        assert net.apply(params, (x, beside)).shape == x.shape

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Shape, describe
+from purenet.engine.arrays import Shape, describe, holds, is_array
 from purenet.engine.chain import LONGEST, pools_first, straight_forward, straight_rule
 from purenet.guard import Guarded, guarded
 from purenet.random import Key, split
@@ -40,6 +41,7 @@ def serial(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
 
     def check(params: Any, x: Any) -> None:
         check_tuple(params, len(layers), who, "params that are")
+        chain.check_states(who, x)
 
     return composed(name, layers, chain.make, check, chain.init, chain.shape, lambda parts: serial(*parts),
                     straight=chain.straight, matrices=True)  # fmt: skip
@@ -63,6 +65,7 @@ def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
         if type(params) is not dict or params.keys() != layers.keys():
             given = f"a dict with {sorted(params)}" if type(params) is dict else describe(params)
             raise ValueError(f"{who} takes params that are a dict with {sorted(names)}, not {given}")
+        chain.check_states(who, x)
 
     def init(key: Key, in_shape: Shape | None = None) -> dict[str, Any]:
         return dict(zip(names, chain.init(key, in_shape), strict=True))
@@ -92,6 +95,19 @@ def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
                     names, straight, matrices=True)  # fmt: skip
 
 
+_WITH_STATE = {  # layers that take (x, state), and give (y, state)
+    "rnn", "lstm", "gru", "bidirectional", "stacked", "multi_head_attention", "transformer_block",
+    "positional_encoding", "learned_positions",
+}  # fmt: skip
+
+
+def _is_state(beside: Any) -> bool:
+    """Whether what stands beside x is a state, and neither a mask nor lengths nor another sequence."""
+    if beside is None or type(beside) is tuple:
+        return True
+    return is_array(beside) and beside.ndim == 2 and holds(beside, "real floating")
+
+
 class _Chain:
     """One layer after another: what `serial` and `named` share."""
 
@@ -101,6 +117,18 @@ class _Chain:
         makers = [maker_of(layer) if guarded(layer) else "" for layer in layers]
         self.order = pools_first(makers)
         self.shape(None)  # sizes that cannot fit are found here
+
+    def check_states(self, who: str, x: Any) -> None:
+        """Check that x brings no state where the state of one layer would be taken for that of the next."""
+        if type(x) is not tuple or len(x) == 1 or not _is_state(x[1]):
+            return
+        makers = [(maker_of(layer), layer.name) for layer in self.layers if maker_of(layer) != "on_first"]
+        for (one, first), (two, second) in pairwise(makers):
+            if one in _WITH_STATE and two in _WITH_STATE:
+                raise ValueError(
+                    f"{who} would hand the state of {brief(first)} on to {brief(second)}: "
+                    "write stacked(...) of the two, which keeps a state for each"
+                )
 
     def shape(self, in_shape: Shape | None) -> Shape | None:
         for layer in self.places:

@@ -19,6 +19,7 @@ PARAMS = NET.init(pn.key(0))
 GRADS = pn.value_and_grad(NET, pn.mse)(PARAMS, X, T)[1]
 
 FOUND = pn.fit(NET, pn.mse, pn.adam(), PARAMS, (X, T), key=pn.key(0), epochs=3)
+ADAM = pn.adam()
 ONE, WIDE, CONV = pn.dense(1, 1), pn.dense(16, 1), pn.conv(3, 4, 3)
 
 
@@ -31,8 +32,8 @@ class Frame:
         return X
 
 
-def fit(params=PARAMS, data=(X, T), **options):
-    return pn.fit(NET, pn.mse, pn.adam(), params, data, **{"key": pn.key(0), "epochs": 3, **options})
+def fit(params=PARAMS, data=(X, T), optimizer=ADAM, **options):
+    return pn.fit(NET, pn.mse, optimizer, params, data, **{"key": pn.key(0), "epochs": 3, **options})
 
 
 BAD = {
@@ -97,6 +98,44 @@ BAD = {
     ),
     "an iterator, in train": (lambda: pn.train(NET, pn.mse, pn.adam(), PARAMS, iter([(X, T)]), key=None, epochs=2), ValueError, "an iterator, which is used up"),
     "an iterator that is used up": (lambda: fit(data=iter([]), epochs=1), ValueError, "no batch 1 in epoch 1: the iterator is used up"),
+    # fit and train, at the first try
+    "the data of fit apart": (lambda: pn.fit(NET, pn.mse, pn.adam(), PARAMS, X, T, key=None, epochs=1), TypeError, r"^fit takes 5 arguments without a name, but 6 were given: x and the target stand together: write \(x, target\)$"),
+    "the data of train apart": (lambda: pn.train(NET, pn.mse, pn.adam(), PARAMS, X, T, key=None), TypeError, r"but 6 were given: .* write lambda key: pn.data.batches\(key, x, target, size=32\)$"),
+    "an option without its name": (lambda: pn.predict(NET, PARAMS, X, 32, "numpy"), TypeError, "takes 4 arguments without a name, but 5 were given: the others have one, as in engine=...$"),
+    "fit without a key": (lambda: pn.fit(NET, pn.mse, pn.adam(), PARAMS, (X, T), epochs=1), TypeError, r"^fit lacks key: add key=pn.key\(0\)$"),
+    "fit without a key and epochs": (lambda: pn.fit(NET, pn.mse, pn.adam(), PARAMS, (X, T)), TypeError, r"^fit lacks key and epochs: add key=pn.key\(0\), epochs=10$"),
+    "train without a key": (lambda: pn.train(NET, pn.mse, pn.adam(), PARAMS, [(X, T)]), TypeError, r"^train lacks key: add key=pn.key\(0\)$"),
+    "batches without a size": (lambda: pn.data.batches(None, X), TypeError, "^batches lacks size: add size=32$"),
+    "a loss before the net": (lambda: pn.value_and_grad(pn.mse, NET), TypeError, r"not a mse and a Layer: they are swapped, write value_and_grad\(serial\(dense"),
+    "a loss before the net, in fit": (lambda: pn.fit(pn.mse, NET, pn.adam(), PARAMS, (X, T), key=None, epochs=1), TypeError, r"^fit takes .*swapped, write fit\(serial\(.*\), mse, \.\.\.\)"),
+    "a loss before the net, in train": (lambda: pn.train(pn.mse, NET, pn.adam(), PARAMS, [(X, T)], key=None), TypeError, "^train takes .*swapped"),
+    "a loss before the net, in evaluate": (lambda: pn.evaluate(pn.mse, NET, PARAMS, (X, T)), TypeError, "^evaluate takes .*swapped"),
+    "a function for a loss": (lambda: pn.value_and_grad(NET, lambda y, t: 0.0), TypeError, r"pn.loss\(f, df\) with its derivative by y, or pn.from_jax\(f\)"),
+    "a function for a loss, in train": (lambda: pn.train(NET, lambda y, t: 0.0, pn.adam(), PARAMS, [(X, T)], key=None), TypeError, r"^train takes .*pn.loss\(f, df\)"),
+    "a function for a loss, in evaluate": (lambda: pn.evaluate(NET, lambda y, t: 0.0, PARAMS, (X, T)), TypeError, r"^evaluate takes .*pn.loss\(f, df\)"),
+    "what makes an optimizer": (lambda: pn.fit(NET, pn.mse, pn.sgd, PARAMS, (X, T), key=None, epochs=1), TypeError, r"an optimizer stands after the loss, not a function: write sgd\(lr=\.\.\.\), with parentheses"),
+    "what makes an optimizer, in train": (lambda: pn.train(NET, pn.mse, pn.lion, PARAMS, [(X, T)], key=None), TypeError, r"write lion\(lr=\.\.\.\)"),
+    "what makes an optimizer, resumed": (lambda: fit(optimizer=pn.sgd, resume=FOUND, epochs=4), TypeError, r"write sgd\(lr=\.\.\.\)"),
+    "what makes a transform": (lambda: fit(optimizer=pn.clip_by_value), TypeError, r"write chain\(clip_by_value\(\.\.\.\), sgd\(\)\)"),
+    "a class for an optimizer": (lambda: fit(optimizer=Frame), TypeError, r"write adam\(\), with parentheses"),
+    "a number for an optimizer": (lambda: fit(optimizer=0.1), TypeError, r"not a float: write sgd\(lr=0.1\)"),
+    "E beside the gradients": (lambda: pn.sgd_step(PARAMS, (np.float32(1), GRADS), 0.1), ValueError, r"a tuple \(E, grads\): write E, grads = value_and_grad"),
+    "E beside the gradients, of an optimizer": (lambda: pn.adam().step(PARAMS, (1.0, GRADS), pn.adam().init(PARAMS)), ValueError, r"a tuple \(E, grads\): write E, grads"),
+    "E beside the gradients, by path": (
+        lambda: pn.chain(pn.freeze("[0]"), pn.adam()).step(PARAMS, (1.0, GRADS), pn.chain(pn.freeze("[0]"), pn.adam()).init(PARAMS)),
+        ValueError,
+        r"a tuple \(E, grads\): write E, grads",
+    ),
+    "E for the gradients": (lambda: pn.sgd_step(PARAMS, np.float32(1), 0.1), ValueError, "one number, a float32 scalar: value_and_grad gives E before them, E, grads = "),
+    "E for the gradients, of an optimizer": (lambda: pn.adam().step(PARAMS, 1.0, pn.adam().init(PARAMS)), ValueError, "one number, a float: value_and_grad gives E before them"),
+    "x before params": (lambda: pn.predict(NET, X, PARAMS), TypeError, r"predict takes params before x, but they are swapped: write predict\(\.\.\., params, x, \.\.\.\)"),
+    "x before params, of one layer": (lambda: pn.predict(ONE, X, ONE.init(pn.key(0))), TypeError, "swapped"),
+    "data before params": (lambda: pn.fit(NET, pn.mse, pn.adam(), (X, T), PARAMS, key=None, epochs=1), TypeError, "fit takes params before data, but they are swapped"),
+    "data before params, in evaluate": (lambda: pn.evaluate(NET, pn.mse, (X, T), PARAMS), TypeError, "evaluate takes params before data, but they are swapped"),
+    "two inputs apart": (lambda: pn.predict(NET, PARAMS, X, X), ValueError, r"batch_size is a positive integer, not <a float32 array of shape \(8, 2\)>: several inputs stand in one tuple, write \(a, b\)$"),
+    "an array for a number of epochs": (lambda: fit(epochs=X), ValueError, r"epochs, a positive integer, not <a float32 array of shape \(8, 2\)>"),
+    "a number for the progress": (lambda: fit(progress=10), TypeError, r"fit takes progress, True or False, or None .*not 10: write callbacks="),
+    "a function for the progress": (lambda: fit(progress=print), TypeError, "not print: write callbacks="),
     # validation and metrics
     "a share for validation": (lambda: fit(validation=0.2), TypeError, r"validation data \(x, target\), not a float.*pn.data.split\(key, x, target, test=0.2\)"),
     "validation in a list": (lambda: fit(validation=[X, T]), TypeError, r"fit's validation takes .*not arrays: write \(x, target\)"),
@@ -133,7 +172,7 @@ BAD = {
     "params before the path": (lambda: pn.save(PARAMS, "p.npz"), TypeError, r"a path stands first, as in save\(path, params\).*not a tuple"),
     "like before the path": (lambda: pn.load(PARAMS, "p.npz"), TypeError, r"a path stands first.*load\(path, like\), not a tuple"),
     # losses, paths, outputs
-    "a function for a loss of a run": (lambda: pn.fit(NET, lambda y, t: 0.0, pn.adam(), PARAMS, (X, T), key=None, epochs=1), TypeError, r"not a Layer and a function: make one of it, Loss\(apply, vjp, name\)"),
+    "a function for a loss of a run": (lambda: pn.fit(NET, lambda y, t: 0.0, pn.adam(), PARAMS, (X, T), key=None, epochs=1), TypeError, r"not a Layer and a function: make one of it, pn.loss\(f, df\)"),
     "a name for a path": (lambda: pn.chain(pn.freeze("a"), pn.sgd()).init({"a": X}), ValueError, r"""no parameter at 'a', but at \['a'\]: write "\['a'\]"$"""),
     "one example to predict": (lambda: pn.predict(NET, PARAMS, X[0]), ValueError, r"gave serial.* 2 examples, the first axis of x, but got a float32 array of shape \(1,\): of one example, write x\[None\]"),
     "lengths in a list": (lambda: fit(data=((X, list(np.arange(8))), T)), TypeError, "not a list: write np.asarray"),

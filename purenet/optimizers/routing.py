@@ -9,7 +9,7 @@ from purenet import tree
 from purenet.core import Buffer, Optimizer
 from purenet.engine.arrays import describe
 from purenet.optimizers.transforms import Transform, behind, makes_transform, transform
-from purenet.optimizers.update import Params, still, wrong_state
+from purenet.optimizers.update import Params, check_grads, still, wrong_state
 from purenet.values import call
 
 
@@ -42,7 +42,7 @@ def route(
     def step(params: Params, grads: Params, state: tuple[Any, ...] | None = None) -> tuple[Params, tuple[Any, ...]]:
         if type(state) is not tuple or len(state) != len(optimizers):
             raise wrong_state(name, f"a tuple of {len(optimizers)} states", state)
-        tree.check_same(params, grads, "params")
+        check_grads(params, grads)
         labels = routes(params)
         each = range(len(optimizers))
         done = [optimizers[i].step(part(params, labels, i), part(grads, labels, i), state[i]) for i in each]

@@ -21,6 +21,7 @@ GRADS = pn.value_and_grad(NET, pn.mse)(PARAMS, X, T)[1]
 FOUND = pn.fit(NET, pn.mse, pn.adam(), PARAMS, (X, T), key=pn.key(0), epochs=3)
 ADAM = pn.adam()
 ONE, WIDE, CONV = pn.dense(1, 1), pn.dense(16, 1), pn.conv(3, 4, 3)
+LABELS, SCORES = np.array([0, 1, 2, 0]), np.linspace(0.1, 1.3, 12).reshape(4, 3)
 
 
 class Frame:
@@ -136,6 +137,35 @@ BAD = {
     "an array for a number of epochs": (lambda: fit(epochs=X), ValueError, r"epochs, a positive integer, not <a float32 array of shape \(8, 2\)>"),
     "a number for the progress": (lambda: fit(progress=10), TypeError, r"fit takes progress, True or False, or None .*not 10: write callbacks="),
     "a function for the progress": (lambda: fit(progress=print), TypeError, "not print: write callbacks="),
+    # what is measured, and how it is chosen
+    "labels before scores": (lambda: pn.metrics.confusion_matrix(LABELS, SCORES), ValueError, r"takes the outputs first, \(y, target\), but the target is a float64 array of shape \(4, 3\) of scores.*write confusion_matrix\(scores, labels\)"),
+    "labels before scores, averaged": (lambda: pn.metrics.f1(LABELS, SCORES), ValueError, r"takes the outputs first, \(y, target\)"),
+    "labels before scores, of one output": (lambda: pn.metrics.precision(LABELS, SCORES[:, 0]), ValueError, r"outputs first.*write precision\(scores > 0.5, labels\)"),
+    "labels before scores, of the first k": (lambda: pn.metrics.top_k_accuracy(LABELS, SCORES, k=2), ValueError, r"outputs first.*write top_k_accuracy\(scores, labels\)"),
+    "a metric of two outputs": (lambda: pn.metrics.accuracy((SCORES, SCORES), (LABELS, LABELS)), TypeError, r"accuracy takes one output and its target, not a tuple of 2: write lambda y, t: accuracy\(y\[0\], t\[0\]\)"),
+    "a metric of numbers, of two outputs": (lambda: pn.metrics.r2((SCORES, SCORES), (SCORES, SCORES)), TypeError, r"write lambda y, t: r2\(y\[0\], t\[0\]\)"),
+    "a metric of one output and two targets": (lambda: pn.metrics.perplexity(SCORES, (LABELS, LABELS)), TypeError, "perplexity takes one output"),
+    "the number of a layer for a path": (lambda: pn.freeze(0), TypeError, r'freeze takes paths of params, texts such as .*, not an int: write "\[0\]"$'),
+    "the numbers of layers for paths": (lambda: pn.freeze([0, 2]), TypeError, r'not a list: write "\[0\]", "\[2\]"$'),
+    "a function for a path": (lambda: pn.freeze(lambda p: True), TypeError, r"not a function: tree.items\(params\) has those that there are"),
+    "the number of a layer, by path": (lambda: pn.per_path({0: pn.sgd()}, pn.adam()), TypeError, r'per_path takes paths.* write "\[0\]"$'),
+    "pairs for a dict by path": (lambda: pn.per_path((("[0]", pn.sgd()),), pn.adam()), TypeError, r'per_path takes a dict of optimizers by path, as in per_path\(\{"\[0\]": sgd\(0.01\)\}, otherwise=adam\(\)\), not a tuple'),
+    "a name of what decays": (lambda: pn.adamw(which="bias"), TypeError, "adamw takes which, a function of a parameter, as in which=lambda p: p.ndim > 1, not 'bias': by their paths, per_path"),
+    "a name of what decays, of a transform": (lambda: pn.weight_decay(0.1, which="bias"), TypeError, "weight_decay takes which, a function"),
+    "a name of what is penalized": (lambda: pn.l2(0.1, which=0), TypeError, "l2 takes which, a function of a parameter.*not 0"),
+    "a name of what is made orthogonal": (lambda: pn.muon(which="bias"), TypeError, "muon takes which, a function"),
+    # losses
+    "labels for mse": (lambda: pn.mse.apply(SCORES, LABELS), ValueError, r"y has shape \(4, 3\) and target \(4,\): of labels, write data.one_hot\(target, 3\)$"),
+    "labels in a column": (lambda: pn.softmax_cross_entropy.apply(SCORES, LABELS[:, None]), ValueError, r"and target \(4, 1\): write target\[:, 0\]$"),
+    "labels in a list": (lambda: pn.softmax_cross_entropy.apply(SCORES, [0, 1, 2, 0]), TypeError, r"not a list: write np.asarray\(target\)$"),
+    "dE of an array": (lambda: pn.mse.vjp(SCORES, SCORES)[1](np.ones(5)), ValueError, r"mse: its pullback takes a dE that is one number, as E is, not a float64 array of shape \(5,\): .*\"none\" there is one for each of the elements"),
+    "dE of an array that would broadcast": (lambda: pn.softmax_cross_entropy.vjp(SCORES, LABELS)[1](np.ones((4, 1))), ValueError, "one number, as E is.* each of the rows"),
+    # trees
+    "a tree before the function": (lambda: pn.tree.map(PARAMS, np.negative), TypeError, r"tree.map takes a function, then a tree, not a tuple and an ufunc: they are swapped, write tree.map\(f, tree\)"),
+    "no function for a tree": (lambda: pn.tree.map(PARAMS, PARAMS), TypeError, "tree.map takes a function, then a tree, not a tuple and a tuple$"),
+    "a dtype before the tree": (lambda: pn.tree.cast(np.float64, PARAMS), TypeError, r"tree.cast takes a tree, then a dtype, not a tuple of 3: they are swapped, write tree.cast\(tree, dtype\)"),
+    "no dtype": (lambda: pn.tree.cast(PARAMS, "floaty"), TypeError, "then a dtype, not a str$"),
+    "a dtype of integers": (lambda: pn.tree.cast(PARAMS, int), TypeError, r"a floating-point dtype, such as np.float64, not int64: for other numbers, write tree.map"),
     # validation and metrics
     "a share for validation": (lambda: fit(validation=0.2), TypeError, r"validation data \(x, target\), not a float.*pn.data.split\(key, x, target, test=0.2\)"),
     "validation in a list": (lambda: fit(validation=[X, T]), TypeError, r"fit's validation takes .*not arrays: write \(x, target\)"),

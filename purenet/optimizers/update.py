@@ -30,7 +30,7 @@ from purenet.engine.arrays import (
 from purenet.engine.numpy import quick_number
 from purenet.rates import Rate, check_rate, rate_at
 from purenet.tree.layout import Exact, Layout, splitter
-from purenet.values import Call, call, called, check_known
+from purenet.values import Call, call, called, check_known, shown
 
 SWEEP = 64  # steps, after which what is kept for each parameter is swept of numbers that decay to nothing
 
@@ -329,7 +329,18 @@ def written(name: str, **options: tuple[Any, Any]) -> Call:
     >>> written("adam", lr=(0.1, 0.001)), written("adam", lr=(0.001, 0.001))
     ('adam(lr=0.1)', 'adam()')
     """
+    if "which" in options:
+        check_which(name, options["which"][0])
     return call(name, **called(name, unseen=None, traceable=("lr",), **options).options)
+
+
+def check_which(name: str, which: Any) -> None:
+    """Check that this chooses parameters: a function of one."""
+    if not callable(which):
+        raise TypeError(
+            f"{name} takes which, a function of a parameter, as in which=lambda p: p.ndim > 1, not {shown(which)}: "
+            "by their paths, per_path has another optimizer for some"
+        )
 
 
 def check_between(name: str, high: float = 1.0, **options: Any) -> None:

@@ -166,6 +166,16 @@ BAD = {
     "a dtype before the tree": (lambda: pn.tree.cast(np.float64, PARAMS), TypeError, r"tree.cast takes a tree, then a dtype, not a tuple of 3: they are swapped, write tree.cast\(tree, dtype\)"),
     "no dtype": (lambda: pn.tree.cast(PARAMS, "floaty"), TypeError, "then a dtype, not a str$"),
     "a dtype of integers": (lambda: pn.tree.cast(PARAMS, int), TypeError, r"a floating-point dtype, such as np.float64, not int64: for other numbers, write tree.map"),
+    # what follows the loss, and pictures
+    "a plateau for a rate": (lambda: pn.adam(s.reduce_on_plateau(0.1)), TypeError, r"not a Plateau: train an epoch at a time, .*fit\(net, loss, sgd\(watch.rate\), \.\.\., resume=found\)"),
+    "a Fit for errors": (lambda: pn.plotting.error_curve(FOUND), TypeError, r'error_curve takes errors, one number for each epoch, not a Fit: write found.history\["loss"\]$'),
+    "a history for errors": (lambda: pn.plotting.error_curve(FOUND.history), TypeError, r'not a dict: write history\["loss"\]$'),
+    "a net and its params for a picture": (
+        lambda: pn.plotting.decision_boundary(NET, PARAMS, X, T),
+        TypeError,
+        r"write decision_boundary\(lambda points: net.apply\(params, points\), x, target\)$",
+    ),
+    "a net for three pictures": (lambda: pn.plotting.overview([1.0], NET, X, T), TypeError, r"write overview\(errors, lambda points: net.apply\(params, points\), x, target\)$"),
     # validation and metrics
     "a share for validation": (lambda: fit(validation=0.2), TypeError, r"validation data \(x, target\), not a float.*pn.data.split\(key, x, target, test=0.2\)"),
     "validation in a list": (lambda: fit(validation=[X, T]), TypeError, r"fit's validation takes .*not arrays: write \(x, target\)"),
@@ -177,7 +187,7 @@ BAD = {
     "a metric without a name": (lambda: fit(metrics=[functools.partial(pn.metrics.f1)], validation=(X, T)), TypeError, r"a partial has no name: write metrics=\{'name': metric\}"),
     "two metrics of one name": (lambda: fit(metrics=[lambda y, t: 0, lambda y, t: 1], validation=(X, T)), ValueError, "two metrics are called '<lambda>': write metrics="),
     "a callback that is none": (lambda: fit(callbacks=[3]), TypeError, r"functions of \(state, record\), not an int"),
-    "checkpoints for a callback": (lambda: fit(callbacks=[pn.checkpoints("run")]), TypeError, "not a Checkpoints: a loop of `train` can save its states"),
+    "checkpoints for a callback": (lambda: fit(callbacks=[pn.checkpoints("run")]), TypeError, r"not a Checkpoints: write callbacks=\[run.save\]"),
     "a monitor that is not measured": (lambda: fit(monitor="accuracy"), ValueError, "can monitor loss, not 'accuracy'"),
     # what fit gives, where something else belongs
     "params to resume": (lambda: fit(resume=PARAMS), TypeError, "resume takes a State, as train yields it, or a Fit, not a tuple"),

@@ -253,7 +253,7 @@ def _check_options(
         )
     for callback in callbacks:
         if not callable(callback):
-            mend = ": a loop of `train` can save its states" if hasattr(callback, "save") else ""
+            mend = ": write callbacks=[run.save]" if hasattr(callback, "save") else ""
             raise TypeError(f"fit takes callbacks, functions of (state, record), not {describe(callback)}{mend}")
 
 

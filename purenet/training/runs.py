@@ -151,7 +151,7 @@ def check_optimizer(optimizer: Any) -> None:
         mend = ": with Optax, write the loop yourself, by value_and_grad"
     elif isinstance(as_number(optimizer), int | float):
         mend = f": write sgd(lr={shown(optimizer)})"
-    elif getattr(optimizer, "__module__", "").startswith("purenet.optimizers") and hasattr(optimizer, "__name__"):
+    elif getattr(optimizer, "__module__", "").startswith("purenet.optimizers") and hasattr(optimizer, "__wrapped__"):
         made, takes = optimizer.__name__, optimizer.__wrapped__.__code__.co_varnames
         mend = f": write {made}(lr=...), with parentheses" if "lr" in takes else f": write chain({made}(...), sgd())"
     elif callable(optimizer) and not isinstance(optimizer, tuple | Value):

@@ -104,7 +104,16 @@ def _loss(
         if counting is not None and mean and target.ndim < y.ndim:
             count = counting.total(ops, y, target)
             ops.look(some_weight, count)
-        return total / count, lambda dE: pull((dE if type(dE) is float else weak(dE)) / count)
+        is_one = reduction != "none" and not isinstance(ops, Unsummed)
+        return total / count, lambda dE: pull((dE if type(dE) is float else factor(dE, is_one)) / count)
+
+    def factor(dE: Any, is_one: bool) -> Any:
+        if is_one and not is_number(dE):
+            raise ValueError(
+                f"{name}: its pullback takes a dE that is one number, as E is, not {describe(dE)}: "
+                f'with reduction="none" there is one for each of the {"rows" if rows else "elements"}'
+            )
+        return weak(dE)
 
     def some_weight(total: NumpyArray) -> None:
         if not total:
@@ -198,6 +207,8 @@ def check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
         raise TypeError(
             f"{name}'s y computes in floating point, not on {describe(y)}: write {conversion('y', y, 'float32')}"
         )
+    if classes and isinstance(target, list):
+        raise TypeError(f"{name}'s target takes an array, not a list: write np.asarray(target)")
     ops = engine_of(target, f"{name}'s target")
     if ops.isdtype(target.dtype, "complex floating"):
         raise TypeError(f"{name} takes a real target, not {describe(target)}")
@@ -210,16 +221,19 @@ def check_target(name: Call, y: Any, target: Any, classes: bool) -> None:
     given = f"y has shape {tuple(y.shape)} and target {tuple(target.shape)}"
     if classes and y.ndim:
         if target.shape != y.shape[:-1]:
+            mend = f": write target[{':, ' * (y.ndim - 1)}0]" if target.shape == (*y.shape[:-1], 1) else ""
             raise ValueError(
                 f"{name} takes y of shape (batch, classes) with labels (batch,) or targets (batch, classes), "
-                f"but {given}"
+                f"but {given}{mend}"
             )
         if not ops.isdtype(target.dtype, "integral"):
             mend = write_as_integers(target, "target")
             raise TypeError(f"{name} takes labels that are integers, not {describe(target)}: {mend}")
         return
     mend = ""
-    if y.shape == (*target.shape, 1):
+    if y.ndim > 1 and y.shape[-1] > 1 and target.shape == y.shape[:-1] and ops.isdtype(target.dtype, "integral"):
+        mend = f": of labels, write data.one_hot(target, {y.shape[-1]})"
+    elif y.shape == (*target.shape, 1):
         mend = f": write target[{':, ' * target.ndim}None]"
     elif math.prod(target.shape) == math.prod(y.shape):
         mend = f": reshape one, as in target.reshape({tuple(y.shape)})"

@@ -56,8 +56,9 @@ def top_k_accuracy(y: Any, target: Any, k: int = 5) -> float:
     >>> top_k_accuracy(np.array([[0.1, 0.5, 0.4], [0.8, 0.2, 0.0]]), np.array([2, 2]), k=2)
     0.5
     """
-    host_only("top_k_accuracy", y, target)
+    _check_one("top_k_accuracy", y, target)
     y = to_numpy(y)
+    _check_order(y, to_numpy(target), "top_k_accuracy")
     if y.ndim != 2 or not 1 <= k <= y.shape[1]:
         raise ValueError(
             f"top_k_accuracy takes scores (n, classes) and k from 1 to classes, not {describe(y)} and {k!r}"
@@ -75,22 +76,20 @@ def confusion_matrix(y: Any, target: Any, classes: int | None = None) -> Any:
     array([[1, 1],
            [0, 1]])
     """
-    matrix = _counts(y, target, classes)
+    matrix = _counts(y, target, "confusion_matrix", classes)
     if _hold_nan(y, target):
         raise ValueError("confusion_matrix counts classes, but y or target holds NaN, which is of none")
     return matrix
 
 
-def _counts(y: Any, target: Any, classes: int | None = None) -> Any:
-    predicted, labels = _labels(y, target, "confusion_matrix")
+def _counts(y: Any, target: Any, who: str, classes: int | None = None) -> Any:
+    predicted, labels = _labels(y, target, who)
     found = int(max(predicted.max(), labels.max())) + 1
     known = np.shape(y)[-1] if np.ndim(y) > 1 else np.shape(target)[-1] if np.ndim(target) > 1 else found
     count = max(known, found) if classes is None else classes
     low = int(min(predicted.min(), labels.min()))
     if low < 0 or found > count:
-        raise ValueError(
-            f"confusion_matrix takes labels from 0 to {count - 1}, but found {low if low < 0 else found - 1}"
-        )
+        raise ValueError(f"{who} takes labels from 0 to {count - 1}, but found {low if low < 0 else found - 1}")
     return np.bincount(labels * count + predicted, minlength=count**2).reshape(count, count)
 
 
@@ -180,7 +179,7 @@ def perplexity(y: Any, target: Any) -> float:
     >>> round(perplexity(np.zeros((3, 4)), np.array([0, 1, 2])), 12)
     4.0
     """
-    host_only("perplexity", y, target)
+    _check_one("perplexity", y, target)
     logits, labels = to_numpy(y).astype(np.float64), to_numpy(target)
     if logits.ndim < 2 or labels.shape != logits.shape[:-1] or not holds(labels, "integral") or not labels.size:
         given = f"{describe(logits)} and {describe(labels)}"
@@ -194,10 +193,32 @@ def perplexity(y: Any, target: Any) -> float:
     return math.inf if mean >= 709 else math.exp(mean)
 
 
+def _check_one(who: str, y: Any, target: Any) -> None:
+    """Check that there is one output and one target."""
+    for given in (y, target):
+        if isinstance(given, tuple) and any(getattr(part, "shape", ()) for part in given):
+            raise TypeError(
+                f"{who} takes one output and its target, not a tuple of {len(given)}: "
+                f"write lambda y, t: {who}(y[0], t[0]) for the first output"
+            )
+    host_only(who, y, target)
+
+
+def _check_order(y: Any, target: Any, who: str) -> None:
+    """Check that scores do not stand where the target does, beside labels for y."""
+    are_scores = holds(target, "real floating") and not ((target == np.floor(target)) | np.isnan(target)).all()
+    if y.ndim == 1 and holds(y, "integral") and target.ndim in (1, 2) and are_scores:
+        raise ValueError(
+            f"{who} takes the outputs first, (y, target), but the target is {describe(target)} of scores, and y are "
+            f"labels: write {who}({'scores' if target.ndim == 2 else 'scores > 0.5'}, labels)"
+        )
+
+
 def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
     """The classes that were chosen and those that are right, both (n,)."""
-    host_only(who, y, target)
+    _check_one(who, y, target)
     y, target = to_numpy(y), to_numpy(target)
+    _check_order(y, target, who)
     if y.ndim > 2 and target.shape in (y.shape, y.shape[:-1]):  # of sequences, each place is an example
         target = target.reshape(-1, *target.shape[y.ndim - 1 :])
         y = y.reshape(-1, y.shape[-1])
@@ -229,7 +250,7 @@ def _hold_nan(*arrays: Any) -> bool:
 
 
 def _numbers(y: Any, target: Any, who: str) -> tuple[Any, Any]:
-    host_only(who, y, target)
+    _check_one(who, y, target)
     y, target = to_numpy(y).astype(np.float64), to_numpy(target).astype(np.float64)
     if y.shape != target.shape or not y.size:
         raise ValueError(
@@ -241,7 +262,7 @@ def _numbers(y: Any, target: Any, who: str) -> tuple[Any, Any]:
 def _averaged(y: Any, target: Any, average: Average, who: str, shares_of: Callable[..., tuple[Any, Any]]) -> Any:
     """part / whole for each class, 0 where whole is 0, and their average; both from the counts of each class: hits, how
     many were taken for it, and how many are of it."""
-    matrix = _counts(y, target)
+    matrix = _counts(y, target, who)
     hits, taken, true = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
     if _hold_nan(y, target):
         hits = hits * math.nan

@@ -26,7 +26,13 @@ def check_rate(rate: Rate, name: str, what: str = "learning rate") -> None:
         first_rate(rate, name, what)
         return
     if isinstance(rate, bool) or not isinstance(rate, int | float):
-        raise TypeError(f"{name}: the {what} is a number or a schedule, not {describe(rate)}")
+        mend = ""
+        if hasattr(rate, "init") and hasattr(rate, "step"):  # it follows the loss
+            mend = (
+                ": train an epoch at a time, with the rate of that state, as by fit(net, loss, sgd(watch.rate), ..., "
+                "resume=found); help(schedules.reduce_on_plateau) shows it"
+            )
+        raise TypeError(f"{name}: the {what} is a number or a schedule, not {describe(rate)}{mend}")
     if not 0 <= rate < float("inf"):
         raise ValueError(f"{name}: the {what} is a finite number from 0 up, not {rate}")
 

@@ -248,25 +248,51 @@ INSTEAD = {  # what does the work of an option that is none here
     "kernel_regularizer": "write penalties=[l2(...)] where it is trained",
     "validation_split": "write validation=..., one part of data.split(key, x, target)",
 }
+WRITTEN = {"key": "pn.key(0)", "epochs": "10", "size": "32"}  # options that have no default
+TOGETHER = {  # what takes several things in one argument, the last that stands without a name
+    "data": "x and the target stand together: write (x, target)",
+    "batches": "x and the target stand together: write lambda key: pn.data.batches(key, x, target, size=32)",
+}
 SIZES = "units in_features out_features filters in_channels out_channels kernel_size input_size hidden_size"
 
 
 def hinted(make: F) -> F:
-    """The same function; an option that it does not have is an error that names the right one, or all there are."""
+    """The same function; an option that it does not have is an error that names the right one, or all there are. So is
+    one that it lacks, and an argument too many."""
 
     @wraps(make)
     def made(*args: Any, **options: Any) -> Any:
         try:
             return make(*args, **options)
         except TypeError as error:
+            who = make.__qualname__.removesuffix(".__init__")
             wrong = str(error).removeprefix(f"{make.__qualname__}() got an unexpected keyword argument ").strip("'")
-            if wrong not in options:
+            told = f"{who} has no option {wrong}: {_mend(make, wrong)}" if wrong in options else ""
+            told = told or _miscounted(who, make, args, options)
+            if not told:
                 raise
-            raise TypeError(
-                f"{make.__qualname__.removesuffix('.__init__')} has no option {wrong}: {_mend(make, wrong)}"
-            ) from None
+            raise TypeError(told) from None
 
     return made  # type: ignore[return-value]  # it takes what `make` takes
+
+
+def _miscounted(who: str, make: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]) -> str:
+    """What to write where there are arguments too many, or options too few; "" if there are not."""
+    import inspect
+
+    parameters = [each for name, each in inspect.signature(make).parameters.items() if name != "self"]
+    first = [each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+    bare = [each.name for each in first]
+    named = [each for each in parameters if each.kind is each.KEYWORD_ONLY]
+    given = len(args) - ("self" in inspect.signature(make).parameters)
+    if named and len(bare) < given and all(each.kind is not each.VAR_POSITIONAL for each in parameters):
+        mend = TOGETHER.get(bare[-1] if bare else "", f"the others have one, as in {named[0].name}=...")
+        return f"{who} takes {len(bare)} arguments without a name, but {given} were given: {mend}"
+    if any(each.default is each.empty and each.name not in options for each in first[given:]):
+        return ""  # Python names those
+    lacks = [each.name for each in named if each.default is each.empty and each.name not in options]
+    mend = ", ".join(f"{each}={WRITTEN.get(each, '...')}" for each in lacks)
+    return f"{who} lacks {' and '.join(lacks)}: add {mend}" if lacks else ""
 
 
 def _mend(make: Callable[..., Any], wrong: str) -> str:

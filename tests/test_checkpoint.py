@@ -376,6 +376,32 @@ def test_every_so_many_steps_and_the_last_few(tmp_path):
     assert same(at(30), run.load(at(0)))
 
 
+def test_at_the_ends_of_epochs_that_meet_no_multiple(tmp_path):
+    net, x = pn.dense(1, 1), np.ones((7, 1), np.float32)
+    params, run = net.init(pn.key(0)), pn.checkpoints(tmp_path, every=10, keep=9)
+    options = {"key": pn.key(1), "batch_size": 1, "callbacks": [run.save]}
+    found = pn.fit(net, pn.mse, pn.sgd(), params, (x, x), epochs=4, **options)
+    assert found.stopped == "epochs"
+    assert run.steps() == [14, 21]
+    again = pn.checkpoints(tmp_path, every=10, keep=9)
+    state = again.load(pn.start(pn.sgd(), params, pn.key(1)))
+    options["callbacks"] = [again.save]
+    pn.fit(net, pn.mse, pn.sgd(), params, (x, x), epochs=6, resume=state, **options)
+    assert again.steps() == [14, 21, 35, 42]
+
+
+def test_params_of_a_file_that_holds_a_run(tmp_path):
+    net, x = pn.dense(1, 1), np.ones((7, 1), np.float32)
+    params = net.init(pn.key(0))
+    found = pn.fit(net, pn.mse, pn.sgd(), params, (x, x), key=None, epochs=1)
+    for held, name in ((found, "Fit"), (found.state, "State")):
+        pn.save(tmp_path / "run.npz", held)
+        with pytest.raises(
+            ValueError, match=rf"holds a {name}: write load\(path, like=start\(optimizer, params, key\)\)"
+        ):
+            pn.load(tmp_path / "run.npz", like=params)
+
+
 def test_the_newest_whole_one(tmp_path):
     run = pn.checkpoints(tmp_path, every=10)
     for step in (10, 20, 30):

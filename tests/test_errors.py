@@ -193,7 +193,7 @@ BAD = {
     "an optimizer without its parentheses": (
         lambda: pn.fit(NET, pn.mse, pn.adam, PARAMS, (X, T), key=pn.key(0), epochs=1),
         TypeError,
-        r"an optimizer stands after the loss, not a function: write adam\(\)",
+        r"an optimizer stands after the loss, not a function: write adam\(lr=\.\.\.\), with parentheses",
     ),
     "an optimizer of Optax": (
         lambda: pn.fit(NET, pn.mse, namedtuple("Adam", "init update")(None, None), PARAMS, (X, T), key=None, epochs=1),

@@ -19,7 +19,9 @@ PARAMS = NET.init(pn.key(0))
 GRADS = pn.value_and_grad(NET, pn.mse)(PARAMS, X, T)[1]
 
 FOUND = pn.fit(NET, pn.mse, pn.adam(), PARAMS, (X, T), key=pn.key(0), epochs=3)
+ADAM = pn.adam()
 ONE, WIDE, CONV = pn.dense(1, 1), pn.dense(16, 1), pn.conv(3, 4, 3)
+LABELS, SCORES = np.array([0, 1, 2, 0]), np.linspace(0.1, 1.3, 12).reshape(4, 3)
 
 
 class Frame:
@@ -31,8 +33,8 @@ class Frame:
         return X
 
 
-def fit(params=PARAMS, data=(X, T), **options):
-    return pn.fit(NET, pn.mse, pn.adam(), params, data, **{"key": pn.key(0), "epochs": 3, **options})
+def fit(params=PARAMS, data=(X, T), optimizer=ADAM, **options):
+    return pn.fit(NET, pn.mse, optimizer, params, data, **{"key": pn.key(0), "epochs": 3, **options})
 
 
 BAD = {
@@ -97,6 +99,84 @@ BAD = {
     ),
     "an iterator, in train": (lambda: pn.train(NET, pn.mse, pn.adam(), PARAMS, iter([(X, T)]), key=None, epochs=2), ValueError, "an iterator, which is used up"),
     "an iterator that is used up": (lambda: fit(data=iter([]), epochs=1), ValueError, "no batch 1 in epoch 1: the iterator is used up"),
+    # fit and train, at the first try
+    "the data of fit apart": (lambda: pn.fit(NET, pn.mse, pn.adam(), PARAMS, X, T, key=None, epochs=1), TypeError, r"^fit takes 5 arguments without a name, but 6 were given: x and the target stand together: write \(x, target\)$"),
+    "the data of train apart": (lambda: pn.train(NET, pn.mse, pn.adam(), PARAMS, X, T, key=None), TypeError, r"but 6 were given: .* write lambda key: pn.data.batches\(key, x, target, size=32\)$"),
+    "an option without its name": (lambda: pn.predict(NET, PARAMS, X, 32, "numpy"), TypeError, "takes 4 arguments without a name, but 5 were given: the others have one, as in engine=...$"),
+    "fit without a key": (lambda: pn.fit(NET, pn.mse, pn.adam(), PARAMS, (X, T), epochs=1), TypeError, r"^fit lacks key: add key=pn.key\(0\)$"),
+    "fit without a key and epochs": (lambda: pn.fit(NET, pn.mse, pn.adam(), PARAMS, (X, T)), TypeError, r"^fit lacks key and epochs: add key=pn.key\(0\), epochs=10$"),
+    "train without a key": (lambda: pn.train(NET, pn.mse, pn.adam(), PARAMS, [(X, T)]), TypeError, r"^train lacks key: add key=pn.key\(0\)$"),
+    "batches without a size": (lambda: pn.data.batches(None, X), TypeError, "^batches lacks size: add size=32$"),
+    "a loss before the net": (lambda: pn.value_and_grad(pn.mse, NET), TypeError, r"not a mse and a Layer: they are swapped, write value_and_grad\(serial\(dense"),
+    "a loss before the net, in fit": (lambda: pn.fit(pn.mse, NET, pn.adam(), PARAMS, (X, T), key=None, epochs=1), TypeError, r"^fit takes .*swapped, write fit\(serial\(.*\), mse, \.\.\.\)"),
+    "a loss before the net, in train": (lambda: pn.train(pn.mse, NET, pn.adam(), PARAMS, [(X, T)], key=None), TypeError, "^train takes .*swapped"),
+    "a loss before the net, in evaluate": (lambda: pn.evaluate(pn.mse, NET, PARAMS, (X, T)), TypeError, "^evaluate takes .*swapped"),
+    "a function for a loss": (lambda: pn.value_and_grad(NET, lambda y, t: 0.0), TypeError, r"pn.loss\(f, df\) with its derivative by y, or pn.from_jax\(f\)"),
+    "a function for a loss, in train": (lambda: pn.train(NET, lambda y, t: 0.0, pn.adam(), PARAMS, [(X, T)], key=None), TypeError, r"^train takes .*pn.loss\(f, df\)"),
+    "a function for a loss, in evaluate": (lambda: pn.evaluate(NET, lambda y, t: 0.0, PARAMS, (X, T)), TypeError, r"^evaluate takes .*pn.loss\(f, df\)"),
+    "what makes an optimizer": (lambda: pn.fit(NET, pn.mse, pn.sgd, PARAMS, (X, T), key=None, epochs=1), TypeError, r"an optimizer stands after the loss, not a function: write sgd\(lr=\.\.\.\), with parentheses"),
+    "what makes an optimizer, in train": (lambda: pn.train(NET, pn.mse, pn.lion, PARAMS, [(X, T)], key=None), TypeError, r"write lion\(lr=\.\.\.\)"),
+    "what makes an optimizer, resumed": (lambda: fit(optimizer=pn.sgd, resume=FOUND, epochs=4), TypeError, r"write sgd\(lr=\.\.\.\)"),
+    "what makes a transform": (lambda: fit(optimizer=pn.clip_by_value), TypeError, r"write chain\(clip_by_value\(\.\.\.\), sgd\(\)\)"),
+    "a class for an optimizer": (lambda: fit(optimizer=Frame), TypeError, r"write adam\(\), with parentheses"),
+    "what makes a chain": (lambda: fit(optimizer=pn.chain), TypeError, r"an optimizer stands after the loss, not a function: write adam\(\), with parentheses"),
+    "a number for an optimizer": (lambda: fit(optimizer=0.1), TypeError, r"not a float: write sgd\(lr=0.1\)"),
+    "E beside the gradients": (lambda: pn.sgd_step(PARAMS, (np.float32(1), GRADS), 0.1), ValueError, r"a tuple \(E, grads\): write E, grads = value_and_grad"),
+    "E beside the gradients, of an optimizer": (lambda: pn.adam().step(PARAMS, (1.0, GRADS), pn.adam().init(PARAMS)), ValueError, r"a tuple \(E, grads\): write E, grads"),
+    "E beside the gradients, by path": (
+        lambda: pn.chain(pn.freeze("[0]"), pn.adam()).step(PARAMS, (1.0, GRADS), pn.chain(pn.freeze("[0]"), pn.adam()).init(PARAMS)),
+        ValueError,
+        r"a tuple \(E, grads\): write E, grads",
+    ),
+    "E for the gradients": (lambda: pn.sgd_step(PARAMS, np.float32(1), 0.1), ValueError, "one number, a float32 scalar: value_and_grad gives E before them, E, grads = "),
+    "E for the gradients, of an optimizer": (lambda: pn.adam().step(PARAMS, 1.0, pn.adam().init(PARAMS)), ValueError, "one number, a float: value_and_grad gives E before them"),
+    "x before params": (lambda: pn.predict(NET, X, PARAMS), TypeError, r"predict takes params before x, but they are swapped: write predict\(\.\.\., params, x, \.\.\.\)"),
+    "x before params, of one layer": (lambda: pn.predict(ONE, X, ONE.init(pn.key(0))), TypeError, "swapped"),
+    "data before params": (lambda: pn.fit(NET, pn.mse, pn.adam(), (X, T), PARAMS, key=None, epochs=1), TypeError, "fit takes params before data, but they are swapped"),
+    "data before params, in evaluate": (lambda: pn.evaluate(NET, pn.mse, (X, T), PARAMS), TypeError, "evaluate takes params before data, but they are swapped"),
+    "two inputs apart": (lambda: pn.predict(NET, PARAMS, X, X), ValueError, r"batch_size is a positive integer, not <a float32 array of shape \(8, 2\)>: several inputs stand in one tuple, write \(a, b\)$"),
+    "an array for a number of epochs": (lambda: fit(epochs=X), ValueError, r"epochs, a positive integer, not <a float32 array of shape \(8, 2\)>"),
+    "a number for the progress": (lambda: fit(progress=10), TypeError, r"fit takes progress, True or False, or None .*not 10: write callbacks="),
+    "a function for the progress": (lambda: fit(progress=print), TypeError, "not print: write callbacks="),
+    # what is measured, and how it is chosen
+    "labels before scores": (lambda: pn.metrics.confusion_matrix(LABELS, SCORES), ValueError, r"takes the outputs first, \(y, target\), but the target is a float64 array of shape \(4, 3\) of scores.*write confusion_matrix\(scores, labels\)"),
+    "labels before scores, averaged": (lambda: pn.metrics.f1(LABELS, SCORES), ValueError, r"takes the outputs first, \(y, target\)"),
+    "labels before scores, of one output": (lambda: pn.metrics.precision(LABELS, SCORES[:, 0]), ValueError, r"outputs first.*write precision\(scores > 0.5, labels\)"),
+    "labels before scores, of the first k": (lambda: pn.metrics.top_k_accuracy(LABELS, SCORES, k=2), ValueError, r"outputs first.*write top_k_accuracy\(scores, labels\)"),
+    "a metric of two outputs": (lambda: pn.metrics.accuracy((SCORES, SCORES), (LABELS, LABELS)), TypeError, r"accuracy takes one output and its target, not a tuple of 2: write lambda y, t: accuracy\(y\[0\], t\[0\]\)"),
+    "a metric of numbers, of two outputs": (lambda: pn.metrics.r2((SCORES, SCORES), (SCORES, SCORES)), TypeError, r"write lambda y, t: r2\(y\[0\], t\[0\]\)"),
+    "a metric of one output and two targets": (lambda: pn.metrics.perplexity(SCORES, (LABELS, LABELS)), TypeError, "perplexity takes one output"),
+    "the number of a layer for a path": (lambda: pn.freeze(0), TypeError, r'freeze takes paths of params, texts such as .*, not an int: write "\[0\]"$'),
+    "the numbers of layers for paths": (lambda: pn.freeze([0, 2]), TypeError, r'not a list: write "\[0\]", "\[2\]"$'),
+    "a function for a path": (lambda: pn.freeze(lambda p: True), TypeError, r"not a function: tree.items\(params\) has those that there are"),
+    "the number of a layer, by path": (lambda: pn.per_path({0: pn.sgd()}, pn.adam()), TypeError, r'per_path takes paths.* write "\[0\]"$'),
+    "pairs for a dict by path": (lambda: pn.per_path((("[0]", pn.sgd()),), pn.adam()), TypeError, r'per_path takes a dict of optimizers by path, as in per_path\(\{"\[0\]": sgd\(0.01\)\}, otherwise=adam\(\)\), not a tuple'),
+    "a name of what decays": (lambda: pn.adamw(which="bias"), TypeError, "adamw takes which, a function of a parameter, as in which=lambda p: p.ndim > 1, not 'bias': by their paths, per_path"),
+    "a name of what decays, of a transform": (lambda: pn.weight_decay(0.1, which="bias"), TypeError, "weight_decay takes which, a function"),
+    "a name of what is penalized": (lambda: pn.l2(0.1, which=0), TypeError, "l2 takes which, a function of a parameter.*not 0"),
+    "a name of what is made orthogonal": (lambda: pn.muon(which="bias"), TypeError, "muon takes which, a function"),
+    # losses
+    "labels for mse": (lambda: pn.mse.apply(SCORES, LABELS), ValueError, r"y has shape \(4, 3\) and target \(4,\): of labels, write data.one_hot\(target, 3\)$"),
+    "labels in a column": (lambda: pn.softmax_cross_entropy.apply(SCORES, LABELS[:, None]), ValueError, r"and target \(4, 1\): write target\[:, 0\]$"),
+    "labels in a list": (lambda: pn.softmax_cross_entropy.apply(SCORES, [0, 1, 2, 0]), TypeError, r"not a list: write np.asarray\(target\)$"),
+    "dE of an array": (lambda: pn.mse.vjp(SCORES, SCORES)[1](np.ones(5)), ValueError, r"mse: its pullback takes a dE that is one number, as E is, not a float64 array of shape \(5,\): .*\"none\" there is one for each of the elements"),
+    "dE of an array that would broadcast": (lambda: pn.softmax_cross_entropy.vjp(SCORES, LABELS)[1](np.ones((4, 1))), ValueError, "one number, as E is.* each of the rows"),
+    # trees
+    "a tree before the function": (lambda: pn.tree.map(PARAMS, np.negative), TypeError, r"tree.map takes a function, then a tree, not a tuple and an ufunc: they are swapped, write tree.map\(f, tree\)"),
+    "no function for a tree": (lambda: pn.tree.map(PARAMS, PARAMS), TypeError, "tree.map takes a function, then a tree, not a tuple and a tuple$"),
+    "a dtype before the tree": (lambda: pn.tree.cast(np.float64, PARAMS), TypeError, r"tree.cast takes a tree, then a dtype, not a tuple of 3: they are swapped, write tree.cast\(tree, dtype\)"),
+    "no dtype": (lambda: pn.tree.cast(PARAMS, "floaty"), TypeError, "then a dtype, not a str$"),
+    "a dtype of integers": (lambda: pn.tree.cast(PARAMS, int), TypeError, r"a floating-point dtype, such as np.float64, not int64: for other numbers, write tree.map"),
+    # what follows the loss, and pictures
+    "a plateau for a rate": (lambda: pn.adam(s.reduce_on_plateau(0.1)), TypeError, r"not a Plateau: train an epoch at a time, .*fit\(net, loss, sgd\(watch.rate\), \.\.\., resume=found\)"),
+    "a Fit for errors": (lambda: pn.plotting.error_curve(FOUND), TypeError, r'error_curve takes errors, one number for each epoch, not a Fit: write found.history\["loss"\]$'),
+    "a history for errors": (lambda: pn.plotting.error_curve(FOUND.history), TypeError, r'not a dict: write history\["loss"\]$'),
+    "a net and its params for a picture": (
+        lambda: pn.plotting.decision_boundary(NET, PARAMS, X, T),
+        TypeError,
+        r"write decision_boundary\(lambda points: net.apply\(params, points\), x, target\)$",
+    ),
+    "a net for three pictures": (lambda: pn.plotting.overview([1.0], NET, X, T), TypeError, r"write overview\(errors, lambda points: net.apply\(params, points\), x, target\)$"),
     # validation and metrics
     "a share for validation": (lambda: fit(validation=0.2), TypeError, r"validation data \(x, target\), not a float.*pn.data.split\(key, x, target, test=0.2\)"),
     "validation in a list": (lambda: fit(validation=[X, T]), TypeError, r"fit's validation takes .*not arrays: write \(x, target\)"),
@@ -108,7 +188,7 @@ BAD = {
     "a metric without a name": (lambda: fit(metrics=[functools.partial(pn.metrics.f1)], validation=(X, T)), TypeError, r"a partial has no name: write metrics=\{'name': metric\}"),
     "two metrics of one name": (lambda: fit(metrics=[lambda y, t: 0, lambda y, t: 1], validation=(X, T)), ValueError, "two metrics are called '<lambda>': write metrics="),
     "a callback that is none": (lambda: fit(callbacks=[3]), TypeError, r"functions of \(state, record\), not an int"),
-    "checkpoints for a callback": (lambda: fit(callbacks=[pn.checkpoints("run")]), TypeError, "not a Checkpoints: a loop of `train` can save its states"),
+    "checkpoints for a callback": (lambda: fit(callbacks=[pn.checkpoints("run")]), TypeError, r"not a Checkpoints: write callbacks=\[run.save\]"),
     "a monitor that is not measured": (lambda: fit(monitor="accuracy"), ValueError, "can monitor loss, not 'accuracy'"),
     # what fit gives, where something else belongs
     "params to resume": (lambda: fit(resume=PARAMS), TypeError, "resume takes a State, as train yields it, or a Fit, not a tuple"),
@@ -133,7 +213,7 @@ BAD = {
     "params before the path": (lambda: pn.save(PARAMS, "p.npz"), TypeError, r"a path stands first, as in save\(path, params\).*not a tuple"),
     "like before the path": (lambda: pn.load(PARAMS, "p.npz"), TypeError, r"a path stands first.*load\(path, like\), not a tuple"),
     # losses, paths, outputs
-    "a function for a loss of a run": (lambda: pn.fit(NET, lambda y, t: 0.0, pn.adam(), PARAMS, (X, T), key=None, epochs=1), TypeError, r"not a Layer and a function: make one of it, Loss\(apply, vjp, name\)"),
+    "a function for a loss of a run": (lambda: pn.fit(NET, lambda y, t: 0.0, pn.adam(), PARAMS, (X, T), key=None, epochs=1), TypeError, r"not a Layer and a function: make one of it, pn.loss\(f, df\)"),
     "a name for a path": (lambda: pn.chain(pn.freeze("a"), pn.sgd()).init({"a": X}), ValueError, r"""no parameter at 'a', but at \['a'\]: write "\['a'\]"$"""),
     "one example to predict": (lambda: pn.predict(NET, PARAMS, X[0]), ValueError, r"gave serial.* 2 examples, the first axis of x, but got a float32 array of shape \(1,\): of one example, write x\[None\]"),
     "lengths in a list": (lambda: fit(data=((X, list(np.arange(8))), T)), TypeError, "not a list: write np.asarray"),

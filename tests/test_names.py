@@ -314,7 +314,7 @@ def test_a_net_where_a_plot_takes_a_function():
         lambda: pn.plotting.surface(NET, params, x),
         lambda: pn.plotting.overview([1.0], NET, x, x[:, 0]),
     ):
-        message = r"takes predict, a function, not the layer serial.*write lambda points: net\.apply\(params, points\)"
+        message = r"not the layer serial.*write \w+\(.*lambda points: net\.apply\(params, points\), x, target\)$"
         with pytest.raises(TypeError, match=message):
             plot()
     with pytest.raises(TypeError, match=r"not the layer serial.*write net\.apply in its place"):

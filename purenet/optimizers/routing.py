@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from purenet import tree
 from purenet.core import Buffer, Optimizer
-from purenet.engine.arrays import describe
+from purenet.engine.arrays import describe, is_integer
 from purenet.optimizers.transforms import Transform, behind, makes_transform, transform
-from purenet.optimizers.update import Params, still, wrong_state
+from purenet.optimizers.update import Params, check_grads, still, wrong_state
 from purenet.values import call
 
 
@@ -42,7 +42,7 @@ def route(
     def step(params: Params, grads: Params, state: tuple[Any, ...] | None = None) -> tuple[Params, tuple[Any, ...]]:
         if type(state) is not tuple or len(state) != len(optimizers):
             raise wrong_state(name, f"a tuple of {len(optimizers)} states", state)
-        tree.check_same(params, grads, "params")
+        check_grads(params, grads)
         labels = routes(params)
         each = range(len(optimizers))
         done = [optimizers[i].step(part(params, labels, i), part(grads, labels, i), state[i]) for i in each]
@@ -67,6 +67,12 @@ def per_path(optimizers: dict[str, Optimizer[Any, Any]], otherwise: Optimizer[An
     Raises:
         ValueError: by init, if nothing stands at a path.
     """
+    if not isinstance(optimizers, dict):
+        raise TypeError(
+            'per_path takes a dict of optimizers by path, as in per_path({"[0]": sgd(0.01)}, otherwise=adam()), '
+            f"not {describe(optimizers)}"
+        )
+    _check_texts("per_path", optimizers)
     paths = sorted(optimizers, key=len, reverse=True)
     name = call("per_path", dict(optimizers), otherwise)
 
@@ -96,6 +102,7 @@ def freeze(*paths: str) -> Transform:
     >>> pn.chain(pn.freeze("[0]", "[2].bias"), pn.adam())
     chain(freeze('[0]', '[2].bias'), adam())
     """
+    _check_texts("freeze", paths)
     name = call("freeze", *paths)
 
     def wrap(inner: Optimizer[Any, Any], name: str) -> Optimizer[Any, Any]:
@@ -112,6 +119,16 @@ def freeze(*paths: str) -> Transform:
         return Optimizer(init, step, name)
 
     return transform(name, wrap, holds_back=True)
+
+
+def _check_texts(who: str, paths: Iterable[Any]) -> None:
+    """Check that paths are texts."""
+    for path in paths:
+        if not isinstance(path, str):
+            numbers = path if isinstance(path, list | tuple) else [path]
+            texts = [f'"[{number}]"' for number in numbers] if all(map(is_integer, numbers)) else []
+            mend = f"write {', '.join(texts)}" if texts else "tree.items(params) has those that there are"
+            raise TypeError(f'{who} takes paths of params, texts such as "[0].bias", not {describe(path)}: {mend}')
 
 
 def _leads_to(prefix: str, path: str) -> bool:

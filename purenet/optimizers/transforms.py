@@ -17,7 +17,18 @@ from purenet.core import Buffer, Optimizer
 from purenet.engine import engine_of
 from purenet.engine.arrays import Array, article, as_number, describe, is_integer
 from purenet.optimizers.adaptive import matrices, rescaled
-from purenet.optimizers.update import SWEEP, Params, beside, check_between, still, tick, turn, wrong_state, zero_count
+from purenet.optimizers.update import (
+    SWEEP,
+    Params,
+    beside,
+    check_between,
+    check_which,
+    still,
+    tick,
+    turn,
+    wrong_state,
+    zero_count,
+)
 from purenet.rates import Rate, check_rate, rate_at
 from purenet.values import Call, Value, call, called, takes_numbers
 
@@ -186,6 +197,7 @@ def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Trans
 
     I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
+    check_which("weight_decay", which)
     name = called("weight_decay", rate, which=(which, matrices))
     check_rate(rate, name, "rate")
 

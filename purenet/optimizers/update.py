@@ -30,7 +30,7 @@ from purenet.engine.arrays import (
 from purenet.engine.numpy import quick_number
 from purenet.rates import Rate, check_rate, rate_at
 from purenet.tree.layout import Exact, Layout, splitter
-from purenet.values import Call, call, called, check_known
+from purenet.values import Call, call, called, check_known, shown
 
 SWEEP = 64  # steps, after which what is kept for each parameter is swept of numbers that decay to nothing
 
@@ -166,11 +166,27 @@ def apart(params: Params, grads: Params) -> tuple[Layout, list[Array], list[Arra
         elif layout.held:
             held = layout.held(grads)
     except (ValueError, TypeError, AttributeError):
-        tree.check_same(params, grads, "params")
+        check_grads(params, grads)
         for p in ps:
             engine_of(p, "an optimizer")  # what is no array is told so
         raise
     return layout, ps, gs, held
+
+
+def check_grads(params: Params, grads: Params) -> None:
+    """Check that gradients are built like params."""
+    parted = tree.parting(params, grads, "params", shapes=True)
+    if not parted:
+        return
+    if type(grads) is tuple and len(grads) == 2 and _is_scalar(grads[0]):
+        parted = "the gradients are a tuple (E, grads): write E, grads = value_and_grad(net, loss)(params, x, target)"
+    elif _is_scalar(grads):
+        parted = f"the gradients are one number, {describe(grads)}: value_and_grad gives E before them, E, grads = ..."
+    raise ValueError(parted)
+
+
+def _is_scalar(given: Any) -> bool:
+    return isinstance(given, float) or (hasattr(given, "shape") and given.shape == ())
 
 
 def next_buffers(layout: Layout, params: Params, grads: Params, steps: Sequence[Buffer]) -> Sequence[Buffer]:
@@ -180,7 +196,7 @@ def next_buffers(layout: Layout, params: Params, grads: Params, steps: Sequence[
     try:
         return [tree.map(moved, buffer, step) for buffer, step in zip(layout.held(params), steps, strict=True)]
     except (ValueError, TypeError, AttributeError):
-        tree.check_same(params, grads, "params")
+        check_grads(params, grads)
         raise
 
 
@@ -313,7 +329,18 @@ def written(name: str, **options: tuple[Any, Any]) -> Call:
     >>> written("adam", lr=(0.1, 0.001)), written("adam", lr=(0.001, 0.001))
     ('adam(lr=0.1)', 'adam()')
     """
+    if "which" in options:
+        check_which(name, options["which"][0])
     return call(name, **called(name, unseen=None, traceable=("lr",), **options).options)
+
+
+def check_which(name: str, which: Any) -> None:
+    """Check that this chooses parameters: a function of one."""
+    if not callable(which):
+        raise TypeError(
+            f"{name} takes which, a function of a parameter, as in which=lambda p: p.ndim > 1, not {shown(which)}: "
+            "by their paths, per_path has another optimizer for some"
+        )
 
 
 def check_between(name: str, high: float = 1.0, **options: Any) -> None:

@@ -48,7 +48,7 @@ def boundary_animation(
         ValueError: there is no frame, or the path ends otherwise.
     """
     who = "boundary_animation"
-    check_predict(predict, who, "net.apply")
+    check_predict(predict, who, "net.apply in its place")
     path = os.fspath(path)
     if not path.lower().endswith(".gif"):
         raise ValueError(f"{who} writes a GIF, to a path that ends in .gif, not {path!r}")

@@ -15,6 +15,7 @@ from purenet.plotting.curves import error_curve
 
 Predict = Callable[[Any], Any]
 LEVELS = 21  # of colours
+POINTS = "lambda points: net.apply(params, points)"
 
 
 @on_host
@@ -57,7 +58,7 @@ def surface(predict: Predict, x: Any, target: Any, ax: Any = None) -> Any:
 @on_host
 def overview(errors: Sequence[float], predict: Predict, x: Any, target: Any) -> Any:
     """One picture of a net with two features: its error per epoch, its decision boundary, its output as a surface."""
-    check_predict(predict, "overview")
+    check_predict(predict, "overview", f"overview(errors, {POINTS}, x, target)")
     figure = new_figure(16, 4.5)
     error_curve(errors, figure.add_subplot(1, 3, 1))
     decision_boundary(predict, x, target, figure.add_subplot(1, 3, 2))
@@ -65,11 +66,11 @@ def overview(errors: Sequence[float], predict: Predict, x: Any, target: Any) -> 
     return figure
 
 
-def check_predict(predict: Any, who: str, write: str = "lambda points: net.apply(params, points)") -> None:
+def check_predict(predict: Any, who: str, write: str = "") -> None:
     """Check that this is a function of points, and not the net itself."""
     if isinstance(predict, Layer) or not callable(predict):
         given = f"the layer {predict.name}" if isinstance(predict, Layer) else describe(predict)
-        raise TypeError(f"{who} takes predict, a function, not {given}: write {write} in its place")
+        raise TypeError(f"{who} takes predict, a function, not {given}: write {write or f'{who}({POINTS}, x, target)'}")
 
 
 def check_samples(x: Any, target: Any, who: str) -> Any:

@@ -104,7 +104,9 @@ def _numbers(given: Any, who: str, name: str) -> Any:
     try:
         values = to_numpy(given).astype(np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"{who} takes {name}, one number for each epoch, not {describe(given)}") from None
+        mend = ': write found.history["loss"]' if hasattr(given, "history") else ""
+        mend = ': write history["loss"]' if isinstance(given, Mapping) else mend
+        raise TypeError(f"{who} takes {name}, one number for each epoch, not {describe(given)}{mend}") from None
     if values.ndim != 1:
         other = ": choose others with names=[...]" if who == "learning_curves" else ""
         raise ValueError(f"{who} takes {name}, one number for each epoch, not {describe(values)}{other}")

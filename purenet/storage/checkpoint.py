@@ -35,7 +35,7 @@ from purenet.storage.files import (
     replace,
 )
 from purenet.training.runs import Best, Fit, State
-from purenet.values import brief
+from purenet.values import brief, shown
 
 T = TypeVar("T")
 _JAX_KEY = "jax.random.key "
@@ -46,12 +46,12 @@ class Checkpoints(NamedTuple):
 
     Fields:
         save: `save(state) -> path` of the checkpoint, "" if it was not the turn of this step; of a `Fit` it always is.
-            It can be called in a callback of `fit`, which True would stop.
+            It is a callback of `fit` too, and takes the record of an epoch, which it does not keep.
         load: `load(like) -> state`, the newest whole one; None if there is none.
         steps: `steps() -> [100, 200]`, of the checkpoints that are there.
     """
 
-    save: Callable[[Any], str]
+    save: Callable[..., str]
     load: Callable[[Any], Any]
     steps: Callable[[], list[int]]
 
@@ -107,7 +107,16 @@ def load(path: Path, like: T | None = None) -> T | Any:
         if like is None:
             return _build(tree, arrays) if outline is not None else {name: seal(a) for name, a in arrays.items()}
         run = _build(tree, arrays) if isinstance(model, State) and _tells_of_fit(tree) else None
-    return _fill(arrays, model, os.fspath(path)) if run is None else _fill_fit(arrays, run, model, os.fspath(path))
+    if run is not None:
+        return _fill_fit(arrays, run, model, os.fspath(path))
+    try:
+        return _fill(arrays, model, os.fspath(path))
+    except ValueError as error:
+        held = tree.get("name") if isinstance(tree, dict) else None
+        if held not in ("Fit", "State") or isinstance(model, State):
+            raise
+        mend = "load(path, like=start(optimizer, params, key)).params"
+        raise ValueError(f"{error}. The file holds a {held}: write {mend}") from None
 
 
 def to_dict(tree: Any) -> dict[str, np.ndarray]:
@@ -145,8 +154,8 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
     for state in pn.train(net, loss, optimizer, params, batches, key=key, epochs=10, resume=state):
         run.save(state)
 
-    `save` tells whether it saved, and a callback of `fit` that gives True ends the training: there, call it in a
-    function of its own that gives nothing, and let `every` be the steps of an epoch, since `fit` calls it after each.
+    The turn is of each multiple of `every`, and where `save` is called for some steps only, of the first one after it:
+    `callbacks=[run.save]` of `fit` saves at the ends of epochs.
 
     Killed at any moment and started again, this ends with the same bits as if it had never stopped. What `fit` gave can
     be saved there too, at any step, and is loaded with the same `like`. `load` puts aside a file that is damaged, with
@@ -154,7 +163,7 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
     """
     for name, number in (("every", every), ("keep", keep)):
         if not is_integer(number) or number < 1:
-            raise ValueError(f"checkpoints takes {name}, a positive integer, not {number!r}")
+            raise ValueError(f"checkpoints takes {name}, a positive integer, not {shown(number)}")
     folder = os.fspath(folder)
 
     def place(step: int) -> str:
@@ -169,9 +178,14 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
         entries = list(os.scandir(folder)) if os.path.isdir(folder) else []
         return sorted(int(entry.name[5:-4]) for entry in entries if is_ours(entry))
 
-    def save_in_turn(state: Any) -> str:
+    last: int | None = None  # the step of the newest checkpoint; None if the folder has to be looked at
+
+    def save_in_turn(state: Any, record: Any = None) -> str:
+        nonlocal last
         step = int((state.state if isinstance(state, Fit) else state).step)
-        if step % every and not isinstance(state, Fit):
+        if last is None:
+            last = max(steps(), default=0)
+        if step % every and step // every <= last // every and not isinstance(state, Fit):
             return ""
         os.makedirs(folder, exist_ok=True)
         there = steps()
@@ -181,12 +195,15 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
                 "resume from it with load, or use another folder"
             )
         save(place(step), state)
+        last = step
         for old in sorted({*there, step})[:-keep]:
             with suppress(FileNotFoundError):  # another process was quicker
                 os.remove(place(old))
         return place(step)
 
     def load_newest(like: Any) -> Any:
+        nonlocal last
+        last = None
         _sweep(folder)
         damage = ""
         for step in reversed(steps()):

@@ -19,11 +19,12 @@ from purenet.metrics import best_when
 from purenet.random import Key
 from purenet.rates import rate_at
 from purenet.training.compiled import ArrayRun
+from purenet.training.gradient import check_net_and_loss
 from purenet.training.loop import Metrics, by_name, check_batches, evaluate, pair, resumed, start, steps_by
 from purenet.training.penalties import Penalty
-from purenet.training.runs import Best, Fit, Mean, State, Stretch
+from purenet.training.runs import Best, Fit, Mean, State, Stretch, check_optimizer, check_order
 from purenet.training.steps import Engine, JaxStepper, Stepper, stepper
-from purenet.values import hinted
+from purenet.values import hinted, shown
 
 P = TypeVar("P")
 RATE = "learning_rate"  # its name in a record
@@ -90,9 +91,12 @@ def fit(
     ('epochs', (50,), True)
     """
     host_only("fit", *tree.leaves(params))
+    check_net_and_loss(net, loss, "fit")
+    check_optimizer(optimizer)
+    check_order(params, data, "fit", "data")
     named = by_name(metrics)
     callbacks = [callbacks] if callable(callbacks) else list(callbacks)
-    _check_options(epochs, batch_size, patience, best, callbacks)
+    _check_options(epochs, batch_size, patience, best, callbacks, progress)
     measures = bool(named) and not callable(data) and not isinstance(data, Iterator)
     if named and validation is None and not measures:
         raise ValueError("fit takes metrics with validation data, or with data that are arrays or a list of batches")
@@ -232,17 +236,24 @@ def _past(
     return records, run.best if run.best is not None and run.best.monitor == monitor else None
 
 
-def _check_options(epochs: Any, batch_size: Any, patience: Any, best: Any, callbacks: Sequence[Any]) -> None:
+def _check_options(
+    epochs: Any, batch_size: Any, patience: Any, best: Any, callbacks: Sequence[Any], progress: Any
+) -> None:
     for name, number in (("epochs", epochs), ("batch_size", batch_size)):
         if not is_integer(number) or number < 1:
-            raise ValueError(f"fit takes {name}, a positive integer, not {number!r}")
+            raise ValueError(f"fit takes {name}, a positive integer, not {shown(number)}")
     if patience is not None and (not is_integer(patience) or patience < 1):
-        raise ValueError(f"fit takes patience, a positive integer of epochs, not {patience!r}")
+        raise ValueError(f"fit takes patience, a positive integer of epochs, not {shown(patience)}")
     if best not in (None, "lowest", "highest"):
-        raise ValueError(f"fit takes best 'lowest' or 'highest', not {best!r}")
+        raise ValueError(f"fit takes best 'lowest' or 'highest', not {shown(best)}")
+    if progress is not None and not isinstance(progress, bool):
+        raise TypeError(
+            f"fit takes progress, True or False, or None to show it on a terminal only, not {shown(progress)}: "
+            "write callbacks=[...] for a function of (state, record) after each epoch"
+        )
     for callback in callbacks:
         if not callable(callback):
-            mend = ": a loop of `train` can save its states" if hasattr(callback, "save") else ""
+            mend = ": write callbacks=[run.save]" if hasattr(callback, "save") else ""
             raise TypeError(f"fit takes callbacks, functions of (state, record), not {describe(callback)}{mend}")
 
 

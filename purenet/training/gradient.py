@@ -132,12 +132,7 @@ def value_and_grad(
     """
     if wrt not in WHICH:
         raise ValueError(f'value_and_grad takes wrt="params", "x" or "both", not {wrt!r}')
-    if not isinstance(net, Layer) or not isinstance(loss, Loss):
-        is_function = callable(loss) and not isinstance(loss, Loss)
-        mend = ": make one of it, Loss(apply, vjp, name), as help(purenet.Loss) says" if is_function else ""
-        mend = ": write pn.mse, a value, and no text" if isinstance(loss, str) else mend
-        raise TypeError(f"value_and_grad takes a layer and a loss, not {describe(net)} and {describe(loss)}{mend}")
-    check_one_number(loss, "value_and_grad")
+    check_net_and_loss(net, loss, "value_and_grad")
     for penalty in penalties:
         if not isinstance(penalty, Penalty):
             given = describe(penalty)
@@ -147,6 +142,22 @@ def value_and_grad(
             )
     evaluate = _straight(net, loss, _checked(net, loss, check_finite, wrt), check_finite, wrt)
     return put_together(Terms(net, loss, evaluate, penalties, wrt))
+
+
+def check_net_and_loss(net: Any, loss: Any, who: str) -> None:
+    """Check that a net and a loss are what they should be, and that the loss is one number."""
+    if not isinstance(net, Layer) or not isinstance(loss, Loss):
+        mend = ""
+        if isinstance(net, Loss) and isinstance(loss, Layer):
+            mend = f": they are swapped, write {who}({brief(loss.name)}, {brief(net.name)}, ...)"
+        elif isinstance(loss, str):
+            mend = ": write pn.mse, a value, and no text"
+        elif callable(loss) and not isinstance(loss, Layer | Loss):
+            mend = (
+                ": make one of it, pn.loss(f, df) with its derivative by y, or pn.from_jax(f) if it is written in JAX"
+            )
+        raise TypeError(f"{who} takes a layer and a loss, not {describe(net)} and {describe(loss)}{mend}")
+    check_one_number(loss, who)
 
 
 def check_one_number(loss: Loss, who: str) -> None:

@@ -24,11 +24,11 @@ from purenet.engine.arrays import describe, is_integer, is_writable, namespace
 from purenet.engine.jax import host_only
 from purenet.losses import reduction_of
 from purenet.random import Key, split
-from purenet.training.gradient import check_one_number
+from purenet.training.gradient import check_net_and_loss
 from purenet.training.penalties import Penalty
-from purenet.training.runs import Fit, Mean, State, Stretch, check_params
+from purenet.training.runs import Fit, Mean, State, Stretch, check_optimizer, check_order, check_params
 from purenet.training.steps import Engine, Stepper, applied, move_to, moved, stepper
-from purenet.values import brief, hinted
+from purenet.values import brief, hinted, shown
 
 P = TypeVar("P")
 Metric = Callable[[Any, Any], Any]
@@ -37,11 +37,7 @@ Metrics = Mapping[str, Metric] | Sequence[Metric] | Metric
 
 def start(optimizer: Optimizer[Any, Any], params: P, key: Key | None) -> State[P]:
     """The state of a run that has not begun."""
-    if not isinstance(optimizer, Optimizer):
-        mend = ": write adam(), with parentheses" if callable(optimizer) and not isinstance(optimizer, tuple) else ""
-        mend = ": write pn.adam(), a value, and no text" if isinstance(optimizer, str) else mend
-        mend = ": with Optax, write the loop yourself, by value_and_grad" if hasattr(optimizer, "update") else mend
-        raise TypeError(f"an optimizer stands after the loss, not {describe(optimizer)}{mend}")
+    check_optimizer(optimizer)
     check_params(params, "a run")
     return State(params, optimizer.init(params), key, 0, 0, 0, math.nan, 0.0)
 
@@ -95,6 +91,8 @@ def train(
     19
     """
     host_only("train", *tree.leaves(params))
+    check_net_and_loss(net, loss, "train")
+    check_optimizer(optimizer)
     if each not in ("step", "epoch"):
         raise ValueError(f"train yields each 'step' or each 'epoch', not {each!r}")
     state = start(optimizer, params, key) if resume is None else resumed(resume)
@@ -161,6 +159,7 @@ def pair(batch: Any) -> tuple[Any, Any]:
     return inputs[0] if len(inputs) == 1 else tuple(inputs), target
 
 
+@hinted
 def predict(
     net: Layer[P], params: P, x: Any, batch_size: int = 1024, *, engine: Engine | None = None, device: Any = None
 ) -> Any:
@@ -173,6 +172,7 @@ def predict(
     >>> predict(pn.tanh, (), np.zeros((3, 1)), batch_size=2).shape
     (3, 1)
     """
+    check_order(params, x, "predict", "x")
     check_params(params, "predict")
     apply, move = applied(net, engine), move_to(engine, device)
     params = moved(move, params)
@@ -205,6 +205,7 @@ def _with(first: Any, rest: Iterable[Any]) -> Iterator[Any]:
     yield from rest
 
 
+@hinted
 def evaluate(
     net: Layer[P],
     loss: Loss,
@@ -232,9 +233,10 @@ def evaluate(
     {'loss': 1.0}
     """
     host_only("evaluate", *tree.leaves(params))
+    check_net_and_loss(net, loss, "evaluate")
+    check_order(params, data, "evaluate", "data")
     check_params(params, "evaluate")
     check_batches(data, "evaluate", arrays=True)
-    check_one_number(loss, "evaluate")
     named = by_name(metrics)
     apply, move = applied(net, engine), move_to(engine, device)
     params = moved(move, params)
@@ -309,7 +311,8 @@ def weigh(value: Any) -> Any:
 def _parts(data: Any, size: int) -> Iterator[Any]:
     """Slices of an array, or of the arrays in a tuple; or what an iterable gives."""
     if not is_integer(size) or size < 1:
-        raise ValueError(f"batch_size is a positive integer, not {size!r}")
+        mend = ": several inputs stand in one tuple, write (a, b)" if getattr(size, "shape", ()) else ""
+        raise ValueError(f"batch_size is a positive integer, not {shown(size)}{mend}")
     if not isinstance(data, tuple) and not hasattr(data, "shape"):
         return iter(data)
     n = count(tree.leaves(data), "a batch")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array, weak, widened
 from purenet.optimizers import matrices
-from purenet.optimizers.update import beside, check_between
+from purenet.optimizers.update import beside, check_between, check_which
 from purenet.values import Value, called, takes_numbers
 
 P = TypeVar("P")
@@ -81,6 +81,7 @@ def _penalty(
 
 
 def _name(name: str, rate: float, which: Callable[[Any], bool]) -> str:
+    check_which(name, which)
     name = called(name, rate, which=(which, matrices))
     check_between(name, high=float("inf"), rate=rate)
     return name

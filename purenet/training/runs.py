@@ -12,9 +12,9 @@ import numpy as np
 
 from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
-from purenet.engine.arrays import describe
+from purenet.engine.arrays import as_number, describe
 from purenet.random import Key
-from purenet.values import Text, brief
+from purenet.values import Text, Value, brief, shown
 
 P = TypeVar("P")
 
@@ -138,6 +138,43 @@ def check_params(params: Any, who: str) -> None:
         raise TypeError(f"{who} takes params, not the layer {brief(params.name)}: write net.init(key)")
     if isinstance(params, Loss | Optimizer):
         raise TypeError(f"{who} takes params, not {describe(params)}")
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Check that this is an optimizer, and not what makes one."""
+    if isinstance(optimizer, Optimizer):
+        return
+    mend = ""
+    if isinstance(optimizer, str):
+        mend = ": write pn.adam(), a value, and no text"
+    elif hasattr(optimizer, "update"):
+        mend = ": with Optax, write the loop yourself, by value_and_grad"
+    elif isinstance(as_number(optimizer), int | float):
+        mend = f": write sgd(lr={shown(optimizer)})"
+    elif getattr(optimizer, "__module__", "").startswith("purenet.optimizers") and hasattr(optimizer, "__wrapped__"):
+        made, takes = optimizer.__name__, optimizer.__wrapped__.__code__.co_varnames
+        mend = f": write {made}(lr=...), with parentheses" if "lr" in takes else f": write chain({made}(...), sgd())"
+    elif callable(optimizer) and not isinstance(optimizer, tuple | Value):
+        mend = ": write adam(), with parentheses"
+    raise TypeError(f"an optimizer stands after the loss, not {describe(optimizer)}{mend}")
+
+
+def check_order(params: Any, data: Any, who: str, what: str) -> None:
+    """Check that params stand before the data: such are arrays, and params are in containers of their own."""
+    if _are_arrays(params) and _hold_params(data):
+        raise TypeError(
+            f"{who} takes params before {what}, but they are swapped: write {who}(..., params, {what}, ...)"
+        )
+
+
+def _are_arrays(data: Any) -> bool:
+    if type(data) is tuple:
+        return bool(data) and all(map(_are_arrays, data))
+    return hasattr(data, "shape")
+
+
+def _hold_params(data: Any) -> bool:
+    return isinstance(data, tuple) and (not data or hasattr(data, "_fields") or any(map(_hold_params, data)))
 
 
 def _short(number: Any) -> str:

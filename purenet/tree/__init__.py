@@ -24,6 +24,7 @@ from purenet.engine.arrays import (
     as_array,
     astype,
     describe,
+    describe_all,
     is_half,
     is_kind,
     is_read_only,
@@ -70,6 +71,9 @@ def map(f: Callable[..., Any], tree: T, *rest: Any, leaf_type: type | None = Non
     Traceback (most recent call last):
     ValueError: params[1]: a list of 1 against a list of 2
     """
+    if not callable(f):
+        swapped = ": they are swapped, write tree.map(f, tree)" if callable(tree) else ""
+        raise TypeError(f"tree.map takes a function, then a tree, not {describe(f)} and {describe(tree)}{swapped}")
     try:
         mapped: T = _map(f, leaf_type, tree, *rest)
         return mapped
@@ -162,12 +166,31 @@ def cast(tree: T, dtype: Any) -> T:
     """
 
     dtype = numpys_dtype(dtype)
+    _check_floating(dtype, tree)
 
     def convert(leaf: Any) -> Any:
         is_float = is_kind(namespace(as_array(leaf), "cast"), leaf.dtype, "real floating") or is_half(leaf.dtype)
         return seal(astype(leaf, dtype)) if is_float else leaf
 
     return map(convert, tree)
+
+
+def _check_floating(dtype: Any, tree: Any) -> None:
+    """Check that floating-point leaves can be cast to this dtype."""
+    try:
+        found = np.dtype(dtype)
+    except (TypeError, ValueError):
+        swapped = ": they are swapped, write tree.cast(tree, dtype)" if _is_dtype(tree) else ""
+        raise TypeError(f"tree.cast takes a tree, then a dtype, not {describe_all(dtype)}{swapped}") from None
+    if not (is_kind(np, found, "real floating") or is_half(found)):
+        raise TypeError(
+            f"tree.cast takes a floating-point dtype, such as np.float64, not {found}: "
+            "for other numbers, write tree.map(lambda leaf: leaf.astype(...), tree)"
+        )
+
+
+def _is_dtype(given: Any) -> bool:
+    return isinstance(given, str | type | np.dtype) or str(given).startswith("torch.")
 
 
 def to_engine(tree: T, engine: str, device: Any = None) -> T:

@@ -90,6 +90,12 @@ class Layer(Value, Generic[P]):
     parts: tuple[Layer[Any], ...] = ()
     remake: Callable[[tuple[Layer[Any], ...]], Layer[Any]] | None = None
     instead = ": its layers are net.parts, `serial` runs layers one after another, and `add` adds what `fan_out` gives"
+    settings = {  # noqa: RUF012 (a class attribute that nobody changes)
+        "trainable requires_grad": "write frozen(layer) for one that is not trained, or chain(freeze(path), adam())",
+        "training mode": "write net.apply(params, x, key) in training, and net.apply(params, x) otherwise",
+        "params weights weight bias kernel": "params stand beside a layer: write params = net.init(key)",
+        "parts layers": "write serial(*parts) of other parts",
+    }
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """An error that says how to run a layer."""
@@ -168,6 +174,9 @@ class Optimizer(Value, Generic[P, S]):
     within: Callable[[Callable[[Any], Any]], Any] | None = None
     lr: Any = None
     instead = ": `chain` puts transforms before an optimizer"
+    settings = {  # noqa: RUF012 (a class attribute that nobody changes)
+        "lr learning_rate": "write another, as in adam(lr=...), which goes on with the same state; or make lr a schedule"
+    }
 
 
 @read_only_copies

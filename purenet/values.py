@@ -7,7 +7,7 @@ functions that are made on the spot can be neither.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import FrozenInstanceError, fields, replace
 from functools import wraps
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, Self, TypeVar
@@ -69,6 +69,14 @@ class Value(metaclass=ValueClass):
     home: ClassVar[str] = "purenet"  # the module of the functions that make such values
     lacks: ClassVar[str] = "no sums, products or items"
     instead: ClassVar[str] = ""  # what to write where such values are added or indexed, as if they were numbers
+    settings: ClassVar[Mapping[str, str]] = {}  # what to do in place of setting an attribute, or several
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__dataclass_fields__" in vars(cls):  # those of a frozen dataclass fail for its subclasses
+            for refusing in ("__setattr__", "__delattr__"):
+                if refusing in vars(cls):
+                    delattr(cls, refusing)
 
     def __post_init__(self) -> None:
         # the name is plain text: a value that somebody makes with the name of another is not made by that call
@@ -113,12 +121,35 @@ class Value(metaclass=ValueClass):
             kind = article(class_of(self).__name__.lower())
             raise TypeError(f"{brief(self.name)} is {kind}, a value that has {self.lacks}{self.instead}")
 
+        def __setattr__(self, name: str, *_: Any) -> NoReturn:
+            raise FrozenInstanceError(_unchanged(self, name))
+
+        __delattr__ = __setattr__
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = __getitem__ = _refuse
 
 
 def class_of(value: Value) -> type:
     """The class that says what a value is: `Layer` of a layer, though each preset has a class of its own."""
     return next(kind for kind in type(value).__mro__ if Value in kind.__bases__)
+
+
+def _unchanged(value: Value, name: str) -> str:
+    """Why an attribute of a value is neither set nor deleted, and what to do."""
+    kind = class_of(value).__name__
+    if not hasattr(value, "name"):  # in the __init__ of somebody's subclass
+        return (
+            f"{type(value).__name__}.{name}: a {kind} never changes and has no attributes of its own. Write no "
+            'subclass, but a function that makes one: a layer by pn.layer(spec, rule), see help("purenet.spec")'
+        )
+    mend = next((each for names, each in value.settings.items() if name in names.split()), "")
+    mend = mend or (
+        f"write value = value._replace({name}=...)"
+        if name in fields_of(value)
+        else "write its options where it is made, and keep what is yours in a variable"
+    )
+    return (
+        f"{brief(value.name)} is {article(kind.lower())}, a value that never changes, so {name} stays as it is: {mend}"
+    )
 
 
 def fields_of(value: Any) -> dict[str, Any]:

@@ -175,7 +175,7 @@ class Optimizer(Value, Generic[P, S]):
     lr: Any = None
     instead = ": `chain` puts transforms before an optimizer"
     settings = {  # noqa: RUF012 (a class attribute that nobody changes)
-        "lr learning_rate": "write another, as in adam(lr=...), which goes on with the same state; or make lr a schedule"
+        "lr learning_rate": "write another, as adam(lr=...), which goes on with the same state, or make lr a schedule"
     }
 
 

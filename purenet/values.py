@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import FrozenInstanceError, fields, replace
 from functools import wraps
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, Self, TypeVar
 
 from purenet.engine.arrays import article, as_number, describe
@@ -82,6 +83,7 @@ class Value(metaclass=ValueClass):
         # the name is plain text: a value that somebody makes with the name of another is not made by that call
         object.__setattr__(self, "call", self.name if isinstance(self.name, Call) else None)
         object.__setattr__(self, "name", str(self.name))
+        name_functions(self)
 
     def __repr__(self) -> str:
         return self.name
@@ -150,6 +152,17 @@ def _unchanged(value: Value, name: str) -> str:
     return (
         f"{brief(value.name)} is {article(kind.lower())}, a value that never changes, so {name} stays as it is: {mend}"
     )
+
+
+def name_functions(value: Value) -> None:
+    """Call the functions of a value by its fields: Python's own errors then say `Layer.apply() missing ...`.
+
+    Those of other modules, and those that a module has by name, keep the name that pickle finds them by.
+    """
+    kind = class_of(value).__name__
+    for field, made in fields_of(value).items():
+        if type(made) is FunctionType and "<locals>" in made.__qualname__ and made.__module__.startswith("purenet."):
+            made.__qualname__ = f"{kind}.{field}"
 
 
 def fields_of(value: Any) -> dict[str, Any]:

@@ -178,6 +178,52 @@ def test_methods_of_other_libraries(value, name, message):
         assert pickle.loads(pickle.dumps(value)).name == value.name
 
 
+LAYERS = (
+    NET,
+    pn.dense(2, 3),
+    pn.tanh,
+    pn.dropout(0.1),
+    pn.residual(pn.tanh),
+    pn.activation(np.sin, np.cos),
+    pn.pick(0),
+)
+OPTIMIZERS = (pn.sgd(), pn.chain(pn.ema(), pn.adam()), pn.per_path({"[0]": pn.sgd()}, pn.adam()))
+CALLED = {
+    "no key": (LAYERS, lambda layer: layer.init(), r"^Layer\.init\(\) missing 1 required positional argument: 'key'$"),
+    "an option of init": (LAYERS, lambda layer: layer.init(pn.key(0), dtype=1), r"^Layer\.init\(\) got an unexpected"),
+    "no params": (LAYERS, lambda layer: layer.apply(1), r"^Layer\.apply\(\) missing 1 required .*: 'x'$"),
+    "an option of apply": (LAYERS, lambda layer: layer.apply(1, 2, train=True), r"^Layer\.apply\(\) got an unex"),
+    "a point without params": (LAYERS, lambda layer: layer.vjp(1), r"^Layer\.vjp\(\) missing 1 required .*: 'x'$"),
+    "no shape": (LAYERS, lambda layer: layer.shape(), r"^Layer\.shape\(\) missing 1 required .*: 'in_shape'$"),
+    "no target": ((pn.mse, pn.huber(2.0)), lambda loss: loss.apply(1), r"^Loss\.apply\(\) missing 1 .*: 'target'$"),
+    "a loss at no target": ((pn.mse, pn.nll), lambda loss: loss.vjp(1), r"^Loss\.vjp\(\) missing 1 .*: 'target'$"),
+    "a state of nothing": (OPTIMIZERS, lambda o: o.init(), r"^Optimizer\.init\(\) missing 1 .*: 'params'$"),
+    "no gradients": (OPTIMIZERS, lambda optimizer: optimizer.step(1), r"^Optimizer\.step\(\) missing 1 .*: 'grads'$"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CALLED)
+def test_errors_about_arguments_name_the_field_and_no_inner_function(case):
+    values, wrong, message = CALLED[case]
+    for value in values:
+        with pytest.raises(TypeError, match=message):
+            wrong(value)
+
+
+def test_errors_about_the_arguments_of_a_pullback():
+    params, x = NET.init(pn.key(0)), np.ones((2, 2), np.float32)
+    for _ in range(3):  # the checked pullback, then the bare one
+        y, pullback = NET.vjp(params, x)
+        with pytest.raises(TypeError, match=r"^pullback\(\) missing 1 required positional argument: 'dy'$"):
+            pullback()
+        pullback(y)
+
+
+def test_functions_that_a_module_has_keep_their_name():
+    assert pn.Loss(np.sum, test_names_of_nothing).vjp.__qualname__ == "test_names_of_nothing"
+    assert pn.Loss(np.sum, lambda y, t: y).vjp.__qualname__.endswith("<lambda>")
+
+
 RATED = [
     "sgd",
     "adagrad",

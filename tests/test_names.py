@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 
@@ -13,7 +15,7 @@ import pytest
 
 import purenet as pn
 from purenet import elsewhere
-from purenet.names import ELSEWHERE, MODULES
+from purenet.names import ELSEWHERE, LINES, MODULES
 from purenet.values import OPTIONS_ELSEWHERE
 
 NET = pn.serial(pn.dense(2, 3), pn.tanh)
@@ -41,6 +43,10 @@ HERE = {
     "binary_cross_entropy_with_logits": "BCEWithLogitsLoss",
     "mse": "MSELoss MeanSquaredError MSE",
     "mse.vjp": "mse_prime",
+    "tanh.vjp": "tanh_prime tanh_derivative",
+    "testing.check_vjp": "check_derivative check_gradient check_gradients gradient_check check_grads",
+    "metrics.confusion_matrix": "confusion",
+    "metrics.top_k_accuracy": "top_k",
     "mae": "L1Loss MAE",
     "huber": "SmoothL1Loss HuberLoss",
     "log_cosh": "LogCosh",
@@ -135,6 +141,52 @@ def test_names_of_other_libraries_in_modules(module, name, here):
         getattr(getattr(pn, module), name)
     with pytest.raises(AttributeError, match=rf"^module 'purenet\.{module}' has no attribute 'oops'$"):
         getattr(getattr(pn, module), "oops")  # noqa: B009
+
+
+PARAMS = NET.init(pn.key(0))
+NAMES = {
+    "np": np, "pn": pn, "functools": functools, "f": lambda *given: given[-1], "net": NET, "key": pn.key(0),
+    "x": np.ones((1, 2), np.float32), "params": PARAMS, "grads": PARAMS, "one": PARAMS, "two": PARAMS,
+    "longest": 3, "sequences": [np.ones((2, 4))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "line"), [(module, line) for module, lines in LINES.items() for line in lines])
+def test_lines_in_place_of_a_name_run(module, line):
+    for name in LINES[module][line].split():
+        with pytest.raises(AttributeError, match=rf" has no attribute '{name}': write {re.escape(line)}$") as caught:
+            getattr(sys.modules[module], name)
+        assert caught.value.obj is None  # of the module Python would suggest a name of its own
+    code = re.split(", (?:which|where|and) ", line)[0]
+    assert eval(code, NAMES) is not None
+
+
+def test_lines_in_place_of_functions_of_trees_are_right():
+    lines = {names.split()[0]: line for line, names in LINES["purenet.tree"].items()}
+    found = {name: eval(line, NAMES) for name, line in lines.items()}
+    flat, structure = pn.tree.flatten(PARAMS)
+    assert found["structure"] == structure
+    assert pn.tree.allclose(found["add"], pn.tree.map(lambda p: 2 * p, PARAMS))
+    assert pn.tree.allclose(found["map_with_path"], PARAMS)
+    assert found["stack"][0].weight.shape == (2, 2, 3)
+    assert not any(leaf.any() for leaf in pn.tree.leaves((found["zeros_like"], found["sub"])))
+    assert found["norm"] == pytest.approx(np.linalg.norm(np.concatenate([leaf.ravel() for leaf in flat])))
+
+
+@pytest.mark.parametrize("module", ["data", "schedules", "tree"])
+def test_modules_show_their_own_names_alone(module):
+    shown = dir(getattr(pn, module))
+    assert {"data": "split", "schedules": "cosine", "tree": "map"}[module] in shown
+    assert not {"np", "math", "Any", "describe", "annotations"} & {*shown}
+    assert not [name for name in shown if name.startswith("_")]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("tree", "transpose"), ("tree", "concatenate"), ("schedules", "dropout"), ("tree", "where")]
+)
+def test_a_layer_is_no_help_where_trees_and_schedules_are(module, name):
+    with pytest.raises(AttributeError, match=f"has no attribute '{name}'$"):
+        getattr(getattr(pn, module), name)
 
 
 def test_names_of_nothing():

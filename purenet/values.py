@@ -275,7 +275,9 @@ OPTIONS_ELSEWHERE = {
     "beta_1": "beta1", "b2": "beta2", "beta_2": "beta2", "betas": "beta1=..., beta2", "epsilon": "eps", "rho": "decay",
     "p": "rate", "slope": "negative_slope", "label_smooth": "label_smoothing", "smoothing": "label_smoothing",
     "beta": "delta", "use_bias": "bias", "strides": "stride", "kernel_initializer": "weight_init",
-    "bias_initializer": "bias_init", "batch": "batch_size", "batch_size": "size", "validation_data": "validation",
+    "bias_initializer": "bias_init", "batch": "batch_size", "batch_size": "size",
+    "batchsize": "batch_size|size", "size": "batch_size", "dilation_rate": "dilation", "mask": "which",
+    "rope": "rotary", "class_weight": "weight", "weights": "weight", "validation_data": "validation",
     "verbose": "progress", "epochs": "max_iter", "n_epochs": "epochs|max_iter", "num_epochs": "epochs|max_iter",
     "max_epochs": "epochs|max_iter", "early_stopping": "patience", "random_state": "key", "seed": "key|random_state",
     "key": "random_state", "optimizer": "solver", "test_size": "test", "input_shape": "in_shape",
@@ -286,13 +288,24 @@ OPTIONS_ELSEWHERE = {
 }  # fmt: skip
 INSTEAD = {  # what does the work of an option that is none here
     "activation": "an activation is a layer of its own, behind this one",
+    "lr learning_rate": "the optimizer has it, as in adam(lr=0.01)",
+    "shuffle": "with a key the order is random, with key=None it is that of the data; an order of your own is batches",
+    "restore_best_weights": "with patience=... params are the best, without it the last",
+    "min_delta": "patience counts any gain; for a rule of your own write callbacks=[f]: it stops where f gives True",
+    "return_sequences": "all steps are returned; last=True returns the last alone",
+    "batch_first": "arrays are always (batch, time, features)",
+    "bidirectional": "write bidirectional(lstm(2, 3), lstm(2, 3, reverse=True)), or two layers of another kind",
+    "mask_zero padding_idx": "no id stands for padding: write lengths_to_mask(lengths, time) where a mask is taken",
     "class_weight weight weights sample_weight": "weighted(loss) takes a weight for each example: w[t] by class",
     "weight_decay": "adamw has it, and so has chain(weight_decay(...), ...)",
     "clipnorm clip_norm global_clipnorm": "write chain(clip_by_global_norm(...), ...)",
     "kernel_regularizer": "write penalties=[l2(...)] where it is trained",
     "validation_split": "write validation=..., one part of data.split(key, x, target)",
 }
-SIZES = "units in_features out_features filters in_channels out_channels kernel_size input_size hidden_size"
+SIZES = (
+    "units inputs outputs features in_features out_features filters in_channels out_channels "
+    "kernel_size input_size hidden_size"
+)
 
 
 def hinted(make: F) -> F:

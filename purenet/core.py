@@ -90,6 +90,12 @@ class Layer(Value, Generic[P]):
     parts: tuple[Layer[Any], ...] = ()
     remake: Callable[[tuple[Layer[Any], ...]], Layer[Any]] | None = None
     instead = ": its layers are net.parts, `serial` runs layers one after another, and `add` adds what `fan_out` gives"
+    settings = {  # noqa: RUF012 (a class attribute that nobody changes)
+        "trainable requires_grad": "write frozen(layer) for one that is not trained, or chain(freeze(path), adam())",
+        "training mode": "write net.apply(params, x, key) in training, and net.apply(params, x) otherwise",
+        "params weights weight bias kernel": "params stand beside a layer: write params = net.init(key)",
+        "parts layers": "write serial(*parts) of other parts",
+    }
 
     def __call__(self, *_: Any, **__: Any) -> Any:
         """An error that says how to run a layer."""
@@ -168,6 +174,9 @@ class Optimizer(Value, Generic[P, S]):
     within: Callable[[Callable[[Any], Any]], Any] | None = None
     lr: Any = None
     instead = ": `chain` puts transforms before an optimizer"
+    settings = {  # noqa: RUF012 (a class attribute that nobody changes)
+        "lr learning_rate": "write another, as adam(lr=...), which goes on with the same state, or make lr a schedule"
+    }
 
 
 @read_only_copies
@@ -191,9 +200,13 @@ ELSEWHERE = {  # what does the work that other libraries do under these names
         "pn.evaluate(net, loss, params, (x, target))": "evaluate",
         "pn.summary(net, in_shape)": "summary tabulate",
         "pn.save(path, params)": "save save_weights",
-        "params = pn.load(path, like=params)": "load load_weights load_state_dict set_weights",
+        "params = pn.load(path, like=params)": "load load_weights set_weights",
+        "pn.from_torch_state_dict(state, like=params) for a dict of arrays, or pn.load for a file": "load_state_dict",
         "net.parts": "layers modules children",
-        "net.apply(params, x, key) in training, and net.apply(params, x) otherwise": "train eval training",
+        "pn.serial(*net.parts, layer)": "add append extend add_module",
+        "net.apply(params, x, key) in training, and net.apply(params, x) otherwise": "eval training",
+        "pn.fit(...) or pn.train(...), which train; net.apply(params, x, key), with a key, is training mode": "train",
+        "pn.frozen(net) for one that is not trained": "trainable requires_grad requires_grad_",
         "params = pn.to_engine(params, engine, device)": "to cuda cpu",
     },
     Loss: {

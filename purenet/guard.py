@@ -135,6 +135,7 @@ class Guarded:
             self.went_back = True
             return found
 
+        noted_pullback.__qualname__ = "pullback"
         return noted_pullback
 
     def pullback(self, y: Any, pull: Bare, params: Any, x: Any, key: Any) -> Callable[..., Any]:
@@ -151,6 +152,7 @@ class Guarded:
             found: tuple[Any, Any] = self.checked_vjp(params, x, key)[1](dy, wrt_x)
             return found
 
+        pullback.__qualname__ = "pullback"
         return pullback
 
 
@@ -192,6 +194,10 @@ class GuardedLoss:
         if not any(map(is_half, dtypes)):
             return E, pull
         return ops.astype(E, dtypes[0]), lambda dE: tree.map(lambda dy, part: ops.astype(dy, part.dtype), pull(dE), y)
+
+
+for _kind, _shown in (Guarded, "Layer"), (GuardedLoss, "Loss"):  # as Python's own errors about arguments name them
+    _kind.apply.__qualname__, _kind.vjp.__qualname__ = f"{_shown}.apply", f"{_shown}.vjp"
 
 
 def guarded(value: Any) -> Any:

@@ -12,8 +12,8 @@ Each function takes a JAX key (`jax.random.key(0)`) too, and then draws with `ja
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import FrozenInstanceError, dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -39,6 +39,16 @@ class Key:
             f"{self!r} of purenet cannot go into a function that JAX traces (jit, vmap, scan): "
             "hand in a key of JAX, jax.random.key(seed)"
         )
+
+
+def _unchanged(self: Key, name: str, *_: Any) -> NoReturn:
+    raise FrozenInstanceError(
+        f"{self!r} never changes, so {name} is neither set nor deleted: write first, second = split(key) for new keys"
+    )
+
+
+if not TYPE_CHECKING:  # a type checker knows by itself that nothing of a key can be set
+    Key.__setattr__ = Key.__delattr__ = _unchanged
 
 
 def key(seed: int) -> Key:

@@ -7,9 +7,10 @@ functions that are made on the spot can be neither.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import FrozenInstanceError, fields, replace
 from functools import wraps
 from importlib import import_module
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, Self, TypeVar
 
 from purenet.engine.arrays import article, as_number, describe
@@ -69,11 +70,20 @@ class Value(metaclass=ValueClass):
     home: ClassVar[str] = "purenet"  # the module of the functions that make such values
     lacks: ClassVar[str] = "no sums, products or items"
     instead: ClassVar[str] = ""  # what to write where such values are added or indexed, as if they were numbers
+    settings: ClassVar[Mapping[str, str]] = {}  # what to do in place of setting an attribute, or several
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__dataclass_fields__" in vars(cls):  # those of a frozen dataclass fail for its subclasses
+            for refusing in ("__setattr__", "__delattr__"):
+                if refusing in vars(cls):
+                    delattr(cls, refusing)
 
     def __post_init__(self) -> None:
         # the name is plain text: a value that somebody makes with the name of another is not made by that call
         object.__setattr__(self, "call", self.name if isinstance(self.name, Call) else None)
         object.__setattr__(self, "name", str(self.name))
+        name_functions(self)
 
     def __repr__(self) -> str:
         return self.name
@@ -113,12 +123,46 @@ class Value(metaclass=ValueClass):
             kind = article(class_of(self).__name__.lower())
             raise TypeError(f"{brief(self.name)} is {kind}, a value that has {self.lacks}{self.instead}")
 
+        def __setattr__(self, name: str, *_: Any) -> NoReturn:
+            raise FrozenInstanceError(_unchanged(self, name))
+
+        __delattr__ = __setattr__
         __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = __getitem__ = _refuse
 
 
 def class_of(value: Value) -> type:
     """The class that says what a value is: `Layer` of a layer, though each preset has a class of its own."""
     return next(kind for kind in type(value).__mro__ if Value in kind.__bases__)
+
+
+def _unchanged(value: Value, name: str) -> str:
+    """Why an attribute of a value is neither set nor deleted, and what to do."""
+    kind = class_of(value).__name__
+    if not hasattr(value, "name"):  # in the __init__ of somebody's subclass
+        return (
+            f"{type(value).__name__}.{name}: a {kind} never changes and has no attributes of its own. Write no "
+            'subclass, but a function that makes one: a layer by pn.layer(spec, rule), see help("purenet.spec")'
+        )
+    mend = next((each for names, each in value.settings.items() if name in names.split()), "")
+    mend = mend or (
+        f"write value = value._replace({name}=...)"
+        if name in fields_of(value)
+        else "write its options where it is made, and keep what is yours in a variable"
+    )
+    return (
+        f"{brief(value.name)} is {article(kind.lower())}, a value that never changes, so {name} stays as it is: {mend}"
+    )
+
+
+def name_functions(value: Value) -> None:
+    """Call the functions of a value by its fields: Python's own errors then say `Layer.apply() missing ...`.
+
+    Those of other modules, and those that a module has by name, keep the name that pickle finds them by.
+    """
+    kind = class_of(value).__name__
+    for field, made in fields_of(value).items():
+        if type(made) is FunctionType and "<locals>" in made.__qualname__ and made.__module__.startswith("purenet."):
+            made.__qualname__ = f"{kind}.{field}"
 
 
 def fields_of(value: Any) -> dict[str, Any]:
@@ -231,7 +275,9 @@ OPTIONS_ELSEWHERE = {
     "beta_1": "beta1", "b2": "beta2", "beta_2": "beta2", "betas": "beta1=..., beta2", "epsilon": "eps", "rho": "decay",
     "p": "rate", "slope": "negative_slope", "label_smooth": "label_smoothing", "smoothing": "label_smoothing",
     "beta": "delta", "use_bias": "bias", "strides": "stride", "kernel_initializer": "weight_init",
-    "bias_initializer": "bias_init", "batch": "batch_size", "batch_size": "size", "validation_data": "validation",
+    "bias_initializer": "bias_init", "batch": "batch_size", "batch_size": "size",
+    "batchsize": "batch_size|size", "size": "batch_size", "dilation_rate": "dilation", "mask": "which",
+    "rope": "rotary", "class_weight": "weight", "weights": "weight", "validation_data": "validation",
     "verbose": "progress", "epochs": "max_iter", "n_epochs": "epochs|max_iter", "num_epochs": "epochs|max_iter",
     "max_epochs": "epochs|max_iter", "early_stopping": "patience", "random_state": "key", "seed": "key|random_state",
     "key": "random_state", "optimizer": "solver", "test_size": "test", "input_shape": "in_shape",
@@ -242,6 +288,14 @@ OPTIONS_ELSEWHERE = {
 }  # fmt: skip
 INSTEAD = {  # what does the work of an option that is none here
     "activation": "an activation is a layer of its own, behind this one",
+    "lr learning_rate": "the optimizer has it, as in adam(lr=0.01)",
+    "shuffle": "with a key the order is random, with key=None it is that of the data; an order of your own is batches",
+    "restore_best_weights": "with patience=... params are the best, without it the last",
+    "min_delta": "patience counts any gain; for a rule of your own write callbacks=[f]: it stops where f gives True",
+    "return_sequences": "all steps are returned; last=True returns the last alone",
+    "batch_first": "arrays are always (batch, time, features)",
+    "bidirectional": "write bidirectional(lstm(2, 3), lstm(2, 3, reverse=True)), or two layers of another kind",
+    "mask_zero padding_idx": "no id stands for padding: write lengths_to_mask(lengths, time) where a mask is taken",
     "class_weight weight weights sample_weight": "weighted(loss) takes a weight for each example: w[t] by class",
     "weight_decay": "adamw has it, and so has chain(weight_decay(...), ...)",
     "clipnorm clip_norm global_clipnorm": "write chain(clip_by_global_norm(...), ...)",
@@ -253,7 +307,10 @@ TOGETHER = {  # what takes several things in one argument, the last that stands 
     "data": "x and the target stand together: write (x, target)",
     "batches": "x and the target stand together: write lambda key: pn.data.batches(key, x, target, size=32)",
 }
-SIZES = "units in_features out_features filters in_channels out_channels kernel_size input_size hidden_size"
+SIZES = (
+    "units inputs outputs features in_features out_features filters in_channels out_channels "
+    "kernel_size input_size hidden_size"
+)
 
 
 def hinted(make: F) -> F:

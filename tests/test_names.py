@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 
@@ -13,7 +15,7 @@ import pytest
 
 import purenet as pn
 from purenet import elsewhere
-from purenet.names import ELSEWHERE, MODULES
+from purenet.names import ELSEWHERE, LINES, MODULES
 from purenet.values import OPTIONS_ELSEWHERE
 
 NET = pn.serial(pn.dense(2, 3), pn.tanh)
@@ -41,6 +43,10 @@ HERE = {
     "binary_cross_entropy_with_logits": "BCEWithLogitsLoss",
     "mse": "MSELoss MeanSquaredError MSE",
     "mse.vjp": "mse_prime",
+    "tanh.vjp": "tanh_prime tanh_derivative",
+    "testing.check_vjp": "check_derivative check_gradient check_gradients gradient_check check_grads",
+    "metrics.confusion_matrix": "confusion",
+    "metrics.top_k_accuracy": "top_k",
     "mae": "L1Loss MAE",
     "huber": "SmoothL1Loss HuberLoss",
     "log_cosh": "LogCosh",
@@ -137,6 +143,52 @@ def test_names_of_other_libraries_in_modules(module, name, here):
         getattr(getattr(pn, module), "oops")  # noqa: B009
 
 
+PARAMS = NET.init(pn.key(0))
+NAMES = {
+    "np": np, "pn": pn, "functools": functools, "f": lambda *given: given[-1], "net": NET, "key": pn.key(0),
+    "x": np.ones((1, 2), np.float32), "params": PARAMS, "grads": PARAMS, "one": PARAMS, "two": PARAMS,
+    "longest": 3, "sequences": [np.ones((2, 4))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "line"), [(module, line) for module, lines in LINES.items() for line in lines])
+def test_lines_in_place_of_a_name_run(module, line):
+    for name in LINES[module][line].split():
+        with pytest.raises(AttributeError, match=rf" has no attribute '{name}': write {re.escape(line)}$") as caught:
+            getattr(sys.modules[module], name)
+        assert caught.value.obj is None  # of the module Python would suggest a name of its own
+    code = re.split(", (?:which|where|and) ", line)[0]
+    assert eval(code, NAMES) is not None
+
+
+def test_lines_in_place_of_functions_of_trees_are_right():
+    lines = {names.split()[0]: line for line, names in LINES["purenet.tree"].items()}
+    found = {name: eval(line, NAMES) for name, line in lines.items()}
+    flat, structure = pn.tree.flatten(PARAMS)
+    assert found["structure"] == structure
+    assert pn.tree.allclose(found["add"], pn.tree.map(lambda p: 2 * p, PARAMS))
+    assert pn.tree.allclose(found["map_with_path"], PARAMS)
+    assert found["stack"][0].weight.shape == (2, 2, 3)
+    assert not any(leaf.any() for leaf in pn.tree.leaves((found["zeros_like"], found["sub"])))
+    assert found["norm"] == pytest.approx(np.linalg.norm(np.concatenate([leaf.ravel() for leaf in flat])))
+
+
+@pytest.mark.parametrize("module", ["data", "schedules", "tree"])
+def test_modules_show_their_own_names_alone(module):
+    shown = dir(getattr(pn, module))
+    assert {"data": "split", "schedules": "cosine", "tree": "map"}[module] in shown
+    assert not {"np", "math", "Any", "describe", "annotations"} & {*shown}
+    assert not [name for name in shown if name.startswith("_")]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("tree", "transpose"), ("tree", "concatenate"), ("schedules", "dropout"), ("tree", "where")]
+)
+def test_a_layer_is_no_help_where_trees_and_schedules_are(module, name):
+    with pytest.raises(AttributeError, match=f"has no attribute '{name}'$"):
+        getattr(getattr(pn, module), name)
+
+
 def test_names_of_nothing():
     for name in ("oops", "__path_of__", "_private"):
         assert not hasattr(pn, name)
@@ -163,7 +215,12 @@ def test_names_of_nothing():
         (NET, "summary", r"write pn\.summary\(net, in_shape\)$"),
         (NET, "layers", r"write net\.parts$"),
         (NET, "eval", r"net\.apply\(params, x\) otherwise$"),
-        (NET, "load_state_dict", r"write params = pn\.load\(path, like=params\)$"),
+        (NET, "load_state_dict", r"write pn\.from_torch_state_dict\(state, like=params\) for a dict of arrays"),
+        (NET, "load_weights", r"write params = pn\.load\(path, like=params\)$"),
+        (NET, "train", r"write pn\.fit\(\.\.\.\) or pn\.train\(\.\.\.\).*net\.apply\(params, x, key\), with a key"),
+        (NET, "add", r"write pn\.serial\(\*net\.parts, layer\)$"),
+        (NET, "append", r"write pn\.serial\(\*net\.parts, layer\)$"),
+        (NET, "trainable", r"write pn\.frozen\(net\)"),
         (NET, "to", r"write params = pn\.to_engine\(params, engine, device\)$"),
         (pn.adam(), "zero_grad", r"write E, grads = pn\.value_and_grad\(net, loss\)"),
         (NET, "oops", "^Layer has no attribute 'oops'$"),
@@ -176,6 +233,52 @@ def test_methods_of_other_libraries(value, name, message):
     assert copy.copy(value) is not None
     if not isinstance(value, pn.Optimizer):
         assert pickle.loads(pickle.dumps(value)).name == value.name
+
+
+LAYERS = (
+    NET,
+    pn.dense(2, 3),
+    pn.tanh,
+    pn.dropout(0.1),
+    pn.residual(pn.tanh),
+    pn.activation(np.sin, np.cos),
+    pn.pick(0),
+)
+OPTIMIZERS = (pn.sgd(), pn.chain(pn.ema(), pn.adam()), pn.per_path({"[0]": pn.sgd()}, pn.adam()))
+CALLED = {
+    "no key": (LAYERS, lambda layer: layer.init(), r"^Layer\.init\(\) missing 1 required positional argument: 'key'$"),
+    "an option of init": (LAYERS, lambda layer: layer.init(pn.key(0), dtype=1), r"^Layer\.init\(\) got an unexpected"),
+    "no params": (LAYERS, lambda layer: layer.apply(1), r"^Layer\.apply\(\) missing 1 required .*: 'x'$"),
+    "an option of apply": (LAYERS, lambda layer: layer.apply(1, 2, train=True), r"^Layer\.apply\(\) got an unex"),
+    "a point without params": (LAYERS, lambda layer: layer.vjp(1), r"^Layer\.vjp\(\) missing 1 required .*: 'x'$"),
+    "no shape": (LAYERS, lambda layer: layer.shape(), r"^Layer\.shape\(\) missing 1 required .*: 'in_shape'$"),
+    "no target": ((pn.mse, pn.huber(2.0)), lambda loss: loss.apply(1), r"^Loss\.apply\(\) missing 1 .*: 'target'$"),
+    "a loss at no target": ((pn.mse, pn.nll), lambda loss: loss.vjp(1), r"^Loss\.vjp\(\) missing 1 .*: 'target'$"),
+    "a state of nothing": (OPTIMIZERS, lambda o: o.init(), r"^Optimizer\.init\(\) missing 1 .*: 'params'$"),
+    "no gradients": (OPTIMIZERS, lambda optimizer: optimizer.step(1), r"^Optimizer\.step\(\) missing 1 .*: 'grads'$"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CALLED)
+def test_errors_about_arguments_name_the_field_and_no_inner_function(case):
+    values, wrong, message = CALLED[case]
+    for value in values:
+        with pytest.raises(TypeError, match=message):
+            wrong(value)
+
+
+def test_errors_about_the_arguments_of_a_pullback():
+    params, x = NET.init(pn.key(0)), np.ones((2, 2), np.float32)
+    for _ in range(3):  # the checked pullback, then the bare one
+        y, pullback = NET.vjp(params, x)
+        with pytest.raises(TypeError, match=r"^pullback\(\) missing 1 required positional argument: 'dy'$"):
+            pullback()
+        pullback(y)
+
+
+def test_functions_that_a_module_has_keep_their_name():
+    assert pn.Loss(np.sum, test_names_of_nothing).vjp.__qualname__ == "test_names_of_nothing"
+    assert pn.Loss(np.sum, lambda y, t: y).vjp.__qualname__.endswith("<lambda>")
 
 
 RATED = [
@@ -207,7 +310,26 @@ RATED = [
         (pn.dense, "use_bias", "write bias=...$"),
         (pn.conv, "strides", "write stride=...$"),
         (pn.fit, "validation_data", "write validation=...$"),
-        (pn.fit, "learning_rate", "^fit has no option learning_rate: it has net, loss, optimizer"),
+        (pn.fit, "oops", "^fit has no option oops: it has net, loss, optimizer"),
+        (pn.fit, "learning_rate", r"^fit has no option learning_rate: the optimizer has it, as in adam\(lr=0\.01\)$"),
+        (pn.train, "lr", "the optimizer has it"),
+        (pn.fit, "batchsize", "write batch_size=...$"),
+        (pn.fit, "size", "write batch_size=...$"),
+        (pn.data.batches, "batchsize", "write size=...$"),
+        (pn.fit, "shuffle", "with a key the order is random, with key=None it is that of the data"),
+        (pn.data.batches, "shuffle", "with a key the order is random"),
+        (pn.fit, "restore_best_weights", "with patience=... params are the best"),
+        (pn.fit, "min_delta", "patience counts any gain"),
+        *((make, "return_sequences", "last=True returns the last alone$") for make in (pn.rnn, pn.lstm, pn.gru)),
+        (pn.lstm, "batch_first", r"arrays are always \(batch, time, features\)$"),
+        (pn.gru, "bidirectional", r"write bidirectional\(lstm\(2, 3\), lstm\(2, 3, reverse=True\)\)"),
+        (pn.embedding, "mask_zero", r"write lengths_to_mask\(lengths, time\)"),
+        (pn.embedding, "padding_idx", "no id stands for padding"),
+        (pn.conv, "dilation_rate", "write dilation=...$"),
+        *((pn.dense, name, "its sizes stand first") for name in ("inputs", "outputs", "features")),
+        (pn.adamw, "mask", "write which=...$"),
+        (pn.transformer_block, "rope", "write rotary=...$"),
+        (pn.softmax_cross_entropy, "class_weight", "write weight=...$"),
         (pn.train, "num_epochs", "write epochs=...$"),
         (pn.dense, "units", r"dense has no option units: its sizes stand first, without names, as"),
         (pn.conv, "kernel_size", "its sizes stand first"),

@@ -182,7 +182,7 @@ def test_by_hand_the_functions_count_and_not_the_name():
 def test_what_was_changed_by_hand_is_not_pickled_as_if_it_was_not():
     changed = pn.tanh._replace(vjp=pn.relu.vjp)
     assert changed.call is None
-    with pytest.raises((AttributeError, pickle.PicklingError), match="local object"):
+    with pytest.raises((AttributeError, pickle.PicklingError), match=r"pickle .*Layer\.init"):
         pickle.dumps(changed)
 
 
@@ -268,9 +268,48 @@ def test_values_have_no_arithmetic_and_no_items(wrong):
         wrong()
 
 
-def test_a_value_cannot_be_changed():
-    with pytest.raises(AttributeError):
-        pn.mse.name = "other"  # type: ignore[misc]
+class Own(pn.Layer):
+    def __init__(self):
+        self.weight = 1
+
+
+SET = {
+    "a layer that is not trained": (
+        pn.dense(2, 1),
+        "trainable",
+        r"^dense\(2, 1\) is a layer, a value that never changes, so trainable .*write frozen\(layer\)",
+    ),
+    "a preset that is not trained": (pn.tanh, "requires_grad", r"^tanh is a layer.*write frozen\(layer\)"),
+    "a layer's mode": (pn.dense(2, 1), "training", r"write net\.apply\(params, x, key\) in training"),
+    "a layer's weight": (pn.dense(2, 1), "weight", r"write params = net\.init\(key\)$"),
+    "a layer's field": (pn.dense(2, 1), "shape", r"write value = value\._replace\(shape=\.\.\.\)$"),
+    "a net's parts": (pn.serial(pn.relu), "parts", r"write serial\(\*parts\)"),
+    "a loss's field": (pn.mse, "name", r"^mse is a loss.*write value = value\._replace\(name=\.\.\.\)$"),
+    "a loss's option": (pn.mse, "reduction", "write its options where it is made"),
+    "an optimizer's rate": (pn.adam(), "lr", r"^adam\(\) is an optimizer.*goes on with the same state"),
+    "what an optimizer has not": (pn.adam(), "foo", r"^adam\(\) is an optimizer.*so foo stays as it is"),
+    "a transform's field": (pn.clip_by_norm(1.0), "name", "is a transform, a value that never changes"),
+    "a schedule's attribute": (pn.schedules.cosine(0.1, steps=3), "steps", "is a schedule, a value that never changes"),
+    "a penalty's attribute": (pn.l2(0.1), "rate", "is a penalty, a value that never changes"),
+    "a key's attribute": (pn.key(0), "foo", r"^key\(0\) never changes, so foo .*write first, second = split\(key\)"),
+    "a key's value": (pn.key(0), "value", r"^key\(0\) never changes, so value"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SET)
+def test_a_value_cannot_be_changed(case):
+    value, name, message = SET[case]
+    for change in (lambda: setattr(value, name, 1), lambda: delattr(value, name)):
+        with pytest.raises(dataclasses.FrozenInstanceError, match=message):
+            change()
+
+
+def test_a_subclass_with_attributes_is_told_how_layers_are_made():
+    with pytest.raises(AttributeError, match=r"^Own\.weight: a Layer never changes.*pn\.layer\(spec, rule\), see help"):
+        Own()
+
+
+def test_a_value_has_no_length():
     with pytest.raises(TypeError):
         len(pn.mse)  # type: ignore[arg-type]
 

@@ -49,7 +49,8 @@ Here a net is functions, params are a pytree, and an optimizer gives params in p
 True
 
 With JAX's arrays and keys the same `step` stands in `jax.jit`, as in `vmap` and `scan`, and Optax's optimizers take
-these params and gradients. What stands in a `Buffer` is not trained, so leave it out:
+these params and gradients. What stands in a `Buffer` is not trained: where its gradient would be stands the step
+old − next. A mask lets Optax hand this step on as it is, and `pn.update` subtracts it:
 
 >>> import jax
 >>> import optax
@@ -63,13 +64,22 @@ these params and gradients. What stands in a `Buffer` is not trained, so leave i
 >>> [bool((a != b).any()) for a, b in zip(pn.tree.leaves(params), pn.tree.leaves(moved))]
 [True, True, True, True, True, True, True, True]
 
+`optax.apply_updates` adds what it is given, which would move a masked buffer the wrong way. With it, give buffers an
+optimizer of their own, `optax.sgd(1.0)`, which turns the step round:
+
+>>> optimizer = optax.partition({True: optax.adamw(1e-3), False: optax.sgd(1.0)}, trained)
+>>> updates, state = optimizer.update(grads, optimizer.init(params), params)
+>>> pn.tree.allclose(optax.apply_updates(params, updates), moved)
+True
+
 ## What is different
 
 - `net.apply(params, x)` is as in Flax's Linen. There is no module, and no tracing: each layer has its own `vjp`.
 - `jax.vjp(f, params, x)` is `net.vjp(params, x)`: Y, and a pullback to (dparams, dx).
 - Keys are used up as there: `pn.split(key, n)`. `pn.key` runs without JAX, and draws other numbers than JAX's keys.
 - `jax.grad` is not needed, and still works: a loss of this library in a function of JAX is differentiated by JAX.
-- Running statistics stand in the params as `pn.Buffer`, not in a collection of their own. With Optax, mask them.
+- Running statistics stand in the params as `pn.Buffer`, not in a collection of their own. With Optax, mask them,
+  and use `pn.update`.
 - `pn.tree.map` and `jax.tree.map` agree on what a leaf is, and in which order leaves come.
 - `pn.from_jax(f)` makes a layer or a loss of a function of JAX, with its derivative from JAX.
 

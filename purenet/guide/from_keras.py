@@ -43,6 +43,13 @@ True
 - Names of losses, metrics and optimizers are values, and no texts: `pn.mse`, not `"mse"`.
 - A validation set is data that you split off, so that you see which part it is.
 - Callbacks are functions of the state and the record of an epoch. Patience is an option of `pn.fit`.
+- The momentum of `pn.batch_norm` is 1 − Keras's: `pn.batch_norm(momentum=0.01)` for Keras's 0.99. It is the share of
+  the new batch.
+- A layer that stands in a net twice is two layers, each with params of its own. `pn.tied` gives them the same ones.
+- Schedules count steps, one for each batch, and no epochs.
+- Lengths or a mask go in beside x and are used by the first layer. `pn.keep_rest` hands them on to the next one, and
+  `num_layers` does so inside of `pn.lstm`.
+- `pn.bidirectional` takes both layers, the second with `reverse=True`.
 - Layouts are those of Keras: channels last, the weight of a dense layer (in, out), recurrent layers over
   (batch, time, features).
 - A model with branches is `pn.parallel`, `pn.fan_out` and `pn.residual`. What they cannot say is a few lines with

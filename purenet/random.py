@@ -6,7 +6,8 @@ Philox (J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011
 for every version (NEP 19), but not its distributions, so those are made here from the raw bits with +, −, ×, ÷ and √
 alone, which IEEE 754 rounds in one way only: hence the same numbers on every platform.
 
-Each function takes a JAX key (`jax.random.key(0)`) too, and then draws with `jax.random`.
+Each function takes a JAX key (`jax.random.key(0)`) too, and then draws with `jax.random`. A shape may be one number, as
+in NumPy: 3 for (3,).
 """
 
 from __future__ import annotations
@@ -59,6 +60,11 @@ def key(seed: int) -> Key:
     >>> bool((normal(key(0), (2,)) == normal(key(0), (2,))).all())
     True
     """
+    if type(seed).__module__.startswith("jax"):
+        raise TypeError(
+            f"key takes an integer seed that is known, not {describe(seed)} of JAX: hand in keys of JAX, "
+            "jax.random.key(seed) or jax.random.split(key, n), which all functions here take"
+        )
     if not is_integer(seed):
         raise TypeError(f"key takes an integer seed, not {describe(seed)}: write key(0)")
     if not 0 <= seed < 2**128:
@@ -97,13 +103,13 @@ def fold_in(key: Key, data: int) -> Key:
     return Key(low | high << 64)
 
 
-def uniform(key: Key, shape: Shape = (), low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> Any:
+def uniform(key: Key, shape: Shape | int = (), low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> Any:
     """Numbers spread evenly over [low, high).
 
     >>> uniform(key(0), (3,))
     array([0.03474188, 0.01154673, 0.6119502 ], dtype=float32)
     """
-    dtype = _floating(dtype, "uniform")
+    shape, dtype = _sizes(shape, "uniform"), _floating(dtype, "uniform")
     rounded = (low, high) != (0.0, 1.0) or dtype.itemsize < 4  # perhaps to `high` itself
     largest: Any = _largest_below(high, low, dtype) if rounded else None
     if type(key) is not Key:
@@ -134,13 +140,13 @@ def _largest_below(high: float, low: float, dtype: Any) -> Any:
     return np.nextafter(end, first)
 
 
-def normal(key: Key, shape: Shape = (), dtype: Any = np.float32) -> Any:
+def normal(key: Key, shape: Shape | int = (), dtype: Any = np.float32) -> Any:
     """Numbers of the standard normal distribution, by the inverse of its distribution function.
 
     >>> normal(key(0), (3,))
     array([-2.2718842, -0.7013279, -1.2189802], dtype=float32)
     """
-    dtype = _floating(dtype, "normal")
+    shape, dtype = _sizes(shape, "normal"), _floating(dtype, "normal")
     if type(key) is not Key:
         return _jax_random(key, dtype).normal(key, shape, dtype)
     return _normal_quantile(_open_unit(key, shape)).astype(dtype).reshape(shape)
@@ -157,7 +163,9 @@ def normal_like(key: Key, x: Any) -> Any:
     return ops.astype(ops.take_in(normal(key, x.shape, dtype)), x.dtype)
 
 
-def truncated_normal(key: Key, shape: Shape = (), low: float = -2.0, high: float = 2.0, dtype: Any = np.float32) -> Any:
+def truncated_normal(
+    key: Key, shape: Shape | int = (), low: float = -2.0, high: float = 2.0, dtype: Any = np.float32
+) -> Any:
     """Numbers of the standard normal distribution, given that they lie in [low, high].
 
     Raises:
@@ -167,7 +175,7 @@ def truncated_normal(key: Key, shape: Shape = (), low: float = -2.0, high: float
     >>> bool((abs(truncated_normal(key(0), (1000,))) <= 2).all())
     True
     """
-    dtype = _floating(dtype, "truncated_normal")
+    shape, dtype = _sizes(shape, "truncated_normal"), _floating(dtype, "truncated_normal")
     if not low < high:
         raise ValueError(f"truncated_normal takes low < high, not low={low}, high={high}")
     turned = low + high > 0  # to the lower side, where shares near 0 keep their digits
@@ -184,7 +192,7 @@ def truncated_normal(key: Key, shape: Shape = (), low: float = -2.0, high: float
     return -drawn if turned else drawn
 
 
-def bernoulli(key: Key, p: float, shape: Shape = ()) -> Any:
+def bernoulli(key: Key, p: float, shape: Shape | int = ()) -> Any:
     """Booleans, each True with probability p.
 
     >>> bernoulli(key(0), 0.5, (4,))
@@ -192,13 +200,14 @@ def bernoulli(key: Key, p: float, shape: Shape = ()) -> Any:
     """
     if not 0 <= p <= 1:
         raise ValueError(f"bernoulli takes a probability from 0 to 1, not {p}")
+    shape = _sizes(shape, "bernoulli")
     rare = 0 < min(p, 1 - p) < 1e-3  # to 24 bits it would be off
     if type(key) is not Key:
         return _jax_random(key).bernoulli(key, float(p), shape, mode="high" if rare else "low")
     return uniform(key, shape, dtype=np.float64 if rare else np.float32) < p
 
 
-def randint(key: Key, shape: Shape, minval: int, maxval: int, dtype: Any = int) -> Any:
+def randint(key: Key, shape: Shape | int, minval: int, maxval: int, dtype: Any = int) -> Any:
     """Integers from minval to maxval − 1, each as likely. They are int64; of a key of JAX int32, unless it has more.
 
     >>> randint(key(0), (5,), 0, 10)
@@ -208,7 +217,7 @@ def randint(key: Key, shape: Shape, minval: int, maxval: int, dtype: Any = int) 
         raise TypeError(f"randint draws integers, not {np.dtype(dtype)}")
     if not is_integer(minval) or not is_integer(maxval) or minval >= maxval:
         raise ValueError(f"randint takes integers minval < maxval, not minval={minval!r}, maxval={maxval!r}")
-    holds = np.iinfo(dtype)
+    shape, holds = _sizes(shape, "randint"), np.iinfo(dtype)
     if minval < holds.min or maxval - 1 > holds.max:
         raise ValueError(f"randint: {np.dtype(dtype)} does not hold the integers from {minval} to {maxval - 1}")
     if type(key) is not Key:
@@ -221,19 +230,19 @@ def randint(key: Key, shape: Shape, minval: int, maxval: int, dtype: Any = int) 
     return (steps + np.uint64(minval % 2**64)).astype(dtype).reshape(shape)  # around 2⁶⁴, as a negative minval is
 
 
-def gumbel(key: Key, shape: Shape = (), dtype: Any = np.float32) -> Any:
+def gumbel(key: Key, shape: Shape | int = (), dtype: Any = np.float32) -> Any:
     """Numbers of the standard Gumbel distribution, −log(−log u) of a u between 0 and 1.
 
     >>> gumbel(key(0), (3,))
     array([-1.4954516 , -0.35113713, -0.7859068 ], dtype=float32)
     """
-    dtype = _floating(dtype, "gumbel")
+    shape, dtype = _sizes(shape, "gumbel"), _floating(dtype, "gumbel")
     if type(key) is not Key:
         return _jax_random(key, dtype).gumbel(key, shape, dtype)
     return (-_log(-_log(_open_unit(key, shape)))).astype(dtype).reshape(shape)
 
 
-def categorical(key: Key, logits: Any, axis: int = -1, shape: Shape | None = None) -> Any:
+def categorical(key: Key, logits: Any, axis: int = -1, shape: Shape | int | None = None) -> Any:
     """The place along `axis` of one of the classes, each with probability softmax(logits), for each row of logits.
 
     Logits need no normalizing; a class of −∞ is never drawn. `shape` is that of the result, to which the shape of
@@ -252,7 +261,7 @@ def categorical(key: Key, logits: Any, axis: int = -1, shape: Shape | None = Non
         raise ValueError(f"categorical takes an axis of its logits, whose shape is {logits.shape}, not {axis!r}")
     rows = ops.moveaxis(widened(logits), axis, -1)
     batch, classes = tuple(rows.shape[:-1]), rows.shape[-1]
-    shape = batch if shape is None else tuple(shape)
+    shape = batch if shape is None else _sizes(shape, "categorical")
     if not classes:
         raise ValueError(f"categorical has no classes to draw from: logits have shape {tuple(logits.shape)}")
     if shape[len(shape) - len(batch) :] != batch and np.broadcast_shapes(shape, batch) != shape:
@@ -269,7 +278,7 @@ def _check_logits(rows: Any) -> None:
         raise ValueError("categorical takes logits whose largest in each row is finite: these have NaN, ∞ or only −∞")
 
 
-def choice(key: Key, a: Any, shape: Shape = (), replace: bool = True, p: Any = None, axis: int = 0) -> Any:
+def choice(key: Key, a: Any, shape: Shape | int = (), replace: bool = True, p: Any = None, axis: int = 0) -> Any:
     """Elements of a along an axis; of an integer a, integers from 0 to a − 1. Without `replace`, none of them twice.
 
     `p` holds the probability of each, or numbers ≥ 0 in proportion to it; by default all are as likely.
@@ -279,7 +288,7 @@ def choice(key: Key, a: Any, shape: Shape = (), replace: bool = True, p: Any = N
     >>> choice(key(0), np.array([[1, 2], [3, 4]]), p=np.array([0.0, 1.0]))
     array([3, 4])
     """
-    from_array = not is_integer(a)
+    from_array, shape = not is_integer(a), _sizes(shape, "choice")
     ops = engine_of(a, "choice") if from_array else None
     if from_array and not (is_integer(axis) and -a.ndim <= axis < a.ndim):
         raise ValueError(f"choice takes an axis of its array, whose shape is {a.shape}, not {axis!r}")
@@ -361,6 +370,17 @@ def _bits(key: Key, shape: Shape, word: type = np.uint64) -> Any:
     per_draw = 8 // np.dtype(word).itemsize
     raw = np.random.Philox(key=key.value).random_raw(-(-n // per_draw))
     return raw.astype("<u8", copy=False).view(np.dtype(word).newbyteorder("<"))[:n]
+
+
+def _sizes(shape: Any, who: str) -> Shape:
+    """The shape, which may be one number, as a tuple."""
+    if is_integer(shape):
+        shape = (shape,)
+    sizes = tuple(shape) if hasattr(shape, "__iter__") and getattr(shape, "shape", True) else (None,)
+    if any(not hasattr(n, "__index__") or (is_integer(n) and n < 0) for n in sizes):
+        given = describe(shape) if hasattr(shape, "shape") else repr(shape)
+        raise TypeError(f"{who} takes a shape, a whole number from 0 up or a tuple of such, not {given}")
+    return sizes
 
 
 def _floating(dtype: Any, who: str) -> Any:

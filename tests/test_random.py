@@ -270,6 +270,21 @@ def test_categorical_of_each_row_along_an_axis():
     assert random.categorical(pn.key(0), sure[:0], axis=1).shape == (0, 4)
 
 
+def test_a_shape_may_be_one_number():
+    for draw in (
+        random.normal,
+        random.uniform,
+        random.truncated_normal,
+        random.gumbel,
+        lambda k, shape: random.bernoulli(k, 0.5, shape),
+        lambda k, shape: random.randint(k, shape, 0, 9),
+        lambda k, shape: random.categorical(k, np.zeros(9), shape=shape),
+        lambda k, shape: random.choice(k, 9, shape),
+    ):
+        for n in (0, 3, np.int64(3)):
+            np.testing.assert_array_equal(draw(pn.key(0), n), draw(pn.key(0), (int(n),)))
+
+
 def test_folded_keys_are_none_of_the_split_ones():
     key = pn.key(0)
     keys = [random.fold_in(key, i) for i in range(300)] + [random.fold_in(key, 2**32 - 1), key, *pn.split(key, 300)]
@@ -281,6 +296,14 @@ def test_folded_keys_are_none_of_the_split_ones():
     [
         (lambda k: random.fold_in(k, -1), ValueError, r"fold_in takes an integer from 0 to 2\*\*32 - 1, not -1"),
         (lambda k: random.fold_in(k, 0.5), ValueError, "fold_in takes an integer"),
+        (lambda k: random.normal(k, 2.5), TypeError, r"normal takes a shape, a whole number from 0 up .*, not 2\.5$"),
+        (lambda k: random.uniform(k, (2, -1)), TypeError, r"uniform takes a shape, .*, not \(2, -1\)$"),
+        (lambda k: random.gumbel(k, -1), TypeError, r"gumbel takes a shape, .*, not \(-1,\)$"),
+        (lambda k: random.randint(k, "ab", 0, 2), TypeError, "randint takes a shape, .*, not 'ab'$"),
+        (lambda k: random.choice(k, 3, (2.0,)), TypeError, r"choice takes a shape, .*, not \(2\.0,\)$"),
+        (lambda k: random.bernoulli(k, 0.5, np.ones(2)), TypeError, "takes a shape, .*, not a float64 array of shape"),
+        (lambda k: random.truncated_normal(k, np.ones(())), TypeError, "takes a shape, .*, not a float64 array of"),
+        (lambda k: random.categorical(k, np.zeros(2), shape=0.5), TypeError, "categorical takes a shape"),
         (lambda k: random.randint(k, (2,), 3, 3), ValueError, "randint takes integers minval < maxval, not minval=3"),
         (lambda k: random.randint(k, (2,), 0, 1.5), ValueError, "randint takes integers minval < maxval"),
         (lambda k: random.randint(k, (2,), 0, 257, np.uint8), ValueError, "uint8 does not hold the integers"),

@@ -33,6 +33,13 @@ def test_the_list_of_examples(tmp_path):
     assert max(map(len, listed.values())) < 120
 
 
+def test_a_script_behind_the_list_is_told_how_it_is_called(tmp_path):
+    command = [sys.executable, "-m", "purenet.examples", "xor"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "python -m purenet.examples.xor" in done.stderr
+
+
 QUICK = {  # what each prints with --quick, and between which numbers that lies
     "adding_problem": {r"lstm: error ([\d.]+)": (0, 0.01), r"gru: error ([\d.]+)": (0, 0.01)},
     "autoencoder": {r"unseen digits: ([\d.]+)": (0, 0.0095), r"16 components ([\d.]+)": (0.011, 0.012)},

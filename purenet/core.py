@@ -212,6 +212,7 @@ ELSEWHERE = {  # what does the work that other libraries do under these names
     Loss: {
         "loss.apply(y, target)": "forward call loss",
         "loss.vjp(y, target)": "backward prime grad gradient derivative",
+        "from_jax(f, params=...) for a layer of a function of JAX": "init shape",
     },
     Optimizer: {
         "optimizer.step(params, grads, state)": "update apply apply_gradients minimize",

@@ -432,3 +432,11 @@ def test_each_transform_says_where_the_optimizer_stands(make):
     for wrong in (lambda: make(pn.sgd(0.1)), lambda: make(optimizer=pn.sgd(0.1))):
         with pytest.raises(TypeError, match=rf"^{make.__name__} takes no optimizer, but .*: {mend}$"):
             wrong()
+
+
+@pytest.mark.parametrize(("labels", "mend"), [([0, 1, 2], "np.asarray(...)"), ([0.5, 1.0, 2.0], "dtype=np.float32")])
+def test_a_list_of_labels_is_not_told_to_become_floats(labels, mend):
+    net, x = pn.dense(2, 3), np.ones((3, 2), np.float32)
+    params = net.init(pn.key(0))
+    with pytest.raises(TypeError, match=re.escape(mend)):
+        pn.fit(net, pn.softmax_cross_entropy, pn.adam(), params, (x, labels), key=pn.key(0), epochs=1)

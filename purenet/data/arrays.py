@@ -22,6 +22,7 @@ from purenet.engine.arrays import (
     rounding_of,
     seal,
     to_numpy,
+    write_as_array,
     write_as_integers,
 )
 from purenet.engine.jax import host_only
@@ -213,7 +214,7 @@ def count(arrays: Any, who: str) -> int:
             mend = ""
             if isinstance(array, tuple | list):
                 holds = any(getattr(part, "shape", ()) for part in array)
-                mend = ": hand in its arrays one by one" if holds else ": write np.asarray(..., dtype=np.float32)"
+                mend = f": {'hand in its arrays one by one' if holds else write_as_array(array)}"
             raise TypeError(f"{who} takes arrays with examples along the first axis, not {describe(array)}{mend}")
     lengths = [int(array.shape[0]) for array in arrays]
     if len(set(lengths)) > 1:

@@ -289,6 +289,16 @@ def write_as_integers(x: Any, name: str) -> str:
     return f"number the classes: names, {name} = np.unique({name}, return_inverse=True)"
 
 
+def write_as_array(given: list[Any] | tuple[Any, ...]) -> str:
+    """What to write for a list that should be an array: whole numbers in a row are labels, and stay what they are.
+
+    >>> write_as_array([0, 2, 1]), write_as_array([[0, 1], [1, 0]])
+    ('write np.asarray(...)', 'write np.asarray(..., dtype=np.float32)')
+    """
+    is_labels = len(given) > 0 and all(isinstance(each, int | np.integer | str) for each in given)
+    return f"write np.asarray(...{'' if is_labels else ', dtype=np.float32'})"
+
+
 def is_integer(n: Any) -> bool:
     """Whether n is a whole number of Python or NumPy, and no truth value."""
     return isinstance(n, int | np.integer) and not isinstance(n, bool)
@@ -316,7 +326,7 @@ def namespace(x: Any, who: str = "this function") -> Any:
                 f"{who} takes tensors that require no gradient, since its rules are the derivatives: write x.detach()"
             )
         return torch_namespace()
-    mend = ": write np.asarray(..., dtype=np.float32)" if isinstance(x, list) else ""
+    mend = f": {write_as_array(x)}" if isinstance(x, list) else ""
     if hasattr(x, "__dataclass_fields__"):
         mend = ": make its class a NamedTuple, or register it with JAX, as by jax.tree_util.register_dataclass"
     raise TypeError(f"{who} takes an array, not {describe(x)}{mend}")

@@ -231,6 +231,11 @@ SHAPED = [
     (pn.conv(3, 2, 2), (8, 4, 4, 3), "leave the batch out"),
     (pn.conv(3, 2, (2,)), (5, 4, 4, 3), r"\(batch, length, 3\)"),
     (pn.conv_transpose(1, 2, 2, padding=2), (2, 3, 1), r"an output of \(-1, 0\) from an input of \(2, 3\)"),
+    (
+        pn.max_pool(2),
+        (1, 28, 28),
+        r"Are these channels first\? Here they are the last axis: \(height, width, channels\)",
+    ),
     (pn.max_pool(3), (2, 4, 1), r"\(3, 3\) does not fit into an input of \(2, 4\)"),
     (pn.max_pool(2), (4, 1), r"\(batch, height, width, channels\)"),
     (pn.max_pool(2, dilation=3), (3, 4, 1), r"\(4, 4\) with its dilation, does not fit into an input of \(3, 4\)"),

@@ -83,9 +83,11 @@ def place(
         counts, padding = _rounded_up(windows, padding, space)
     if min(*counts, *space) < 1:
         dilated = f", {reach} with its dilation," if reach != windows.size else ""
+        first = len(space) > 1 and space[0] in (1, 3) and min(space[1:]) >= max(reach)  # as PyTorch has images
+        mend = ". Are these channels first? Here they are the last axis: (height, width, channels)" if first else ""
         raise ValueError(
             f"{who}: its window of {windows.size}{dilated} does not fit into an input of {tuple(space)}, "
-            f"which is {full} with its padding"
+            f"which is {full} with its padding{mend}"
         )
     return counts, padding
 

@@ -120,7 +120,7 @@ class _Chain:
 
     def check_states(self, who: str, x: Any) -> None:
         """Check that x brings no state where the state of one layer would be taken for that of the next."""
-        if type(x) is not tuple or len(x) == 1 or not _is_state(x[1]):
+        if type(x) is not tuple or len(x) < 2 or not _is_state(x[1]):
             return
         makers = [(maker_of(layer), layer.name) for layer in self.layers if maker_of(layer) != "on_first"]
         for (one, first), (two, second) in pairwise(makers):

@@ -164,7 +164,8 @@ class Optimizer(Value, Generic[P, S]):
         elementwise: whether each number is treated by itself, wherever it stands: then parameters may be `joined`.
         within: of one that holds steps back, as `accumulate` and `freeze` do, `within(transform)` is the same with the
             transform behind them, where steps are made.
-        lr: the learning rate, a number or a schedule of the step; None of an optimizer that has none or several.
+        lr: the learning rate, a number or a schedule of the step, for who wants to know; None of an optimizer that has
+            none or several. Another rate is another optimizer.
     """
 
     init: Callable[[P], S]

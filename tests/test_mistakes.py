@@ -440,3 +440,16 @@ def test_a_list_of_labels_is_not_told_to_become_floats(labels, mend):
     params = net.init(pn.key(0))
     with pytest.raises(TypeError, match=re.escape(mend)):
         pn.fit(net, pn.softmax_cross_entropy, pn.adam(), params, (x, labels), key=pn.key(0), epochs=1)
+
+
+def test_params_that_are_an_array_and_data_that_are_a_named_tuple_are_not_taken_for_swapped():
+    net = pn.layer(
+        pn.Spec("scale", x="... n", y="... n", params="n", init=pn.initializers.ones),
+        lambda ops, a, x, key: (a * x, lambda dy, wrt_x: (ops.sum_rows(dy * x), a * dy)),
+    )
+    params, data = np.ones(64, np.float32), pn.data.digits()[1]
+    both = data._replace(target=data.x)
+    assert pn.evaluate(net, pn.mse, params, both)["loss"] == 0
+    assert pn.predict(net, params, data.x).shape == data.x.shape
+    assert pn.evaluate(pn.parallel(net, net), pn.per_output(pn.mse, pn.mse), (params, params),
+                       ((data.x, data.x), (data.x, data.x)))["loss"] == 0  # fmt: skip

@@ -6,6 +6,7 @@ import base64
 import io
 import math
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -152,7 +153,7 @@ def check_optimizer(optimizer: Any) -> None:
     elif isinstance(as_number(optimizer), int | float):
         mend = f": write sgd(lr={shown(optimizer)})"
     elif getattr(optimizer, "__module__", "").startswith("purenet.optimizers") and hasattr(optimizer, "__wrapped__"):
-        made, takes = optimizer.__name__, optimizer.__wrapped__.__code__.co_varnames
+        made, takes = optimizer.__name__, signature(optimizer).parameters
         mend = f": write {made}(lr=...), with parentheses" if "lr" in takes else f": write chain({made}(...), sgd())"
     elif callable(optimizer) and not isinstance(optimizer, tuple | Value):
         mend = ": write adam(), with parentheses"
@@ -160,7 +161,7 @@ def check_optimizer(optimizer: Any) -> None:
 
 
 def check_order(params: Any, data: Any, who: str, what: str) -> None:
-    """Check that params stand before the data: such are arrays, and params are in containers of their own."""
+    """Check that params stand before the data: such are arrays, and the params of a net hold those of its layers."""
     if _are_arrays(params) and _hold_params(data):
         raise TypeError(
             f"{who} takes params before {what}, but they are swapped: write {who}(..., params, {what}, ...)"
@@ -174,7 +175,10 @@ def _are_arrays(data: Any) -> bool:
 
 
 def _hold_params(data: Any) -> bool:
-    return isinstance(data, tuple) and (not data or hasattr(data, "_fields") or any(map(_hold_params, data)))
+    """Whether these are params of layers of this library: data may be a NamedTuple too, but of another kind."""
+    if type(data) is tuple:
+        return not data or any(map(_hold_params, data))
+    return isinstance(data, tuple) and type(data).__module__.startswith("purenet.layers.")
 
 
 def _short(number: Any) -> str:

@@ -11,9 +11,9 @@ a gradient can change a parameter: params are read-only arrays, and `sgd_step` a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from purenet.engine.arrays import Shape
 from purenet.random import Key
@@ -90,7 +90,7 @@ class Layer(Value, Generic[P]):
     parts: tuple[Layer[Any], ...] = ()
     remake: Callable[[tuple[Layer[Any], ...]], Layer[Any]] | None = None
     instead = ": its layers are net.parts, `serial` runs layers one after another, and `add` adds what `fan_out` gives"
-    settings = {  # noqa: RUF012 (a class attribute that nobody changes)
+    settings: ClassVar[Mapping[str, str]] = {
         "trainable requires_grad": "write frozen(layer) for one that is not trained, or chain(freeze(path), adam())",
         "training mode": "write net.apply(params, x, key) in training, and net.apply(params, x) otherwise",
         "params weights weight bias kernel": "params stand beside a layer: write params = net.init(key)",
@@ -175,7 +175,7 @@ class Optimizer(Value, Generic[P, S]):
     within: Callable[[Callable[[Any], Any]], Any] | None = None
     lr: Any = None
     instead = ": `chain` puts transforms before an optimizer"
-    settings = {  # noqa: RUF012 (a class attribute that nobody changes)
+    settings: ClassVar[Mapping[str, str]] = {
         "lr learning_rate": "write another, as adam(lr=...), which goes on with the same state, or make lr a schedule"
     }
 

@@ -482,6 +482,7 @@ def pull(layer, x, dy):
     [
         (pn.serial(pn.lstm(2, 3), pn.lstm(3, 3)), r"the state of lstm\(2, 3\) on to lstm\(3, 3\): write stacked"),
         (pn.named(a=pn.gru(2, 2), drop=pn.on_first(pn.dropout), b=pn.gru(2, 2)), "write stacked"),
+        (pn.serial(pn.serial(pn.lstm(2, 3), pn.on_first(pn.relu)), pn.frozen(pn.lstm(3, 3))), "write stacked"),
         (pn.serial(pn.on_first(pn.dense(2, 2)), *[pn.transformer_block(2, 1, causal=True)] * 2), "write stacked"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -108,6 +108,15 @@ def _is_state(beside: Any) -> bool:
     return is_array(beside) and beside.ndim == 2 and holds(beside, "real floating")
 
 
+def _one_by_one(layers: Sequence[Layer[Any]]) -> Iterator[Layer[Any]]:
+    """The layers that run one after another, those in chains too."""
+    for layer in layers:
+        if maker_of(layer) in ("serial", "named", "frozen", "remat"):
+            yield from _one_by_one(layer.parts)
+        else:
+            yield layer
+
+
 class _Chain:
     """One layer after another: what `serial` and `named` share."""
 
@@ -122,11 +131,10 @@ class _Chain:
         """Check that x brings no state where the state of one layer would be taken for that of the next."""
         if type(x) is not tuple or len(x) < 2 or not _is_state(x[1]):
             return
-        makers = [(maker_of(layer), layer.name) for layer in self.layers if maker_of(layer) != "on_first"]
-        for (one, first), (two, second) in pairwise(makers):
-            if one in _WITH_STATE and two in _WITH_STATE:
+        for one, two in pairwise(layer for layer in _one_by_one(self.layers) if maker_of(layer) != "on_first"):
+            if maker_of(one) in _WITH_STATE and maker_of(two) in _WITH_STATE:
                 raise ValueError(
-                    f"{who} would hand the state of {brief(first)} on to {brief(second)}: "
+                    f"{who} would hand the state of {brief(one.name)} on to {brief(two.name)}: "
                     "write stacked(...) of the two, which keeps a state for each"
                 )
 

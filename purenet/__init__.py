@@ -149,7 +149,7 @@ from purenet.weighting import weighted
 if TYPE_CHECKING:
     from purenet import estimators as estimators
     from purenet import plotting, testing
-    from purenet.interop import from_jax, from_torch_state_dict, to_onnx, to_torch_state_dict
+    from purenet.interop import from_jax, from_torch_state_dict, to_onnx, to_torch_state_dict, torch_compile
     from purenet.profiling import profile, throughput
     from purenet.storage import checkpoint_best, checkpoints, csv_log, from_dict, load, log_to, save, to_dict
     from purenet.training.chunks import in_chunks
@@ -206,6 +206,7 @@ __all__ = [  # noqa: RUF022 (in the order of the README)
     "csv_log",
     "log_to",
     "to_torch_state_dict",
+    "torch_compile",
     "from_torch_state_dict",
     "to_engine",
     "to_onnx",

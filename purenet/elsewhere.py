@@ -115,6 +115,7 @@ from_torch_state_dict | | |
 to_engine | | Tensor.to nn.Module.to | jax.device_put
 to_onnx | Model.export | onnx.export |
 from_jax | layers.JaxLayer | |
+torch_compile | | compile | jax.jit
 
 # Layers
 dense | layers.Dense | nn.Linear nn.LazyLinear | nnx.Linear

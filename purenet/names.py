@@ -10,7 +10,7 @@ from typing import Any
 MODULES = ("data", "initializers", "metrics", "plotting", "random", "schedules", "testing", "tree")
 LATER = ("estimators", "plotting", "storage", "testing")
 NAMES_LATER = {
-    "interop": ("from_jax", "from_torch_state_dict", "to_onnx", "to_torch_state_dict"),
+    "interop": ("from_jax", "from_torch_state_dict", "to_onnx", "to_torch_state_dict", "torch_compile"),
     "profiling": ("profile", "throughput"),
     "training.chunks": ("in_chunks",),
     "training.fitting": ("fit",),

@@ -67,7 +67,9 @@ class TorchOps(TorchConvolutionOps, Ops):
         return bool(least >= 0) and bool(most < classes)
 
     def _can_look(self) -> bool:
-        return self.device.type == "cpu" and not self.torch.compiler.is_compiling()
+        tracing: Any = sys.modules.get("torch.fx.experimental.proxy_tensor")  # which `make_fx` is from
+        traced = self.torch.compiler.is_compiling() or (tracing and tracing.get_proxy_mode())
+        return self.device.type == "cpu" and not traced
 
     def take(self, x: Array, ids: Array, axis: int) -> Array:
         taken: Array = self.torch.index_select(x, axis, _as_index(self, ids).reshape(-1))

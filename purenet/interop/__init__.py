@@ -1,5 +1,5 @@
-"""Functions of JAX as layers and losses (`from_jax`). Nets that go elsewhere: to ONNX, as a model (`to_onnx`); and
-their weights to PyTorch and back, which is the rest.
+"""Functions of JAX as layers and losses (`from_jax`), and steps that PyTorch compiles (`torch_compile`). Nets that go
+elsewhere: to ONNX, as a model (`to_onnx`); and their weights to PyTorch and back, which is the rest.
 
 In a state dict of PyTorch the layers of a `serial` have the names of an `nn.Sequential`: `0.weight` belongs to the
 first one. A net must have a module for each of its layers, those without parameters too, so that the numbers agree.
@@ -29,8 +29,9 @@ What computes the same, with its weights; options that are not named have the sa
 `reshape` has no such help: in PyTorch, write a permute to channels last before it, and back after it.
 """
 
+from purenet.interop.compiled import torch_compile
 from purenet.interop.functions import from_jax
 from purenet.interop.onnx import to_onnx
 from purenet.interop.state_dict import from_torch_state_dict, to_torch_state_dict
 
-__all__ = ["from_jax", "from_torch_state_dict", "to_onnx", "to_torch_state_dict"]
+__all__ = ["from_jax", "from_torch_state_dict", "to_onnx", "to_torch_state_dict", "torch_compile"]

@@ -1,0 +1,66 @@
+"""Functions of tensors that PyTorch compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from purenet import tree
+from purenet.core import Layer, Loss, Optimizer
+from purenet.engine.arrays import describe
+from purenet.engine.moving import as_tensor, traced_by_torch
+
+
+def torch_compile(f: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """f compiled by PyTorch, as `jax.jit(f)` is by XLA (extra `torch`, and a C++ compiler that PyTorch finds).
+
+    f is pure: arguments and results are trees of tensors, such as params, gradients and states. Arrays of NumPy and
+    numbers become tensors, on a CPU. At the first call with such shapes and dtypes f runs once, to see what it computes
+    (by `make_fx`), and then `torch.compile` compiles that, which takes seconds. All that is no argument stays as it was
+    in that call: what a key draws too, so draw outside and hand it in. `torch.compile(f)` alone follows Python's own
+    code, and fails in an optimizer's.
+
+    `options` are those of `torch.compile`, such as `mode="reduce-overhead"` and `backend="aot_eager"`, which needs no
+    C++ compiler. It pays where a step is many small operations, or long chains of elementwise ones; a net of large
+    products gains nothing.
+
+    Raises:
+        ModuleNotFoundError: PyTorch is not there.
+        TypeError: an argument holds what is no tensor, array or number.
+
+    >>> import purenet as pn
+    >>> net, optimizer = pn.serial(pn.dense(2, 3), pn.tanh, pn.dense(3, 1)), pn.adam(1e-3)
+    >>> value_and_grad = pn.value_and_grad(net, pn.mse)
+    >>> def step(params, state, x, target):
+    ...     E, grads = value_and_grad(params, x, target)
+    ...     return E, *optimizer.step(params, grads, state)
+    >>> compiled = pn.torch_compile(step)  # E, params, state = compiled(params, state, x, target)
+    """
+    if not callable(f) or isinstance(f, Layer | Loss | Optimizer):
+        raise TypeError(f"torch_compile takes a function of trees, such as net.apply or a step, not {describe(f)}")
+    as_tensor(0.0)  # PyTorch is there
+    programs: dict[Any, Callable[[list[Any]], Any]] = {}
+
+    def compiled(*arguments: Any) -> Any:
+        """What f gives, as tensors."""
+        leaves, structure = tree.flatten(arguments)
+        tensors = [as_tensor(leaf) for leaf in leaves]
+        signature = structure, *((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors)
+        if signature not in programs:
+            programs[signature] = _program(f, structure, tensors, options)
+        return programs[signature](tensors)
+
+    return compiled
+
+
+def _program(f: Callable[..., Any], structure: tree.Structure, examples: list[Any], options: Any) -> Callable[..., Any]:
+    """The compiled f, from the leaves of its arguments to its result."""
+    results: list[tree.Structure] = []
+
+    def flat(tensors: list[Any]) -> list[Any]:
+        leaves, result = tree.flatten(f(*tree.unflatten(structure, tensors)))
+        results[:] = [result]
+        return [as_tensor(leaf) for leaf in leaves]
+
+    run = traced_by_torch(flat, examples, options)
+    return lambda tensors: tree.unflatten(results[0], run(tensors))

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.goals import goal_of, judge
+from benchmarks.goals import Judged, judge, over, quickest
 
 Row = Mapping[str, Any]
 SCALES = {"s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")), "MB": ((1.0, "MB"),)}
@@ -41,59 +41,60 @@ def times(ratio: float) -> str:
     return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
-def table(row: Row, judged: bool = True) -> str:
+def table(row: Row) -> str:
     """A row: a line for each contender, and for each that is missing."""
     unit, _, per = row["unit"].partition(" ")
-    lines = [f"\n{row['row']}   ({row['threads']} thread{'s' * (row['threads'] > 1)})"]
-    lines.append(f"  {'':<24}{per or unit:>10}  {'quartiles':<22}{'ratio':>8}  {'quartiles':<14}  goal")
+    lines = [f"\n{row['row']}   ({threads_of(row['threads'])})"]
+    lines.append(f"  {'':<36}{per or unit:>10}  {'quartiles':<22}{'ratio':>8}  quartiles")
     for name, figures in row["contenders"].items():
         value, ratio = figures["value"], figures["ratio"]
-        goal = goal_of(row["size"], name) if judged else None
         between = f"{quantity(value['low'], unit)} to {quantity(value['high'], unit)}"
-        line = f"  {name:<24}{quantity(value['median'], unit):>10}  {between:<22}{times(ratio['median']):>8}"
+        line = f"  {name:<36}{quantity(value['median'], unit):>10}  {between:<22}{times(ratio['median']):>8}"
         if name != row["ours"]:
-            line += f"  {times(ratio['low'])} to {times(ratio['high'])}".ljust(18)
-        if goal is not None:
-            line += f"≥ {goal:<5g} {'✓ met' if ratio['median'] >= goal else '✗ missed'}"
+            line += f"  {times(ratio['low'])} to {times(ratio['high'])}"
         lines.append(line.rstrip())
     for name, lacks in row["missing"].items():
-        lines.append(f"  {name:<24}   missing: {' and '.join(lacks)} not installed ({HOW_TO})")
+        lines.append(f"  {name:<36}   missing: {' and '.join(lacks)} not installed ({HOW_TO})")
     return "\n".join(lines)
+
+
+def threads_of(count: int) -> str:
+    return f"{count} thread{'s' * (count > 1)}"
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """The goals: a line for each row and peer that has one, with a ratio for each number of threads."""
-    found: dict[tuple[str, str, float], dict[int, Any]] = {}
+    """The goals: a line for each, with how many rows meet it, what bounds it, and the rows that miss it."""
+    found: dict[Any, list[Judged]] = {}
     for each in judge(list(rows)):
-        found.setdefault((each.row, each.peer, each.goal), {})[each.threads] = each
-    threads = sorted({row["threads"] for row in rows})
+        found.setdefault(each.goal, []).append(each)
     if not found:
         return "\nno goal is set for these rows"
-    width = max(len(row) for row, _, _ in found)
-    titles = "".join(f"{f'{n} thread' + 's' * (n > 1):>12}" for n in threads)
-    lines = [f"\n  {'goals':<{width}}  {'against':<20}{'goal':>8}{titles}"]
-    for (row, peer, goal), judged in found.items():
-        marks = [f"{judged[n].ratio:.2f} {judged[n].mark}" if n in judged else "" for n in threads]
-        lines.append(f"  {row:<{width}}  {peer:<20}{f'≥ {goal:g}':>8}" + "".join(f"{mark:>12}" for mark in marks))
-    every = [each for judged in found.values() for each in judged.values()]
-    lines.append(f"{sum(each.met for each in every)} of {len(every)} met")
-    if beyond := sum(each.mark == "⊘" for each in every):
-        lines.append(f"{beyond} out of reach (⊘): the peer's time over that of the bare products is below the goal")
-    return "\n".join(lines)
+    lines = [f"\ngoals: a peer's time over that of purenet, or of its best engine; {OUT_OF_REACH}"]
+    for goal, judged in found.items():
+        met = sum(each.met for each in judged)
+        lines.append(
+            f"  {goal.work}: {goal.ours} ≥ {goal.ratio:.3g} of {goal.peer}: {met} of {len(judged)} ({goal.limit})"
+        )
+        lines += [
+            f"    {each.mark} {times(each.ratio)}  {each.row} ({threads_of(each.threads)}), by {each.by}"
+            for each in judged
+            if not each.met
+        ]
+    every = [each for judged in found.values() for each in judged]
+    return "\n".join([*lines, f"{sum(each.met for each in every)} of {len(every)} met"])
+
+
+OUT_OF_REACH = "⊘ would miss even if the bare products were all that takes time"
+NOT_A_PEER = "bare products"  # they train nothing
 
 
 def best(row: Row) -> tuple[str, str, float] | None:
     """The quickest way of purenet in a row, the quickest of the peers, and the peer's time over purenet's; None where
-    purenet runs in one way only. Bare products train nothing, and are no peer."""
-    values = {
-        name: figures["value"]["median"] for name, figures in row["contenders"].items() if name != "bare products"
-    }
-    ours = {name: value for name, value in values.items() if name.startswith("purenet")}
-    peers = {name: value for name, value in values.items() if name not in ours}
-    if len(ours) < 2 or not peers:
-        return None
-    one, other = min(ours, key=ours.__getitem__), min(peers, key=peers.__getitem__)
-    return one, other, peers[other] / ours[one]
+    purenet runs in one way only."""
+    found = row["contenders"]
+    ours = [name for name in found if name.startswith("purenet")]
+    one, other = quickest(found, ours), quickest(found, [name for name in found if name not in (*ours, NOT_A_PEER)])
+    return None if len(ours) < 2 or one is None or other is None else (one, other, over(found, one, other))
 
 
 def best_of_all(rows: Sequence[Row]) -> str:
@@ -102,9 +103,60 @@ def best_of_all(rows: Sequence[Row]) -> str:
     for row in rows:
         if found := best(row):
             one, other, ratio = found
-            title = f"{row['row']} ({row['threads']} thread{'s' * (row['threads'] > 1)})"
-            lines.append(f"  {title}: {one}, {times(ratio)} of {other}")
-    return "\n  the best engine, and the best peer's time over its\n" + "\n".join(lines) if lines else ""
+            lines.append(f"  {row['row']} ({threads_of(row['threads'])}): {one}, {times(ratio)} of {other}")
+    return "\nthe best engine, and the best peer's time over its\n" + "\n".join(lines) if lines else ""
+
+
+COLUMNS = {  # of the table in Markdown, and how they are headed there
+    "purenet on PyTorch": "on tensors",
+    "purenet on PyTorch, compiled": "on tensors, compiled",
+    "purenet under JAX, a call a step": "under JAX",
+    "purenet under JAX, an epoch in scan": "under JAX, scan",
+    "PyTorch": "PyTorch",
+    "PyTorch, compiled": "PyTorch, compiled",
+    "JAX, a call a step": "JAX",
+    "JAX, an epoch in scan": "JAX, scan",
+    "scikit-learn": "scikit-learn",
+    "autograd": "autograd",
+    "class style": "class style",
+    "by hand": "by hand",
+    "bare products": "bare products",
+    "onnxruntime": "onnxruntime",
+}
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows as a table in Markdown: purenet's time on NumPy, every other's over it, and the best engine beside the
+    best peer."""
+    names = [name for name in COLUMNS if any(name in row["contenders"] for row in rows)]
+    engines = any(map(best, rows))
+    first = "on NumPy" if all(row["ours"] == "purenet" for row in rows) else "under JAX"
+    heads = ["work", first, *(COLUMNS[name] for name in names), *(["best engine over best peer"] * engines)]
+    lines = [heads, ["---"] * len(heads)]
+    for row in rows:
+        found, unit = row["contenders"], row["unit"].partition(" ")[0]
+        ratios = [times(found[name]["ratio"]["median"]) if name in found else "" for name in names]
+        line = [row["row"], quantity(found[row["ours"]]["value"]["median"], unit), *ratios]
+        if engines:
+            one, other, ratio = best(row) or ("", "", 0.0)
+            line.append(f"{COLUMNS.get(one, 'on NumPy')}: {times(ratio)} of {COLUMNS[other]}" if one else "")
+        lines.append(line)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def by_threads(where: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    """The tables of all rows, a group of rows and a number of threads in each."""
+    parts = [heading(where)]
+    for count in dict.fromkeys(row["threads"] for row in rows):
+        for kind in ("s a step", "s a call", "MB", "layers", "native"):
+            if here := [row for row in rows if row["threads"] == count and kind_of(row) == kind]:
+                parts.append(f"{threads_of(count)}\n\n{markdown(here)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def kind_of(row: Row) -> str:
+    """What stands in one table: the layers, purenet under JAX, and else what has one unit."""
+    return row["group"] if row["group"] in ("layers", "native") else row["unit"]
 
 
 def absent(rows: Sequence[Row]) -> str:
@@ -150,7 +202,8 @@ def picture(rows: Sequence[Row], machine: Mapping[str, Any], file: Path) -> None
             ax.errorbar(medians, y, xerr=out, label=name, linewidth=1, **look)
         for goal in judge(list(rows)):
             if goal.threads == n:
-                ax.plot([goal.goal], [titles.index(goal.row)], "|", color=COLOURS.get(goal.peer, "C0"), markersize=14)
+                place, colour = titles.index(goal.row), COLOURS.get(goal.goal.peer, "C0")
+                ax.plot([goal.goal.ratio], [place], "|", color=colour, markersize=14)
         ax.set(xscale="log", title=f"{n} thread{'s' * (n > 1)}")
         ax.grid(axis="y", color="0.92")
         ax.set_axisbelow(True)

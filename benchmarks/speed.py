@@ -31,6 +31,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=9, help="turns of each contender (default 9)")
     parser.add_argument("--threads", choices=[*THREADS], default="both", help="default: both, two first")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the tables there, as benchmarks/README.md has them"
+    )
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the ratios (needs the extra `plot`)")
     parser.add_argument("--quick", action="store_true", help="small batches, one short round: only to see that all run")
     options = parser.parse_args(arguments)
@@ -50,12 +53,14 @@ def main(arguments: list[str]) -> None:
         for threads in THREADS[options.threads]:
             for row in run(options.groups or EVERY, Options(threads, pace, options.quick)):
                 rows.append(row)
-                print(report.table(row, judged=not options.quick), flush=True)
+                print(report.table(row), flush=True)
     except FailedError as error:
         failed = str(error)
     print("\nThis was a quick run: its times say nothing." if options.quick else report.summary(rows))
     print(report.best_of_all(rows))
     print(report.absent(rows), end="")
+    if options.markdown:
+        options.markdown.write_text(report.by_threads(where, rows), encoding="utf-8")
     if options.json:
         options.json.write_text(json.dumps({"machine": where, "rows": rows}, indent=1), encoding="utf-8")
     if options.picture and rows:

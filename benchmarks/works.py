@@ -12,9 +12,11 @@ import numpy as np
 import purenet as pn
 
 ENGINES = ("purenet on PyTorch", "purenet under JAX, a call a step", "purenet under JAX, an epoch in scan")
-SMALL_PEERS = (*ENGINES, "PyTorch", "JAX, a call a step", "JAX, an epoch in scan", "autograd")
+PEERS = ("PyTorch", "JAX, a call a step", "JAX, an epoch in scan")
+SMALL_PEERS = (*ENGINES, *PEERS, "autograd")
 DENSE_PEERS = ("by hand", "bare products", *SMALL_PEERS, "scikit-learn")
-DEEP_PEERS = (*ENGINES, "PyTorch", "JAX, a call a step", "JAX, an epoch in scan")
+DEEP_PEERS = (*ENGINES, *PEERS)
+BY_COMPILER = ("purenet on PyTorch, compiled", "PyTorch, compiled")  # where `torch.compile` is not slower
 LOSSES = {"mse": pn.mse, "cross entropy": pn.softmax_cross_entropy}
 
 
@@ -120,7 +122,8 @@ def conv3x3(quick: bool) -> Iterator[Work]:
     x, target = images(batch * steps)
     batches = cut(x.reshape(-1, 28, 28, 1), target, batch)
     title = f"3×3 convolutions, 32 and 64 channels, batch {batch}, Adam"
-    row = Work("conv3x3", "conv3x3", title, net, "relu", "cross entropy", "adam", 1e-3, batches, DEEP_PEERS)
+    peers = (*DEEP_PEERS, *BY_COMPILER)
+    row = Work("conv3x3", "conv3x3", title, net, "relu", "cross entropy", "adam", 1e-3, batches, peers)
     yield row._replace(spread=in_threads(batch // 2))
 
 
@@ -129,7 +132,7 @@ def fullbatch(quick: bool) -> Iterator[Work]:
     count, steps = (500, 3) if quick else (10_000, 5)
     x = normal(2, count, 4)
     batches = [(x, exponential(x))] * steps
-    peers = ("by hand", "bare products", *SMALL_PEERS)
+    peers = ("by hand", "bare products", *SMALL_PEERS, *BY_COMPILER)
     title = f"4-32-16-4 tanh, full batch of {count:,}, Adam"
     net = dense_net((4, 32, 16, 4), "tanh")
     yield Work("dense", "fullbatch", title, net, "tanh", "mse", "adam", 1e-3, batches, peers)
@@ -152,7 +155,7 @@ def transformer(quick: bool) -> Iterator[Work]:
     x = normal(4, batch * steps, 128, 128)
     batches = cut(x, np.tanh(x[:, ::-1]).copy(), batch)
     title = f"transformer, 2 blocks of width 128, length 128, batch {batch}, Adam"
-    row = Work("transformer", "transformer", title, net, "", "mse", "adam", 1e-3, batches, DEEP_PEERS)
+    row = Work("transformer", "transformer", title, net, "", "mse", "adam", 1e-3, batches, (*DEEP_PEERS, *BY_COMPILER))
     yield row._replace(spread=in_threads(batch // 2))
 
 

@@ -36,17 +36,12 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 RULES = (
     "purenet/layers/*.py",
-    "purenet/losses.py",
+    "purenet/losses/*.py",
     "purenet/combinators/*.py",
     "purenet/optimizers/*.py",
     "purenet/engine/*.py",
-    "purenet/guard.py",
-    "purenet/patterns.py",
     "purenet/spec/*.py",
     "purenet/tree/layout.py",
-    "purenet/weighting.py",
-    "purenet/outputs.py",
-    "purenet/sums.py",
 )
 
 TESTS = {  # the tests of each file, and of all files of a folder; no other has to do with it, or it is too slow
@@ -67,7 +62,6 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "engine/select": ("guard", "oracles/jax_host"),
     "engine/special": ("numerics", "ops"),
     "engine/windows": ("ops_windows", "conv"),
-    "guard": ("guard", "errors"),
     "layers": ("recorded", "invariants::test_name_is_the_code_that_makes_the_layer"),
     "layers/activations": ("numerics",),
     "layers/adaptive_pool": ("conv",),
@@ -88,14 +82,15 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "layers/shape": ("combinators",),
     "layers/transformer": ("transformer",),
     "layers/windows": ("conv",),
-    "losses": ("numerics", "recorded", "errors", "chunks", "losses", "outputs"),
+    "losses": ("recorded", "errors"),
+    "losses/outputs": ("outputs",),
+    "losses/single": ("numerics", "chunks", "losses", "outputs"),
+    "losses/sums": ("sums",),
+    "losses/weighting": ("weighted",),
     "optimizers": ("optimizers",),
-    "patterns": ("patterns", "errors", "mistakes"),
+    "optimizers/rates": ("schedules",),
     "spec": ("bad_input", "patterns", "initializers", "errors", "mistakes", "guard", "combinators"),
     "tree/layout": ("layout",),
-    "weighting": ("weighted", "errors"),
-    "outputs": ("outputs", "errors", "recorded"),
-    "sums": ("sums", "errors"),
 }
 
 # what the names of functions that only check or explain begin with

@@ -93,6 +93,7 @@ from purenet.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cosine_similarity,
+    gaussian_nll,
     hinge,
     huber,
     kl_divergence,
@@ -101,10 +102,13 @@ from purenet.losses import (
     mae,
     mse,
     nll,
+    per_output,
     poisson_nll,
     quantile,
     softmax_cross_entropy,
     sse,
+    triplet,
+    weighted,
 )
 from purenet.optimizers import (
     accumulate,
@@ -136,15 +140,12 @@ from purenet.optimizers import (
     update,
     weight_decay,
 )
-from purenet.outputs import gaussian_nll, triplet
-from purenet.presets import preset
 from purenet.random import Key, key, split
 from purenet.spec import Spec, layer
-from purenet.sums import per_output
+from purenet.spec.presets import preset
 from purenet.training import Penalty, l1, l2, value_and_grad
 from purenet.tree import to_engine
 from purenet.values import ValueClass
-from purenet.weighting import weighted
 
 if TYPE_CHECKING:
     from purenet import estimators as estimators

@@ -136,13 +136,13 @@ class Loss(Value):
 
     def __add__(self, other: Loss) -> Loss:
         """The sum of two losses of the same y and target."""
-        from purenet.sums import plus
+        from purenet.losses.sums import plus
 
         return plus(self, other)
 
     def __mul__(self, factor: float) -> Loss:
         """The loss times a number."""
-        from purenet.sums import times
+        from purenet.losses.sums import times
 
         return times(self, factor)
 

@@ -42,14 +42,13 @@ from purenet.data import batches
 from purenet.layers import activations
 from purenet.layers.dense import dense
 from purenet.layers.dropout import dropout as dropout_layer
-from purenet.losses import binary_cross_entropy_with_logits, huber, softmax_cross_entropy
+from purenet.losses import binary_cross_entropy_with_logits, huber, softmax_cross_entropy, weighted
 from purenet.optimizers import adam, sgd
 from purenet.random import key, split
 from purenet.training import l2
 from purenet.training.loop import predict, start, train
 from purenet.training.runs import State
 from purenet.values import brief, hinted
-from purenet.weighting import weighted
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin

@@ -28,7 +28,7 @@ import numpy as np
 
 from purenet import tree
 from purenet.engine.arrays import as_number, describe, is_integer, namespace, seal
-from purenet.rates import check_rates, first_rate
+from purenet.optimizers.rates import check_rates, first_rate
 from purenet.values import Value, call, called, takes_numbers
 
 RATES = ("factor", "power", "initial", "end", "start")  # what JAX may trace, beside the first argument

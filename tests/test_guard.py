@@ -8,7 +8,7 @@ import pytest
 import purenet as pn
 from purenet.engine.chain import LONGEST, pools_first
 from purenet.engine.numpy import NUMPY, ONE_ROW_NUMPY, SMALL_NUMPY
-from purenet.guard import MOST, fits, guarded, kinds_of
+from purenet.spec.guard import MOST, fits, guarded, kinds_of
 from tests.catalogue import LAYER_CASES, LOSS_CASES, layer_id, loss_id
 from tests.kit import cast
 

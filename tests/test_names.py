@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet import elsewhere
-from purenet.names import ELSEWHERE, LINES, MODULES
+from purenet.names import ELSEWHERE, LINES, MODULES, elsewhere
 from purenet.values import OPTIONS_ELSEWHERE
 
 NET = pn.serial(pn.dense(2, 3), pn.tanh)

@@ -8,7 +8,7 @@ import pytest
 import purenet as pn
 from purenet.engine import Ops
 from purenet.engine.numpy import NUMPY
-from purenet.guard import guarded
+from purenet.spec.guard import guarded
 
 PLAIN = Ops(np)
 each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])

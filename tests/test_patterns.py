@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from purenet.patterns import Pattern, infer, match, match_example, parse, render, size_of
+from purenet.spec.patterns import Pattern, infer, match, match_example, parse, render, size_of
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -37,6 +39,24 @@ def test_losses(case):
     again = pickle.loads(pickle.dumps(case.loss))
     assert again.name == case.loss.name
     assert bits(again.apply(case.y, case.target)) == bits(case.loss.apply(case.y, case.target))
+
+
+@pytest.mark.parametrize(
+    ("pickled", "value"),
+    [
+        (b"cpurenet.losses\nmse\n.", pn.mse),
+        (b"cpurenet.outputs\ngaussian_nll\n.", pn.gaussian_nll),
+        (b"cpurenet.outputs\ntriplet\n.", pn.triplet),
+        (b"cpurenet.values\nmade_again\n(Vpurenet.sums\nVplus\n(cpurenet.losses\nmse\ncpurenet.losses\nmae\nt(dtR.",
+         pn.mse + pn.mae),
+    ],
+    ids=lambda each: "" if isinstance(each, bytes) else each.name,
+)  # fmt: skip
+def test_the_places_that_pickles_name_are_there(pickled, value):
+    assert pickle.loads(pickled) == value
+    code = f"import pickle; print(pickle.loads({pickled!r}).name)"
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert printed.strip() == value.name
 
 
 def test_what_the_name_does_not_show_is_kept():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.guard import guarded
 from purenet.losses import reduction_of
+from purenet.spec.guard import guarded
 from tests.cases import normal
 from tests.kit import bits
 from tests.test_losses import OWN, close

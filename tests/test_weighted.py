@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.guard import guarded
+from purenet.spec.guard import guarded
 from tests.cases import normal
 from tests.catalogue import LOSS_CASES, loss_id
 from tests.kit import bits

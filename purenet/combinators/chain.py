@@ -11,9 +11,9 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Shape, describe, holds, is_array
 from purenet.engine.chain import LONGEST, pools_first, straight_forward, straight_rule
-from purenet.guard import Guarded, guarded
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule
+from purenet.spec.guard import Guarded, guarded
 from purenet.values import brief, call, maker_of
 
 

@@ -10,9 +10,9 @@ from purenet import tree
 from purenet.core import Buffer, Layer, Loss, Optimizer
 from purenet.engine import Ops, engine_of, engine_of_any, joined_by
 from purenet.engine.arrays import Shape, describe, describe_all, holds, is_array, plain, read_in_shape
-from purenet.guard import Guarded, guarded
 from purenet.random import Key, check_key
 from purenet.spec import Rule, check_pair, check_pulled, check_shape
+from purenet.spec.guard import Guarded, guarded
 from purenet.values import brief
 
 Make = Callable[[Sequence[Rule], Sequence[Rule]], Rule]

@@ -9,9 +9,9 @@ from purenet.combinators.compose import check_tuple, composed
 from purenet.core import Layer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import describe, describe_all, is_integer, is_open, match_gradient, shape_text
-from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Rule, check_array
+from purenet.spec.presets import preset
 from purenet.values import Call, called, takes_numbers
 
 

@@ -85,6 +85,6 @@ True
 
 """
 
-from purenet.elsewhere import tables
+from purenet.names.elsewhere import tables
 
 __doc__ = (__doc__ or "") + tables("JAX")

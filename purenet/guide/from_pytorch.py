@@ -63,6 +63,6 @@ makes them of params.
 
 """
 
-from purenet.elsewhere import tables
+from purenet.names.elsewhere import tables
 
 __doc__ = (__doc__ or "") + tables("PyTorch")

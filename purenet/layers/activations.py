@@ -15,9 +15,9 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array, describe
 from purenet.engine.special import normal_cdf
 from purenet.initializers import Initializer, constant
-from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Rule, Spec, check_sizes, layer
+from purenet.spec.presets import preset
 from purenet.values import called, spelled
 
 NoParams = tuple[()]

@@ -13,9 +13,9 @@ from purenet.engine.windows import Windows
 from purenet.initializers import Initializer, glorot_uniform, side_by_side, zeros
 from purenet.layers.hints import of_images
 from purenet.layers.windows import Ends, Padding, axes, pairs, per_axis, place, window_size
-from purenet.patterns import Sizes
 from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.spec.patterns import Sizes
 from purenet.values import called, takes_numbers
 
 

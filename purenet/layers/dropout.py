@@ -7,9 +7,9 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.layers.activations import NoParams
-from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
+from purenet.spec.presets import preset
 from purenet.values import called, takes_numbers
 
 

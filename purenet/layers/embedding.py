@@ -13,10 +13,10 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, normal
 from purenet.layers.activations import NoParams
-from purenet.patterns import Sizes
-from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Maybe, Pull, Rule, Spec, check_sizes, layer
+from purenet.spec.patterns import Sizes
+from purenet.spec.presets import preset
 from purenet.values import called, takes_numbers
 
 _UNIT_NORMAL, _SMALL_NORMAL = normal(1.0), normal(0.02)

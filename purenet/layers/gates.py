@@ -9,8 +9,8 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.layers.activations import Elementwise, NoParams, sigmoid_rule, silu_rule
-from purenet.presets import preset
 from purenet.spec import Pull, Spec, layer
+from purenet.spec.presets import preset
 from purenet.values import called
 
 

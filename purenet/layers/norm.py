@@ -28,10 +28,10 @@ from purenet.core import Buffer, Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, NumpyArray
 from purenet.initializers import ones, zeros
-from purenet.patterns import Sizes
-from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.spec.patterns import Sizes
+from purenet.spec.presets import preset
 from purenet.values import Call, called, takes_numbers
 
 Back = Callable[[Array], Array]

@@ -14,10 +14,10 @@ from purenet.layers.activations import NoParams
 from purenet.layers.hints import of_images
 from purenet.layers.recurrence import check_lengths
 from purenet.layers.windows import Padding, axes, pairs, per_axis, place, spatial, window_size
-from purenet.patterns import Sizes
-from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, check_array, check_sizes, layer
+from purenet.spec.patterns import Sizes
+from purenet.spec.presets import preset
 from purenet.values import Call, called, takes_numbers
 
 

@@ -10,10 +10,10 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape, is_integer
 from purenet.layers.activations import NoParams
-from purenet.patterns import Sizes
-from purenet.presets import preset
 from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
+from purenet.spec.patterns import Sizes
+from purenet.spec.presets import preset
 from purenet.values import called, takes_numbers
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from purenet.core import Optimizer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array, seal, widened
+from purenet.optimizers.rates import Rate, check_rate
 from purenet.optimizers.update import OptimizerState, check_between, per_leaf, written, zeros
-from purenet.rates import Rate, check_rate
 from purenet.values import Call, takes_numbers
 
 Adaptive = Optimizer[Any, OptimizerState]

@@ -10,9 +10,9 @@ from purenet.core import Optimizer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array
 from purenet.optimizers.adaptive import adam_name, adamw, at_least, complement, matrices, mix, rescaled, root_of
+from purenet.optimizers.rates import Rate
 from purenet.optimizers.routing import route
 from purenet.optimizers.update import OptimizerState, check_between, per_leaf, written
-from purenet.rates import Rate
 from purenet.values import takes_numbers
 
 _FOREVER = math.inf

@@ -17,6 +17,7 @@ from purenet.core import Buffer, Optimizer
 from purenet.engine import engine_of
 from purenet.engine.arrays import Array, article, as_number, describe, is_integer
 from purenet.optimizers.adaptive import matrices, rescaled
+from purenet.optimizers.rates import Rate, check_rate, rate_at
 from purenet.optimizers.update import (
     SWEEP,
     Params,
@@ -29,7 +30,6 @@ from purenet.optimizers.update import (
     wrong_state,
     zero_count,
 )
-from purenet.rates import Rate, check_rate, rate_at
 from purenet.values import Call, Value, call, called, takes_numbers
 
 Inner = Optimizer[Any, Any]  # what a transform stands in front of

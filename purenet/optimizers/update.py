@@ -28,7 +28,7 @@ from purenet.engine.arrays import (
     widened,
 )
 from purenet.engine.numpy import quick_number
-from purenet.rates import Rate, check_rate, rate_at
+from purenet.optimizers.rates import Rate, check_rate, rate_at
 from purenet.tree.layout import Exact, Layout, splitter
 from purenet.values import Call, call, called, check_known, shown
 

@@ -29,7 +29,7 @@ from purenet.pages.docstrings import to_markdown
 from purenet.pages.prose import PICTURES, TITLES, prose
 from purenet.values import Value
 
-CONCEPTS = ("core", "spec", "patterns", "engine", "training.gradient", "interop", "introspection", "estimators")
+CONCEPTS = ("core", "spec", "spec.patterns", "engine", "training.gradient", "interop", "introspection", "estimators")
 OF_PYTHON = ("Alias for field number", "Create new instance of")  # the docstrings that a NamedTuple's parts get
 GUIDES = ("purenet.guide", *(f"purenet.guide.{found.name}" for found in iter_modules(purenet.guide.__path__)))
 API = ("purenet", *(f"purenet.{module}" for module in sorted({*MODULES, *CONCEPTS})))

@@ -23,9 +23,9 @@ from purenet.engine.arrays import (
     same_dtype,
     write_as_integers,
 )
-from purenet.patterns import Sizes, match, parse, render
 from purenet.random import check_key
 from purenet.spec.forms import KINDS, check_array, form_of, parts_of
+from purenet.spec.patterns import Sizes, match, parse, render
 from purenet.spec.words import Form, Spec
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from purenet.engine import Ops, engine_of, ops_for
 from purenet.engine.arrays import describe, describe_all, is_array, is_open, namespace, shape_text
-from purenet.patterns import Sizes, parse, render
+from purenet.spec.patterns import Sizes, parse, render
 from purenet.spec.words import Form, Maybe, Spec
 
 KIND, RANK = 1, 10  # how much an array is wrong, by what is wrong with it

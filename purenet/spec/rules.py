@@ -9,9 +9,9 @@ from purenet import tree
 from purenet.core import Layer
 from purenet.engine import Ops, joined_by
 from purenet.engine.arrays import is_half, likeness, widened
-from purenet.guard import Guarded
 from purenet.random import Key
 from purenet.spec.checks import check, check_output, check_output_gradient, check_pair, check_pulled
+from purenet.spec.guard import Guarded
 from purenet.spec.shapes import init, out_shape
 from purenet.spec.words import Spec, check_spec
 from purenet.values import Call, spelled

@@ -6,10 +6,10 @@ from typing import Any
 
 from purenet.engine.arrays import is_open, read_in_shape, shape_text
 from purenet.initializers import draw
-from purenet.patterns import Sizes, infer, match, match_example, parse, render, size_of
 from purenet.random import Key, split
 from purenet.spec.checks import check_fits, check_shape
 from purenet.spec.forms import any_number, form_of, parts_of
+from purenet.spec.patterns import Sizes, infer, match, match_example, parse, render, size_of
 from purenet.spec.words import Form, Spec
 
 

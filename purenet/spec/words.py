@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from purenet.engine.arrays import Shape, describe, describe_all
-from purenet.patterns import Sizes, names_of, parse
+from purenet.spec.patterns import Sizes, names_of, parse
 
 Form = Any  # a pattern; a tuple of forms; `Maybe` a form; None for a parameter that is left out
 Hint = Callable[[Shape, Mapping[str, Any]], str]
@@ -19,7 +19,7 @@ class Maybe(NamedTuple):
 
 
 class Spec(NamedTuple):
-    """What a layer is, in words. Patterns are those of `purenet.patterns`.
+    """What a layer is, in words. Patterns are those of `purenet.spec.patterns`.
 
     Fields:
         name: the code that makes the layer, see `called`.

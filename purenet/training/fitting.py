@@ -16,8 +16,8 @@ from purenet.data.progress import Progress
 from purenet.engine.arrays import describe, is_integer
 from purenet.engine.jax import host_only
 from purenet.metrics import best_when
+from purenet.optimizers.rates import rate_at
 from purenet.random import Key
-from purenet.rates import rate_at
 from purenet.training.compiled import ArrayRun
 from purenet.training.gradient import check_net_and_loss
 from purenet.training.loop import Metrics, by_name, check_batches, evaluate, pair, resumed, start, steps_by

@@ -69,11 +69,11 @@ from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from purenet.core import Layer, Loss
 from purenet.engine.arrays import describe, is_number
-from purenet.guard import UNKNOWN, guarded, place
 from purenet.introspection import first_not_finite
 from purenet.losses import reduction_of
 from purenet.random import Key
 from purenet.spec import check_pair, check_pulled, pulled_by
+from purenet.spec.guard import UNKNOWN, guarded, place
 from purenet.training.penalties import Penalty
 from purenet.values import brief
 

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import pytest
 
-from purenet import elsewhere
+from purenet.names import elsewhere
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 

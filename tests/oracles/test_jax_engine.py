@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import purenet as pn
-from purenet.guard import guarded
+from purenet.spec.guard import guarded
 from tests.catalogue import LAYER_CASES, LOSS_CASES, layer_id, loss_id
 from tests.oracles.agree import record
 

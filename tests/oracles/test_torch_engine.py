@@ -10,7 +10,7 @@ import purenet as pn
 from purenet.engine import engine_of
 from purenet.engine.arrays import kind_of
 from purenet.engine.torch_convolution import TorchConvolutionOps
-from purenet.guard import guarded
+from purenet.spec.guard import guarded
 from tests.catalogue import LAYER_CASES, LOSS_CASES, layer_id, loss_id
 from tests.oracles.agree import record
 from tests.oracles.test_jax_engine import ONE_EACH, agree, cast, each_dtype, some_dy

@@ -9,8 +9,8 @@ from typing import Any
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
 from purenet.engine.arrays import Array, NumpyArray, as_array, conversion, describe, describe_all, dtype_name, weak
-from purenet.losses import Reduction, Total, check_target, reduced
-from purenet.presets import preset
+from purenet.losses.single import Reduction, Total, check_target, reduced
+from purenet.spec.presets import preset
 from purenet.values import Call, called
 
 

@@ -18,7 +18,7 @@ NAMES_LATER = {
     "training.runs": ("Fit", "State"),
     "storage": ("checkpoint_best", "checkpoints", "csv_log", "from_dict", "load", "log_to", "save", "to_dict"),
 }
-ELSEWHERE = {  # beside what purenet/elsewhere.py has: names of modules, of other libraries, and what people call things
+ELSEWHERE = {  # beside what elsewhere.py has: names of modules, of other libraries, and what people call things
     "dense": "FullyConnected FC",
     "dense(...)": "nn",
     "adam(...)": "optim",
@@ -165,7 +165,7 @@ def _name_here(name: str, library: Any) -> str:
 
 def _elsewhere() -> dict[str, str]:
     """What is here by the last part of its name elsewhere: first of those that are the thing without any option."""
-    rows = import_module("purenet.elsewhere").rows()
+    rows = import_module("purenet.names.elsewhere").rows()
     names = [(name, row.here) for row in rows for library in row.names.values() for name in library]
     names.sort(key=lambda one: "(" in one[0])
     last = [(name.partition("(")[0].rpartition(".")[2], here) for name, here in names]

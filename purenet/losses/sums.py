@@ -10,8 +10,8 @@ from purenet import tree
 from purenet.core import Loss
 from purenet.engine import Ops, ops_for
 from purenet.engine.arrays import as_number, describe, describe_all
-from purenet.guard import GuardedLoss, guarded
-from purenet.losses import reduction_of
+from purenet.losses.single import reduction_of
+from purenet.spec.guard import GuardedLoss, guarded
 from purenet.values import brief, called, check_known, spelled, takes_numbers
 
 Parts = Callable[[Any, Any], Sequence[tuple[Any, Any]]]
@@ -21,7 +21,7 @@ class SumOfLosses(Loss):
     """A loss that is a sum, whose name is written with + and *."""
 
     __slots__ = ()
-    home = "purenet.sums"
+    home = "purenet.losses.sums"
 
 
 def plus(one: Loss, other: Any) -> Loss:

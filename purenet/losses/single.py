@@ -1,19 +1,4 @@
-"""Losses: how far the output Y is from its target, as one number E, and dE/dY.
-
-A value that is refused on NumPy, such as a label out of range, cannot raise under JAX: there E and dE/dY are NaN.
-
-Each is a loss as it stands; call it to set options: `mse` is the mean, `mse(reduction="sum")` the sum. The mean is over
-every element for losses that compare element by element, and over the examples (rows) for those that compare
-distributions over classes. Over an empty batch the sum is 0, and a mean is refused: there is none. A target is not
-differentiated; it is converted to Y's dtype. A Y of half precision is compared in float32.
-
-With reduction="none" E is an array of what each element costs, or each row, and its pullback takes a dE of that shape:
-
->>> import numpy as np, purenet as pn
->>> E, pullback = pn.mse(reduction="none").vjp(np.array([1.0, 3.0]), np.array([0.0, 1.0]))
->>> E, pullback(np.array([1.0, 0.5]))
-(array([1., 4.]), array([2., 2.]))
-"""
+"""Losses of one output, and what all losses share."""
 
 from __future__ import annotations
 
@@ -37,8 +22,8 @@ from purenet.engine.arrays import (
     weak,
     write_as_integers,
 )
-from purenet.guard import GuardedLoss, guarded
-from purenet.presets import preset
+from purenet.spec.guard import GuardedLoss, guarded
+from purenet.spec.presets import preset
 from purenet.values import Call, called, check_known, spelled
 
 Reduction = Literal["mean", "sum", "none"]

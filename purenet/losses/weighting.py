@@ -9,8 +9,8 @@ from purenet import tree
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, joined_by
 from purenet.engine.arrays import Array, NumpyArray, describe, describe_all, weak
-from purenet.guard import GuardedLoss, guarded
-from purenet.losses import Unsummed
+from purenet.losses.single import Unsummed
+from purenet.spec.guard import GuardedLoss, guarded
 from purenet.values import called
 
 

@@ -38,34 +38,14 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any] | None = None) -> La
     (4, 5, 6)
     """
     layers = (forward, _mirrored(forward) if backward is None else backward)
-    if wrong := [each for each in layers if not isinstance(each, Layer)]:
-        mend = "as in bidirectional(lstm(2, 3), lstm(2, 3, reverse=True))"
-        raise TypeError(f"bidirectional takes two layers, {mend}, not {describe(wrong[0])}")
-    for layer, place, is_back in zip(layers, ("first", "second"), (False, True), strict=True):
-        if _is_back(layer) not in (None, is_back):
-            raise ValueError(
-                f"bidirectional takes a layer from the start and one from the end, but its {place} is {layer.name}: "
-                "write bidirectional(lstm(2, 3), lstm(2, 3, reverse=True))"
-            )
+    _check_ends(layers)
     name = call("bidirectional", *layers)
     who = brief(name)
     places = [Placed(i, layer) for i, layer in enumerate(layers)]
 
-    def halves(x: Any, several: bool, lengths: bool) -> tuple[Any, Any]:
-        """The x of each layer, or its shape: all of it but for the state, which is a tuple of theirs."""
-        if not several or lengths or x[1] is None:
-            return x, x
-        sequence, state, *rest = x
-        if type(state) is not tuple or len(state) != 2:
-            raise ValueError(
-                f"{who} takes (x, lengths), an integer array of shape (batch,), or (x, state), "
-                f"a state that is a tuple of two, one for each layer, not {describe(state)}"
-            )
-        return (sequence, state[0], *rest), (sequence, state[1], *rest)
-
     def each_shape(in_shape: Any) -> tuple[Any, Any]:
         several = in_shape is not None and type(in_shape[0]) is tuple
-        return halves(in_shape, several, several and in_shape[1:] == ((),))
+        return _halves(who, in_shape, several, several and in_shape[1:] == ((),))
 
     def join_shapes(one: Shape, two: Shape) -> Shape:
         if one[:-1] != two[:-1]:
@@ -87,7 +67,7 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any] | None = None) -> La
 
     def each_x(x: Any) -> tuple[Any, Any]:
         several = type(x) is tuple and len(x) > 1
-        return halves(x, several, several and len(x) == 2 and getattr(x[1], "ndim", None) == 1)
+        return _halves(who, x, several, several and len(x) == 2 and getattr(x[1], "ndim", None) == 1)
 
     def check(params: Any, x: Any) -> None:
         check_tuple(params, 2, who, "params that are")
@@ -102,6 +82,32 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any] | None = None) -> La
         shape,
         lambda parts: bidirectional(*parts),
     )
+
+
+def _check_ends(layers: tuple[Any, Any]) -> None:
+    """Check that there are two layers, the first from the start and the second from the end."""
+    if wrong := [each for each in layers if not isinstance(each, Layer)]:
+        mend = "as in bidirectional(lstm(2, 3), lstm(2, 3, reverse=True))"
+        raise TypeError(f"bidirectional takes two layers, {mend}, not {describe(wrong[0])}")
+    for layer, place, is_back in zip(layers, ("first", "second"), (False, True), strict=True):
+        if _is_back(layer) not in (None, is_back):
+            raise ValueError(
+                f"bidirectional takes a layer from the start and one from the end, but its {place} is {layer.name}: "
+                "write bidirectional(lstm(2, 3), lstm(2, 3, reverse=True))"
+            )
+
+
+def _halves(who: str, x: Any, several: bool, lengths: bool) -> tuple[Any, Any]:
+    """The x of each layer, or its shape: all of it but for the state, which is a tuple of theirs."""
+    if not several or lengths or x[1] is None:
+        return x, x
+    sequence, state, *rest = x
+    if type(state) is not tuple or len(state) != 2:
+        raise ValueError(
+            f"{who} takes (x, lengths), an integer array of shape (batch,), or (x, state), "
+            f"a state that is a tuple of two, one for each layer, not {describe(state)}"
+        )
+    return (sequence, state[0], *rest), (sequence, state[1], *rest)
 
 
 def both_give_state(who: str, one: bool, two: bool) -> bool:

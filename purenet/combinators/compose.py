@@ -40,32 +40,7 @@ def composed(
     labels = range(len(layers)) if labels is None else labels
     forwards = [_checked(label, layer, layer.apply, forward=True) for label, layer in zip(labels, layers, strict=True)]
     rules = [_checked(label, layer, layer.vjp) for label, layer in zip(labels, layers, strict=True)]
-    whole, whole_forward = make(rules, forwards), make(forwards, forwards)
-
-    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
-        check_key(key)
-        x = tree.map(plain, x)
-        check(params, x)
-        return whole_forward(engine_for(params, x), params, x, key)[0]
-
-    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
-        check_key(key)
-        x = tree.map(plain, x)
-        check(params, x)
-        ops = engine_for(params, x)
-        y, pull = whole(ops, params, x, key)
-
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            dy = tree.map(plain, dy)
-            there = engine_of_any(dy, ops)
-            back = pull if there is ops else whole(there, params, x, key)[1]
-            dparams, dx = back(dy, wrt_x)
-            return dparams, dx if wrt_x else None
-
-        return y, pullback
-
-    def engine_for(params: Any, x: Any) -> Ops:
-        return joined_by(engine_of_any(x), tree.leaves(params))
+    apply, vjp = _checking(check, make(forwards, forwards), make(rules, forwards))
 
     def own_init(key: Key, in_shape: Any = None) -> Any:
         return init(key, read_in_shape(in_shape, brief(name)))
@@ -86,6 +61,35 @@ def composed(
         return Layer(own_init, apply, vjp, own_shape, name, tuple(layers), remake)
     both = Guarded(apply, vjp, bare, matrices=matrices and all(part.matrices for part in parts))
     return Layer(own_init, both.apply, both.vjp, own_shape, name, tuple(layers), remake)
+
+
+def _checking(check: Callable[[Any, Any], Any], forward: Rule, rule: Rule) -> tuple[Any, Any]:
+    """An `apply` and a `vjp` that check what they are given, and choose the engine, before each rule."""
+
+    def begin(params: Any, x: Any, key: Key | None) -> tuple[Ops, Any]:
+        check_key(key)
+        x = tree.map(plain, x)
+        check(params, x)
+        return joined_by(engine_of_any(x), tree.leaves(params)), x
+
+    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+        ops, x = begin(params, x, key)
+        return forward(ops, params, x, key)[0]
+
+    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
+        ops, x = begin(params, x, key)
+        y, pull = rule(ops, params, x, key)
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            dy = tree.map(plain, dy)
+            there = engine_of_any(dy, ops)
+            back = pull if there is ops else rule(there, params, x, key)[1]
+            dparams, dx = back(dy, wrt_x)
+            return dparams, dx if wrt_x else None
+
+        return y, pullback
+
+    return apply, vjp
 
 
 def _paired(forward: Any) -> Any:

@@ -29,7 +29,7 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array, NumpyArray
 from purenet.initializers import ones, zeros
 from purenet.random import Key
-from purenet.spec import Pull, Spec, check_sizes, layer
+from purenet.spec import Pull, Rule, Spec, check_sizes, layer
 from purenet.spec.patterns import Sizes
 from purenet.spec.presets import preset
 from purenet.values import Call, called, takes_numbers
@@ -130,6 +130,66 @@ def _spec(name: Call, features: int | None, **more: Any) -> Spec:
     return Spec(name, x=x, y=x, sizes={"features": features}, complete=complete, **more)
 
 
+def _batch_rule(name: Call, momentum: float, eps: float, unbiased: bool) -> Rule:
+    """Y = (X − μ)·a + b. Numbers a channel are laid out for the wide rows of X."""
+
+    def check_variance(variance: NumpyArray) -> None:
+        if variance.size and variance.min() < 0:
+            raise ValueError(
+                f"{name} has params with a running variance of {variance.min():.3g}, but none is below 0: what changed "
+                "it? Buffers move by old − step, as the optimizers and sgd_step do it"
+            )
+
+    def rule(ops: Ops, params: BatchNormParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
+        rows, weight = _WideRows(ops, x), params.weight
+        flat, n = rows.wide(x), math.prod(x.shape[:-1])
+        rest: Any = 0.0
+        if key is None:
+            mean, variance = params.mean.value, params.variance.value
+            ops.look(check_variance, variance)
+            steps = ops.no_step(mean), ops.no_step(variance)
+            y = flat - rows.laid_out(mean)
+        else:
+            if n < 2:
+                raise ValueError(
+                    f"{name} in training takes more than one value for each channel, to have a variance, but x has "
+                    f"shape {tuple(x.shape)}: give it a larger batch, or no key, for inference"
+                )
+            mean = rows.sum(flat) * (1 / n)
+            y = flat - rows.laid_out(mean)
+            rest = rows.sum(y) * (1 / n)  # of the mean, as in `_normalized`
+            variance = ops.maximum(rows.sum_products(y, y) * (1 / n) - rest * rest, 0.0)
+            unbiased_variance = variance * (n / (n - 1)) if unbiased else variance
+            steps = (
+                _step(ops, params.mean.value, mean + rest, momentum),
+                _step(ops, params.variance.value, unbiased_variance, momentum),
+            )
+        r = ops.sqrt(1 / (variance + eps))  # a root halves the rounding errors of what is under it
+        a = r if weight is None else r * weight
+        y *= rows.laid_out(a)
+        y += rows.laid_out((0.0 if params.bias is None else params.bias) - rest * a)
+
+        def pull(dy: Array, wrt_x: bool) -> tuple[BatchNormParams, Array | None]:
+            dy, centred = rows.wide(dy), flat - rows.laid_out(mean)
+            dbias = rows.sum(dy)
+            dweight = (rows.sum_products(dy, centred) - rest * dbias) * r  # X̂ = (centred − rest)·r
+            own = None if weight is None else dweight, None if params.bias is None else dbias
+            dparams = BatchNormParams(*own, *map(Buffer, steps))
+            if not wrt_x:
+                return dparams, None
+            dx = dy * rows.laid_out(a)
+            if key is not None:  # a ⊙ (dE/dY − ⟨dE/dY⟩ − X̂ ⊙ ⟨dE/dY ⊙ X̂⟩): the means are dE/dB / n and dE/dW / n
+                slope = a * r * dweight * (-1 / n)
+                centred *= rows.laid_out(slope)
+                dx += centred
+                dx -= rows.laid_out(slope * rest + a * dbias * (1 / n))
+            return dparams, ops.reshape(dx, x.shape)
+
+        return ops.reshape(y, x.shape), pull
+
+    return rule
+
+
 @preset
 def batch_norm(
     features: int | None = None,
@@ -187,63 +247,7 @@ def batch_norm(
         params=BatchNormParams._make((weight, shift, Buffer("features"), Buffer("features"))),
         init=BatchNormParams._make((ones, zeros, Buffer(zeros), Buffer(ones))),
     )
-
-    def check_variance(variance: NumpyArray) -> None:
-        if variance.size and variance.min() < 0:
-            raise ValueError(
-                f"{name} has params with a running variance of {variance.min():.3g}, but none is below 0: what changed "
-                "it? Buffers move by old − step, as the optimizers and sgd_step do it"
-            )
-
-    def rule(ops: Ops, params: BatchNormParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
-        """Y = (X − μ)·a + b. Numbers a channel are laid out for the wide rows of X."""
-        rows, weight = _WideRows(ops, x), params.weight
-        flat, n = rows.wide(x), math.prod(x.shape[:-1])
-        rest: Any = 0.0
-        if key is None:
-            mean, variance = params.mean.value, params.variance.value
-            ops.look(check_variance, variance)
-            steps = ops.no_step(mean), ops.no_step(variance)
-            y = flat - rows.laid_out(mean)
-        else:
-            if n < 2:
-                raise ValueError(
-                    f"{name} in training takes more than one value for each channel, to have a variance, but x has "
-                    f"shape {tuple(x.shape)}: give it a larger batch, or no key, for inference"
-                )
-            mean = rows.sum(flat) * (1 / n)
-            y = flat - rows.laid_out(mean)
-            rest = rows.sum(y) * (1 / n)  # of the mean, as in `_normalized`
-            variance = ops.maximum(rows.sum_products(y, y) * (1 / n) - rest * rest, 0.0)
-            unbiased_variance = variance * (n / (n - 1)) if unbiased else variance
-            steps = (
-                _step(ops, params.mean.value, mean + rest, momentum),
-                _step(ops, params.variance.value, unbiased_variance, momentum),
-            )
-        r = ops.sqrt(1 / (variance + eps))  # a root halves the rounding errors of what is under it
-        a = r if weight is None else r * weight
-        y *= rows.laid_out(a)
-        y += rows.laid_out((0.0 if params.bias is None else params.bias) - rest * a)
-
-        def pull(dy: Array, wrt_x: bool) -> tuple[BatchNormParams, Array | None]:
-            dy, centred = rows.wide(dy), flat - rows.laid_out(mean)
-            dbias = rows.sum(dy)
-            dweight = (rows.sum_products(dy, centred) - rest * dbias) * r  # X̂ = (centred − rest)·r
-            own = dweight if affine else None, dbias if affine and bias else None
-            dparams = BatchNormParams(*own, *map(Buffer, steps))
-            if not wrt_x:
-                return dparams, None
-            dx = dy * rows.laid_out(a)
-            if key is not None:  # a ⊙ (dE/dY − ⟨dE/dY⟩ − X̂ ⊙ ⟨dE/dY ⊙ X̂⟩): the means are dE/dB / n and dE/dW / n
-                slope = a * r * dweight * (-1 / n)
-                centred *= rows.laid_out(slope)
-                dx += centred
-                dx -= rows.laid_out(slope * rest + a * dbias * (1 / n))
-            return dparams, ops.reshape(dx, x.shape)
-
-        return ops.reshape(y, x.shape), pull
-
-    return layer(spec, rule, wide=True)
+    return layer(spec, _batch_rule(name, momentum, eps, unbiased), wide=True)
 
 
 def _step(ops: Ops, old: Array, batch: Array, momentum: float) -> Array:

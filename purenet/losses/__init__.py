@@ -19,6 +19,7 @@ from sys import modules
 
 from purenet.losses import outputs, sums
 from purenet.losses.outputs import gaussian_nll, triplet
+from purenet.losses.rules import reduction_of
 from purenet.losses.single import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -33,7 +34,6 @@ from purenet.losses.single import (
     nll,
     poisson_nll,
     quantile,
-    reduction_of,
     softmax_cross_entropy,
     sse,
 )

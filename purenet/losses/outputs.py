@@ -9,7 +9,7 @@ from typing import Any
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, ops_for
 from purenet.engine.arrays import Array, NumpyArray, as_array, conversion, describe, describe_all, dtype_name, weak
-from purenet.losses.single import Reduction, Total, check_target, reduced
+from purenet.losses.rules import Reduction, Total, check_target, reduced
 from purenet.spec.presets import preset
 from purenet.values import Call, called
 

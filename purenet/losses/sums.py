@@ -10,7 +10,7 @@ from purenet import tree
 from purenet.core import Loss
 from purenet.engine import Ops, ops_for
 from purenet.engine.arrays import as_number, describe, describe_all
-from purenet.losses.single import reduction_of
+from purenet.losses.rules import reduction_of
 from purenet.spec.guard import GuardedLoss, guarded
 from purenet.values import brief, called, check_known, spelled, takes_numbers
 

@@ -9,7 +9,7 @@ from purenet import tree
 from purenet.core import Loss
 from purenet.engine import Ops, engine_of, joined_by
 from purenet.engine.arrays import Array, NumpyArray, describe, describe_all, weak
-from purenet.losses.single import Unsummed
+from purenet.losses.rules import Unsummed
 from purenet.spec.guard import GuardedLoss, guarded
 from purenet.values import called
 

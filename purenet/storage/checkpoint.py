@@ -13,6 +13,7 @@ import os
 from ast import literal_eval
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -165,19 +166,7 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
         if not is_integer(number) or number < 1:
             raise ValueError(f"checkpoints takes {name}, a positive integer, not {shown(number)}")
     folder = os.fspath(folder)
-
-    def place(step: int) -> str:
-        return os.path.join(folder, f"step-{step:09}.npz")
-
-    def is_ours(entry: os.DirEntry[str]) -> bool:
-        digits = entry.name[5:-4]
-        return digits.isdecimal() and entry.path == place(int(digits)) and entry.is_file()
-
-    def steps() -> list[int]:
-        # The listing alone decides: where another process has removed a file since, it has saved a newer one.
-        entries = list(os.scandir(folder)) if os.path.isdir(folder) else []
-        return sorted(int(entry.name[5:-4]) for entry in entries if is_ours(entry))
-
+    place, steps = partial(_place, folder), partial(_steps, folder)
     last: int | None = None  # the step of the newest checkpoint; None if the folder has to be looked at
 
     def save_in_turn(state: Any, record: Any = None) -> str:
@@ -222,6 +211,24 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
         return None
 
     return Checkpoints(save_in_turn, load_newest, steps)
+
+
+def _place(folder: str, step: int) -> str:
+    return os.path.join(folder, f"step-{step:09}.npz")
+
+
+def _steps(folder: str) -> list[int]:
+    """The steps of the checkpoints in a folder, the newest last.
+
+    The listing alone decides: where another process has removed a file since, it has saved a newer one.
+    """
+
+    def is_ours(entry: os.DirEntry[str]) -> bool:
+        digits = entry.name[5:-4]
+        return digits.isdecimal() and entry.path == _place(folder, int(digits)) and entry.is_file()
+
+    entries = list(os.scandir(folder)) if os.path.isdir(folder) else []
+    return sorted(int(entry.name[5:-4]) for entry in entries if is_ours(entry))
 
 
 def _sweep(folder: str) -> None:

@@ -97,50 +97,46 @@ def fit(
     named = by_name(metrics)
     callbacks = [callbacks] if callable(callbacks) else list(callbacks)
     _check_options(epochs, batch_size, patience, best, callbacks, progress)
-    measures = bool(named) and not callable(data) and not isinstance(data, Iterator)
-    if named and validation is None and not measures:
-        raise ValueError("fit takes metrics with validation data, or with data that are arrays or a list of batches")
-    if "loss" in named:
-        raise ValueError("fit records the loss by that name: give the metric another one, metrics={'name': metric}")
+    measured = _data_to_measure(data, validation, named)
     _check_validation(validation, epochs)
-    names = ["loss", *(named if measures else ())]
-    names += [] if validation is None else ["validation_loss", *(f"validation_{name}" for name in named)]
+    names = ["loss", *(f"{of}{name}" for of in measured for name in ("loss", *named) if of or name != "loss")]
     monitor = monitor or ("loss" if validation is None else "validation_loss")
     if monitor not in names:
         raise ValueError(f"fit can monitor {', '.join(names)}, not {monitor!r}")
     best = best or best_when(monitor)
+
+    def measure(params: P) -> dict[str, Any]:
+        """The numbers after an epoch, by name; the loss of the training data is that of the steps."""
+        found: dict[str, Any] = {}
+        for of, given in measured.items():
+            numbers = evaluate(net, loss, params, given, named, engine=engine, device=device)
+            found |= {f"{of}{name}": value for name, value in numbers.items() if f"{of}{name}" != "loss"}
+        return found
+
     by = stepper(net, loss, optimizer, penalties, engine, device)
     state = by.moved(start(optimizer, params, key) if resume is None else resumed(resume))
     past = _past(resume, names, monitor, epochs, bool(callbacks)) if isinstance(resume, Fit) else ([], None)
     told = _Told(state, monitor, best, optimizer.lr, *past)
-    is_watched = measures or validation is not None or bool(callbacks) or patience is not None or best != "lowest"
+    is_watched = bool(measured) or bool(callbacks) or patience is not None or best != "lowest"
     run, total = _run(by, data, batch_size, state, epochs, is_watched)
-    stopped = "epochs"
     try:
         with Progress(total and total * epochs, "step", progress, done=state.step) as line:
             line.advance(0, "compiling" if engine == "jax" else "")
-            for stretch in run:
-                line.advance(len(stretch.losses), told.line(stretch.state, epochs))
-                measured, params = {}, stretch.state.params
-                if measures and not stretch.state.batch:
-                    found = evaluate(net, loss, params, data, named, engine=engine, device=device)
-                    measured = {name: found[name] for name in named}
-                if validation is not None and not stretch.state.batch:
-                    found = evaluate(net, loss, params, validation, named, engine=engine, device=device)
-                    measured |= {f"validation_{name}": value for name, value in found.items()}
-                record = told.add(stretch, measured)
-                if record is None:
-                    continue
-                stop = [callback(stretch.state, record) for callback in callbacks]
-                if any(answer is True for answer in stop):
-                    stopped = "callback"
-                    break
-                if patience is not None and told.epochs_since_best() >= patience:
-                    stopped = "patience"
-                    break
+            stopped = told.follow(run, line, epochs, measure, callbacks, patience)
     except KeyboardInterrupt:
         stopped = "interrupted"
     return told.fit(names, stopped, patience is not None)
+
+
+def _data_to_measure(data: Any, validation: Any, named: dict[str, Any]) -> dict[str, Any]:
+    """The data that are measured after each epoch, by what stands before the names of their numbers."""
+    again = not callable(data) and not isinstance(data, Iterator)
+    if named and validation is None and not again:
+        raise ValueError("fit takes metrics with validation data, or with data that are arrays or a list of batches")
+    if "loss" in named:
+        raise ValueError("fit records the loss by that name: give the metric another one, metrics={'name': metric}")
+    measured = {"": data} if named and again else {}
+    return measured if validation is None else {**measured, "validation_": validation}
 
 
 class _Told:
@@ -153,6 +149,28 @@ class _Told:
         self.monitor, self.sign, self.lr = monitor, 1 if best == "lowest" else -1, lr
         self.records, self.mean, self.began = records, Mean(state), state.epoch
         self.done = state, len(records), top
+
+    def follow(
+        self,
+        run: Iterator[Stretch],
+        line: Progress,
+        epochs: int,
+        measure: Callable[[Any], dict[str, Any]],
+        callbacks: Sequence[Callable[[State[Any], dict[str, Any]], Any]],
+        patience: int | None,
+    ) -> str:
+        """Go through the run to its end, and say what ended it."""
+        for stretch in run:
+            line.advance(len(stretch.losses), self.line(stretch.state, epochs))
+            record = self.add(stretch, {} if stretch.state.batch else measure(stretch.state.params))
+            if record is None:
+                continue
+            answers = [callback(stretch.state, record) for callback in callbacks]
+            if any(answer is True for answer in answers):
+                return "callback"
+            if patience is not None and self.epochs_since_best() >= patience:
+                return "patience"
+        return "epochs"
 
     def add(self, stretch: Stretch, measured: dict[str, Any]) -> dict[str, Any] | None:
         """The numbers of the epoch that a stretch ends with; None if it ends with none."""

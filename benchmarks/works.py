@@ -76,7 +76,7 @@ def dense(quick: bool) -> Iterator[Work]:
     ]
     for sizes, hidden, batch, steps, sgd_rate in every:
         if quick:
-            batch, steps = max(4, batch // 16), min(steps, 3)
+            batch, steps, sizes = max(4, batch // 16), min(steps, 3), tuple(min(n, 784) for n in sizes)
         count = batch * steps
         if sizes[-1] == 10:
             loss = "cross entropy"

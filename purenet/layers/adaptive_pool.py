@@ -43,14 +43,11 @@ def adaptive_avg_pool(size: int | Sequence[int]) -> Layer[NoParams]:
 
 @takes_numbers
 def adaptive_max_pool(size: int | Sequence[int]) -> Layer[NoParams]:
-    """The maximum of each of `size` windows along each axis. Windows, shapes and errors are those of
+    """The maximum of each of `size` windows along each axis. Windows, shapes, errors and source are those of
     `adaptive_avg_pool`.
 
     The rule: dE/dX[i] is the sum of dE/dY[o] over the windows o whose maximum X[i] is. Of equal values the first in
     row-major order is the maximum, as in PyTorch.
-
-    K. He, X. Zhang, S. Ren, J. Sun, "Spatial pyramid pooling in deep convolutional networks for visual recognition",
-    ECCV 2014.
 
     >>> import numpy as np, purenet as pn
     >>> y, pullback = pn.adaptive_max_pool(2).vjp((), np.array([[1.0, 3.0, 2.0]])[..., None])

@@ -282,7 +282,7 @@ class _WideRows:
 
 
 def _width(x: Array) -> int:
-    """How many neighbouring cells to treat as one row of numbers: few channels alone would make short, slow loops."""
+    """How many neighbouring cells stand in one row."""
     most = 1 if x.ndim < 3 else 256 // max(1, x.shape[-1])
     return max((width for width in range(1, most + 1) if x.shape[-2] % width == 0), default=1)
 

@@ -165,9 +165,9 @@ def lstm(
     Zₜ = Xₜ · W + Hₜ₋₁ · U + B has four parts, in the order i, f, g, o:
         I = σ(Zi)    F = σ(Zf)    G = tanh(Zg)    O = σ(Zo)        Cₜ = F ⊙ Cₜ₋₁ + I ⊙ G        Hₜ = O ⊙ tanh Cₜ
 
-    Shapes and options are rnn's; for padded sequences x is (sequence, lengths), lengths an integer array (batch,); the
-    state is a tuple (H, C) of arrays (batch, hidden). `forget_bias` is the value that
-    the bias of F begins with, so that the memory lasts.
+    Shapes, options and errors are rnn's; for padded sequences x is (sequence, lengths), lengths an integer array
+    (batch,); the state is a tuple (H, C) of arrays (batch, hidden). `forget_bias` is the value that the bias of F
+    begins with, so that the memory lasts.
 
     The rule, from the last step to the first, where dE/dHₜ and dE/dCₜ hold what comes from the step after:
         dE/dCₜ += dE/dHₜ ⊙ O ⊙ (1 − tanh² Cₜ)
@@ -177,8 +177,6 @@ def lstm(
 
     S. Hochreiter, J. Schmidhuber, "Long short-term memory", 1997; F. Gers et al., "Learning to forget", 2000; for the
     forget bias R. Jozefowicz et al., "An empirical exploration of recurrent network architectures", ICML 2015.
-
-    Raises: as rnn.
 
     >>> import numpy as np, purenet as pn
     >>> layer = pn.lstm(2, 3, last=True)
@@ -243,7 +241,7 @@ def gru(
         R = σ(Zr + Ar)    S = σ(Zz + Az)    N = tanh(Zn + R ⊙ Q)        Hₜ = (1 − S) ⊙ N + S ⊙ Hₜ₋₁
 
     R multiplies the recurrent product and not Hₜ₋₁, as in PyTorch, cuDNN and Keras. With `reset_after=False` it comes
-    before the product, as in the paper: Q = (R ⊙ Hₜ₋₁) · Un, and there is no Bq. The rest is as in rnn.
+    before the product, as in the paper: Q = (R ⊙ Hₜ₋₁) · Un, and there is no Bq. The rest is as in rnn, its errors too.
 
     The rule, from the last step to the first, where dE/dHₜ is what comes from Yₜ and from the step after:
         dE/dZn = dE/dHₜ ⊙ (1 − S) ⊙ (1 − N²)        dE/dQ = dE/dAn = dE/dZn ⊙ R
@@ -255,8 +253,6 @@ def gru(
         dE/dHₜ₋₁ = dE/dZrz · Urzᵀ + dE/dP ⊙ R + dE/dHₜ ⊙ S        the rest as above
 
     K. Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014.
-
-    Raises: as rnn.
 
     >>> import numpy as np, purenet as pn
     >>> layer = pn.gru(2, 3, reverse=True)

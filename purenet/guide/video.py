@@ -89,7 +89,8 @@ xᵢ has a part in every yⱼ, so the sum goes over the outputs:
     one example    ∂E/∂xᵢ = Σⱼ ∂E/∂yⱼ · wⱼᵢ           the video's ∂E/∂X = Wᵀ · ∂E/∂Y
     a batch        ∂E/∂xₙᵢ = Σⱼ ∂E/∂yₙⱼ · wᵢⱼ         ∂E/∂X = ∂E/∂Y · Wᵀ
 
-17:46, a correction: mind the indices of the transpose. The video's W has j rows and i columns. Row i of its Wᵀ is column i of W:
+17:46, a correction: mind the indices of the transpose. The video's W has j rows and i columns. Row i of its Wᵀ is
+column i of W:
 
          w₁₁  w₁₂ … w₁ᵢ               w₁₁  w₂₁ … wⱼ₁
     W =   ⋮    ⋮      ⋮          Wᵀ =   ⋮    ⋮      ⋮
@@ -125,8 +126,8 @@ True
 
 ### 18:58 The order of two lines
 
-A correction. The video's `backward` first moves the weights and then computes ∂E/∂X from them. Its author's pinned correction says to
-compute ∂E/∂X first. In the wrong order what comes out is
+A correction. The video's `backward` first moves the weights and then computes ∂E/∂X from them. Its author's pinned
+correction says to compute ∂E/∂X first. In the wrong order what comes out is
 
     ∂E/∂Y · (W − α · ∂E/∂W)ᵀ = ∂E/∂X − α · ∂E/∂Y · (∂E/∂W)ᵀ
 

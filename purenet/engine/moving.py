@@ -13,6 +13,7 @@ from purenet.engine.arrays import (
     describe,
     holds_numbers,
     is_array,
+    is_tensor,
     seal,
     to_numpy,
     torch_namespace,
@@ -111,12 +112,14 @@ def _to_torch(device: Any) -> Callable[[Any], Any]:
 
 def as_tensor(x: Any) -> Any:
     """A tensor of what is an array or a number: on a CPU, unless it is one already."""
-    torch = _loaded("torch", "torch")
-    if isinstance(x, torch.Tensor):
+    if is_tensor(x):
         return x
-    if not (is_array(x) and _holds_numbers(x)) and not isinstance(x, int | float):
-        raise TypeError(f"torch_compile takes trees of tensors, arrays and numbers, not {describe(x)}")
-    return torch.tensor(np.array(to_numpy(x))) if is_array(x) else torch.tensor(x)
+    torch = _loaded("torch", "torch")
+    if is_array(x) and _holds_numbers(x):
+        return torch.tensor(np.array(to_numpy(x)))
+    if isinstance(x, int | float):
+        return torch.tensor(x)
+    raise TypeError(f"torch_compile takes trees of tensors, arrays and numbers, not {describe(x)}")
 
 
 def traced_by_torch(f: Callable[[list[Any]], Any], examples: list[Any], options: Any) -> Callable[[list[Any]], Any]:

@@ -97,6 +97,46 @@ class TorchOps(TorchConvolutionOps, Ops):
         y: Array = self.torch.relu(x)
         return y
 
+    def keep(self, x: Array, mask: Array) -> Array:
+        """See `where`."""
+        if not self._by_bits(mask, x):
+            return super().keep(x, mask)
+        kept: Array = (_bits_of(x) & self._ones_of(mask, x)).view(x.dtype)
+        return kept
+
+    def where(self, mask: Array, a: Any, b: Any) -> Array:
+        """PyTorch's own goes by jumps on a CPU: of large tensors bits are taken, b's and, where the mask is True, those
+        in which a differs, in a tenth of the time."""
+        like = a if self.torch.is_tensor(a) else b
+        if not self._by_bits(mask, like):
+            return self.namespace.where(mask, a, b)  # type: ignore[no-any-return]
+        a, b = (
+            self.torch.full((), each, dtype=like.dtype) if isinstance(each, int | float) else each for each in (a, b)
+        )
+        if a.dtype != b.dtype:
+            return self.namespace.where(mask, a, b)  # type: ignore[no-any-return]
+        of_a, of_b = _bits_of(a), _bits_of(b)
+        chosen: Array = (((of_a ^ of_b) & self._ones_of(mask, like)) ^ of_b).view(like.dtype)
+        return chosen
+
+    def _by_bits(self, mask: Any, like: Any) -> bool:
+        """Whether these are tensors with memory of their own, and so many that it pays."""
+        large = self.torch.is_tensor(mask) and self.torch.is_tensor(like) and mask.numel() > 1024
+        return large and like.dtype.is_floating_point and self._can_look()
+
+    def _ones_of(self, mask: Any, like: Any) -> Any:
+        """Integers as wide as the numbers of `like`: all bits are 1 where the mask is True, else 0."""
+        return mask.to(_integers(like)).neg_()
+
+
+def _integers(x: Any) -> Any:
+    torch = sys.modules["torch"]
+    return {2: torch.int16, 4: torch.int32, 8: torch.int64}[x.itemsize]
+
+
+def _bits_of(x: Any) -> Any:
+    return x.view(_integers(x))
+
 
 def _as_index(ops: TorchOps, ids: Array) -> Any:
     return ops.astype(ids, ops.namespace.int64)

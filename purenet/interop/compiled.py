@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
 from purenet.engine.arrays import describe
 from purenet.engine.moving import as_tensor, traced_by_torch
+from purenet.tree import leaves as leaves_of
+from purenet.tree.layout import Layout, splitter
 
 
 def torch_compile(f: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -40,27 +41,29 @@ def torch_compile(f: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         raise TypeError(f"torch_compile takes a function of trees, such as net.apply or a step, not {describe(f)}")
     as_tensor(0.0)  # PyTorch is there
     programs: dict[Any, Callable[[list[Any]], Any]] = {}
+    split = splitter()
 
     def compiled(*arguments: Any) -> Any:
         """What f gives, as tensors."""
-        leaves, structure = tree.flatten(arguments)
+        layout, leaves = split(arguments)
         tensors = [as_tensor(leaf) for leaf in leaves]
-        signature = structure, *((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors)
+        signature = layout.fill, *[(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors]
         if signature not in programs:
-            programs[signature] = _program(f, structure, tensors, options)
+            programs[signature] = _program(f, layout, tensors, options)
         return programs[signature](tensors)
 
     return compiled
 
 
-def _program(f: Callable[..., Any], structure: tree.Structure, examples: list[Any], options: Any) -> Callable[..., Any]:
+def _program(f: Callable[..., Any], layout: Layout, examples: list[Any], options: Any) -> Callable[[list[Any]], Any]:
     """The compiled f, from the leaves of its arguments to its result."""
-    results: list[tree.Structure] = []
+    results: list[Layout] = []
 
     def flat(tensors: list[Any]) -> list[Any]:
-        leaves, result = tree.flatten(f(*tree.unflatten(structure, tensors)))
-        results[:] = [result]
-        return [as_tensor(leaf) for leaf in leaves]
+        result = f(*layout.fill(tensors, []))
+        results[:] = [Layout.of(result)]
+        return [as_tensor(leaf) for leaf in leaves_of(result)]
 
     run = traced_by_torch(flat, examples, options)
-    return lambda tensors: tree.unflatten(results[0], run(tensors))
+    (result,) = results
+    return lambda tensors: result.fill(run(tensors), [])

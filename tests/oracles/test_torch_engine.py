@@ -195,3 +195,21 @@ def test_params_that_want_a_gradient_can_be_exported():
     params = pn.tree.map(torch.nn.Parameter, to_torch(net.init(pn.key(0))))
     assert pn.to_onnx(net, params, (2,)).graph.initializer
     assert pn.to_torch_state_dict(params, net)["0.weight"].shape == (3, 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_large_masks_by_bits(dtype):
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(40, 50, generator=generator).to(dtype) for _ in range(2))
+    a[0, :3] = torch.tensor([np.nan, np.inf, -0.0])
+    ops = engine_of(a, "a test")
+    whole = torch.rand(40, 50, generator=generator) > 0.5
+    for mask in (whole, whole.T.contiguous().T, whole[:, :1].expand(40, 50)):
+        for given in ((a, b), (a, 0), (-1, a), (a, b[:1]), (a[:1], b)):
+            found, expected = ops.where(mask, *given), torch.where(mask, *given)
+            assert found.dtype is dtype
+            assert torch.equal(found.view(torch.uint8), expected.contiguous().view(torch.uint8)), "to the last bit"
+        assert torch.equal(ops.keep(a, mask).nan_to_num(7), torch.where(mask, a, 0).nan_to_num(7))
+        assert torch.equal(ops.keep(b[:1], mask), torch.where(mask, b[:1], 0))
+    each = torch.vmap(ops.keep)(torch.stack([b, b]), torch.stack([whole, ~whole]))
+    assert torch.equal(each, torch.stack([torch.where(whole, b, 0), torch.where(whole, 0, b)]))

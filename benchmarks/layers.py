@@ -17,6 +17,7 @@ from benchmarks.peers import missing
 from benchmarks.rows import Options, measured
 
 ON_TORCH = "purenet on PyTorch"
+COMPILED, TORCH_COMPILED = "purenet on PyTorch, compiled", "PyTorch, compiled"
 
 
 class Single(NamedTuple):
@@ -25,6 +26,7 @@ class Single(NamedTuple):
     Fields:
         first: whether the module takes channels first.
         ids: of an embedding, how many ids there are.
+        compiled: whether the compiled ways take part; PyTorch compiles no recurrent module.
     """
 
     title: str
@@ -34,6 +36,7 @@ class Single(NamedTuple):
     first: bool = False
     ids: int = 0
     key: Any = None
+    compiled: bool = True
 
 
 IMAGES = (32, 28, 28, 64)
@@ -58,8 +61,8 @@ def every() -> list[Single]:
         Single("max_pool 2×2 of 32 images", pn.max_pool(2), IMAGES, lambda nn: nn.MaxPool2d(2), True),
         Single("avg_pool 2×2 of 32 images", pn.avg_pool(2), IMAGES, lambda nn: nn.AvgPool2d(2), True),
         Single("embedding, 10,000 by 128, of 32×128 ids", pn.embedding(10_000, 128), (32, 128), lambda nn: nn.Embedding(10_000, 128), ids=10_000),
-        Single("lstm, 64 units, 32×100×64", pn.lstm(64, 64), (32, 100, 64), lambda nn: First(nn.LSTM(64, 64, batch_first=True))),
-        Single("gru, 64 units, 32×100×64", pn.gru(64, 64), (32, 100, 64), lambda nn: First(nn.GRU(64, 64, batch_first=True))),
+        Single("lstm, 64 units, 32×100×64", pn.lstm(64, 64), (32, 100, 64), lambda nn: First(nn.LSTM(64, 64, batch_first=True)), compiled=False),
+        Single("gru, 64 units, 32×100×64", pn.gru(64, 64), (32, 100, 64), lambda nn: First(nn.GRU(64, 64, batch_first=True)), compiled=False),
     ]  # fmt: skip
 
 
@@ -96,14 +99,15 @@ def start(single: Single) -> tuple[Any, Any]:
     return params, (np.abs(x * 1e4).astype(np.int64) % single.ids if single.ids else x)
 
 
-def ours(single: Single, params: Any, x: Any) -> Callable[[], Any]:
+def ours(single: Single, params: Any, x: Any, compile_: Callable[[Any], Any] = lambda f: f) -> Callable[[], Any]:
     dy = dy_like(single.layer.vjp(params, x, single.key)[0])
 
-    def run() -> Any:
+    @compile_
+    def both(params: Any, x: Any, dy: Any) -> Any:
         y, pullback = single.layer.vjp(params, x, single.key)
-        return y, pullback(dy, not single.ids)[1]
+        return y, *pullback(dy, not single.ids)
 
-    return run
+    return lambda: both(params, x, dy)
 
 
 def contenders(single: Single) -> dict[str, Callable[[], Any]]:
@@ -121,14 +125,18 @@ def contenders(single: Single) -> dict[str, Callable[[], Any]]:
     at = at.movedim(-1, 1).contiguous(memory_format=torch.channels_last) if single.first else at
     dy = dy_like(module(at).detach())
 
-    def run() -> Any:
+    def run(module: Any = module) -> Any:
         given = at if single.ids else at.detach().requires_grad_()
         y = module(given)
         wanted = [*([] if single.ids else [given]), *module.parameters()]
-        return y, torch.autograd.grad(y, wanted, dy)[0]
+        return y.detach(), torch.autograd.grad(y, wanted, dy)[0]
 
     there = pn.to_engine((params, x), "torch")
-    return {OURS: ours(single, params, x), ON_TORCH: ours(single, *there), "PyTorch": run}
+    found = {OURS: ours(single, params, x), ON_TORCH: ours(single, *there), "PyTorch": run}
+    if single.compiled:
+        compiled = torch.compile(module)
+        found |= {COMPILED: ours(single, *there, pn.torch_compile), TORCH_COMPILED: lambda: run(compiled)}
+    return found
 
 
 def dy_like(y: Any) -> Any:

@@ -185,8 +185,7 @@ def test_every_goal_is_measured():
         (size, peer) for size in ("native", "native conv", "compile") for pair in native.WAYS.values() for peer in pair
     }
     found |= {("predict 64-128-10", peer) for peer in predict.PEERS} | {
-        ("layers", layers.ON_TORCH),
-        ("layers", "PyTorch"),
+        ("layers", name) for name in (layers.ON_TORCH, layers.COMPILED, layers.TORCH_COMPILED, "PyTorch")
     }
     found |= {("trained XOR", name) for name in startup.IMPORTS}
     found |= {(f"memory {size}", peer) for size, peers in memory.PEERS.items() for peer in peers}

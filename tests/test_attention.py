@@ -246,11 +246,71 @@ def test_blocks_with_a_state_keep_to_the_contract():
             pn.testing.check_vjp(layer, params_of(layer), (normal(2, 2, 4), state))
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pn.multi_head_attention(8, 2, causal=True, rotary=True),
+        pn.transformer_block(8, 2, causal=True, norm="post"),
+        pn.stacked(*[pn.transformer_block(8, 4, kv_heads=2, causal=True, rotary=True)] * 2),
+    ],
+    ids=str,
+)
+def test_a_padded_batch_goes_on_in_pieces(layer):
+    x, before, params = normal(3, 7, 8), np.array([2, 0, 3]), params_of(layer)
+    counts = np.arange(7) >= before[:, None]
+    ys, state = [], None
+    for start, end in ((0, 4), (4, 5), (5, 7)):
+        piece = np.where(counts[:, start:end, None], x[:, start:end], np.nan)
+        y, state = layer.apply(params, (piece, state, counts[:, :end]))
+        ys.append(y)
+    for i, n in enumerate(before):
+        alone = layer.apply(params, x[i : i + 1, n:])[0]
+        np.testing.assert_allclose(np.concatenate(ys, axis=1)[i, n:], alone, rtol=1e-11)
+
+
+@pytest.mark.parametrize("rotary", [False, True])
+@pytest.mark.parametrize("make", [pn.multi_head_attention, pn.transformer_block])
+def test_a_cache_of_fixed_size_holds_what_grows_elsewhere(make, rotary):
+    layer = make(8, 4, kv_heads=2, causal=True, rotary=rotary)
+    x, params, dy = normal(2, 5, 8), params_of(layer), normal(2, 5, 8, seed=3)
+    whole, pull_whole = layer.vjp(params, x)
+    empty = np.zeros((2, 6, 4))
+    (first, state), pull_first = layer.vjp(params, (x[:, :3], (empty, empty, np.zeros(2, np.int32))))
+    (last, (K, _, filled)), pull_last = layer.vjp(params, (x[:, 3:], state))
+    np.testing.assert_allclose(np.concatenate([first, last], axis=1), whole, rtol=1e-11)
+    _, (grown, _) = layer.apply(params, (x, None))
+    np.testing.assert_allclose(K, np.concatenate([grown, empty[:, :1]], axis=1), rtol=1e-11)
+    assert filled.tolist() == [5, 5]
+    assert filled.dtype == np.int32
+    dlast, (dx_last, dstate) = pull_last((dy[:, 3:], None))
+    dfirst, (dx_first, dempty) = pull_first((dy[:, :3], dstate))
+    dparams, dx = pull_whole(dy)
+    np.testing.assert_allclose(np.concatenate([dx_first, dx_last], axis=1), dx, rtol=1e-9, atol=1e-12)
+    assert pn.tree.allclose(pn.tree.map(np.add, dfirst, dlast), dparams, 1e-9, 1e-12)
+    assert dempty[2] is None
+    assert not any(part.any() for part in dempty[:2])  # nothing is read of what is not filled
+
+
+def test_padding_in_a_cache_is_written_over():
+    layer = pn.stacked(*[pn.transformer_block(8, 2, causal=True, rotary=True)] * 2)
+    x, lengths, params = normal(3, 6, 8), np.array([2, 4, 1]), params_of(layer)
+    padded = np.where(np.arange(4)[:, None] < lengths[:, None, None], x[:, :4], np.nan)
+    empty = np.zeros((3, 6, 8))
+    _, state = layer.apply(params, (padded, ((empty, empty, np.zeros(3, int)),) * 2))
+    y, _ = layer.apply(params, (x[:, 4:], tuple((K, V, lengths) for K, V, _ in state)))
+    for i, n in enumerate(lengths):
+        alone = layer.apply(params, np.concatenate([x[i : i + 1, :n], x[i : i + 1, 4:]], axis=1))
+        np.testing.assert_allclose(y[i], alone[0, n:], rtol=1e-11)
+
+
 def test_shapes_with_a_state():
     net = pn.stacked(pn.transformer_block(4, 2, causal=True), pn.transformer_block(4, 2, causal=True))
     assert net.shape((3, 4)) == (3, 4)
     assert net.shape(((3, 4), None)) == ((3, 4), (((3, 4), (3, 4)),) * 2)
     assert pn.multi_head_attention(4, 2, causal=True).shape(((..., 4), (..., 6))) == (..., 4)
+    one = pn.multi_head_attention(4, 2, causal=True)
+    assert one.shape(((3, 4), ((2, 4), (2, 4)), (5,))) == ((3, 4), ((5, 4), (5, 4)))
+    assert one.shape(((3, 4), ((9, 4), (9, 4), ()))) == ((3, 4), ((9, 4), (9, 4), ()))
 
 
 def test_dropout_drops_weights_in_training_alone():
@@ -408,7 +468,38 @@ def run_causal(x):
         (
             lambda: run_causal((X, (X,))),
             ValueError,
-            "(x, (K (batch, past, 4), V (batch, past, 4)) or None); (x, keys_values",
+            "(x, (K (batch, past, 4), V (batch, past, 4)) or None); (x, (K, V) or None, lengths (batch,) of int); ",
+        ),
+        (
+            lambda: run_causal((X, (X, X, X[:, 0, 0]))),
+            TypeError,
+            "takes integers as filled, not a float32 array of shape (2,): write filled.astype(int)",
+        ),
+        (
+            lambda: run_causal((X, (X, X, np.array([0, 1])))),
+            ValueError,
+            "causal=True): the cache has 3 places, but filled goes from 0 to 1, and x has 3 more: begin with zeros of",
+        ),
+        (
+            lambda: run_causal((X, (X, X, np.array([0, -1])))),
+            ValueError,
+            "but filled goes from -1 to 0, and x has 3 more",
+        ),
+        (
+            lambda: run_causal((X, None, np.ones((2, 4), bool))),
+            ValueError,
+            "takes a mask of all places so far, 0 of the state and 3 of x, but it is for 4",
+        ),
+        (
+            lambda: run_causal((X, (X, X), np.ones((2, 1, 3, 3), bool))),
+            ValueError,
+            "takes a mask of all places so far, 3 of the state and 3 of x, but it is for 3",
+        ),
+        (lambda: run_causal((X, (X, X), np.array([1, 7]))), ValueError, "there are 6 keys, but lengths go from 1 to 7"),
+        (
+            lambda: run((X, (X, X), np.array([1, 7]))),
+            ValueError,
+            "takes x as one of: x (batch, time, 4); (x, keys_values",
         ),
         (lambda: run_causal((X, (X, X[:, :2]))), ValueError, "takes V of shape (2, 3, 4), but V has shape (2, 2, 4)"),
         (lambda: run_causal((X, (X[:1], X))), ValueError, "takes K of shape (2, past, 4), but K has shape (1, 3, 4)"),

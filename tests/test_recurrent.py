@@ -437,7 +437,11 @@ def two_layers(inputs, hidden):
             ValueError,
             "a state that is a tuple of 2, one for each layer, not a tup",
         ),
-        (lambda: run(two_layers, (X,)), ValueError, "(sequence, state, lengths). It was given a tuple of 1"),
+        (
+            lambda: run(two_layers, (X,)),
+            ValueError,
+            "(sequence, state, memory), and each with a mask behind it. It was given a tuple of 1",
+        ),
         (
             lambda: run(two_layers, (X[0], np.array([1, 2]))),
             ValueError,

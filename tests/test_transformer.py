@@ -56,6 +56,98 @@ def test_the_decoder_sees_the_past_and_the_memory_that_is_not_padding(norm):
     assert stack.shape(((4, 4), (5, 4))) == (4, 4)
 
 
+def in_pieces(layer, params, x, state, *rest):
+    """Y of a sequence place by place, and the last state."""
+    ys = []
+    for t in range(x.shape[1]):
+        y, state = layer.apply(params, (x[:, t : t + 1], state, *rest))
+        ys.append(y)
+    return np.concatenate(ys, axis=1), state
+
+
+@pytest.mark.parametrize("mask", [(), (LENGTHS,), (np.arange(5) < LENGTHS[:, None],)], ids=["", "lengths", "mask"])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        pn.transformer_decoder_block(4, 2, rotary=True),
+        pn.transformer_decoder_block(4, 2, norm="post"),
+        pn.stacked(*[pn.transformer_decoder_block(4, 2, kv_heads=1, rotary=True)] * 3),
+    ],
+    ids=str,
+)
+def test_a_decoder_writes_place_by_place_what_it_gives_of_the_whole(layer, mask):
+    x, memory = normal(3, 6, 4), normal(3, 5, 4, seed=1)
+    params = params_of(layer, ((6, 4), (5, 4)))
+    whole = layer.apply(params, (x, memory, *mask))
+    y, state = in_pieces(layer, params, x, None, memory, *mask)
+    np.testing.assert_allclose(y, whole, rtol=1e-11)
+    assert all(part.shape[:2] == (3, 6) for part in pn.tree.leaves(state))
+    empty = pn.tree.map(np.zeros_like, state)
+    several = len(state) == 3
+    caches = tuple((*kv, np.zeros(3, int)) for kv in empty) if several else (*empty, np.zeros(3, int))
+    np.testing.assert_allclose(in_pieces(layer, params, x, caches, memory, *mask)[0], whole, rtol=1e-11)
+
+
+def test_gradients_of_a_decoder_go_through_the_state_and_add_up_at_the_memory():
+    net = pn.stacked(*[pn.transformer_decoder_block(4, 2, 3, rotary=True)] * 2)
+    x, memory, dy = normal(2, 5, 4), normal(2, 3, 4, seed=1), normal(2, 5, 4, seed=2)
+    params = params_of(net)
+    dparams, (dx, dmemory) = net.vjp(params, (x, memory))[1](dy)
+    (_, state), pull_first = net.vjp(params, (x[:, :3], None, memory))
+    _, pull_last = net.vjp(params, (x[:, 3:], state, memory))
+    dlast, (dx_last, dstate, dmemory_last) = pull_last((dy[:, 3:], None))
+    dfirst, (dx_first, nothing, dmemory_first) = pull_first((dy[:, :3], dstate))
+    assert nothing is None
+    np.testing.assert_allclose(np.concatenate([dx_first, dx_last], axis=1), dx, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(dmemory_first + dmemory_last, dmemory, rtol=1e-9, atol=1e-12)
+    assert pn.tree.allclose(pn.tree.map(np.add, dfirst, dlast), dparams, 1e-9, 1e-12)
+    pn.testing.check_vjp(net, params, (x, memory))
+    pn.testing.check_vjp(net, params, (x[:, 3:], state, memory, np.array([2, 3])))
+
+
+def test_shapes_of_a_decoder_with_a_state():
+    block = pn.transformer_decoder_block(4, 2)
+    assert block.shape(((3, 4), None, (5, 4))) == block.shape(((3, 4), None, (5, 4), ())) == ((3, 4), ((3, 4),) * 2)
+    assert block.shape(((3, 4), ((2, 4), (2, 4)), (5, 6))) == ((3, 4), ((5, 4),) * 2)
+    assert block.shape(((3, 4), (5, 4), ())) == block.shape(((3, 4), (5, 4), (5,))) == (3, 4)
+    assert block.init(pn.key(0), ((3, 4), None, (5, 6)))[1][1].key.weight.shape == (6, 4)
+    net = pn.stacked(block, block)
+    assert net.shape(((3, 4), None, (5, 4))) == ((3, 4), (((3, 4),) * 2,) * 2)
+    assert net.shape(((3, 4), (5, 4), ())) == net.shape(((3, 4), (..., 4))) == (3, 4)
+
+
+X = np.ones((2, 3, 4), np.float32)
+
+
+def run(x, **options):
+    block = pn.transformer_decoder_block(4, 2, **options)
+    return block.apply(block.init(pn.key(0)), x)
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (
+            lambda: run(X),
+            "transformer_decoder_block(4, 2) takes x as one of: (X, memory); (X, memory, mask); (X, state, memory); "
+            "(X, state, memory, mask). It was given a float32 array of shape (2, 3, 4)",
+        ),
+        (lambda: run((X,)), "It was given a tuple of 1"),
+        (lambda: run((X, None)), "takes (X, state, memory), but it was given (X, state) without a memory"),
+        (lambda: run((X, None, X), causal=False), "takes x as one of: x (batch, time, 4); (x, keys_values"),
+        (lambda: run((X, (X, X[:1]), X)), "takes V of shape (2, 3, 4), but V has shape (1, 3, 4)"),
+        (lambda: run((X, None, X[:1])), "keys_values of shape (2, keys, 4), but keys_values has shape (1, 3, 4)"),
+        (
+            lambda: pn.serial(*[pn.transformer_decoder_block(4, 2)] * 2).apply(((), ()), (X, None, X)),
+            "write stacked(...) of the two, which keeps a state for each",
+        ),
+    ],
+)
+def test_errors_of_what_a_decoder_is_given(act, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        act()
+
+
 def test_blocks_learn_to_reverse_sequences():
     words = pn.serial(pn.embedding(7, 16), pn.positional_encoding)
     net = pn.serial(

@@ -97,7 +97,7 @@ def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
 
 _WITH_STATE = {  # layers that take (x, state), and give (y, state)
     "rnn", "lstm", "gru", "bidirectional", "stacked", "multi_head_attention", "transformer_block",
-    "positional_encoding", "learned_positions",
+    "transformer_decoder_block", "positional_encoding", "learned_positions",
 }  # fmt: skip
 
 

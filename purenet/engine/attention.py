@@ -34,14 +34,15 @@ class AttentionOps(Standard):
         v: Array,
         heads: int,
         mask: Array | None = None,
-        offset: int | None = None,
+        offset: int | Array | None = None,
         dropped: tuple[Array, float] | None = None,
     ) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array, Array | None]]]:
         """Attention in each head: Y, and its rule, dE/dY → dE/dQ, dE/dK, dE/dV, dE/dmask.
 
         q and Y are (batch, t, features), k and v (batch, s, any), for as many heads as fit in.
         The mask (batch, heads or 1, t or 1, s) is True where there is something to attend to, or it is added to the
-        scores; it may be None. With an offset the query i attends to the keys up to i + offset. `dropped` is which
+        scores; it may be None. With an offset the query i attends to the keys up to i + offset, which may be
+        an array (batch, 1, 1, 1) of numbers from 0 up. `dropped` is which
         weights are kept, and by what they are multiplied.
 
         In the products a weight of 0 is a mask, and what is not finite must not get through: where there may be such
@@ -55,7 +56,7 @@ class AttentionOps(Standard):
         if offset is not None:
             past = self.arange(t)[:, None] + offset >= self.arange(s)
             allowed = past if allowed is None else allowed & past
-        may_be_empty = mask is not None or (offset is not None and offset < 0)
+        may_be_empty = mask is not None or (type(offset) is int and offset < 0)
         careful = allowed is not None and not self.all_finite(q, k, v, *(() if added is None else (added,)))
         q = together(q)
         if careful:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from purenet.layers.dense import DenseParams, linear
 from purenet.random import Key, bernoulli
 from purenet.spec import Maybe, Pull, Rule, Spec, check_sizes, layer
 from purenet.values import called, takes_numbers
+
+Apart = Callable[[Array], tuple[Any, Array]]  # dE/d(keys or values) to those of the past and to the new
 
 
 class AttentionParams(NamedTuple):
@@ -67,10 +70,18 @@ def multi_head_attention(
     A causal layer takes a sequence in pieces, of one place or more, as a recurrent layer does, and so samples in a time
     that grows with the length and not its square:
         (X, None) or (X, (K, V)) to (Y, (K, V))
+        (X, None, mask) or (X, (K, V), mask)                 the same, masked
     where K and V (batch, so far, kv_heads · d) are the keys and values of all places so far, the state that is handed
     on. Y is what the whole sequence gives at these places; the last bits may differ, for BLAS may add up a product of
-    other sizes in another order. K and V grow with each piece, so jit compiles each length anew. The rule: dE/dK and
-    dE/dV, or None for 0, are added to those of Y; what belongs to the past stands in dx.
+    other sizes in another order. The rule: dE/dK and dE/dV, or None for 0, are added to those of Y; what belongs to the
+    past stands in dx. The mask is that of all places so far, those of X too. So a padded batch goes on: with padding
+    in front, the places of each sequence stay side by side.
+
+    K and V grow with each piece, so jit compiles each length anew. With a cache of fixed size it compiles once, inside
+    `lax.scan` too: K and V (batch, capacity, kv_heads · d), and how many of their places are filled in each example:
+        (X, (K, V, filled (batch,))) to (Y, (K, V, filled + time)), filled integers
+    It begins with zeros. X stands behind the places that are filled, and attends to these and to itself. After a padded
+    batch, with the padding behind, put the lengths in the place of `filled`, and the padding is written over.
 
     With `rotary=True` Q and K are turned by their places, so that a score depends on how far apart the two are. In each
     head the numbers (a, b) = (i, i + d/2), as in Llama and GPT-NeoX (the paper takes neighbours, (2i, 2i + 1)), are
@@ -80,8 +91,7 @@ def multi_head_attention(
     in the queries and in the keys, and go on after the past; with `causal="end"` the queries stand at the last of the
     keys' places.
 
-    In training `dropout` is the share of the weights P that are
-    dropped.
+    In training `dropout` is the share of the weights P that are dropped.
 
     Y is (batch, time, features); dx mirrors x, with None for a mask that is not added.
 
@@ -100,7 +110,8 @@ def multi_head_attention(
 
     Raises:
         ValueError: heads do not divide features, or kv_heads heads; d is odd, and has no pairs to turn; the axes or
-            sizes of x are not those above; lengths are beyond the keys. (JAX cannot raise of lengths: there Y is NaN.)
+            sizes of x are not those above; lengths are beyond the keys, or a cache has no room.
+            (JAX cannot raise of either: there Y is NaN.)
         TypeError: x and the params differ in dtype.
 
     >>> import numpy as np, purenet as pn
@@ -110,6 +121,10 @@ def multi_head_attention(
     >>> dparams, dx = pullback(np.ones_like(y))
     >>> y.shape, dparams.query.weight.shape, dx.shape
     ((4, 5, 8), (8, 8), (4, 5, 8))
+    >>> empty = np.zeros((4, 16, 8), np.float32)  # a cache of 16 places
+    >>> y, (K, V, filled) = layer.apply(params, (y, (empty, empty, np.zeros(4, int))))
+    >>> K.shape, filled
+    ((4, 16, 8), array([5, 5, 5, 5]))
     """
     options = _checked(features, heads, kv_heads, causal, rotary, dropout)
     x, y = _forms(bool(causal), options.shared)
@@ -184,13 +199,17 @@ def _forms(causal: bool, shared: int) -> tuple[list[Any], list[Any]]:
 
     def and_state(in_shape: Any) -> Any:
         """The shapes of Y and of all keys and values so far, as far as they are known."""
-        y, past = in_shape
+        y, past = in_shape[:2]
+        if past is not None and len(past) == 3:
+            return y, past
         sizes = (*(y or ())[:1], *((0,) if past is None else (past[0] or ())[:1]))
         known = len(sizes) == 2 and all(type(size) is int for size in sizes)
         return y, ((sum(sizes), shared) if known else (..., shared),) * 2
 
     past = Maybe(("K = batch past shared", "V = batch past shared"))
-    return [queries, (queries, past), *whole], [queries, and_state, *[queries] * len(whole)]
+    cache = "K = batch capacity shared", "V = batch capacity shared", "filled = batch: int"
+    pieces = [(queries, past), *[(queries, past, mask) for mask in masks("so_far")], (queries, cache)]
+    return [queries, *pieces, *whole], [queries, *[and_state] * len(pieces), *[queries] * len(whole)]
 
 
 def _rule(options: _Options) -> Rule:
@@ -199,28 +218,29 @@ def _rule(options: _Options) -> Rule:
     def rule(ops: Ops, params: AttentionParams, x: Any, key: Key | None) -> tuple[Any, Pull]:
         queries, keys_values, mask, stateful = _unpack(x)
         past = x[1] if stateful else None
+        fixed = past is not None and len(past) == 3
         alone = keys_values is None  # X, or (X, mask)
         attended = queries.shape if alone else keys_values.shape
         (batch, t, features), new = queries.shape, attended[1]
-        begun = past[0].shape[1] if past else 0
-        s = begun + new
+        begun, s, join = _before(ops, past, new)
         rows = ops.rows(queries)
         others = rows if alone else ops.rows(keys_values)
         pairs, padding = (None, None) if mask is None else _of_pairs(ops, mask, s)
         if padding is not None:  # so that nothing depends on the keys and values in the padding, be they NaN
-            others = ops.keep(others, ops.reshape(padding, (others.shape[0], 1)))
+            padding = ops.reshape(padding[:, begun:], (others.shape[0], 1))
+            others = ops.keep(others, padding)
         q, pull_q = linear(ops, params.query, rows, key)
         k, pull_k = linear(ops, params.key, others, key)
         v, pull_v = linear(ops, params.value, others, key)
         q = ops.reshape(q, queries.shape)
         k, v = ops.reshape(k, (batch, new, shared)), ops.reshape(v, (batch, new, shared))
-        start = s - t if stateful or causal == "end" else 0  # the place of the first query
-        offset = None if causal is False else start
+        start: Any = begun if stateful else s - t if causal == "end" else 0  # the place of the first query
+        offset = None if causal is False else start[:, None, None, None] if fixed else start
         if base:
-            turn_q, turn_k = (_turns(ops, first, a, features // heads, base) for first, a in ((start, q), (begun, k)))
+            table = partial(rotation, size=features // heads, base=base)
+            turn_q, turn_k = (_turns(ops, table, first, s if fixed else 0, a) for first, a in ((start, q), (begun, k)))
             q, k = turn_q(q), turn_k(k)
-        if past:
-            k, v = ops.concat([past[0], k], axis=1), ops.concat([past[1], v], axis=1)
+        (k, apart_k), (v, apart_v) = join(k, past and past[0]), join(v, past and past[1])
         dropped = None
         if dropout and key is not None:
             dropped = ops.take_in(bernoulli(key, 1 - dropout, (batch, heads, t, s))), 1 / (1 - dropout)
@@ -229,13 +249,16 @@ def _rule(options: _Options) -> Rule:
         y = ops.reshape(y, queries.shape)
         if mask is not None and mask.ndim == 1:
             y = ops.or_nan(y, lambda: ((mask >= 0) & (mask <= s))[:, None, None])
+        if fixed:
+            y = ops.or_nan(y, lambda: ((begun >= 0) & (begun <= s - t))[:, None, None])
 
         def pull(dy: Any, wrt_x: bool) -> tuple[AttentionParams, Any]:
             dy, dstate = dy if stateful else (dy, None)
             dout, dheads = pull_out(ops.rows(dy), True)
             dq, dk, dv, dbeside = pull_heads(ops.reshape(dheads, queries.shape))
-            if stateful:
-                dbeside, (dk, dv) = _apart(past, (dk, dv), dstate or (None, None))
+            if dstate is not None:
+                dk, dv = (a if b is None else a + b for a, b in ((dk, dstate[0]), (dv, dstate[1])))
+            (dk_past, dk), (dv_past, dv) = apart_k(dk), apart_v(dv)
             if base:
                 dq, dk = turn_q(dq, back=True), turn_k(dk, back=True)
             dq, dk, dv = map(ops.rows, (dq, dk, dv))
@@ -246,30 +269,63 @@ def _rule(options: _Options) -> Rule:
             if not wrt_x:
                 return dparams, None
             dothers = dkeys + dvalues
+            if dstate is not None and padding is not None:  # of which keys and values in the state have a gradient
+                dothers = ops.keep(dothers, padding)
             if alone:
                 dx = ops.reshape(dqueries + dothers, queries.shape)
-                return dparams, (dx, dbeside) if type(x) is tuple else dx
+                dpast = None if past is None else (dk_past, dv_past, None)[: len(past)]
+                beside = (dpast, dbeside) if stateful else (dbeside,)
+                return dparams, (dx, *beside)[: len(x)] if type(x) is tuple else dx
             return dparams, (ops.reshape(dqueries, queries.shape), ops.reshape(dothers, attended), dbeside)[: len(x)]
 
-        return (y, (k, v)) if stateful else y, pull
+        state = (k, v, *(each + t for each in past[2:])) if past else (k, v)
+        return (y, state) if stateful else y, pull
 
     return rule
 
 
-def _apart(past: Any, of_heads: Any, of_state: Any) -> tuple[Any, Any]:
-    """What keys and values get, from the heads and from the state that is handed on: of those of the past, or None if
-    there is none, and of the others."""
-    both = [a if b is None else a + b for a, b in zip(of_heads, of_state, strict=True)]
+def _before(ops: Ops, past: Any, new: int) -> tuple[Any, int, Callable[[Array, Any], tuple[Array, Apart]]]:
+    """What so many new places come to: (how many there are, of a cache in each example; how many places there are then;
+    `join(new, old) -> (both, apart)` of keys or values, and the rule, `apart(dboth) -> (dold, dnew)`)."""
     if past is None:
-        return None, both
+        return 0, new, lambda a, _: (a, lambda d: (None, d))
     begun = past[0].shape[1]
-    return tuple(a[:, :begun, :] for a in both), [a[:, begun:, :] for a in both]
+    if len(past) == 3:
+        filled = ops.astype(past[2], ops.arange(1).dtype)
+        return filled, begun, partial(_written, ops, filled)
+
+    def grown(a: Array, old: Array) -> tuple[Array, Apart]:
+        return ops.concat([old, a], axis=1), lambda d: (d[:, :begun, :], d[:, begun:, :])
+
+    return begun, begun + new, grown
 
 
-def _turns(ops: Ops, start: int, a: Array, size: int, base: float) -> Callable[..., Array]:
-    """The turn of each head of queries or keys like these (batch, time, heads · size), and the turn back."""
+def _written(ops: Ops, filled: Array, a: Array, cache: Array) -> tuple[Array, Apart]:
+    """Keys or values written into a cache, behind the places that are filled in each example."""
+    (batch, t, features), s = a.shape, cache.shape[1]
+    place = ops.arange(s) - filled[:, None]
+    written = (place >= 0) & (place < t)
+
+    def taken(of: Array, places: Array) -> Array:
+        ids = ops.arange(batch)[:, None] * of.shape[1] + places
+        rows = ops.take(ops.rows(of), ops.reshape(ids, (batch * ids.shape[1],)), axis=0)
+        return ops.reshape(rows, (batch, ids.shape[1], features))
+
+    def apart(d: Array) -> tuple[Array, Array]:
+        return ops.keep(d, ~written[..., None]), taken(d, filled[:, None] + ops.arange(t))
+
+    return ops.where(written[..., None], taken(a, ops.where(written, place, 0)), cache), apart
+
+
+def _turns(ops: Ops, table: Callable[[int, int], Any], start: Any, capacity: int, a: Array) -> Callable[..., Array]:
+    """The turn of each head of queries or keys like these (batch, time, heads · size), and the turn back. They begin
+    at the place `start`; with a capacity each example has its own."""
     batch, time, features = a.shape
-    cos, sin = (ops.asarray(each, dtype=a.dtype) for each in rotation(start, time, size, base))
+    cos, sin = (ops.asarray(each, dtype=a.dtype) for each in table(*((0, capacity) if capacity else (start, time))))
+    size = 2 * cos.shape[-1]
+    if capacity:
+        ids = ops.reshape(start[:, None] + ops.arange(time), (batch * time,))
+        cos, sin = (ops.reshape(ops.take(each, ids, axis=0), (batch, time, 1, size // 2)) for each in (cos, sin))
 
     def turn(a: Array, back: bool = False) -> Array:
         heads, way = ops.reshape(a, (batch, time, features // size, size)), -sin if back else sin
@@ -306,30 +362,41 @@ def _unpack(x: Any) -> tuple[Any, Any, Any, bool]:
     made of the queries."""
     if type(x) is not tuple:
         return x, None, None, False
+    if x[1] is None or type(x[1]) is tuple:
+        return x[0], None, x[2] if len(x) == 3 else None, True
     if len(x) == 3:
         return *x, False
-    if x[1] is None or type(x[1]) is tuple:
-        return x[0], None, None, True
     return (*x, None, False) if x[1].ndim == 3 else (x[0], None, x[1], False)
 
 
 def _check_lengths(name: str, x: Any) -> None:
-    """Check that no sequence is longer than there are keys."""
-    queries, keys_values, mask, _ = _unpack(x)
+    """Check that no sequence is longer than there are keys, and that a cache has room."""
+    queries, keys_values, mask, stateful = _unpack(x)
+    if stateful and x[1] and len(x[1]) == 3:
+        (capacity, filled), new = (x[1][0].shape[1], x[1][2]), queries.shape[1]
+        if len(filled) and not 0 <= filled.min() <= filled.max() <= capacity - new:
+            raise ValueError(
+                f"{name}: the cache has {capacity} places, but filled goes from {filled.min()} to {filled.max()}, "
+                f"and x has {new} more: begin with zeros of more places"
+            )
     if getattr(mask, "ndim", None) != 1 or not len(mask):
         return
     keys, least, most = (queries if keys_values is None else keys_values).shape[1], mask.min(), mask.max()
+    keys += x[1][0].shape[1] if stateful and x[1] else 0
     if not 0 <= least <= most <= keys:
         raise ValueError(f"{name}: there are {keys} keys, but lengths go from {least} to {most}")
 
 
 def _fits(heads: int, sizes: dict[str, Any]) -> str:
     """What the patterns cannot say: that there is a key, which features the keys have if they are made of x, and of how
-    many heads a mask is."""
+    many heads and places a mask is."""
     if sizes.get("keys", sizes.get("time")) == 0:
         return "takes keys and values of at least one place, but there is none"
     if sizes.get("heads_or_1", 1) not in (1, heads):
         return f"takes a mask for 1 or {heads} heads, but it is for {sizes['heads_or_1']}"
+    past, time, so_far = sizes.get("past", 0), sizes.get("time"), sizes.get("so_far")
+    if None not in (time, so_far) and so_far != past + time:
+        return f"takes a mask of all places so far, {past} of the state and {time} of x, but it is for {so_far}"
     features, attended = sizes["features"], sizes.get("attended")
     alone = "batch" in sizes and "keys" not in sizes  # of shapes nothing but keys and values tells what is attended to
     if alone and attended not in (None, features):

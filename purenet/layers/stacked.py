@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed
+from purenet.combinators.several import total
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import describe_all, likeness
@@ -24,7 +25,11 @@ def stacked(*layers: Layer[Any], dropout: float = 0.0) -> Layer[tuple[Any, ...]]
     `lstm(2, 3, num_layers=2)` is `stacked(lstm(2, 3), lstm(3, 3))`. What PyTorch's modules compute with num_layers=2
     and bidirectional=True is a stack of two `bidirectional`.
 
-    The rule is that of `serial`, from the last layer to the first; dE/dstate of each layer is its own.
+    Transformers' blocks stand so too. Beside a state, (sequence, state, rest …), they take a mask in the place of the
+    lengths. Decoders take their memory there, and a mask of it behind, with and without a state.
+
+    The rule is that of `serial`, from the last layer to the first; dE/dstate of each layer is its own, and dE/dmemory
+    the sum of those of all layers.
 
     A. Graves, A. Mohamed, G. Hinton, "Speech recognition with deep recurrent neural networks", ICASSP 2013; the dropout
     is that of W. Zaremba et al., "Recurrent neural network regularization", 2014.
@@ -46,10 +51,11 @@ def stacked(*layers: Layer[Any], dropout: float = 0.0) -> Layer[tuple[Any, ...]]
         """(sequence, states, rest) of arrays or of shapes. The states are None where x has no place for them."""
         if not several:
             return x, None, ()
-        if len(x) not in (2, 3):
+        if len(x) not in (2, 3, 4):
             forms = "a sequence; (sequence, lengths); (sequence, state); (sequence, state, lengths)"
-            raise ValueError(f"{who} takes x as one of: {forms}. It was given {describe_all(x)}")
-        if len(x) == 2 and (x[1] == () if type(x[1]) is tuple else getattr(x[1], "ndim", None) == 1):
+            more = "; of decoders (sequence, memory), (sequence, state, memory), and each with a mask behind it"
+            raise ValueError(f"{who} takes x as one of: {forms}{more}. It was given {describe_all(x)}")
+        if _axes(x[1]) in (1, 3):  # lengths, or the memory of decoders
             return x[0], None, x[1:]
         if x[1] is None:
             return x[0], (None,) * count, x[2:]
@@ -86,6 +92,13 @@ def stacked(*layers: Layer[Any], dropout: float = 0.0) -> Layer[tuple[Any, ...]]
         lambda in_shape: each_shape(in_shape)[1],
         lambda parts: stacked(*parts, dropout=dropout),
     )
+
+
+def _axes(beside: Any) -> int | None:
+    """How many axes there are, with the batch, of an array or of its shape; None of a tuple of states."""
+    if type(beside) is tuple:
+        return 1 + len(beside) if not beside or int in map(type, beside) else None
+    return getattr(beside, "ndim", None)
 
 
 def _given(sequence: Any, states: Any, rest: tuple[Any, ...], i: int) -> Any:
@@ -130,19 +143,21 @@ def _rule(who: str, rules: Sequence[Rule], between: Layer[Any] | None, apart: Ca
             back = iter(reversed(pulls))
             dparams: list[Any] = []
             dstates: list[Any] = []
+            drest: Any = (None,) * len(rest)
             for i in reversed(range(count)):
                 dpart = (dy, dfinals and dfinals[i]) if type(y) is tuple else dy
                 dparam, dy = next(back)(dpart, wrt_x or i > 0)
                 dparams.insert(0, dparam)
                 if type(dy) is tuple:
-                    dstates.insert(0, dy[1])
-                    dy = dy[0]
+                    dy, *beside = dy
+                    dstates = dstates if states is None else [beside.pop(0), *dstates]
+                    drest = map(total, drest, beside)
                 if between is not None and i:
                     dy = next(back)(dy, True)[1]
             if not wrt_x or type(x) is not tuple:
                 return tuple(dparams), dy
             middle = () if states is None else (None if x[1] is None else tuple(dstates),)
-            return tuple(dparams), (dy, *middle, None)[: len(x)]
+            return tuple(dparams), (dy, *middle, *drest)
 
         return y, pull
 

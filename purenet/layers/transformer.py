@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from purenet.combinators import on_first, residual, serial
+from purenet.combinators.compose import check_tuple, composed
 from purenet.core import Layer
-from purenet.engine.arrays import describe
+from purenet.engine import Ops
+from purenet.engine.arrays import describe, describe_all
 from purenet.layers.activations import gelu
 from purenet.layers.attention import multi_head_attention
 from purenet.layers.dense import dense
 from purenet.layers.dropout import dropout as drop
 from purenet.layers.norm import layer_norm
-from purenet.spec import check_sizes
-from purenet.values import called, takes_numbers
+from purenet.random import Key, split
+from purenet.spec import Pull, Rule, check_sizes
+from purenet.values import Call, brief, called, takes_numbers
 
 
 @takes_numbers
@@ -55,9 +59,9 @@ def transformer_block(
     the attention, which has `kv_heads`, `causal` and `rotary` too. Without `bias` no part has one; `eps` is that of the
     norms.
 
-    A causal block takes (X, state) too, and gives (Y, state), as its attention does; what comes after that is
-    `on_first`. So blocks that are `stacked` are
-    trained on whole sequences, and sampled place by place. `rotary` knows how far the sequence has come:
+    A causal block takes (X, state) and (X, state, mask) too, and gives (Y, state), as its attention does; what comes
+    after that is `on_first`. So blocks that are `stacked` are trained on whole sequences, and sampled place by place.
+    `rotary` knows how far the sequence has come:
 
     >>> import numpy as np, purenet as pn
     >>> blocks = [pn.transformer_block(8, 2, causal=True, rotary=True) for _ in range(3)]
@@ -112,8 +116,8 @@ def transformer_decoder_block(
     (X, memory) or (X, memory, mask) to Y, with X and Y (batch, t, features) and the memory (batch, s, any), which an
     encoder gives; the mask or the lengths are those of the memory. Padding behind X needs no mask, for no place sees
     what comes later; any other one stands beside X, ((X, mask), memory). Between blocks `keep_rest` hands the memory
-    on. The options are those of `transformer_block`, and `rotary` is for the places of X alone. It is no more than
-    this:
+    on, or they are `stacked`. The options are those of `transformer_block`, and `rotary` is for the places of X alone.
+    It is no more than this:
 
         serial(
             on_first(residual(serial(on_first(layer_norm), multi_head_attention(features, heads, causal=True)))),
@@ -121,10 +125,14 @@ def transformer_decoder_block(
             residual(serial(layer_norm, dense(features, hidden), gelu, dense(hidden, features))),
         )
 
+    A causal block writes place by place too, with the state of its causal attention, None at first: (X, state, memory)
+    or (X, state, memory, mask) gives (Y, state). The keys and values of the memory are made anew for each piece, in a
+    time that does not grow with what was written.
+
     A. Vaswani et al., "Attention is all you need", NeurIPS 2017.
 
     Raises:
-        As `transformer_block`.
+        As `transformer_block`; ValueError: x is none of these.
 
     Source words and what was said so far, to the next word:
 
@@ -138,13 +146,81 @@ def transformer_decoder_block(
     >>> so_far, source = np.array([[0, 4, 2]]), np.array([[3, 1, 5, 9]])
     >>> net.apply(net.init(pn.key(0)), (so_far, source)).shape
     (1, 3, 10)
+
+    What was said before stays in the state, so only the last word goes in:
+
+    >>> blocks = pn.stacked(*[pn.transformer_decoder_block(8, 2, rotary=True)] * 2)
+    >>> decoder = pn.serial(pn.on_first(pn.embedding(10, 8)), blocks, pn.on_first(pn.dense(10)))
+    >>> memory = np.ones((1, 4, 8), np.float32)
+    >>> params = decoder.init(pn.key(0), ((3,), (4, 8)))
+    >>> said, state = [3], None
+    >>> while len(said) < 5:
+    ...     scores, state = decoder.apply(params, (np.array([said[-1:]]), state, memory))
+    ...     said.append(int(scores[0, -1].argmax()))
+    >>> whole = decoder.apply(params, (np.array([said[:-1]]), memory))
+    >>> whole.shape, bool(np.allclose(whole[:, -1], scores[:, -1], atol=1e-5))
+    ((1, 4, 10), True)
     """
     options = kv_heads, rotary, norm, activation, dropout, attention_dropout, bias, eps
     block = _block("transformer_decoder_block", features, heads, hidden, *options)
-    name = block.name("transformer_decoder_block", (causal, True))
-    return serial(on_first(block.attention(causal, block.rotary)), block.attention(False), block.forward())._replace(
-        name=name
-    )
+    halves = on_first(block.attention(causal, block.rotary)), block.attention(False), block.forward()
+    return _decoder(block.name("transformer_decoder_block", (causal, True)), halves)
+
+
+def _decoder(name: Call, parts: tuple[Layer[Any], ...]) -> Layer[Any]:
+    """`serial` of the parts, the first of which stands before a memory; a state goes past the others."""
+    chain, who = serial(*parts), brief(name)
+
+    def with_state(in_shape: Any) -> bool:
+        """Whether in a shape what stands second is a state, of which None may tell nothing, and not the memory."""
+        if in_shape is None or len(in_shape) < 3:
+            return False
+        _, beside, memory, *_ = in_shape
+        if beside is None:
+            return type(memory) is tuple and len(memory) == 2
+        return type(beside) is tuple and any(isinstance(part, tuple) for part in beside)
+
+    def shape(in_shape: Any) -> Any:
+        if not with_state(in_shape):
+            return chain.shape(in_shape)
+        first: Any = parts[0].shape((in_shape[:2], *in_shape[2:]))
+        return chain.shape((in_shape[0], *in_shape[2:])), first[0][1]
+
+    def init(key: Key, in_shape: Any = None) -> Any:
+        return chain.init(key, (in_shape[0], *in_shape[2:]) if with_state(in_shape) else in_shape)
+
+    def check(params: Any, x: Any) -> None:
+        check_tuple(params, len(parts), who, "params that are")
+        if type(x) is not tuple or not 2 <= len(x) <= 4:
+            forms = "(X, memory); (X, memory, mask); (X, state, memory); (X, state, memory, mask)"
+            mend = ": write tuple(x)" if isinstance(x, list) else ""
+            raise ValueError(f"{who} takes x as one of: {forms}. It was given {describe_all(x)}{mend}")
+        if len(x) == 2 and (x[1] is None or type(x[1]) is tuple):
+            raise ValueError(f"{who} takes (X, state, memory), but it was given (X, state) without a memory")
+
+    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
+        to_itself, to_memory, forward = rules
+
+        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
+            stateful = x[1] is None or type(x[1]) is tuple
+            keys = (None,) * 3 if key is None else split(key, 3)
+            (y, *memory), pull_itself = to_itself(ops, params[0], (x[:2], *x[2:]) if stateful else x, keys[0])
+            y, state = y if stateful else (y, None)
+            y, pull_memory = to_memory(ops, params[1], (y, *memory), keys[1])
+            y, pull_forward = forward(ops, params[2], y, keys[2])
+
+            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+                dy, dstate = dy if stateful else (dy, None)
+                dforward, dy = pull_forward(dy, True)
+                dmemory, (dy, *drest) = pull_memory(dy, True)
+                ditself, dx = pull_itself(((dy, dstate) if stateful else dy, *drest), wrt_x)
+                return (ditself, dmemory, dforward), (*dx[0], *dx[1:]) if stateful and wrt_x else dx
+
+            return (y, state) if stateful else y, pull
+
+        return rule
+
+    return composed(name, parts, make, check, init, shape, lambda parts: _decoder(name, parts))
 
 
 class _Block(NamedTuple):
@@ -180,7 +256,7 @@ class _Block(NamedTuple):
         active = (self.activation.shape((self.hidden,)) or (self.hidden,))[-1]
         return self.half(first, self.activation, dense(active, self.features, bias=self.bias))
 
-    def name(self, maker: str, causal: tuple[bool, bool]) -> str:
+    def name(self, maker: str, causal: tuple[bool, bool]) -> Call:
         """The code of the block, of whose `causal` the value and the default are given."""
         features, heads, hidden, *given = self
         sizes = (features, heads) if hidden == 4 * features else (features, heads, hidden)

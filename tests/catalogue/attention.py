@@ -12,6 +12,8 @@ MASK = np.array([[True, False, True, True], [True, True, False, False], [False, 
 PAIRS = normal(3, 2, 4, 4, seed=3) > 0  # a place sees two keys or more, or none: of one, Y does not depend on the query
 PAIRS[..., :2] = True
 PAIRS[1, 0, 2] = False
+PAST = normal(3, 2, 4, seed=1), normal(3, 2, 4, seed=2)
+CACHE = normal(3, 5, 4, seed=1), normal(3, 5, 4, seed=2)
 
 ROWS: dict[str, list[Case]] = {
     "multi_head_attention": [
@@ -50,5 +52,12 @@ ROWS: dict[str, list[Case]] = {
         Case(attend(8, 2, dropout=0.4), normal(2, 5, 8), pn.key(1)),
         Case(attend(8, 4, kv_heads=2, causal=True, dropout=0.2), (normal(3, 4, 8), MASK), pn.key(1)),
         Case(attend(4, 2, dropout=0.4), normal(2, 3, 4)),
+        Case(attend(4, 2, causal=True), (normal(3, 4, 4), None, MASK)),
+        Case(attend(4, 2, causal=True, rotary=True), (normal(3, 2, 4), PAST, MASK)),
+        Case(attend(4, 2, causal="end", kv_heads=2), (normal(3, 2, 4), PAST, np.array([2, 4, 0]))),
+        Case(attend(4, 2, causal=True), (normal(3, 2, 4), PAST, PAIRS[:, :, :2])),
+        Case(attend(4, 2, causal=True), (normal(3, 2, 4), PAST, normal(3, 1, 2, 4, seed=3))),
+        Case(attend(4, 2, causal=True), (normal(3, 1, 4), (*PAST, np.array([0, 1, 1])))),
+        Case(attend(4, 2, causal=True, rotary=True), (normal(3, 2, 4), (*CACHE, np.array([3, 0, 1])))),
     ],
 }

@@ -154,3 +154,27 @@ def test_a_sum_over_no_examples_is_0(case):
     E, pullback = case.loss.vjp(*to_jax((y, target)))
     assert E == 0
     assert pn.tree.map(np.shape, pullback()) == pn.tree.map(np.shape, y)
+
+
+def test_a_cache_of_fixed_size_is_compiled_once():
+    blocks = pn.stacked(*[pn.transformer_decoder_block(8, 4, kv_heads=2, rotary=True)] * 2)
+    x, memory = pn.random.normal(pn.key(0), (3, 7, 8)), pn.random.normal(pn.key(1), (3, 5, 8))
+    params, traced = blocks.init(pn.key(2), ((7, 8), (5, 8))), []
+
+    def step(state, place):
+        traced.append(state)
+        y, state = blocks.apply(params, (place[:, None], state, memory))
+        return state, y[:, 0]
+
+    empty = *jnp.zeros((2, 3, 7, 4), jnp.float32), jnp.zeros(3, int)
+    whole = blocks.apply(params, (x, memory))
+    last, ys = jax.lax.scan(step, (empty, empty), jnp.asarray(x).swapaxes(0, 1))
+    assert len(traced) == 1
+    np.testing.assert_allclose(ys.swapaxes(0, 1), whole, rtol=1e-4, atol=1e-5)
+    compiled, state = jax.jit(lambda state, place: step(state, place)), (empty, empty)
+    for t in range(7):
+        state, y = compiled(state, x[:, t])
+        np.testing.assert_allclose(y, whole[:, t], rtol=1e-4, atol=1e-5)
+    assert len(traced) == 2
+    _, full = compiled(last, x[:, 0])  # there is no room for it
+    assert jnp.isnan(full).all()

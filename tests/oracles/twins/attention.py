@@ -68,8 +68,8 @@ def attention_in_torch(
     params, x, features, heads, *, kv_heads=None, causal=False, rotary=False, dropout=0.0, bias=True
 ):
     """PyTorch's module; its function where heads are shared, or where a place sees nothing, of which it makes NaN."""
-    if type(x) is tuple and type(x[1]) in (tuple, type(None)):
-        return with_past(params, *x, heads, kv_heads or heads, rotary)
+    if has_state(x):
+        return with_past(params, heads, kv_heads or heads, rotary, *x)
     queries, kv, mask = parts(x)
     allowed, added = mask_of(torch, mask, queries.shape[1], kv.shape[1], causal)
     seen = torch.where(allowed, 0.0 if added is None else added, -torch.inf).to(queries.dtype)
@@ -88,18 +88,38 @@ def attention_in_torch(
     return dense(params.out, z.transpose(1, 2).flatten(2))
 
 
-def with_past(params, x, past, heads, shared, rotary):
-    """Causal attention of a piece, and the keys and values so far."""
-    given = zip(params, (heads, shared, shared), strict=False)
-    q, k, v = (dense(p, x).unflatten(-1, (n, -1)).transpose(1, 2) for p, n in given)
+def has_state(x):
+    """Whether x is a piece of a sequence, and a state beside it."""
+    return type(x) is tuple and type(x[1]) in (tuple, type(None))
+
+
+def with_past(params, heads, shared, rotary, x, past, mask=None):
+    """Causal attention of a piece, and the keys and values so far; of a cache of fixed size, example by example."""
+    if past is not None and len(past) == 3:
+        K, V, filled = past
+        each = []
+        for i, n in enumerate(filled.tolist()):
+            old = K[i : i + 1, :n], V[i : i + 1, :n]
+            y, new = with_past(params, heads, shared, rotary, x[i : i + 1], old)
+            each.append((y, *(torch.cat([a, b[i : i + 1, a.shape[1] :]], 1) for a, b in zip(new, (K, V), strict=True))))
+        y, K, V = (torch.cat(part) for part in zip(*each, strict=True))
+        return y, (K, V, filled + x.shape[1])
     begun = 0 if past is None else past[0].shape[1]
+    s = begun + x.shape[1]
+    allowed, added = mask_of(torch, mask, x.shape[1], s, "end")
+    others = x
+    if mask is not None and mask.ndim < 3:  # the padding
+        others = x * (mask if mask.ndim == 2 else torch.arange(s)[None] < mask[:, None])[:, begun:, None]
+    given = zip(params, (x, others, others), (heads, shared, shared), strict=False)
+    q, k, v = (dense(p, a).unflatten(-1, (n, -1)).transpose(1, 2) for p, a, n in given)
     if rotary:
         q, k = turned(torch, q, begun, rotary), turned(torch, k, begun, rotary)
     if past is not None:
         old = (a.unflatten(-1, (shared, -1)).transpose(1, 2) for a in past)
         k, v = (torch.cat(both, 2) for both in zip(old, (k, v), strict=True))
-    seen = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril(begun)
+    seen = torch.where(allowed, 0.0 if added is None else added, -torch.inf).to(x.dtype)
     z = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
+    z = torch.where(allowed.any(-1)[..., None], z, 0)
     return dense(params.out, z.transpose(1, 2).flatten(2)), tuple(a.transpose(1, 2).flatten(2) for a in (k, v))
 
 
@@ -132,6 +152,20 @@ def draw_mask(rng, batch, heads, t, s):
     return rng.normal(size=(batch, several, t, s)) if kind == 3 else None
 
 
+def draw_state(rng, batch, heads, t, features, masked=True):
+    """A state of so many features, grown or of fixed size, and a mask behind it, if one is drawn; or the state None."""
+    begun, kind = int(rng.integers(1, 7)), rng.integers(3)
+    if kind == 0:
+        begun, state = 0, None
+    elif kind == 1:
+        state = tuple(rng.normal(size=(2, batch, begun, features)))
+    else:
+        K, V = rng.normal(size=(2, batch, begun + t, features))
+        return ((K, V, rng.integers(0, begun + 1, batch)),)
+    mask = draw_mask(rng, batch, heads, t, begun + t) if masked else None
+    return (state,) if mask is None else (state, mask)
+
+
 def draw_attention(rng, few=False):
     batch, t, s, shared, group, size, other = (int(n) for n in rng.integers(1, [5, 9, 9, 4, 4, 6, 8]))
     crossed, bias, causal = coin(rng), coin(rng, 0.8), [False, True, "end"][rng.integers(3)]
@@ -144,6 +178,8 @@ def draw_attention(rng, few=False):
         x.append(rng.normal(size=(batch, s, other)))
     mask = draw_mask(rng, batch, heads, t, s if crossed else t)
     x = (*x, mask) if mask is not None else tuple(x) if crossed else x[0]
+    if causal and not few and coin(rng):
+        x = rng.normal(size=(batch, t, heads * size)), *draw_state(rng, batch, heads, t, shared * size)
     kv_heads = shared if group > 1 or coin(rng) else None
     rotary = size % 2 == 0 and coin(rng) and float(rng.choice([10.0, 10_000.0]))
     layer = pn.multi_head_attention(heads * size, heads, kv_heads=kv_heads, causal=causal, rotary=rotary, bias=bias)

@@ -16,6 +16,8 @@ from tests.oracles.twins.attention import (
     attention_in_torch,
     dense,
     draw_mask,
+    draw_state,
+    has_state,
     in_proj,
     mask_of,
 )
@@ -50,14 +52,22 @@ def inputs(x, decodes):
 
 
 def by_hand(attend, normed, active, params, x, options, decodes):
-    """Each half, with a way around it and its norm."""
+    """Each half, with a way around it and its norm; and the state, if there is one."""
+    stateful, kept = has_state(x), []
+    if stateful:
+        state, x = x[1], (x[0], *x[2:]) if len(x) > 2 else x[0]
     x, own, memory, memory_mask = inputs(x, decodes)
 
     def attends(p, x, memory, mask, causal):
-        given = (x, *(each for each in (memory, mask) if each is not None))
+        beside = [each for each in (memory, mask) if each is not None]
+        given = (x, state, *beside) if stateful and memory is None else (x, *beside)
         more = {"kv_heads": options.kv_heads, "causal": causal, "bias": options.bias}
         more["rotary"] = options.rotary if memory is None else False
-        return attend(p, given if len(given) > 1 else x, options.features, options.heads, **more)
+        y = attend(p, given if len(given) > 1 else x, options.features, options.heads, **more)
+        if type(y) is tuple:
+            y, new = y
+            kept.append(new)
+        return y
 
     halves = [
         lambda p, x: attends(p[0], x, None, own, decodes if options.causal is None else options.causal),
@@ -69,7 +79,7 @@ def by_hand(attend, normed, active, params, x, options, decodes):
             x = normed(half[1], x + f(half[0], x), options.eps)
         else:
             x = x + f(half[1:], normed(half[0], x, options.eps))
-    return x
+    return (x, *kept) if stateful else x
 
 
 def normed_in_torch(p, x, eps):
@@ -107,6 +117,8 @@ def in_torch(decodes, params, x, *args, **given):
     many features."""
     o = Options(*args, **given)
     active = nn.functional.gelu if o.activation is None else partial(o.activation.run, ())
+    if has_state(x):
+        return by_hand(attention_in_torch, normed_in_torch, active, params, x, o, decodes)
     first, own, memory, memory_mask = inputs(x, decodes)
     seen, sees = seen_by(own, decodes if o.causal is None else o.causal, first, first, o.heads)
     more = {}
@@ -131,7 +143,7 @@ def in_jax(decodes, params, x, *args, **given):
     return by_hand(attention_in_jax, normed_in_jax, active, params, x, o, decodes)
 
 
-def draw(decodes, rng):
+def draw(decodes, rng, states=True):
     batch, t, s, shared, group, size, hidden, other = (int(n) for n in rng.integers(1, [5, 9, 9, 4, 3, 6, 9, 8]))
     heads = shared * group
     features = heads * (size + 2)  # the norm of one feature is 0, and of two ±1 but for rounding
@@ -145,11 +157,15 @@ def draw(decodes, rng):
         "eps": float(rng.choice([1e-5, 1e-3])),
     }
     x, own = rng.normal(size=(batch, t, features)), draw_mask(rng, batch, heads, t, t)
-    x = x if own is None else (x, own)
+    stateful = states and options["causal"] and coin(rng)
+    if stateful:
+        x = x, *draw_state(rng, batch, heads, t, features // heads * (options["kv_heads"] or heads), not decodes)
+    else:
+        x = x if own is None else (x, own)
     if decodes:
         memory = rng.normal(size=(batch, s, features if coin(rng) else other))
         mask = draw_mask(rng, batch, heads, t, s)
-        x = (x, memory) if mask is None else (x, memory, mask)
+        x = (*(x if stateful else (x,)), memory, *(() if mask is None else (mask,)))
     make = pn.transformer_decoder_block if decodes else pn.transformer_block
     layer = make(features, heads, 2 * hidden, **options)
     return Drawn(layer, x, near_init(rng, layer, x))
@@ -161,6 +177,7 @@ TWINS = {
         partial(in_jax, decodes),
         partial(draw, decodes),
         draws=100,
+        jax_draw=partial(draw, decodes, states=False),
         jax_draws=6,
         share=0.1,
         jax_tolerance=JAX_TOLERANCE,

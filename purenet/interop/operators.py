@@ -21,7 +21,7 @@ from purenet.engine.arrays import Shape
 from purenet.engine.windows import Ends, Windows
 from purenet.interop.graph import BOOL, INT32, INT64, Graph, Value
 from purenet.interop.layouts import COUNTERPARTS, conv_transpose
-from purenet.layers.adaptive_pool import cells_of
+from purenet.layers.adaptive_pool import cells_of, sizes_of
 from purenet.layers.attention import rotation
 from purenet.layers.conv import ConvParams
 from purenet.layers.recurrence import unpack
@@ -258,7 +258,7 @@ def _global_pool_of_part(g: Graph, op: str, x: Value, beside: Value) -> str:
 
 def _adaptive_pool(g: Graph, op: str, x: Value, o: Options) -> Value:
     """Windows that are not alike, along one axis after another."""
-    pairs = list(zip(x.shape, per_axis("", "size", o["size"], x.ndim - 2), strict=False))
+    pairs = list(zip(x.shape, sizes_of("", o["size"], x.shape[:-1]), strict=False))
     y = g.first(x)
     if all(n % m == 0 for n, m in pairs):
         each = [n // m for n, m in pairs]

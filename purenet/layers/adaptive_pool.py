@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Array, Shape
+from purenet.engine.arrays import Array, Shape, is_integer
 from purenet.engine.windows import Back, Windows
 from purenet.layers.activations import NoParams
-from purenet.layers.windows import one_by_one, per_axis, spatial, taken
+from purenet.layers.windows import one_by_one, spatial, taken
 from purenet.values import Call, called, takes_numbers
 
 
 @takes_numbers
-def adaptive_avg_pool(size: int | Sequence[int]) -> Layer[NoParams]:
+def adaptive_avg_pool(size: int | Sequence[int | None]) -> Layer[NoParams]:
     """The mean of each of `size` windows along each axis, whatever the size of X: an int, or one for each spatial axis.
+    An axis of None stays as it is.
 
     Along an axis of n cells the window i of m holds the cells from ⌊i·n / m⌋ to ⌈(i + 1)·n / m⌉ − 1, as in PyTorch. So
     the windows cover X. Where m divides n they are alike and lie side by side; elsewhere neighbours share cells.
@@ -42,7 +43,7 @@ def adaptive_avg_pool(size: int | Sequence[int]) -> Layer[NoParams]:
 
 
 @takes_numbers
-def adaptive_max_pool(size: int | Sequence[int]) -> Layer[NoParams]:
+def adaptive_max_pool(size: int | Sequence[int | None]) -> Layer[NoParams]:
     """The maximum of each of `size` windows along each axis. Windows, shapes, errors and source are those of
     `adaptive_avg_pool`.
 
@@ -59,17 +60,17 @@ def adaptive_max_pool(size: int | Sequence[int]) -> Layer[NoParams]:
 
 def _adaptive(
     name: Call,
-    size: int | Sequence[int],
+    size: int | Sequence[int | None],
     alike: Callable[[Ops], Callable[..., tuple[Array, Back]]],
     on_one_axis: Callable[[Ops, int, int, Array], tuple[Array, Back]],
 ) -> Layer[NoParams]:
     """The layer of the op for windows that are all alike, and of a step `(ops, axis, m, x) -> (y, pull)`."""
     dims = len(size) if isinstance(size, tuple | list) else None
-    per_axis(name, "size", size, dims or 1)
+    sizes_of(name, size, (1,) * (dims or 1))
 
     def y_shape(in_shape: Shape) -> Shape:
         *space, channels = in_shape
-        sizes = per_axis(name, "size", size, len(space))
+        sizes = sizes_of(name, size, tuple(space))
         if 0 in space:
             raise ValueError(f"{name} takes at least one cell along each axis, but an example has shape {in_shape}")
         return (*sizes, channels)
@@ -84,6 +85,21 @@ def _adaptive(
         return one_by_one(x, reversed(steps))
 
     return spatial(name, rule, y_shape, dims, wide=True)
+
+
+def sizes_of(who: str, size: int | Sequence[int | None], space: Shape) -> Shape:
+    """How many windows there are along each axis of so many cells.
+
+    >>> sizes_of("pool", (None, 4), (7, 7))
+    (7, 4)
+    """
+    each: Any = size if isinstance(size, tuple | list) else (size,) * len(space)
+    if len(each) == len(space) and all(m is None or (is_integer(m) and m >= 1) for m in each) and size is not None:
+        return tuple(n if m is None else m for m, n in zip(each, space, strict=True))
+    raise ValueError(
+        f"{who} takes a size that is an int of at least 1, or a tuple of {len(space)} of such or of None, which keeps "
+        f"the axis, not {size!r}"
+    )
 
 
 class Cells(NamedTuple):

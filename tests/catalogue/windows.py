@@ -94,6 +94,7 @@ ROWS: dict[str, list[Case]] = {
         *(Case(pn.adaptive_avg_pool(1), normal(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
         Case(pn.adaptive_avg_pool((3, 4)), normal(2, 7, 2, 2)),  # more windows than cells
         Case(pn.adaptive_avg_pool((2, 1, 3)), normal(1, 3, 2, 3, 2)),
+        *(Case(pn.adaptive_avg_pool(size), normal(2, 3, 5, 2)) for size in [(None, 3), (1, None), [None, None]]),
     ],
     "adaptive_max_pool": [
         Case(pn.adaptive_max_pool(2), distinct(2, 3, 5, 2)),
@@ -101,6 +102,7 @@ ROWS: dict[str, list[Case]] = {
         *(Case(pn.adaptive_max_pool(1), distinct(*shape)) for shape in [(1, 1, 1), (2, 5, 3), (2, 1, 3, 2, 2)]),
         Case(pn.adaptive_max_pool((3, 4)), distinct(2, 7, 2, 2)),
         Case(pn.adaptive_max_pool((2, 1, 3)), distinct(1, 3, 2, 3, 2)),
+        *(Case(pn.adaptive_max_pool(size), distinct(2, 3, 5, 2)) for size in [(None, 3), (1, None)]),
     ],
     "last_step": [
         *(Case(pn.last_step, normal(*shape)) for shape in [(3, 5, 2), (1, 1, 1)]),

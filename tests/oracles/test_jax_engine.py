@@ -156,8 +156,9 @@ def test_a_sum_over_no_examples_is_0(case):
     assert pn.tree.map(np.shape, pullback()) == pn.tree.map(np.shape, y)
 
 
-def test_a_cache_of_fixed_size_is_compiled_once():
-    blocks = pn.stacked(*[pn.transformer_decoder_block(8, 4, kv_heads=2, rotary=True)] * 2)
+@pytest.mark.parametrize("rotary", [False, True])
+def test_a_cache_of_fixed_size_is_compiled_once(rotary):
+    blocks = pn.stacked(*[pn.transformer_decoder_block(8, 4, kv_heads=2, rotary=rotary)] * 2)
     x, memory = pn.random.normal(pn.key(0), (3, 7, 8)), pn.random.normal(pn.key(1), (3, 5, 8))
     params, traced = blocks.init(pn.key(2), ((7, 8), (5, 8))), []
 

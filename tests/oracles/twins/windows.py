@@ -337,6 +337,7 @@ def global_max_pool_in_jax(params, x):
 def adaptive_pool_in_torch(kind):
     def run(params, x, size):
         dims = x.ndim - 2
+        size = x.shape[1] if dims == 1 and size == (None,) else size  # which the others fill in themselves
         return last(getattr(F, f"adaptive_{kind}_pool{dims}d")(first(x), tuples(size, dims)))
 
     return run
@@ -346,7 +347,8 @@ def adaptive_pool_in_jax(of_all):
     """Each window by itself."""
 
     def run(params, x, size):
-        space, wanted = x.shape[1:-1], tuples(size, x.ndim - 2)
+        space = x.shape[1:-1]
+        wanted = tuple(n if m is None else m for m, n in zip(tuples(size, len(space)), space, strict=True))
 
         def window(cell):
             each = zip(cell, space, wanted, strict=True)
@@ -366,6 +368,7 @@ def draw_adaptive_pool(make):
         size = tuple(sizes(rng, dims, 1, 5 if dims < 3 else 3))
         space = [m * int(rng.integers(1, 4)) for m in size] if coin(rng, 0.3) else sizes(rng, dims, 1, 8)
         x = rng.integers(0, 4, (2, *space, 3)).astype(float)
+        size = tuple(None if coin(rng, 0.2) else m for m in size)
         return Drawn(make(size), x if coin(rng) else rng.normal(size=x.shape))
 
     return draw

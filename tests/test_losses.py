@@ -48,6 +48,39 @@ def test_bad_input_says_what_to_do(given):
         pn.loss(*given)
 
 
+@pytest.mark.parametrize(
+    ("y", "target", "message"),
+    [
+        ((4, 1), (4,), r"y has shape \(4, 1\) and target \(4,\): write target\[:, None\]"),
+        ((4,), (4, 1), r"y has shape \(4,\) and target \(4, 1\): reshape one, as in target.reshape\(\(4,\)\)"),
+        ((4, 3, 1), (4, 3), r"y has shape \(4, 3, 1\) and target \(4, 3\): write target\[:, :, None\]"),
+    ],
+)
+@pytest.mark.parametrize("loss", [OWN, pn.mse], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_what_operators_would_pair_each_with_each_is_refused(loss, y, target, message, dtype):
+    y, target = np.ones(y, np.float32), np.ones(target, dtype)
+    for call in (loss.apply, loss.vjp):
+        with pytest.raises(ValueError, match=r"compares each element of y with one of target, but " + message):
+            call(y, target)
+
+
+def test_a_target_may_be_what_the_functions_take():
+    def picked(y, labels):
+        return -y[np.arange(len(y)), labels].mean()
+
+    def of_picked(y, labels):
+        return -np.eye(y.shape[1], dtype=y.dtype)[labels] / len(y)
+
+    labels = np.array([0, 2, 1, 1])
+    close(pn.loss(picked, of_picked).vjp(Y, labels), pn.nll.vjp(Y, labels))
+    shifts = pn.loss(lambda y, t: (y - t["mean"]).sum(), lambda y, t: np.ones_like(y))
+    assert shifts.apply(np.ones((2, 1)), {"mean": 1.0}) == 0
+    assert shifts.apply(np.ones((2, 3)), {"mean": np.ones(3)}) == 0
+    one = pn.loss(lambda y, t: abs(y - t).sum(), lambda y, t: np.sign(y - t))
+    assert one.apply(np.ones((2, 3)), np.ones((2, 1))) == one.apply(np.ones(1), np.array(1.0)) == 0
+
+
 LOGITS, LABELS = pn.random.normal(pn.key(2), (4, 2, 3), np.float64), np.array([[0, 2], [1, 0], [2, 2], [0, 1]])
 CLASSIFYING = [pn.softmax_cross_entropy, pn.nll]
 

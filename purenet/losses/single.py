@@ -9,7 +9,17 @@ from typing import Any
 from purenet.core import Loss
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, NumpyArray, describe, weak
-from purenet.losses.rules import Counting, Numbers, Reduction, Total, goal_of, is_weight, loss_of, numbers_of
+from purenet.losses.rules import (
+    Counting,
+    Numbers,
+    Reduction,
+    Total,
+    check_target,
+    goal_of,
+    is_weight,
+    loss_of,
+    numbers_of,
+)
 from purenet.spec.presets import preset
 from purenet.values import called, spelled
 
@@ -18,7 +28,9 @@ def loss(f: Callable[[Any, Any], Any], df: Callable[[Any, Any], Any], name: str 
     """The video's own way: a loss of a function E = f(Y, T), one number, and its derivative dE/dY = df(Y, T).
 
     It works on every engine on which the two functions do: on all, if they need operators alone, as these do. (How many
-    numbers there are is `math.prod(y.shape)`: `y.size` is something else of a tensor.)
+    numbers there are is `math.prod(y.shape)`: `y.size` is something else of a tensor.) The target may be whatever the
+    two take, such as labels (n,) of Y (n, classes). But Y (n, 1) with T (n,), or the other way round, is refused as by
+    every loss, for operators would pair each of the n with each.
 
     >>> import numpy as np, purenet as pn
     >>> root = lambda y, t: (1 + (y - t) ** 2) ** 0.5
@@ -31,7 +43,20 @@ def loss(f: Callable[[Any, Any], Any], df: Callable[[Any, Any], Any], name: str 
         raise TypeError(f"loss takes a function and its derivative, not {describe(f)} and {describe(df)}")
     functions = ", ".join(getattr(each, "__name__", type(each).__name__).strip("<>") for each in (f, df))
     code = spelled(name or f"loss({functions})", "loss", (f, df), {"name": name} if name else {})
-    return Loss(f, lambda y, target: (f(y, target), lambda dE=1.0: df(y, target) * weak(dE)), code)
+
+    def check(y: Any, target: Any) -> None:
+        one, other = (tuple(getattr(each, "shape", ())) for each in (y, target))
+        if one and other and (one == (*other, 1) or other == (*one, 1)):
+            check_target(code, y, target, classes=False)
+
+    def apply(y: Any, target: Any) -> Any:
+        check(y, target)
+        return f(y, target)
+
+    def vjp(y: Any, target: Any) -> Any:
+        return apply(y, target), lambda dE=1.0: df(y, target) * weak(dE)
+
+    return Loss(apply, vjp, code)
 
 
 @preset

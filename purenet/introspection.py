@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from purenet import tree
 from purenet.core import Buffer, Layer
-from purenet.engine import engine_of
+from purenet.engine import Ops, engine_of, ops_for
 from purenet.engine.arrays import Shape, describe, holds, read_in_shape, shape_text
 from purenet.engine.jax import host_only
 from purenet.random import Key, key
+from purenet.spec.guard import guarded
 from purenet.values import Text, brief, hinted, maker_of
 
 Report = Callable[[str, Layer[Any], Any, Any], None]
@@ -45,6 +46,73 @@ def watch(layer: Layer[Any], report: Report, path: str = "net") -> Layer[Any]:
         return y, pullback
 
     return inner._replace(apply=apply, vjp=vjp)
+
+
+def attention_weights(net: Layer[Any], params: Any, x: Any) -> dict[str, Any]:
+    """The weights P = softmax(Q · Kᵀ / √d) of each attention in a net, (batch, heads, queries, keys), by its path: how
+    much each query takes of each key, 0 where a mask hides it. They are those of inference, without dropout.
+
+    They come from the layer's own rule, which is handed values that are the identity: P · I = P. Of a net without
+    attention it is an empty dict.
+
+    >>> import numpy as np, purenet as pn
+    >>> net = pn.serial(pn.embedding(10, 8), pn.transformer_block(8, heads=2, causal=True), pn.dense(8, 10))
+    >>> found = attention_weights(net, net.init(pn.key(0)), np.array([[3, 1, 4]]))
+    >>> {path: weights.shape for path, weights in found.items()}
+    {'net[1][0][0][1]': (1, 2, 3, 3)}
+    >>> found["net[1][0][0][1]"][0, 0].round(1)
+    array([[1. , 0. , 0. ],
+           [0.2, 0.8, 0. ],
+           [0.2, 0.1, 0.6]], dtype=float32)
+    """
+    if not isinstance(net, Layer):
+        raise TypeError(
+            f"attention_weights takes a layer, and then its params and x, not {describe(net)} for the layer"
+        )
+    found: dict[str, Any] = {}
+
+    def looked_at(layer: Layer[Any], path: str) -> Layer[Any]:
+        if layer.remake is not None:
+            return layer.remake(tuple(looked_at(part, f"{path}[{i}]") for i, part in enumerate(layer.parts)))
+        own = guarded(layer) if maker_of(layer) == "multi_head_attention" else None
+        if own is None:
+            return layer
+
+        def apply(params: Any, x: Any, key: Key | None = None) -> Any:
+            y = layer.apply(params, x, key)
+            ops: Any = _WithWeights(ops_for([*tree.leaves(params), *tree.leaves(x)]))
+            own.rule(ops, *tree.map(ops.take_in, (params, x)), None)
+            found[path] = ops.weights
+            return y
+
+        return layer._replace(apply=apply)
+
+    looked_at(net, "net").apply(params, x)
+    return found
+
+
+class _WithWeights:
+    """The ops of an engine, which keep the weights of an attention that they compute."""
+
+    def __init__(self, ops: Ops) -> None:
+        self.ops = ops
+        self.weights: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ops, name)
+
+    def attend(self, q: Any, k: Any, v: Any, heads: int, *masks: Any) -> Any:
+        """Attention, and its weights: those of so many keys at a time as a head has features."""
+        ops, (batch, t, features), s = self.ops, q.shape, k.shape[1]
+        size = features // heads
+        pieces = []
+        for start in range(0, s, size):
+            one = ops.eye(s, size, k=-start, dtype=q.dtype)
+            values = ops.broadcast_to(ops.concat([one] * (k.shape[2] // size), axis=1)[None], k.shape)
+            y, _ = ops.attend(q, k, values, heads, *masks)
+            pieces.append(ops.permute_dims(ops.reshape(y, (batch, t, heads, size)), (0, 2, 1, 3)))
+        self.weights = ops.concat(pieces, axis=-1)[..., :s]
+        return ops.attend(q, k, v, heads, *masks)
 
 
 def first_not_finite(net: Layer[Any], params: Any, x: Any, target: Any, key: Key | None = None) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import purenet as pn
+from purenet.introspection import attention_weights
+from tests.catalogue import LAYERS
 
 
 def normal(*shape, seed=0):
@@ -383,6 +385,43 @@ def test_the_transformer_block_is_its_parts():
     dropping = pn.transformer_block(4, 2, dropout=0.5)
     dropping_params = params_of(dropping)
     assert (dropping.apply(dropping_params, x, key) != dropping.apply(dropping_params, x)).any()
+
+
+@pytest.mark.parametrize("case", LAYERS["multi_head_attention"], ids=lambda case: case.layer.name)
+def test_the_weights_make_y_of_the_values(case):
+    layer, params, x = case.layer, case.params, case.x
+    (weights,) = attention_weights(layer, params, x).values()
+    y = layer.apply(params, x)
+    state, y = (y[1], y[0]) if type(y) is tuple else (None, y)
+    beside = x[1] if type(x) is tuple and state is None and x[1].ndim == 3 else x[0] if type(x) is tuple else x
+    v = state[1] if state else beside @ params.value.weight + (0 if params.value.bias is None else params.value.bias)
+    size = y.shape[2] // weights.shape[1]
+    v = np.repeat(v.reshape(*v.shape[:2], -1, size), weights.shape[1] * size // v.shape[2], axis=2)
+    heads = np.einsum("bhts,bshd->bthd", weights, v).reshape(y.shape)
+    again = heads @ params.out.weight + (0 if params.out.bias is None else params.out.bias)
+    np.testing.assert_allclose(again, y, rtol=1e-11, atol=1e-13)
+    sums = weights.sum(axis=-1)
+    np.testing.assert_allclose(sums, np.where(sums < 0.5, 0, 1), rtol=1e-12)  # 0 where there is nothing to attend to
+
+
+def test_the_weights_of_a_net_stand_by_their_paths():
+    block, decoder = pn.transformer_block(4, 2), pn.transformer_decoder_block(4, 2)
+    net = pn.serial(pn.parallel(pn.identity, pn.frozen(block)), decoder, pn.map_time(pn.dense(4, 2)))
+    params, x = params_of(net), (normal(2, 3, 4), normal(2, 5, 4))
+    found = attention_weights(net, params, x)
+    assert [(path, w.shape) for path, w in found.items()] == [
+        ("net[0][1][0][0][0][1]", (2, 2, 5, 5)),
+        ("net[1][0][0][0][1]", (2, 2, 3, 3)),
+        ("net[1][1][0][1]", (2, 2, 3, 5)),
+    ]
+    assert not np.triu(found["net[1][0][0][0][1]"], 1).any()
+    assert attention_weights(pn.dense(4, 2), params_of(pn.dense(4, 2)), x[0]) == {}
+    dropping = pn.multi_head_attention(4, 2, dropout=0.5)
+    assert attention_weights(dropping, params_of(dropping), x[0])["net"].all()
+    with pytest.raises(TypeError, match="takes a layer, and then its params and x, not a tuple for the layer"):
+        attention_weights(params, net, x)
+    with pytest.raises(ValueError, match=re.escape("takes x of shape (batch, time, 4), but x has shape (2, 3, 3)")):
+        attention_weights(dropping, params_of(dropping), x[0][..., :3])
 
 
 X = np.ones((2, 3, 4), np.float32)

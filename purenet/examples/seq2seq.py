@@ -18,7 +18,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
-from purenet.introspection import watch
+from purenet.introspection import attention_weights
 
 PAD, EDGE, FIRST = 0, 1, 2  # the padding; what stands before the first letter and after the last; the letter a
 SYMBOLS, FEATURES, HEADS = FIRST + 26, 32, 2
@@ -63,25 +63,6 @@ def write(params: Any, source: Any, lengths: Any) -> Any:
     return said[:, 1:]
 
 
-def attention(params: Any, said: Any, source: Any, lengths: Any) -> Any:
-    """The weights with which the decoder looks at the source (batch, heads, time, time): softmax(Q · Kᵀ / √d)."""
-    inputs: list[Any] = []
-
-    def report(path: str, layer: Any, x: Any, y: Any) -> None:
-        if layer.name.startswith("multi_head_attention("):
-            inputs.append(x)
-
-    watch(net, report).apply(params, (said, (source, lengths), lengths))
-    parts = pn.tree.leaves(params, leaf_type=pn.AttentionParams)
-    layer = [part for part in parts if type(part) is pn.AttentionParams][-1]  # the last of all attention, as of inputs
-    queries, memory, _ = inputs[-1]
-    Q = queries @ layer.query.weight + layer.query.bias
-    K = memory @ layer.key.weight
-    Q, K = (a.reshape(*a.shape[:2], HEADS, -1).transpose(0, 2, 1, 3) for a in (Q, K))
-    S = Q @ K.transpose(0, 1, 3, 2) / Q.shape[-1] ** 0.5
-    return pn.softmax.apply((), np.where(np.arange(source.shape[1]) < lengths[:, None, None, None], S, -np.inf))
-
-
 def text(symbols: Any) -> str:
     """Letters, with | for the edge."""
     return "".join("|" if s == EDGE else string.ascii_lowercase[s - FIRST] for s in symbols if s != PAD)
@@ -119,8 +100,9 @@ def main() -> None:
     print(f"{shares[steps]:.1%} of {count:,} fresh sequences are exact")
     if pn.plotting.is_available():
         so_far = np.concatenate([[EDGE], said[i, :-1]])[None]
-        weights = attention(state.params, so_far, source[i : i + 1], lengths[i : i + 1])[0].mean(axis=0)
-        draw(shares, weights, read, written).savefig(options.plot)
+        one = source[i : i + 1], lengths[i : i + 1]
+        *_, weights = attention_weights(net, state.params, (so_far, one, one[1])).values()  # the last is to the source
+        draw(shares, weights[0].mean(axis=0), read, written).savefig(options.plot)
         print(f"drew {options.plot}")
 
 

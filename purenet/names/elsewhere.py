@@ -343,5 +343,6 @@ plotting.learning_curves | | |
 plotting.error_curve | | |
 plotting.decision_boundary | | |
 introspection.watch | | nn.Module.register_forward_hook | nnx.capture
+introspection.attention_weights | layers.MultiHeadAttention.call(return_attention_scores=True) | nn.MultiheadAttention.forward(need_weights=True) |
 testing.check_vjp | | autograd.gradcheck | jax.test_util.check_grads
 """  # noqa: E501 (a table, a line for each entry)

@@ -1,9 +1,10 @@
 """How good outputs are, in numbers that people read: functions of (y, target), for `evaluate`, `fit` or by themselves.
 
 For classes, y is (..., classes) scores of any kind (logits, probabilities), of which the largest counts, or (n,) labels
-that were chosen; target is (...) labels, or (..., classes) one-hot. A net with one output says how sure it is of class
-1, and where that begins is yours to say: compare it, as in `accuracy(y > 0.5, target)` for probabilities and
-`accuracy(y > 0, target)` for logits; an axis of size 1 at the end may stay.
+that were chosen; target is (...) labels, or (..., classes) one-hot or soft, of which the largest counts too. A net with
+one output says how sure it is of class 1, and where that begins is yours to say: compare it, as in
+`accuracy(y > 0.5, target)` for probabilities and `accuracy(y > 0, target)` for logits; an axis of size 1 at the end may
+stay.
 
 The outputs stand before the target, as in losses; in scikit-learn the target stands first.
 
@@ -205,12 +206,17 @@ def _check_one(who: str, y: Any, target: Any) -> None:
 
 
 def _check_order(y: Any, target: Any, who: str) -> None:
-    """Check that scores do not stand where the target does, beside labels for y."""
+    """Check that scores do not stand where the target does, beside labels for y. (What is chosen of soft targets and of
+    scores is the same, so accuracy is right of both.)"""
+    if who == "accuracy" and target.ndim == 2:
+        return
     are_scores = holds(target, "real floating") and not ((target == np.floor(target)) | np.isnan(target)).all()
     if y.ndim == 1 and holds(y, "integral") and target.ndim in (1, 2) and are_scores:
+        soft = ", or of soft targets target.argmax(axis=1)"
         raise ValueError(
             f"{who} takes the outputs first, (y, target), but the target is {describe(target)} of scores, and y are "
             f"labels: write {who}({'scores' if target.ndim == 2 else 'scores > 0.5'}, labels)"
+            f"{soft if target.ndim == 2 else ''}"
         )
 
 

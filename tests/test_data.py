@@ -92,6 +92,11 @@ def test_split_of_nonsense(test):
 def test_one_hot():
     assert pn.data.one_hot(np.array([[0, 2]]), 3).tolist() == [[[1, 0, 0], [0, 0, 1]]]
     assert pn.data.one_hot(np.array([0, 1], np.uint8), 2, np.float64).dtype == np.float64
+    for dtype in (np.int32, bool, "float16", np.float32):
+        hot = pn.data.one_hot(np.array([[1], [300]]), 301, dtype)
+        assert hot.dtype == dtype
+        assert np.argwhere(hot).tolist() == [[0, 0, 1], [1, 0, 300]]
+        assert hot.flags.writeable
     with pytest.raises(ValueError, match="from 0 to 2, but they go from -1 to 3"):
         pn.data.one_hot(np.array([-1, 3]), 3)
     with pytest.raises(TypeError, match="integer labels"):

@@ -111,6 +111,18 @@ def test_nonsense(metric, y, t, message):
         metric(y, t, **options)
 
 
+def test_of_soft_targets_the_largest_counts():
+    soft = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.2, 0.6, 0.2]])
+    chosen = np.array([0, 2, 2])
+    assert metrics.accuracy(chosen, soft) == metrics.accuracy(soft, chosen) == pytest.approx(2 / 3)
+    assert metrics.accuracy(pn.data.one_hot(chosen, 3), soft) == pytest.approx(2 / 3)
+    with pytest.raises(
+        ValueError, match=r"write recall\(scores, labels\), or of soft targets target.argmax\(axis=1\)$"
+    ):
+        metrics.recall(chosen, soft)
+    assert metrics.recall(chosen, soft.argmax(axis=1), "micro") == pytest.approx(2 / 3)
+
+
 def test_an_unknown_average():
     with pytest.raises(ValueError, match="not 'mean'"):
         metrics.recall(scores, target, "mean")

@@ -139,7 +139,7 @@ BAD = {
     "a number for the progress": (lambda: fit(progress=10), TypeError, r"fit takes progress, True or False, or None .*not 10: write callbacks="),
     "a function for the progress": (lambda: fit(progress=print), TypeError, "not print: write callbacks="),
     # what is measured, and how it is chosen
-    "labels before scores": (lambda: pn.metrics.confusion_matrix(LABELS, SCORES), ValueError, r"takes the outputs first, \(y, target\), but the target is a float64 array of shape \(4, 3\) of scores.*write confusion_matrix\(scores, labels\)"),
+    "labels before scores": (lambda: pn.metrics.confusion_matrix(LABELS, SCORES), ValueError, r"takes the outputs first, \(y, target\), but the target is a float64 array of shape \(4, 3\) of scores.*write confusion_matrix\(scores, labels\), or of soft targets"),
     "labels before scores, averaged": (lambda: pn.metrics.f1(LABELS, SCORES), ValueError, r"takes the outputs first, \(y, target\)"),
     "labels before scores, of one output": (lambda: pn.metrics.precision(LABELS, SCORES[:, 0]), ValueError, r"outputs first.*write precision\(scores > 0.5, labels\)"),
     "labels before scores, of the first k": (lambda: pn.metrics.top_k_accuracy(LABELS, SCORES, k=2), ValueError, r"outputs first.*write top_k_accuracy\(scores, labels\)"),

@@ -13,12 +13,12 @@ from purenet.engine import engine_of
 from purenet.engine.arrays import (
     article,
     as_number,
-    astype,
     describe,
     floating,
     holds,
     is_integer,
     is_rounding,
+    own_dtype,
     rounding_of,
     seal,
     to_numpy,
@@ -127,9 +127,7 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
         raise ValueError(
             f"one_hot takes labels from 0 to {classes - 1}, but they go from {given.min()} to {given.max()}"
         )
-    labels = labels[..., None]
-    hot = astype(labels == ops.arange(classes), dtype)
-    return ops.or_nan(hot, lambda: (labels >= 0) & (labels < classes)) if holds(hot, "real floating") else hot
+    return ops.one_hot(labels, classes, own_dtype(ops, dtype))
 
 
 @tree.read_only_copies

@@ -147,10 +147,11 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
         return self.sum(target * self.where((target != 0) | self.isfinite(logs), logs, 0))
 
     def one_hot(self, labels: Array, classes: int, dtype: Any) -> Array:
-        """1 at each label, 0 at the other classes, which are a new last axis; NaN for a label that is no class."""
+        """1 at each label, 0 at the other classes, which are a new last axis; of a label that is no class NaN, if the
+        dtype has one."""
         labels = labels[..., None]
         hot = self.astype(labels == self.arange(classes), dtype)
-        return self.or_nan(hot, lambda: (labels >= 0) & (labels < classes))
+        return self.or_nan(hot, lambda: (labels >= 0) & (labels < classes)) if self.has_gradient(hot) else hot
 
     # shapes
 

@@ -567,9 +567,9 @@ def _map_time(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
 
 
 def _stacked(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
-    """Each layer on the outputs of the one below, with its part of the state, and the lengths."""
+    """Each layer on the outputs of the one below, with its part of the state, and what stands behind it."""
     y, *rest = x if type(x) is tuple else (x,)
-    stateful = bool(rest) and (len(rest) == 2 or type(rest[0]) is not Value)
+    stateful = bool(rest) and type(rest[0]) is not Value
     states = rest.pop(0) if stateful else None
     finals = []
     for i, part in enumerate(layer.parts):

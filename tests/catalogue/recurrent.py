@@ -48,6 +48,7 @@ LSTMS = pn.bidirectional(pn.lstm(4, 3), pn.lstm(4, 2, reverse=True))
 LSTMS_ABOVE = pn.bidirectional(pn.lstm(5, 3), pn.lstm(5, 2, reverse=True))
 STACK = pn.stacked(pn.gru(4, 3), pn.lstm(3, 2))
 STATES = ((normal(3, 3), normal(3, 3, seed=1)), (normal(3, 2, seed=2), normal(3, 2, seed=3)))
+DECODER, PAST = pn.transformer_decoder_block(4, 2, 3), (normal(2, 2, 4, seed=2), normal(2, 2, 4, seed=3))
 ENDS = pn.bidirectional(pn.gru(4, 3, last=True), pn.rnn(4, 2, last=True, reverse=True))
 
 ROWS: dict[str, list[Case]] = {
@@ -82,5 +83,8 @@ ROWS: dict[str, list[Case]] = {
         *both(pn.stacked(LSTMS, LSTMS_ABOVE, dropout=0.4), normal(2, 4, 4)),
         Case(pn.stacked(LSTMS, LSTMS_ABOVE), (normal(3, 5, 4), (STATES, STATES), np.array([1, 5, 3]))),
         Case(pn.stacked(pn.rnn(2, 3, last=True)), normal(2, 3, 2)),
+        Case(pn.stacked(DECODER, DECODER), (normal(2, 3, 4), normal(2, 4, 4, seed=1))),
+        Case(pn.stacked(DECODER, DECODER), (normal(2, 3, 4), normal(2, 4, 4, seed=1), np.array([2, 4]))),
+        Case(pn.stacked(DECODER, DECODER), (normal(2, 1, 4), (PAST, PAST), normal(2, 4, 4, seed=1))),
     ],
 }

@@ -22,8 +22,12 @@ WITHOUT = {"activation"}  # without an operator: the function is the user's own
 SINGLE = "Conv|ConvTranspose|AveragePool|Resize|PRelu|LeakyRelu|Elu|Selu|Erf|Softplus|Softsign|HardSigmoid|RNN|LSTM|GRU"
 ULPS = 8
 CASES = [entry for entry in LAYER_CASES if entry[1].key is None]
-GROWING = [
-    case for case in LAYERS["multi_head_attention"] if type(case.x) is tuple and type(case.x[1]) in (tuple, type(None))
+GROWING = [  # attention with a state
+    case
+    for name, case in CASES
+    if ("attention" in case.layer.name or "transformer" in case.layer.name)
+    and type(case.x) is tuple
+    and type(case.x[1]) in (tuple, type(None))
 ]
 WITH = [entry for entry in CASES if entry[0] not in WITHOUT and not any(entry[1] is case for case in GROWING)]
 onnxruntime.set_default_logger_severity(4)  # what it refuses, it also logs

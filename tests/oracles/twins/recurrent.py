@@ -84,8 +84,9 @@ def resetting_first(params, sequence, h, lengths, reverse):
 
 
 def stacked(params, x, *layers, dropout=0.0):
-    sequence, states, lengths, gives_state = parts(x)
-    rest, finals = () if lengths is None else (lengths,), []
+    sequence, *rest = x if isinstance(x, tuple) else (x,)
+    gives_state, finals = bool(rest) and type(rest[0]) in (tuple, type(None)), []
+    states = rest.pop(0) if gives_state else None
     for i, (p, layer) in enumerate(zip(params, layers, strict=True)):
         given = (sequence, *((None if states is None else states[i],) if gives_state else ()), *rest)
         y = layer.run(p, given if len(given) > 1 else sequence)

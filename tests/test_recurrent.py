@@ -496,8 +496,47 @@ def test_a_state_is_not_handed_from_one_layer_to_the_next(net, message):
         net.apply(params, (x, None))
 
 
+ATTENTION, BLOCK = pn.multi_head_attention(2, 1), pn.transformer_block(2, 1)
+HANDED_ON = pn.serial(pn.keep_rest(ATTENTION), pn.on_first(pn.relu), pn.global_avg_pool)
+
+
 def test_what_is_no_state_is_handed_on():
-    net = pn.serial(pn.multi_head_attention(2, 1), pn.multi_head_attention(2, 1))
+    net = pn.serial(ATTENTION, ATTENTION)
     params, x = net.init(pn.key(0)), np.ones((2, 4, 2), np.float32)
-    for beside in (x[:, :3], np.zeros((2, 1, 4, 4), np.float32), np.array([4, 2]), np.ones((2, 4), bool)):
+    for beside in (x[:, :3], np.zeros((2, 1, 4, 4), np.float32)):
         assert net.apply(params, (x, beside)).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (
+            pn.serial(ATTENTION, pn.global_avg_pool),
+            r"end at multi_head_attention\(2, 1\), and global_avg_pool would take ",
+        ),
+        (pn.serial(pn.on_first(pn.dense(2, 2)), BLOCK, pn.layer_norm(2), pn.last_step), "write keep_rest"),
+        (pn.serial(BLOCK, pn.on_first(pn.relu), pn.global_max_pool), r"on_first\(...\) around what is between"),
+        (pn.serial(pn.serial(ATTENTION, pn.relu), pn.frozen(pn.serial(BLOCK))), "and transformer_block"),
+        (pn.named(a=pn.lstm(2, 2), b=pn.gru(2, 3, last=True)), r"write keep_rest\(lstm\(2, 2\)\)"),
+        (pn.serial(pn.lstm(2, 2), pn.lstm(2, 3), pn.gru(3, 3, reverse=True)), "write keep_rest"),
+        (pn.serial(pn.gru(2, 2), pn.bidirectional(pn.gru(2, 2))), "write keep_rest"),
+    ],
+)
+def test_padding_is_not_taken_for_data(net, message):
+    params, x = net.init(pn.key(0)), np.ones((2, 4, 2), np.float32)
+    net.apply(params, x)
+    with pytest.raises(ValueError, match=message):
+        net.apply(params, (x, np.array([4, 2])))
+
+
+@pytest.mark.parametrize("beside", [np.array([4, 2]), np.arange(4) < np.array([[4], [2]])], ids=["lengths", "mask"])
+def test_padding_that_is_handed_on_counts_for_nothing(beside):
+    params, x = HANDED_ON.init(pn.key(0)), np.random.default_rng(0).normal(size=(2, 4, 2)).astype(np.float32)
+    alone = HANDED_ON.apply(params, x[1:, :2])
+    np.testing.assert_allclose(HANDED_ON.apply(params, (x, beside))[1:], alone, rtol=1e-6)
+
+
+def test_padding_behind_disturbs_no_layer_that_goes_forward():
+    net = pn.serial(pn.lstm(2, 2), pn.layer_norm(2), pn.lstm(2, 3), pn.dense(3, 1))
+    params, x = net.init(pn.key(0)), np.ones((2, 4, 2), np.float32)
+    assert net.apply(params, (x, np.array([4, 2]))).shape == (2, 4, 1)

@@ -15,12 +15,14 @@ from purenet.engine.jax import float64_hint, host_only
 from purenet.losses import reduction_of
 from purenet.random import Key
 from purenet.spec import check_pulled, pulled_by
+from purenet.values import hinted
 
 EVERY_ENTRY = 64  # a leaf of up to this size is checked entry by entry, a larger one in random directions
 DIRECTIONS = 24
 ROUNDING = 32 * float(np.finfo(np.float32).eps)  # the share by which float32 may be off
 
 
+@hinted
 def check_vjp(
     layer: Layer[Any] | Loss, params: Any, x: Any, key: Key | None = None, *, differences: bool = True
 ) -> None:

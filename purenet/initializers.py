@@ -15,7 +15,7 @@ import numpy as np
 from purenet import random
 from purenet.engine.arrays import Shape, astype, describe, namespace, owned, seal
 from purenet.random import Key
-from purenet.values import Value, call, takes_numbers
+from purenet.values import Value, call, hinted, takes_numbers
 
 
 class Initializer(Protocol):
@@ -36,6 +36,7 @@ class Made(Value):
         return self.draw(*args)
 
 
+@hinted
 def zeros(key: Key, shape: Shape, dtype: Any = np.float32) -> Any:
     """All 0.
 
@@ -45,6 +46,7 @@ def zeros(key: Key, shape: Shape, dtype: Any = np.float32) -> Any:
     return constant(0.0)(key, shape, dtype)
 
 
+@hinted
 def ones(key: Key, shape: Shape, dtype: Any = np.float32) -> Any:
     """All 1.
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from purenet.engine.arrays import describe, holds, holds_numbers, is_rounding, rounding_of, to_numpy, write_as_integers
 from purenet.engine.jax import host_only
+from purenet.values import hinted
 
 Average = Literal["macro", "micro", "weighted", "binary"] | None
 
@@ -37,6 +38,7 @@ def best_when(name: str) -> Literal["lowest", "highest"]:
     return "highest" if name.endswith(("accuracy", "precision", "recall", "f1", "r2", "auc", "score")) else "lowest"
 
 
+@hinted
 def accuracy(y: Any, target: Any) -> float:
     """The share of the examples whose class is right.
 
@@ -50,6 +52,7 @@ def accuracy(y: Any, target: Any) -> float:
     return math.nan if _hold_nan(y, target) else float(np.mean(predicted == labels))
 
 
+@hinted
 def top_k_accuracy(y: Any, target: Any, k: int = 5) -> float:
     """The share of the examples whose class is among the k with the highest scores; of equal scores the later class
     comes first, as in scikit-learn.
@@ -70,6 +73,7 @@ def top_k_accuracy(y: Any, target: Any, k: int = 5) -> float:
     return math.nan if _hold_nan(y, target) else float(np.mean(right))
 
 
+@hinted
 def confusion_matrix(y: Any, target: Any, classes: int | None = None) -> Any:
     """Counts (classes, classes): how many examples of the class of the row were taken for the class of the column.
 
@@ -94,6 +98,7 @@ def _counts(y: Any, target: Any, who: str, classes: int | None = None) -> Any:
     return np.bincount(labels * count + predicted, minlength=count**2).reshape(count, count)
 
 
+@hinted
 def precision(y: Any, target: Any, average: Average = "macro") -> Any:
     """Of the examples that were taken for a class, the share that are of it; 0 for a class that none was taken for.
 
@@ -106,6 +111,7 @@ def precision(y: Any, target: Any, average: Average = "macro") -> Any:
     return _averaged(y, target, average, "precision", lambda hits, taken, true: (hits, taken))
 
 
+@hinted
 def recall(y: Any, target: Any, average: Average = "macro") -> Any:
     """Of the examples of a class, the share that were found; `average` as in `precision`.
 
@@ -115,6 +121,7 @@ def recall(y: Any, target: Any, average: Average = "macro") -> Any:
     return _averaged(y, target, average, "recall", lambda hits, taken, true: (hits, true))
 
 
+@hinted
 def f1(y: Any, target: Any, average: Average = "macro") -> Any:
     """The harmonic mean of precision and recall, 2PR / (P + R) for each class; `average` as in `precision`.
 
@@ -126,6 +133,7 @@ def f1(y: Any, target: Any, average: Average = "macro") -> Any:
     return _averaged(y, target, average, "f1", lambda hits, taken, true: (2 * hits, taken + true))
 
 
+@hinted
 def mean_squared_error(y: Any, target: Any) -> float:
     """The mean of (Y − T)² over every element, in float64.
 
@@ -136,6 +144,7 @@ def mean_squared_error(y: Any, target: Any) -> float:
     return float(np.mean((y - target) ** 2))
 
 
+@hinted
 def mean_absolute_error(y: Any, target: Any) -> float:
     """The mean of |Y − T| over every element, in float64.
 
@@ -146,6 +155,7 @@ def mean_absolute_error(y: Any, target: Any) -> float:
     return float(np.mean(np.abs(y - target)))
 
 
+@hinted
 def r2(y: Any, target: Any) -> float:
     """The share of the target's variance that is explained: 1 − Σ (Y − T)² / Σ (T − mean T)², the mean over outputs.
 
@@ -173,6 +183,7 @@ def r2(y: Any, target: Any) -> float:
     return float(np.where(constant, right, 1 - error / np.where(constant, 1, spread)).mean())
 
 
+@hinted
 def perplexity(y: Any, target: Any) -> float:
     """exp of the mean cross-entropy of logits (..., classes) and integer labels (...): among how many equally likely
     classes the choice would be as hard.

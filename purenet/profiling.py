@@ -21,7 +21,7 @@ from purenet.random import key as key_of
 from purenet.training.fitting import fit
 from purenet.training.gradient import value_and_grad
 from purenet.training.steps import Engine
-from purenet.values import Text, brief, hinted, maker_of
+from purenet.values import Text, brief, hinted, known_as, maker_of
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -234,7 +234,7 @@ def _noted(layer: Layer[Any], notes: list[_Note], path: str) -> Layer[Any]:
                 note.operations = (note.operations or 0) + forward * (3 if wrt_x else 2)
             return found
 
-        return y, noted_pullback
+        return y, known_as("pullback", noted_pullback)
 
     return inner._replace(vjp=vjp)
 

@@ -21,6 +21,7 @@ import numpy as np
 from purenet.engine import engine_of
 from purenet.engine.arrays import Shape, describe, is_integer, namespace, widened
 from purenet.engine.jax import compiling, normal_quantile_of_jax, random_of
+from purenet.values import hinted
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -52,6 +53,7 @@ if not TYPE_CHECKING:  # a type checker knows by itself that nothing of a key ca
     Key.__setattr__ = Key.__delattr__ = _unchanged
 
 
+@hinted
 def key(seed: int) -> Key:
     """The key of a seed, an integer from 0 to 2¹²⁸ − 1.
 
@@ -72,6 +74,7 @@ def key(seed: int) -> Key:
     return Key(int(seed))
 
 
+@hinted
 def split(key: Key, n: int = 2) -> tuple[Key, ...]:
     """n new keys. Use each key once: for one draw, or for one split.
 
@@ -89,6 +92,7 @@ def split(key: Key, n: int = 2) -> tuple[Key, ...]:
     return tuple(Key(low | high << 64) for low, high in zip(words[::2], words[1::2], strict=True))
 
 
+@hinted
 def fold_in(key: Key, data: int) -> Key:
     """The key of a key and an integer from 0 to 2³² − 1: of a step, a device, an example. It is none of `split`'s.
 
@@ -103,6 +107,7 @@ def fold_in(key: Key, data: int) -> Key:
     return Key(low | high << 64)
 
 
+@hinted
 def uniform(key: Key, shape: Shape | int = (), low: float = 0.0, high: float = 1.0, dtype: Any = np.float32) -> Any:
     """Numbers spread evenly over [low, high).
 
@@ -140,6 +145,7 @@ def _largest_below(high: float, low: float, dtype: Any) -> Any:
     return np.nextafter(end, first)
 
 
+@hinted
 def normal(key: Key, shape: Shape | int = (), dtype: Any = np.float32) -> Any:
     """Numbers of the standard normal distribution, by the inverse of its distribution function.
 
@@ -152,6 +158,7 @@ def normal(key: Key, shape: Shape | int = (), dtype: Any = np.float32) -> Any:
     return _normal_quantile(_open_unit(key, shape)).astype(dtype).reshape(shape)
 
 
+@hinted
 def normal_like(key: Key, x: Any) -> Any:
     """Numbers of the standard normal distribution, an array like x: in its engine, its shape and its dtype.
 
@@ -163,6 +170,7 @@ def normal_like(key: Key, x: Any) -> Any:
     return ops.astype(ops.take_in(normal(key, x.shape, dtype)), x.dtype)
 
 
+@hinted
 def truncated_normal(
     key: Key, shape: Shape | int = (), low: float = -2.0, high: float = 2.0, dtype: Any = np.float32
 ) -> Any:
@@ -192,6 +200,7 @@ def truncated_normal(
     return -drawn if turned else drawn
 
 
+@hinted
 def bernoulli(key: Key, p: float, shape: Shape | int = ()) -> Any:
     """Booleans, each True with probability p.
 
@@ -207,6 +216,7 @@ def bernoulli(key: Key, p: float, shape: Shape | int = ()) -> Any:
     return uniform(key, shape, dtype=np.float64 if rare else np.float32) < p
 
 
+@hinted
 def randint(key: Key, shape: Shape | int, minval: int, maxval: int, dtype: Any = int) -> Any:
     """Integers from minval to maxval − 1, each as likely. They are int64; of a key of JAX int32, unless it has more.
 
@@ -230,6 +240,7 @@ def randint(key: Key, shape: Shape | int, minval: int, maxval: int, dtype: Any =
     return (steps + np.uint64(minval % 2**64)).astype(dtype).reshape(shape)  # around 2⁶⁴, as a negative minval is
 
 
+@hinted
 def gumbel(key: Key, shape: Shape | int = (), dtype: Any = np.float32) -> Any:
     """Numbers of the standard Gumbel distribution, −log(−log u) of a u between 0 and 1.
 
@@ -242,6 +253,7 @@ def gumbel(key: Key, shape: Shape | int = (), dtype: Any = np.float32) -> Any:
     return (-_log(-_log(_open_unit(key, shape)))).astype(dtype).reshape(shape)
 
 
+@hinted
 def categorical(key: Key, logits: Any, axis: int = -1, shape: Shape | int | None = None) -> Any:
     """The place along `axis` of one of the classes, each with probability softmax(logits), for each row of logits.
 
@@ -278,6 +290,7 @@ def _check_logits(rows: Any) -> None:
         raise ValueError("categorical takes logits whose largest in each row is finite: these have NaN, ∞ or only −∞")
 
 
+@hinted
 def choice(key: Key, a: Any, shape: Shape | int = (), replace: bool = True, p: Any = None, axis: int = 0) -> Any:
     """Elements of a along an axis; of an integer a, integers from 0 to a − 1. Without `replace`, none of them twice.
 
@@ -325,6 +338,7 @@ def _chosen(key: Key, n: int, count: int, replace: bool, p: Any) -> Any:
     return np.argsort(-scores, kind="stable")[:count]
 
 
+@hinted
 def permutation(key: Key, n: int) -> Any:
     """The integers from 0 to n − 1 in random order.
 

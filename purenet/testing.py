@@ -15,12 +15,14 @@ from purenet.engine.jax import float64_hint, host_only
 from purenet.losses import reduction_of
 from purenet.random import Key
 from purenet.spec import check_pulled, pulled_by
+from purenet.values import hinted
 
 EVERY_ENTRY = 64  # a leaf of up to this size is checked entry by entry, a larger one in random directions
 DIRECTIONS = 24
 ROUNDING = 32 * float(np.finfo(np.float32).eps)  # the share by which float32 may be off
 
 
+@hinted
 def check_vjp(
     layer: Layer[Any] | Loss, params: Any, x: Any, key: Key | None = None, *, differences: bool = True
 ) -> None:
@@ -31,7 +33,8 @@ def check_vjp(
     - mirrors: dparams has the containers, shapes and dtypes of params, and dx those of x (None for integers), in
       float32 and in float64;
     - the derivative: in float64 the pullback agrees with differences for each leaf of params and x, entry by entry
-      for a small leaf, in random directions for a large one; in float32 it gives the same, but for rounding;
+      for a small leaf, in random directions for a large one; in float32 it gives the same, but for rounding. What holds
+      only 0, 1 and −1, or has a gradient of 0, would hide a wrong factor: there it is checked a little aside, too;
     - linear in dE/dY, callable again, and `wrt_x=False` gives the same dparams and None;
     - a layer's `shape` foretells the shape of y, and its `init` gives read-only float32 params like those given.
 
@@ -72,6 +75,7 @@ def _check(layer: Layer[Any] | Loss, params: Any, x: Any, key: Key | None, diffe
     _check_linear(double)
     if differences:
         _check_derivative(double)
+        _check_aside(double)
     _check_float32(single, double, differences)
     if isinstance(layer, Layer):
         _check_declared(layer, params, x, double.y)
@@ -321,6 +325,30 @@ def _check_derivative(run: _Run) -> None:
             _fail(
                 f"{leaf.label} is not the derivative of apply in random directions, but in {len(entries)} entries it is"
             )
+
+
+def _check_aside(run: _Run) -> None:
+    """The derivative again, where the point may hide a wrong factor: an argument of only 0, 1 and −1, as a weight of
+    ones, or one whose gradient is 0, as of a loss at y = target. Such arguments are moved aside."""
+    inputs, names = _copy(run.inputs, np.float64), list[str]()
+    arrays = [array for array in tree.leaves(run.point.mirrored(inputs)) if _is_float(array)]
+    for array, leaf in zip(arrays, run.leaves, strict=True):
+        hides = not leaf.gradient.any() or np.isin(array, (-1, 0, 1)).all()
+        if hides and array.size and not leaf.is_buffer:
+            by = random.uniform(random.key(len(names)), array.shape, 0.1, 0.4, np.float64)
+            array[...] = np.where(array == 0, by, array * (1 - by))  # no sign changes
+            names.append(leaf.label[1:])
+    if not names:
+        return
+    try:
+        aside = _run(run.point, inputs, np.float64)
+        _check_finite(aside, "")
+    except (AssertionError, ArithmeticError, TypeError, ValueError):
+        return  # there it is not defined
+    try:
+        _check_derivative(aside)
+    except _WrongError as fault:
+        _fail(f"{fault}. At the point given this does not show: it does with {', '.join(names)} a little aside")
 
 
 class _Probe:

@@ -70,7 +70,7 @@ class Value(metaclass=ValueClass):
     home: ClassVar[str] = "purenet"  # the module of the functions that make such values
     lacks: ClassVar[str] = "no sums, products or items"
     instead: ClassVar[str] = ""  # what to write where such values are added or indexed, as if they were numbers
-    settings: ClassVar[Mapping[str, str]] = {}  # what to do in place of setting an attribute, or several
+    settings: ClassVar[Mapping[str, str]] = {}  # what to do in place of setting or replacing these attributes
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -113,7 +113,10 @@ class Value(metaclass=ValueClass):
         return self
 
     def _replace(self, **changes: Any) -> Self:
-        """The same value with other fields."""
+        """The same value with other fields. One that only tells of the functions, such as `lr`, is refused."""
+        for name in changes:
+            if _mend_of_setting(self, name):
+                raise TypeError(_unchanged(self, name))
         changed: Self = replace(self, **changes)  # type: ignore[type-var]  # each kind of value is a dataclass
         return changed
 
@@ -143,8 +146,7 @@ def _unchanged(value: Value, name: str) -> str:
             f"{type(value).__name__}.{name}: a {kind} never changes and has no attributes of its own. Write no "
             'subclass, but a function that makes one: a layer by pn.layer(spec, rule), see help("purenet.spec")'
         )
-    mend = next((each for names, each in value.settings.items() if name in names.split()), "")
-    mend = mend or (
+    mend = _mend_of_setting(value, name) or (
         f"write value = value._replace({name}=...)"
         if name in fields_of(value)
         else "write its options where it is made, and keep what is yours in a variable"
@@ -154,15 +156,33 @@ def _unchanged(value: Value, name: str) -> str:
     )
 
 
+def _mend_of_setting(value: Value, name: str) -> str:
+    """What to do in place of setting this attribute; "" if its kind of value has nothing to say of it."""
+    return next((mend for names, mend in value.settings.items() if name in names.split()), "")
+
+
 def name_functions(value: Value) -> None:
     """Call the functions of a value by its fields: Python's own errors then say `Layer.apply() missing ...`.
 
     Those of other modules, and those that a module has by name, keep the name that pickle finds them by.
     """
-    kind = class_of(value).__name__
+    kind = class_of(value)
     for field, made in fields_of(value).items():
         if type(made) is FunctionType and "<locals>" in made.__qualname__ and made.__module__.startswith("purenet."):
-            made.__qualname__ = f"{kind}.{field}"
+            known_as(name_in_errors(kind, field), made)
+
+
+def name_in_errors(kind: type[Value], field: str) -> str:
+    """What Python's own errors about arguments call a function of a value: they are all that a wrong call is told."""
+    name = f"{kind.__name__}.{field}"
+    trains = name in ("Layer.apply", "Layer.vjp")
+    return f"{name}(params, x, key=None), where a key means training: {field}" if trains else name
+
+
+def known_as(name: str, function: F) -> F:
+    """The function, which Python's own errors call by this name: one that is made inside another has none."""
+    function.__qualname__ = name
+    return function
 
 
 def fields_of(value: Any) -> dict[str, Any]:
@@ -276,11 +296,14 @@ OPTIONS_ELSEWHERE = {
     "p": "rate", "slope": "negative_slope", "label_smooth": "label_smoothing", "smoothing": "label_smoothing",
     "beta": "delta", "use_bias": "bias", "strides": "stride", "kernel_initializer": "weight_init",
     "bias_initializer": "bias_init", "batch": "batch_size", "batch_size": "size",
-    "batchsize": "batch_size|size", "size": "batch_size", "dilation_rate": "dilation", "mask": "which",
+    "batchsize": "batch_size|size", "size": "batch_size|shape", "dilation_rate": "dilation", "mask": "which",
     "rope": "rotary", "class_weight": "weight", "weights": "weight", "validation_data": "validation",
     "verbose": "progress", "epochs": "max_iter", "n_epochs": "epochs|max_iter", "num_epochs": "epochs|max_iter",
     "max_epochs": "epochs|max_iter", "early_stopping": "patience", "random_state": "key", "seed": "key|random_state",
     "key": "random_state", "optimizer": "solver", "test_size": "test", "input_shape": "in_shape",
+    "rng": "key", "rngs": "key", "generator": "key", "prng_key": "key", "num": "n", "low": "minval", "high": "maxval",
+    "minval": "low", "maxval": "high", "num_classes": "classes", "depth": "classes", "argnums": "wrt",
+    "y_true": "target", "y_pred": "y", "filepath": "path", "filename": "path", "params": "tree", "dim": "axis",
     "pool_size": "window", "kernel_size": "window", "T_max": "steps", "decay_steps": "steps", "gamma": "factor",
     "decay_rate": "factor", "num_heads": "heads", "nhead": "heads", "num_features": "features",
     "normalized_shape": "features", "num_embeddings": "count", "input_dim": "count", "embedding_dim": "features",
@@ -288,6 +311,8 @@ OPTIONS_ELSEWHERE = {
 }  # fmt: skip
 INSTEAD = {  # what does the work of an option that is none here
     "activation": "an activation is a layer of its own, behind this one",
+    "training train is_training deterministic mutable": "a key means training: write apply(params, x, key) to train, "
+    "and apply(params, x) otherwise",
     "lr learning_rate": "the optimizer has it, as in adam(lr=0.01)",
     "shuffle": "with a key the order is random, with key=None it is that of the data; an order of your own is batches",
     "restore_best_weights": "with patience=... params are the best, without it the last",
@@ -324,13 +349,18 @@ def hinted(make: F) -> F:
         except TypeError as error:
             who = make.__qualname__.removesuffix(".__init__")
             wrong = str(error).removeprefix(f"{make.__qualname__}() got an unexpected keyword argument ").strip("'")
-            told = f"{who} has no option {wrong}: {_mend(make, wrong)}" if wrong in options else ""
+            told = _no_option(make, wrong) if wrong in options else ""
             told = told or _miscounted(who, make, args, options)
             if not told:
                 raise
             raise TypeError(told) from None
 
     return made  # type: ignore[return-value]  # it takes what `make` takes
+
+
+def _no_option(make: Callable[..., Any], wrong: str) -> str:
+    """What an error says of an option that a function does not have."""
+    return f"{make.__qualname__.removesuffix('.__init__')} has no option {wrong}: {_mend(make, wrong)}"
 
 
 def _miscounted(who: str, make: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]) -> str:

@@ -297,6 +297,88 @@ def test_planted_fault_in_a_loss_is_caught(fault):
         check_vjp(loss, X, X + B)
 
 
+ONES, ZEROS = np.ones((4, 3)), np.zeros((4, 3))
+HIDDEN = {  # a factor that is forgotten, and a point where it does not show: what is told to be moved aside
+    "a weight of ones": (lambda w, x, dy: (dy * x, dy), ONES, X, "does with params a little"),
+    "a weight of zeros": (lambda w, x, dy: (dy * x, dy * 2 * w), ZEROS, X, "does with params, x"),
+    "signs": (lambda w, x, dy: (dy * x, dy / w), np.sign(X), X, "does with params a little"),
+    "an x of ones": (lambda w, x, dy: (dy, dy * w), X, ONES, "does with x a little"),
+    "all of ones": (lambda w, x, dy: (dy, dy), ONES, ONES, "does with params, x a little"),
+    "more than 64 zeros": (
+        lambda w, x, dy: (dy * x, 3 * dy * w),
+        np.zeros((9, 9)),
+        np.ones((9, 9)),
+        "does with params, x",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HIDDEN)
+def test_a_factor_that_the_point_hides_is_seen_aside(case):
+    rule, w, x, message = HIDDEN[case]
+
+    def of(rule):
+        def vjp(params, x, key=None):
+            def pull(dy, wrt_x=True):
+                dw, dx = rule(params, x, dy)
+                return dw, dx if wrt_x else None
+
+            return params * x, pull
+
+        def init(key, in_shape=None):
+            return pn.initializers.ones(key, w.shape)
+
+        return pn.Layer(init, lambda params, x, key=None: params * x, vjp, lambda shape: shape, "planted")
+
+    check_vjp(of(lambda w, x, dy: (dy * x, dy * w)), w, x)
+    with pytest.raises(AssertionError, match=rf"is not the derivative.* At the point given.*it {message}"):
+        check_vjp(of(rule), w, x)
+    check_vjp(of(rule), w, x, differences=False)
+
+
+def in_place(x):
+    return np.tanh(x, out=x)
+
+
+IN_PLACE = {  # functions of a user that write into what they are given
+    "f": (pn.activation(in_place, lambda x: 1 - np.tanh(x) ** 2), (), "its forward pass changes x$"),
+    "df": (pn.activation(np.tanh, lambda x: 1 - in_place(x) ** 2), (), "its pullback changes x$"),
+    "f of a loss": (pn.loss(lambda y, t: in_place(y).sum(), lambda y, t: 1 - np.tanh(y) ** 2), +X, "pass changes y$"),
+    "df of a loss": (
+        pn.loss(lambda y, t: (y - t).sum(), lambda y, t: np.add(t, 1, out=t) * 0 + 1),
+        X,
+        "changes target$",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IN_PLACE)
+def test_functions_that_write_into_what_they_are_given(case):
+    value, first, message = IN_PLACE[case]
+    with pytest.raises(AssertionError, match=message):
+        check_vjp(value, first, X + 1)
+
+
+@pytest.mark.parametrize("y", [X, ZEROS, ONES], ids=["any", "zeros", "ones"])
+def test_a_factor_in_a_loss_is_seen_at_the_target_too(y):
+    check_vjp(pn.mse, y, y)
+    wrong = pn.loss(lambda y, t: ((y - t) ** 2).mean(), lambda y, t: (y - t) / y.size, "wrong")
+    with pytest.raises(AssertionError, match=r"0\.5 times.* does with y a little aside$"):
+        check_vjp(wrong, y, y)
+
+
+def test_where_a_layer_is_not_defined_aside_only_the_point_counts():
+    def small(x):
+        if x.max() > 1e-2:
+            raise ValueError("only what is small")
+        return x * 1.0
+
+    check_vjp(pn.activation(small, np.ones_like, name="small"), (), ZEROS)
+    near = pn.activation(lambda x: x * 1.0 if x.max() < 1e-2 else x / 0.0, np.ones_like, name="near")
+    with np.errstate(divide="ignore"):
+        check_vjp(near, (), ZEROS)
+
+
 def test_a_large_leaf_is_checked_in_random_directions_and_the_wrong_entry_is_named():
     def vjp(params, x, key=None):
         def pull(dy, wrt_x=True):

@@ -119,6 +119,8 @@ BAD = {
     "what makes an optimizer, resumed": (lambda: fit(optimizer=pn.sgd, resume=FOUND, epochs=4), TypeError, r"write sgd\(lr=\.\.\.\)"),
     "what makes a transform": (lambda: fit(optimizer=pn.clip_by_value), TypeError, r"write chain\(clip_by_value\(\.\.\.\), sgd\(\)\)"),
     "a class for an optimizer": (lambda: fit(optimizer=Frame), TypeError, r"write adam\(\), with parentheses"),
+    "what makes another optimizer": (lambda: fit(optimizer=pn.rmsprop), TypeError, r"write rmsprop\(lr=\.\.\.\), with parentheses$"),
+    "a step": (lambda: fit(optimizer=pn.sgd_step), TypeError, r"write adam\(\), with parentheses$"),
     "what makes a chain": (lambda: fit(optimizer=pn.chain), TypeError, r"an optimizer stands after the loss, not a function: write adam\(\), with parentheses"),
     "a number for an optimizer": (lambda: fit(optimizer=0.1), TypeError, r"not a float: write sgd\(lr=0.1\)"),
     "E beside the gradients": (lambda: pn.sgd_step(PARAMS, (np.float32(1), GRADS), 0.1), ValueError, r"a tuple \(E, grads\): write E, grads = value_and_grad"),

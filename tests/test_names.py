@@ -9,6 +9,7 @@ import pickle
 import re
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -242,14 +243,19 @@ LAYERS = (
     pn.residual(pn.tanh),
     pn.activation(np.sin, np.cos),
     pn.pick(0),
+    pn.serial(
+        pn.tanh, pn.Layer(pn.tanh.init, lambda *of: of[1], lambda *of: (of[1], lambda dy: ((), dy)), np.shape, "raw")
+    ),
 )
 OPTIMIZERS = (pn.sgd(), pn.chain(pn.ema(), pn.adam()), pn.per_path({"[0]": pn.sgd()}, pn.adam()))
+HOW = r"\(params, x, key=None\), where a key means training"
 CALLED = {
     "no key": (LAYERS, lambda layer: layer.init(), r"^Layer\.init\(\) missing 1 required positional argument: 'key'$"),
     "an option of init": (LAYERS, lambda layer: layer.init(pn.key(0), dtype=1), r"^Layer\.init\(\) got an unexpected"),
-    "no params": (LAYERS, lambda layer: layer.apply(1), r"^Layer\.apply\(\) missing 1 required .*: 'x'$"),
-    "an option of apply": (LAYERS, lambda layer: layer.apply(1, 2, train=True), r"^Layer\.apply\(\) got an unex"),
-    "a point without params": (LAYERS, lambda layer: layer.vjp(1), r"^Layer\.vjp\(\) missing 1 required .*: 'x'$"),
+    "no params": (LAYERS, lambda layer: layer.apply(1), rf"^Layer\.apply{HOW}: apply\(\) missing 1 required .*: 'x'$"),
+    "training": (LAYERS, lambda layer: layer.apply(1, 2, training=True), rf"^Layer\.apply{HOW}: .* 'training'$"),
+    "keys of Flax": (LAYERS, lambda layer: layer.vjp(1, 2, rngs={}), rf"^Layer\.vjp{HOW}: vjp\(\) got .* 'rngs'$"),
+    "a point without params": (LAYERS, lambda layer: layer.vjp(1), rf"^Layer\.vjp{HOW}: vjp\(\) missing 1 required"),
     "no shape": (LAYERS, lambda layer: layer.shape(), r"^Layer\.shape\(\) missing 1 required .*: 'in_shape'$"),
     "no target": ((pn.mse, pn.huber(2.0)), lambda loss: loss.apply(1), r"^Loss\.apply\(\) missing 1 .*: 'target'$"),
     "a loss at no target": ((pn.mse, pn.nll), lambda loss: loss.vjp(1), r"^Loss\.vjp\(\) missing 1 .*: 'target'$"),
@@ -264,6 +270,36 @@ def test_errors_about_arguments_name_the_field_and_no_inner_function(case):
     for value in values:
         with pytest.raises(TypeError, match=message):
             wrong(value)
+
+
+X, T = np.ones((4, 2), np.float32), np.zeros((4, 3), np.float32)
+INNER = {  # functions that public ones make, and what Python's errors call them
+    "pullback": [
+        lambda: NET.vjp(PARAMS, X)[1],
+        lambda: NET.vjp(PARAMS, np.ones((7, 2), np.float32))[1],
+        lambda: LAYERS[-1].vjp(((), ()), X)[1],
+        lambda: pn.mse.vjp(X, X)[1],
+        lambda: (pn.mse + pn.mae).vjp(X, X)[1],
+        lambda: pn.loss(np.vdot, np.multiply).vjp(X, X)[1],
+        lambda: pn.weighted(pn.mse).vjp(X, (X, X[:, 0]))[1],
+    ],
+    "value_and_grad(net, loss)": [
+        lambda: pn.value_and_grad(NET, pn.mse),
+        lambda: pn.value_and_grad(NET, pn.mse, pn.l2(0.1)),
+        lambda: pn.in_chunks(pn.value_and_grad(NET, pn.mse), 2),
+    ],
+    "in_chunks(function, size)": [lambda: pn.in_chunks(lambda *given: given, 2, reduction="mean")],
+    "unravel": [lambda: pn.tree.ravel(PARAMS)[1], lambda: pn.tree.ravel(())[1]],
+    "csv_log(path)": [lambda: pn.csv_log("log.csv")],
+    "log_to(tracker)": [lambda: pn.log_to(types.SimpleNamespace(log=print))],
+    "checkpoint_best(path)": [lambda: pn.checkpoint_best("best.npz")],
+}
+
+
+@pytest.mark.parametrize(("name", "make"), [(name, make) for name in INNER for make in INNER[name]])
+def test_what_errors_about_arguments_call_a_function_that_was_made(name, make):
+    with pytest.raises(TypeError, match=rf"^{re.escape(name)}\(\) (missing|takes|got an unexpected)"):
+        make()(oops=1)
 
 
 def test_errors_about_the_arguments_of_a_pullback():
@@ -349,11 +385,40 @@ RATED = [
         (pn.data.batches, "batch_size", "^batches has no option batch_size: write size=...$"),
         (pn.data.split, "test_size", "^split has no option test_size: write test=...$"),
         (pn.summary, "input_shape", "^summary has no option input_shape: write in_shape=...$"),
+        (pn.random.normal, "size", "^normal has no option size: write shape=...$"),
+        (pn.random.uniform, "minval", "^uniform has no option minval: write low=...$"),
+        (pn.random.randint, "high", "^randint has no option high: write maxval=...$"),
+        (pn.random.bernoulli, "rng", "^bernoulli has no option rng: write key=...$"),
+        (pn.split, "num", "^split has no option num: write n=...$"),
+        (pn.sgd_step, "learning_rate", "^sgd_step has no option learning_rate: write lr=...$"),
+        (pn.value_and_grad, "argnums", "^value_and_grad has no option argnums: write wrt=...$"),
+        (pn.value_and_grad, "has_aux", "^value_and_grad has no option has_aux: it has net, loss, check_finite, wrt$"),
+        (pn.predict, "training", r"a key means training: write apply\(params, x, key\)"),
+        (pn.evaluate, "size", "^evaluate has no option size: write batch_size=...$"),
+        (pn.save, "params", "^save has no option params: write tree=...$"),
+        (pn.load, "filepath", "^load has no option filepath: write path=...$"),
+        (pn.data.one_hot, "num_classes", "^one_hot has no option num_classes: write classes=...$"),
+        (pn.metrics.accuracy, "y_true", "^accuracy has no option y_true: write target=...$"),
+        (pn.testing.check_vjp, "atol", "^check_vjp has no option atol: it has layer, params, x, key, differences$"),
     ],
 )  # fmt: skip
 def test_options_of_other_libraries(make, option, message):
     with pytest.raises(TypeError, match=message):
         make(**{option: 0.1})
+
+
+def test_every_public_function_says_which_options_it_has():
+    modules = (pn, pn.data, pn.random, pn.metrics, pn.schedules, pn.initializers, pn.tree, pn.storage, pn.plotting)
+    public = {name for module in modules for name in getattr(module, "__all__", ())}
+    public |= {name for row in elsewhere.rows() for name in re.findall(r"\w+", row.here)}
+    walks = {"map", "leaves", "items"}  # they are under all else, and each call of them counts
+    free = {"named", "torch_compile"}  # whose options are the caller's own names, or PyTorch's
+    for module in modules:
+        for name in public - walks - free:
+            make = getattr(module, name) if name in dir(module) else None
+            if isinstance(make, types.FunctionType) and inspect.signature(make).parameters:
+                with pytest.raises(TypeError, match=rf"^{name} has no option oops: "):
+                    make(oops=1)
 
 
 def test_values_that_are_run_as_functions():
@@ -367,7 +432,8 @@ def test_values_that_are_run_as_functions():
 
 
 def test_every_option_that_is_hinted_is_one():
-    makers = [getattr(module, name) for module in (pn, pn.data, pn.schedules) for name in dir(module)]
+    modules = (pn, pn.data, pn.schedules, pn.random, pn.metrics, pn.storage)
+    makers = [getattr(module, name) for module in modules for name in dir(module)]
     signatures = [inspect.signature(make) for make in makers if callable(make) and not isinstance(make, type)]
     takes = {name for signature in signatures for name in signature.parameters}
     for_estimators = {"learning_rate_init", "max_iter", "random_state", "solver"}

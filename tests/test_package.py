@@ -64,7 +64,7 @@ def test_imports_run_downstairs():
     """A layer knows no optimizer, core knows no layer: each file or folder imports from those before it alone."""
     stairs = [
         "names",
-        "engine", "random", "tree", "values", "core", "initializers", "spec", "combinators",
+        "engine", "values", "random", "tree", "core", "initializers", "spec", "combinators",
         "layers", "losses", "metrics", "optimizers", "schedules", "introspection", "data",
         "plotting", "training", "profiling", "storage", "interop", "testing", "estimators", "examples", "playground",
         "guide", "pages",

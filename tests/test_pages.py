@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -47,6 +48,14 @@ def test_every_public_name_is_on_its_page_with_its_docstring(built):
         words = set(re.findall(r"\w+", inspect.getdoc(inspect.unwrap(thing)).splitlines()[0]))
         assert len(words) > 1
         assert words <= set(re.findall(r"\w+", text_of(section))), name
+
+
+def test_the_search_is_small_and_finds_every_public_name(built):
+    text = (built / "search.js").read_text(encoding="utf-8")
+    found = json.loads(re.search(r"const docs = (\[.*\]);", text).group(1))
+    assert {f"purenet.{name}" for name in pn.__all__} <= {each["fullname"] for each in found}
+    assert len(text) < 1_000_000
+    assert "<span" not in text
 
 
 def test_a_preset_is_shown_as_the_function_that_makes_it(built):

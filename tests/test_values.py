@@ -179,6 +179,24 @@ def test_by_hand_the_functions_count_and_not_the_name():
     assert one != two._replace(name="yours")
 
 
+@pytest.mark.parametrize(
+    ("value", "changes", "message"),
+    [
+        (pn.adam(0.1), {"lr": 0.5}, r"^adam\(lr=0\.1\) is an optimizer.*so lr stays as it is: write another, as adam"),
+        (pn.chain(pn.ema(), pn.sgd()), {"lr": 0.5, "name": "quicker"}, "so lr stays as it is: write another"),
+        (
+            pn.serial(pn.tanh, pn.relu),
+            {"parts": ()},
+            r"so parts stays as it is: write serial\(\*parts\) of",
+        ),
+        (pn.dense(2, 1), {"weight": 0.0}, r"params stand beside a layer: write params = net\.init\(key\)$"),
+    ],
+)
+def test_what_only_tells_of_the_functions_is_not_replaced_alone(value, changes, message):
+    with pytest.raises(TypeError, match=message):
+        value._replace(**changes)
+
+
 def test_what_was_changed_by_hand_is_not_pickled_as_if_it_was_not():
     changed = pn.tanh._replace(vjp=pn.relu.vjp)
     assert changed.call is None

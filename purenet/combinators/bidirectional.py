@@ -11,9 +11,10 @@ from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Shape, describe, likeness
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule, check_output_gradient
-from purenet.values import brief, call, made_again
+from purenet.values import brief, call, hinted, made_again
 
 
+@hinted
 def bidirectional(forward: Layer[Any], backward: Layer[Any] | None = None) -> Layer[tuple[Any, Any]]:
     """Two recurrent layers over the same sequence, one from each end: Y = (Y₁, Y₂), their features side by side.
 

@@ -12,9 +12,10 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Shape, describe, floating, is_open, may_be_equal, shape_text
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule, check_array
-from purenet.values import brief, call
+from purenet.values import brief, call, hinted
 
 
+@hinted
 def parallel(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
     """Several inputs, each to a layer of its own: a tuple X to the tuple Y with Yᵢ = fᵢ(Xᵢ).
 
@@ -29,6 +30,7 @@ def parallel(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
     return _side_by_side("parallel", layers, False)
 
 
+@hinted
 def fan_out(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
     """One input to several layers: X to the tuple Y with Yᵢ = fᵢ(X). To make one array of it: `add`, `mul`, `concat`.
 
@@ -91,6 +93,7 @@ def _side_by_side(kind: str, layers: tuple[Layer[Any], ...], same_x: bool) -> La
     return composed(name, layers, make, check, init, shape, lambda parts: combine(*parts))
 
 
+@hinted
 def residual(layer: Layer[Any]) -> Layer[Any]:
     """A layer and a way around it: Y = X + f(X). Its params are those of the layer.
 
@@ -164,6 +167,7 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
     return composed(name, (layer,), make, check, init, shape, lambda parts: residual(*parts), matrices=True)
 
 
+@hinted
 def on_first(layer: Layer[Any]) -> Layer[Any]:
     """The layer on the first part of X; the rest is handed on: (X₁, rest …) to (f(X₁), rest …). Params are the layer's.
 
@@ -188,6 +192,7 @@ def on_first(layer: Layer[Any]) -> Layer[Any]:
     return _with_rest("on_first", layer, False)
 
 
+@hinted
 def keep_rest(layer: Layer[Any]) -> Layer[Any]:
     """The layer on all of X; what stands after its first part is handed on too: (X₁, rest …) to (f(X), rest …).
 

@@ -14,9 +14,10 @@ from purenet.engine.chain import LONGEST, pools_first, straight_forward, straigh
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule
 from purenet.spec.guard import Guarded, guarded
-from purenet.values import brief, call, maker_of
+from purenet.values import brief, call, hinted, maker_of
 
 
+@hinted
 def serial(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
     """One layer after another: y = fₙ(… f₂(f₁(x))).
 

@@ -13,7 +13,7 @@ from purenet.engine.arrays import Shape, describe, describe_all, holds, is_array
 from purenet.random import Key, check_key
 from purenet.spec import Rule, check_pair, check_pulled, check_shape
 from purenet.spec.guard import Guarded, guarded
-from purenet.values import brief
+from purenet.values import brief, known_as
 
 Make = Callable[[Sequence[Rule], Sequence[Rule]], Rule]
 
@@ -87,7 +87,7 @@ def _checking(check: Callable[[Any, Any], Any], forward: Rule, rule: Rule) -> tu
             dparams, dx = back(dy, wrt_x)
             return dparams, dx if wrt_x else None
 
-        return y, pullback
+        return y, known_as("pullback", pullback)
 
     return apply, vjp
 

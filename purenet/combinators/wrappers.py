@@ -12,9 +12,10 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Shape, describe, is_open, match_gradient
 from purenet.random import Key
 from purenet.spec import Pull, Rule, check_array
-from purenet.values import brief, call
+from purenet.values import brief, call, hinted
 
 
+@hinted
 def frozen(layer: Layer[Any]) -> Layer[Buffer]:
     """The layer as a fixed function: it hands dE/dX on, but its params have no gradient and are never updated.
 
@@ -48,6 +49,7 @@ def frozen(layer: Layer[Any]) -> Layer[Buffer]:
     return composed(name, (layer,), make, check, init, inner.shape, lambda parts: frozen(*parts), matrices=True)
 
 
+@hinted
 def remat(layer: Layer[Any]) -> Layer[Any]:
     """The same layer in less memory: between forward and pullback it keeps only params, x and the key.
 
@@ -73,6 +75,7 @@ def remat(layer: Layer[Any]) -> Layer[Any]:
                     lambda parts: remat(*parts), matrices=True)  # fmt: skip
 
 
+@hinted
 def tied(net: Layer[Any]) -> Layer[Any]:
     """A net whose layers all use the same params: `tied(serial(f, f))`, or parallel or fan_out instead of serial.
 
@@ -119,6 +122,7 @@ def tied(net: Layer[Any]) -> Layer[Any]:
     return composed(name, (net,), make, no_check, init, inner.shape, lambda parts: tied(*parts))
 
 
+@hinted
 def map_time(layer: Layer[Any]) -> Layer[Any]:
     """The layer at each step of a sequence: X (batch, time, ...) to Y (batch, time, ...). Its params are the layer's.
 

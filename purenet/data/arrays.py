@@ -110,6 +110,7 @@ def split(
     return train, held_out
 
 
+@hinted
 def one_hot(labels: Any, classes: int, dtype: Any = np.float32) -> Any:
     """Labels as rows with a 1 in the place of the class: (...) integers become (..., classes).
 

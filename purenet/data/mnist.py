@@ -12,6 +12,7 @@ import numpy as np
 from purenet.data.digits import Split
 from purenet.data.progress import Progress
 from purenet.engine.jax import host_only
+from purenet.values import hinted
 
 if TYPE_CHECKING:
     from pathlib import Path  # which takes long to import
@@ -26,6 +27,7 @@ FILES = {  # the length and the SHA-256 of the uncompressed bytes, which are the
 }
 
 
+@hinted
 def mnist(mirrors: Sequence[str] = MIRRORS) -> tuple[Split, Split]:
     """70,000 handwritten digits of 28×28 pixels, as (train, test).
 

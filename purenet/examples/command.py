@@ -1,4 +1,4 @@
-"""What the examples of the gallery share: their list, their command line, and a line for each epoch."""
+"""What the examples of the gallery share: their list, their command line, a line for each epoch, and a game."""
 
 import argparse
 import ast
@@ -28,3 +28,12 @@ def report(state: Any, record: dict[str, Any]) -> None:
     """A callback of `fit` that prints the numbers of an epoch."""
     numbers = "   ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in record.items())
     print(f"epoch {state.epoch:3}   {numbers}", flush=True)
+
+
+def cart_pole() -> Any:
+    """The game of gymnasium in which a pole is kept upright."""
+    try:
+        import gymnasium
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("this example needs gymnasium: pip install 'purenet[rl]'") from None
+    return gymnasium.make("CartPole-v1")

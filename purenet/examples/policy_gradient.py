@@ -24,14 +24,6 @@ baseline = pn.serial(pn.dense(4, 64), pn.tanh, pn.dense(64, 1))
 GAMMA = 0.99
 
 
-def cart_pole() -> Any:
-    try:
-        import gymnasium
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("this example needs gymnasium: pip install 'purenet[rl]'") from None
-    return gymnasium.make("CartPole-v1")
-
-
 def play(game: Any, params: Any, rng: Any, seed: int | None = None) -> tuple[Any, Any, Any]:
     """States, actions and rewards of an episode; without rng the likelier action is taken, else one is drawn."""
     states, actions, rewards, done = [game.reset(seed=seed)[0]], [], [], False
@@ -56,7 +48,7 @@ def still_to_come(rewards: Any) -> Any:
 
 def train(seed: int, batches: int, episodes: int = 10) -> Any:
     """After each batch of episodes the params of the policy, and the mean return."""
-    rng, game = np.random.default_rng(seed), cart_pole()
+    rng, game = np.random.default_rng(seed), command.cart_pole()
     policy_key, baseline_key = pn.split(pn.key(seed))
     params, expected = policy.init(policy_key), baseline.init(baseline_key)
     optimizer = pn.chain(pn.clip_by_global_norm(1.0), pn.adam(pn.schedules.cosine(0.01, steps=batches)))
@@ -86,7 +78,7 @@ def main() -> None:
         if len(returns) % (batches // 10) == 0:
             print(f"after {10 * len(returns):5,} episodes   mean return {mean:5.1f}", flush=True)
 
-    game = cart_pole()
+    game = command.cart_pole()
     tests = [len(play(game, params, None, 1000 + options.seed + i)[1]) for i in range(100)]
     print(f"by the likelier action: a mean return of {np.mean(tests):.1f} over 100 episodes, the lowest {min(tests)}")
     if pn.plotting.is_available():

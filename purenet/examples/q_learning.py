@@ -22,17 +22,9 @@ net = pn.serial(pn.dense(4, 128), pn.relu, pn.dense(128, 128), pn.relu, pn.dense
 GAMMA, SIZE = 0.99, 64
 
 
-def cart_pole() -> Any:
-    try:
-        import gymnasium
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("this example needs gymnasium: pip install 'purenet[rl]'") from None
-    return gymnasium.make("CartPole-v1")
-
-
 def play(params: Any, seed: int, episodes: int) -> Any:
     """The return of each episode, always by the action that is worth most."""
-    game, returns = cart_pole(), np.zeros(episodes)
+    game, returns = command.cart_pole(), np.zeros(episodes)
     for i in range(episodes):
         state, done = game.reset(seed=seed + i)[0], False
         while not done:
@@ -57,7 +49,7 @@ def value_and_grad(params: Any, target_params: Any, batch: Any) -> tuple[float, 
 
 def train(seed: int, steps: int, every: int) -> Any:
     """After each `every` steps the params, and the returns of the episodes since."""
-    rng, game = np.random.default_rng(seed), cart_pole()
+    rng, game = np.random.default_rng(seed), command.cart_pole()
     params = target_params = net.init(pn.key(seed))
     optimizer = pn.chain(pn.clip_by_global_norm(10.0), pn.adam(pn.schedules.cosine(0.001, steps=steps)))
     state, run = game.reset(seed=seed)[0], optimizer.init(params)

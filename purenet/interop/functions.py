@@ -14,9 +14,10 @@ from purenet.engine.arrays import Shape, describe, is_integer, likeness, read_in
 from purenet.engine.jax import key_of_words, traced
 from purenet.engine.moving import mover
 from purenet.spec import check_output_gradient
-from purenet.values import Call, spelled
+from purenet.values import Call, hinted, known_as, spelled
 
 
+@hinted
 def from_jax(f: Callable[..., Any], params: Any = None, name: str | None = None) -> Any:
     """A loss or a layer whose rule is `jax.vjp` of a function: nothing is derived by hand (extra `jax`).
 
@@ -91,7 +92,7 @@ def _loss(f: Callable[..., Any], name: Call) -> Loss:
             (dy,) = pull(jax.numpy.asarray(dE, E.dtype))
             return tree.map(back, dy)
 
-        return back(E), pullback
+        return back(E), known_as("pullback", pullback)
 
     return Loss(lambda y, target: vjp(y, target)[0], vjp, name)
 
@@ -116,7 +117,7 @@ def _layer(f: Callable[..., Any], begin: Any, draws: bool, name: Call) -> Layer[
             dx = tree.map(lambda part: None if part.dtype == jax.dtypes.float0 else back(part), dx) if wrt_x else None
             return tree.map(back, dparams), dx
 
-        return tree.map(back, y), pullback
+        return tree.map(back, y), known_as("pullback", pullback)
 
     def shape(in_shape: Any) -> Any:
         """Of a batch of two examples, of floats or else of integers."""

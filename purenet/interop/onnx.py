@@ -9,6 +9,7 @@ from purenet.core import Layer
 from purenet.engine.arrays import describe, read_in_shape, shape_text, to_numpy
 from purenet.engine.jax import host_only
 from purenet.random import key
+from purenet.values import hinted
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 OPSET, IR_VERSION = 13, 7  # what onnxruntime has read since 1.6, of December 2020
 
 
+@hinted
 def to_onnx(net: Layer[Any], params: Any, in_shape: Any) -> ModelProto:
     """The net in inference, as an `onnx.ModelProto` of opset 13: `onnx.save(model, path)` writes it.
 

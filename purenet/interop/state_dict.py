@@ -14,10 +14,12 @@ from purenet.engine.arrays import describe, to_numpy
 from purenet.engine.jax import host_only
 from purenet.interop.layouts import Counterpart
 from purenet.interop.walk import walk
+from purenet.values import hinted
 
 P = TypeVar("P")
 
 
+@hinted
 def to_torch_state_dict(params: Any, net: Layer[Any] | None = None) -> dict[str, Any]:
     """The params of a net as PyTorch's `module.load_state_dict` takes them: tensors by name.
 
@@ -43,6 +45,7 @@ def to_torch_state_dict(params: Any, net: Layer[Any] | None = None) -> dict[str,
     return {name: torch.from_numpy(np.array(array, order="C")) for name, array in _given(params, net).items()}
 
 
+@hinted
 def from_torch_state_dict(state: Mapping[str, Any], like: P, net: Layer[P] | None = None) -> P:
     """Params built like `like`, such as `net.init(key)`, with the weights of a state dict: tensors or arrays by name.
 

@@ -18,7 +18,7 @@ from purenet.initializers import Initializer, constant
 from purenet.random import Key
 from purenet.spec import Pull, Rule, Spec, check_sizes, layer
 from purenet.spec.presets import preset
-from purenet.values import called, spelled
+from purenet.values import called, hinted, spelled
 
 NoParams = tuple[()]
 Back = Callable[[Array], Array]
@@ -40,6 +40,7 @@ def without_params(rule: Elementwise) -> Rule:
     return whole
 
 
+@hinted
 def activation(f: Callable[[Any], Any], df: Callable[[Any], Any], name: str | None = None) -> Layer[NoParams]:
     """The video's own way: a layer of a function and its derivative, dE/dX = dE/dY ⊙ f'(X).
 

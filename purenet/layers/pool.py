@@ -18,7 +18,7 @@ from purenet.random import Key
 from purenet.spec import Pull, Spec, check_array, check_sizes, layer
 from purenet.spec.patterns import Sizes
 from purenet.spec.presets import preset
-from purenet.values import Call, called, takes_numbers
+from purenet.values import Call, called, hinted, takes_numbers
 
 
 @takes_numbers
@@ -299,6 +299,7 @@ def last_step() -> Layer[NoParams]:
     return _over_all(called("last_step"), rule, "batch time channels")
 
 
+@hinted
 def lengths_to_mask(lengths: Array, time: int) -> Array:
     """The mask of padded sequences, as attention and the global pools take it: (batch, time), True at the steps within
     each length.

@@ -21,9 +21,10 @@ from purenet.losses.rules import (
     numbers_of,
 )
 from purenet.spec.presets import preset
-from purenet.values import called, spelled
+from purenet.values import called, hinted, known_as, spelled
 
 
+@hinted
 def loss(f: Callable[[Any, Any], Any], df: Callable[[Any, Any], Any], name: str | None = None) -> Loss:
     """The video's own way: a loss of a function E = f(Y, T), one number, and its derivative dE/dY = df(Y, T).
 
@@ -54,7 +55,7 @@ def loss(f: Callable[[Any, Any], Any], df: Callable[[Any, Any], Any], name: str 
         return f(y, target)
 
     def vjp(y: Any, target: Any) -> Any:
-        return apply(y, target), lambda dE=1.0: df(y, target) * weak(dE)
+        return apply(y, target), known_as("pullback", lambda dE=1.0: df(y, target) * weak(dE))
 
     return Loss(apply, vjp, code)
 

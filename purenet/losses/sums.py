@@ -12,7 +12,7 @@ from purenet.engine import Ops, ops_for
 from purenet.engine.arrays import as_number, describe, describe_all
 from purenet.losses.rules import reduction_of
 from purenet.spec.guard import GuardedLoss, guarded
-from purenet.values import brief, called, check_known, spelled, takes_numbers
+from purenet.values import brief, called, check_known, known_as, spelled, takes_numbers
 
 Parts = Callable[[Any, Any], Sequence[tuple[Any, Any]]]
 
@@ -120,7 +120,7 @@ def _fields(
         def pull(dE: Any = 1.0) -> Any:
             return gather([pull(factor * dE) for factor, pull in zip(factors, pulls, strict=True)])
 
-        return E, pull
+        return E, known_as("pullback", pull)
 
     def vjp(y: Any, target: Any) -> tuple[Any, Callable[..., Any]]:
         return combined([loss.vjp(*pair) for loss, pair in zip(losses, parts(y, target), strict=True)])

@@ -11,9 +11,10 @@ from purenet.engine import Ops, engine_of, joined_by
 from purenet.engine.arrays import Array, NumpyArray, describe, describe_all, weak
 from purenet.losses.rules import Unsummed
 from purenet.spec.guard import GuardedLoss, guarded
-from purenet.values import called
+from purenet.values import called, hinted
 
 
+@hinted
 def weighted(loss: Loss) -> Loss:
     """The loss with a target (T, w), where w is a weight for each example: E = Σ w·Eᵢ / Σ w, where Eᵢ is the loss of
     example i alone, its mean; dE/dY is each example's own times w / Σ w. With reduction="sum", E = Σ w·Eᵢ.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from purenet.core import Optimizer
@@ -183,7 +184,8 @@ def muon(
 
     constants = (momentum, 1 - momentum)
     for_matrices = per_leaf(name, lr, rule, ("momentum",), constants, _decaying(weight_decay), elementwise=False)
-    return route(name, lambda path, p: 0 if which(p) else 1, (for_matrices, rest))._replace(lr=lr, name=name)
+    both = route(name, lambda path, p: 0 if which(p) else 1, (for_matrices, rest))
+    return replace(both, lr=lr, name=name)
 
 
 def orthogonal(g: Array, steps: int = 5) -> Array:

@@ -10,7 +10,7 @@ from purenet.core import Buffer, Optimizer
 from purenet.engine.arrays import describe, is_integer
 from purenet.optimizers.transforms import Transform, behind, makes_transform, transform
 from purenet.optimizers.update import Params, check_grads, still, wrong_state
-from purenet.values import call
+from purenet.values import call, hinted
 
 
 def route(
@@ -52,6 +52,7 @@ def route(
     return Optimizer(init, step, name)
 
 
+@hinted
 def per_path(optimizers: dict[str, Optimizer[Any, Any]], otherwise: Optimizer[Any, Any]) -> Optimizer[Any, Any]:
     """Another optimizer, and so another learning rate, for what stands at some paths; `otherwise` for all the rest.
 

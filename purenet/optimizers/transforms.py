@@ -8,7 +8,7 @@ a state of its own, a NamedTuple with the state of what follows as its `inner`; 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec
 
@@ -30,7 +30,7 @@ from purenet.optimizers.update import (
     wrong_state,
     zero_count,
 )
-from purenet.values import Call, Value, call, called, takes_numbers
+from purenet.values import Call, Value, call, called, hinted, takes_numbers
 
 Inner = Optimizer[Any, Any]  # what a transform stands in front of
 Wrap = Callable[[Inner, str], Inner]
@@ -51,6 +51,7 @@ class Transform(Value):
         return self.wrap(optimizer)
 
 
+@hinted
 def chain(*links: Any) -> Optimizer[Any, Any]:
     """One optimizer of transforms and, last, an optimizer. Gradients pass through the transforms from left to right.
 
@@ -113,7 +114,7 @@ def transform(name: str, wrap: Wrap, *, holds_back: bool = False, at_steps: bool
             return behind(in_front_of, inner)
         rest = inner.call.args if inner.call is not None and inner.call.maker == "chain" else (inner,)
         name = call("chain", made, *rest)
-        optimizer = wrap(inner, name)._replace(lr=_slower(inner.lr, every), name=name)
+        optimizer = replace(wrap(inner, name), lr=_slower(inner.lr, every), name=name)
         if not holds_back and not inner.within:
             return optimizer
         return optimizer._replace(within=lambda other: in_front_of(behind(other, inner)), name=name)

@@ -30,7 +30,7 @@ from purenet.engine.arrays import (
 from purenet.engine.numpy import quick_number
 from purenet.optimizers.rates import Rate, check_rate, rate_at
 from purenet.tree.layout import Exact, Layout, splitter
-from purenet.values import Call, call, called, check_known, shown
+from purenet.values import Call, call, called, check_known, hinted, shown
 
 SWEEP = 64  # steps, after which what is kept for each parameter is swept of numbers that decay to nothing
 
@@ -38,6 +38,7 @@ P = TypeVar("P")
 Params: TypeAlias = Any  # a tree of arrays, with buffers
 
 
+@hinted
 def sgd_step(params: P, grads: P, lr: Any) -> P:
     """New params, one step of gradient descent: params − lr·grads. The old ones are untouched. Buffers take their own
     step, which stands in grads, whatever lr is.
@@ -104,6 +105,7 @@ def _one_number(lr: Any) -> Any:
     return lr
 
 
+@hinted
 def update(step: Callable[[Array, Array], Array], params: P, grads: P) -> P:
     """New params, `step(p, g)` of each parameter and its gradient, which must keep the shape; of a buffer old − step,
     with the step that stands in grads.

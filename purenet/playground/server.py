@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -75,6 +76,11 @@ class Playground(ThreadingHTTPServer):
     def params(self, asked: dict[str, Any]) -> bytes:
         return self.session(asked).npz()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Told in the terminal, but for a tab that was closed before it had its answer."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
 
 ACTIONS: dict[str, Callable[[Playground, dict[str, Any]], Any]] = {
     "/start": Playground.start,
@@ -88,6 +94,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Playground
     timeout = 60  # of a connection that says nothing
+    disable_nagle_algorithm = True  # else each answer waits 40 ms, until the browser has confirmed its head
 
     def do_GET(self) -> None:
         self._answer(self._page)

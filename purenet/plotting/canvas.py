@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from purenet.engine.arrays import describe
 from purenet.engine.jax import host_only
+from purenet.values import hinted
 
 Options = ParamSpec("Options")
 Drawn = TypeVar("Drawn")
@@ -22,7 +23,7 @@ def on_host(plot: Callable[Options, Drawn]) -> Callable[Options, Drawn]:
         host_only("drawing")
         return plot(*args, **options)
 
-    return checked
+    return hinted(checked)
 
 
 def is_available() -> bool:

@@ -13,11 +13,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 from purenet import tree
+from purenet.core import Layer, Loss
 from purenet.engine import Ops
 from purenet.engine.arrays import Kind, is_half, kind_of, widened
 from purenet.engine.select import quickest
 from purenet.random import Key
 from purenet.tree.layout import fitting
+from purenet.values import known_as, name_in_errors
 
 Bare = Callable[..., Any]
 MOST = 64  # shapes of x that are remembered, and losses
@@ -125,7 +127,7 @@ class Guarded:
         y, pullback = self.checked_vjp(params, x, key)
         if ops is None:
             self.known.learn(params, x)
-        return y, pullback if self.went_back else self.noted(pullback)
+        return y, known_as("pullback", pullback) if self.went_back else self.noted(pullback)
 
     def noted(self, pullback: Callable[..., Any]) -> Callable[..., Any]:
         """The checked pullback: once it gave no error, it is known that the rule returns what it should."""
@@ -135,8 +137,7 @@ class Guarded:
             self.went_back = True
             return found
 
-        noted_pullback.__qualname__ = "pullback"
-        return noted_pullback
+        return known_as("pullback", noted_pullback)
 
     def pullback(self, y: Any, pull: Bare, params: Any, x: Any, key: Any) -> Callable[..., Any]:
         """The pullback of a rule that was run bare: a dE/dY that is built like Y goes straight to it."""
@@ -152,8 +153,7 @@ class Guarded:
             found: tuple[Any, Any] = self.checked_vjp(params, x, key)[1](dy, wrt_x)
             return found
 
-        pullback.__qualname__ = "pullback"
-        return pullback
+        return known_as("pullback", pullback)
 
 
 class GuardedLoss:
@@ -184,7 +184,7 @@ class GuardedLoss:
         else:
             found = self.rule(ops, y, target)
         E, pull = found
-        return E, lambda dE=1.0: pull(dE)
+        return E, known_as("pullback", lambda dE=1.0: pull(dE))
 
     def checked(self, y: Any, target: Any) -> tuple[Any, Bare]:
         """By the rule, after a check; in float32 where y is of half precision."""
@@ -196,8 +196,9 @@ class GuardedLoss:
         return ops.astype(E, dtypes[0]), lambda dE: tree.map(lambda dy, part: ops.astype(dy, part.dtype), pull(dE), y)
 
 
-for _kind, _shown in (Guarded, "Layer"), (GuardedLoss, "Loss"):  # as Python's own errors about arguments name them
-    _kind.apply.__qualname__, _kind.vjp.__qualname__ = f"{_shown}.apply", f"{_shown}.vjp"
+for _kind, _value in (Guarded, Layer), (GuardedLoss, Loss):  # as Python's own errors about arguments name them
+    for _field in "apply", "vjp":
+        known_as(name_in_errors(_value, _field), getattr(_kind, _field))
 
 
 def guarded(value: Any) -> Any:

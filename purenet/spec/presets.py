@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Generic, overload
 
 from purenet.core import Layer, Loss, P
-from purenet.values import Options, Value, class_of, fields_of, takes_numbers
+from purenet.values import Options, Value, class_of, fields_of, hinted, takes_numbers
 
 
 class LayerPreset(Layer[P], Generic[Options, P]):
@@ -31,6 +31,7 @@ class LossPreset(Loss, Generic[Options]):
 def preset(make: Callable[Options, Layer[P]]) -> LayerPreset[Options, P]: ...
 @overload
 def preset(make: Callable[Options, Loss]) -> LossPreset[Options]: ...
+@hinted
 def preset(make: Callable[..., Any]) -> Any:
     """The value of `make()`, which can still be called to set options: `elu` is a layer, `elu(alpha=0.5)` another.
 

@@ -14,12 +14,13 @@ from purenet.spec.checks import check, check_output, check_output_gradient, chec
 from purenet.spec.guard import Guarded
 from purenet.spec.shapes import init, out_shape
 from purenet.spec.words import Spec, check_spec
-from purenet.values import Call, spelled
+from purenet.values import Call, hinted, spelled
 
 Pull = Callable[[Any, bool], tuple[Any, Any]]
 Rule = Callable[[Ops, Any, Any, Any], tuple[Any, Pull]]
 
 
+@hinted
 def layer(
     spec: Spec,
     rule: Rule,

@@ -14,10 +14,12 @@ from purenet.metrics import best_when
 from purenet.storage.checkpoint import save
 from purenet.storage.files import Path
 from purenet.training.runs import State
+from purenet.values import hinted, known_as
 
 Callback = Callable[[State[Any], dict[str, Any]], None]
 
 
+@hinted
 def csv_log(path: Path) -> Callback:
     """A callback that writes the numbers of each epoch into a file as a line: epoch, step, loss and so on.
 
@@ -44,9 +46,10 @@ def csv_log(path: Path) -> Callback:
                 writer.writeheader()
             writer.writerow(row)
 
-    return log
+    return known_as("csv_log(path)", log)
 
 
+@hinted
 def log_to(tracker: Any) -> Callback:
     """A callback that hands the numbers of each epoch to a tracker of experiments, with the epoch as the step.
 
@@ -79,9 +82,10 @@ def log_to(tracker: Any) -> Callback:
         for name, number in numbers.items():
             tracker.add_scalar(name, number, state.epoch)
 
-    return hand_on
+    return known_as("log_to(tracker)", hand_on)
 
 
+@hinted
 def checkpoint_best(
     path: Path, monitor: str | None = None, best: Literal["lowest", "highest"] | None = None
 ) -> Callback:
@@ -113,7 +117,7 @@ def checkpoint_best(
             save(path, state.params)
             least = value
 
-    return save_best
+    return known_as("checkpoint_best(path)", save_best)
 
 
 def _is_number(value: Any) -> bool:

@@ -36,7 +36,7 @@ from purenet.storage.files import (
     replace,
 )
 from purenet.training.runs import Best, Fit, State
-from purenet.values import brief, shown
+from purenet.values import brief, hinted, shown
 
 T = TypeVar("T")
 _JAX_KEY = "jax.random.key "
@@ -57,6 +57,7 @@ class Checkpoints(NamedTuple):
     steps: Callable[[], list[int]]
 
 
+@hinted
 def save(path: Path, tree: Any) -> None:
     """Write a pytree to a file: `.npz`, or `.safetensors` with the extra of that name.
 
@@ -82,6 +83,7 @@ def save(path: Path, tree: Any) -> None:
     replace(path, lambda file: write(file, arrays, outline))
 
 
+@hinted
 def load(path: Path, like: T | None = None) -> T | Any:
     """The pytree of a file that `save` wrote; its arrays are read-only.
 
@@ -120,6 +122,7 @@ def load(path: Path, like: T | None = None) -> T | Any:
         raise ValueError(f"{error}. The file holds a {held}: write {mend}") from None
 
 
+@hinted
 def to_dict(tree: Any) -> dict[str, np.ndarray]:
     """The leaves of a tree as a plain dict of NumPy arrays by path; a key is two words of 64 bits, the lower first.
 
@@ -134,6 +137,7 @@ def to_dict(tree: Any) -> dict[str, np.ndarray]:
     return arrays
 
 
+@hinted
 def from_dict(arrays: Mapping[str, Any], like: T) -> T:
     """The tree that is built like `like` and has these leaves by path, as `to_dict` names them; they are copied.
 
@@ -147,6 +151,7 @@ def from_dict(arrays: Mapping[str, Any], like: T) -> T:
     return _fill({name: np.array(array) for name, array in arrays.items()}, like, "from_dict")
 
 
+@hinted
 def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
     """The checkpoints of a training run in a folder of its own: one every so many steps, of which the last `keep` stay.
 

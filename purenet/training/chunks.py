@@ -18,10 +18,12 @@ from purenet.engine.arrays import describe, is_integer
 from purenet.losses import reduction_of
 from purenet.random import Key, split
 from purenet.training.gradient import Evaluate, Terms, put_together
+from purenet.values import hinted, known_as
 
 P = TypeVar("P")
 
 
+@hinted
 def in_chunks(
     function: Callable[..., tuple[Any, P]],
     size: int,
@@ -104,7 +106,7 @@ def _chunked(function: Evaluate[P], size: int, threads: int, reduction: str) -> 
         E, grads = sum_trees(crew.map(chunk, chunks), sizes)
         return E, grads
 
-    return evaluate
+    return known_as("in_chunks(function, size)", evaluate)
 
 
 class _Crew:

@@ -75,7 +75,7 @@ from purenet.random import Key
 from purenet.spec import check_pair, check_pulled, pulled_by
 from purenet.spec.guard import UNKNOWN, guarded, place
 from purenet.training.penalties import Penalty
-from purenet.values import brief
+from purenet.values import brief, hinted, known_as
 
 P = TypeVar("P")
 Evaluate = Callable[..., tuple[Any, P]]
@@ -101,6 +101,7 @@ def value_and_grad(
 def value_and_grad(
     net: Layer[P], loss: Loss, *penalties: Penalty, check_finite: bool = False, wrt: Literal["both"]
 ) -> Evaluate[tuple[P, Any]]: ...
+@hinted
 def value_and_grad(
     net: Layer[Any],
     loss: Loss,
@@ -255,6 +256,6 @@ def put_together(terms: Terms) -> Evaluate[Any]:
             E = E + more
         return E, (grads, dx)[WHICH[wrt]]
 
-    whole: Any = penalized if penalties else evaluate
+    whole: Any = known_as("value_and_grad(net, loss)", penalized if penalties else evaluate)
     whole.terms = terms
     return whole  # type: ignore[no-any-return]

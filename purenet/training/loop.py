@@ -35,6 +35,7 @@ Metric = Callable[[Any, Any], Any]
 Metrics = Mapping[str, Metric] | Sequence[Metric] | Metric
 
 
+@hinted
 def start(optimizer: Optimizer[Any, Any], params: P, key: Key | None) -> State[P]:
     """The state of a run that has not begun."""
     check_optimizer(optimizer)

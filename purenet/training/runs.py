@@ -145,16 +145,17 @@ def check_optimizer(optimizer: Any) -> None:
     """Check that this is an optimizer, and not what makes one."""
     if isinstance(optimizer, Optimizer):
         return
-    mend = ""
+    mend, makes = "", str(getattr(optimizer, "__annotations__", {}).get("return"))
     if isinstance(optimizer, str):
         mend = ": write pn.adam(), a value, and no text"
     elif hasattr(optimizer, "update"):
         mend = ": with Optax, write the loop yourself, by value_and_grad"
     elif isinstance(as_number(optimizer), int | float):
         mend = f": write sgd(lr={shown(optimizer)})"
-    elif getattr(optimizer, "__module__", "").startswith("purenet.optimizers") and hasattr(optimizer, "__wrapped__"):
-        made, takes = optimizer.__name__, signature(optimizer).parameters
-        mend = f": write {made}(lr=...), with parentheses" if "lr" in takes else f": write chain({made}(...), sgd())"
+    elif makes == "Transform":
+        mend = f": write chain({optimizer.__name__}(...), sgd())"
+    elif makes.startswith(("Optimizer", "Adaptive")) and "lr" in signature(optimizer).parameters:
+        mend = f": write {optimizer.__name__}(lr=...), with parentheses"
     elif callable(optimizer) and not isinstance(optimizer, tuple | Value):
         mend = ": write adam(), with parentheses"
     raise TypeError(f"an optimizer stands after the loss, not {describe(optimizer)}{mend}")

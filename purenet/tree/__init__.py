@@ -35,6 +35,7 @@ from purenet.engine.arrays import (
 )
 from purenet.engine.jax import host_only, registered
 from purenet.engine.moving import mover
+from purenet.values import hinted, known_as
 
 T = TypeVar("T")
 _DICTS = (dict, OrderedDict)
@@ -107,6 +108,7 @@ def items(tree: Any, name: str = "", leaf_type: type | None = None) -> list[tupl
     return [item for step, child in steps for item in items(child, name + step, leaf_type)]
 
 
+@hinted
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
     """The leaves and the structure that `unflatten` puts them back into.
 
@@ -117,6 +119,7 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
     return found, Structure(tree, len(found))
 
 
+@hinted
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     """The tree of this structure with these leaves, which come in the order of `flatten`.
 
@@ -128,6 +131,7 @@ def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     return _fill(structure._hollow, iter(leaves))
 
 
+@hinted
 def ravel(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
     """All leaves in one vector, and the function that takes such a vector back to the tree.
 
@@ -141,14 +145,15 @@ def ravel(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
     """
     found, structure = flatten(map(as_array, tree))
     if not found:
-        return np.zeros(0, np.float32), lambda vector: unflatten(structure, _cut(vector, []))
+        return np.zeros(0, np.float32), known_as("unravel", lambda vector: unflatten(structure, _cut(vector, [])))
     xp = namespace(found[0], "ravel")
     like = [(leaf.shape, leaf.dtype) for leaf in found]
     dtype = xp.result_type(*found)
     vector = xp.concat([astype(xp.reshape(leaf, (-1,)), dtype) for leaf in found])
-    return vector, lambda vector: unflatten(structure, _cut(vector, like))
+    return vector, known_as("unravel", lambda vector: unflatten(structure, _cut(vector, like)))
 
 
+@hinted
 def size(tree: Any) -> int:
     """How many numbers the leaves hold together.
 
@@ -158,6 +163,7 @@ def size(tree: Any) -> int:
     return sum(math.prod(getattr(leaf, "shape", ())) for leaf in leaves(tree))
 
 
+@hinted
 def cast(tree: T, dtype: Any) -> T:
     """The tree with every floating-point leaf in this dtype, read-only; integers and booleans stay as they are.
 
@@ -193,6 +199,7 @@ def _is_dtype(given: Any) -> bool:
     return isinstance(given, str | type | np.dtype) or str(given).startswith("torch.")
 
 
+@hinted
 def to_engine(tree: T, engine: str, device: Any = None) -> T:
     """The tree with every array in this engine, "numpy", "jax" or "torch", and with the same bits.
 
@@ -211,6 +218,7 @@ def to_engine(tree: T, engine: str, device: Any = None) -> T:
     return map(mover(engine, device), tree)
 
 
+@hinted
 def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8) -> bool:
     """Whether two trees of one structure and equal shapes hold nearly the same numbers: |a − b| ≤ atol + rtol·|b|.
 
@@ -247,6 +255,7 @@ def read_only_copies(kind: type[T]) -> type[T]:
     return kind
 
 
+@hinted
 def check_same(a: Any, b: Any, name: str = "tree", shapes: bool = True) -> None:
     """Raise ValueError where two trees part, with the path: in structure, or in the shapes of leaves.
 

@@ -18,7 +18,7 @@ QUICK = {  # what each prints with --quick, and between which numbers that lies
     "boundary": {rf"{name} .* ([\d.]+)% of 400": (99, 100) for name in ("xor", "circles", "moons")},
     "char_rnn": {r"after 3 characters: perplexity ([\d.]+)": (3.5, 5), r"LSTM: perplexity ([\d.]+)": (3, 11)},
     "denoiser": {r"noisy: ([\d.]+)": (10.3, 10.6), r"epoch  10 .*cleaned: ([\d.]+)": (15, 20)},
-    "gan": {r"epoch  40 .* sure to ([\d.]+)%": (70, 100), r"epoch  40 .* digit \[(\d+)": (20, 500)},
+    "gan": {r"epoch  50 .* sure to ([\d.]+)%": (90, 100), r"epoch  50 .* as asked ([\d.]+)%": (90, 100)},
     "late_update": {
         r"rate 0.0010: dE/dX is off by +([\d.]+)%": (0.1, 0.5),
         r"right, learning rate 0.30: ([\d.]+)%": (85, 100),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pydoc
 import subprocess
@@ -58,6 +59,20 @@ def test_only_the_agreed_names_stand_at_the_root():
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     names = {line.split("/")[0] for line in tracked.splitlines()}
     assert {name for name in names if not name.startswith(".")} <= agreed
+
+
+def test_functions_fit_on_a_screen():
+    """60 lines at most, without the docstring. The engine's may be longer, and so is the one rule of attention."""
+    longer = []
+    for path in (ROOT / "purenet").rglob("*.py"):
+        place = path.relative_to(ROOT / "purenet").as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and not place.startswith("engine/"):
+                documented = ast.get_docstring(node, clean=False) is not None
+                docstring = node.body[0].end_lineno - node.body[0].lineno + 1 if documented else 0
+                if node.end_lineno - node.lineno + 1 - docstring > 60:
+                    longer.append((place, node.name))
+    assert {*longer} <= {("layers/attention.py", "_rule"), ("layers/attention.py", "rule")}
 
 
 def test_imports_run_downstairs():

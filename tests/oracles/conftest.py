@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 # what is compiled here runs once or twice: machine code that is made quickly is worth more than code that is quick
+# (an XLA that does not know a flag ends the process and says which: leave it out then)
 os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )

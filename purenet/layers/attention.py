@@ -213,58 +213,36 @@ def _forms(causal: bool, shared: int) -> tuple[list[Any], list[Any]]:
 
 
 def _rule(options: _Options) -> Rule:
-    heads, shared, causal, base, dropout = options
-
     def rule(ops: Ops, params: AttentionParams, x: Any, key: Key | None) -> tuple[Any, Pull]:
         queries, keys_values, mask, stateful = _unpack(x)
         past = x[1] if stateful else None
-        fixed = past is not None and len(past) == 3
         alone = keys_values is None  # X, or (X, mask)
         attended = queries.shape if alone else keys_values.shape
-        (batch, t, features), new = queries.shape, attended[1]
-        begun, s, join = _before(ops, past, new)
         rows = ops.rows(queries)
         others = rows if alone else ops.rows(keys_values)
-        pairs, padding = (None, None) if mask is None else _of_pairs(ops, mask, s)
+        before = past[0].shape[1] if past else 0
+        pairs, padding = (None, None) if mask is None else _of_pairs(ops, mask, before + attended[1])
         if padding is not None:  # so that nothing depends on the keys and values in the padding, be they NaN
-            padding = ops.reshape(padding[:, begun:], (others.shape[0], 1))
+            padding = ops.reshape(padding[:, before:], (others.shape[0], 1))
             others = ops.keep(others, padding)
         q, pull_q = linear(ops, params.query, rows, key)
         k, pull_k = linear(ops, params.key, others, key)
         v, pull_v = linear(ops, params.value, others, key)
         q = ops.reshape(q, queries.shape)
-        k, v = ops.reshape(k, (batch, new, shared)), ops.reshape(v, (batch, new, shared))
-        start: Any = begun if stateful else s - t if causal == "end" else 0  # the place of the first query
-        offset = None if causal is False else start[:, None, None, None] if fixed else start
-        if base:
-            table = partial(rotation, size=features // heads, base=base)
-            turn_q, turn_k = (_turns(ops, table, first, s if fixed else 0, a) for first, a in ((start, q), (begun, k)))
-            q, k = turn_q(q), turn_k(k)
-        (k, apart_k), (v, apart_v) = join(k, past and past[0]), join(v, past and past[1])
-        dropped = None
-        if dropout and key is not None:
-            dropped = ops.take_in(bernoulli(key, 1 - dropout, (batch, heads, t, s))), 1 / (1 - dropout)
-        heads_y, pull_heads = ops.attend(q, k, v, heads, pairs, offset, dropped)
+        k, v = (ops.reshape(a, (*attended[:2], options.shared)) for a in (k, v))
+        heads_y, state, pull_heads = _in_heads(ops, options, q, (k, v), past, stateful, pairs, key)
         y, pull_out = linear(ops, params.out, ops.rows(heads_y), key)
         y = ops.reshape(y, queries.shape)
         if mask is not None and mask.ndim == 1:
-            y = ops.or_nan(y, lambda: ((mask >= 0) & (mask <= s))[:, None, None])
-        if fixed:
-            y = ops.or_nan(y, lambda: ((begun >= 0) & (begun <= s - t))[:, None, None])
+            y = ops.or_nan(y, lambda: ((mask >= 0) & (mask <= before + attended[1]))[:, None, None])
 
         def pull(dy: Any, wrt_x: bool) -> tuple[AttentionParams, Any]:
             dy, dstate = dy if stateful else (dy, None)
             dout, dheads = pull_out(ops.rows(dy), True)
-            dq, dk, dv, dbeside = pull_heads(ops.reshape(dheads, queries.shape))
-            if dstate is not None:
-                dk, dv = (a if b is None else a + b for a, b in ((dk, dstate[0]), (dv, dstate[1])))
-            (dk_past, dk), (dv_past, dv) = apart_k(dk), apart_v(dv)
-            if base:
-                dq, dk = turn_q(dq, back=True), turn_k(dk, back=True)
-            dq, dk, dv = map(ops.rows, (dq, dk, dv))
-            dquery, dqueries = pull_q(dq, wrt_x)
-            dkey, dkeys = pull_k(dk, wrt_x)
-            dvalue, dvalues = pull_v(dv, wrt_x)
+            dq, dk, dv, dpast, dpairs = pull_heads(ops.reshape(dheads, queries.shape), dstate)
+            dquery, dqueries = pull_q(ops.rows(dq), wrt_x)
+            dkey, dkeys = pull_k(ops.rows(dk), wrt_x)
+            dvalue, dvalues = pull_v(ops.rows(dv), wrt_x)
             dparams = AttentionParams(dquery, dkey, dvalue, dout)
             if not wrt_x:
                 return dparams, None
@@ -273,15 +251,49 @@ def _rule(options: _Options) -> Rule:
                 dothers = ops.keep(dothers, padding)
             if alone:
                 dx = ops.reshape(dqueries + dothers, queries.shape)
-                dpast = None if past is None else (dk_past, dv_past, None)[: len(past)]
-                beside = (dpast, dbeside) if stateful else (dbeside,)
+                beside = (dpast, dpairs) if stateful else (dpairs,)
                 return dparams, (dx, *beside)[: len(x)] if type(x) is tuple else dx
-            return dparams, (ops.reshape(dqueries, queries.shape), ops.reshape(dothers, attended), dbeside)[: len(x)]
+            return dparams, (ops.reshape(dqueries, queries.shape), ops.reshape(dothers, attended), dpairs)[: len(x)]
 
-        state = (k, v, *(each + t for each in past[2:])) if past else (k, v)
         return (y, state) if stateful else y, pull
 
     return rule
+
+
+def _in_heads(
+    ops: Ops, options: _Options, q: Array, new: tuple[Array, Array], past: Any, stateful: bool, pairs: Any, key: Any
+) -> tuple[Array, Any, Callable[[Array, Any], tuple[Any, ...]]]:
+    """Y of the heads, from queries and new keys and values: (Y, the state that is handed on, the rule
+    `pull(dE/dY, dE/dstate) -> (dE/dq, dE/dk, dE/dv, dE/dpast, dE/dpairs)`)."""
+    heads, _, causal, base, dropout = options
+    (k, v), fixed = new, past is not None and len(past) == 3
+    batch, t, features = q.shape
+    begun, s, join = _before(ops, past, k.shape[1])
+    start: Any = begun if stateful else s - t if causal == "end" else 0  # the place of the first query
+    offset = None if causal is False else start[:, None, None, None] if fixed else start
+    if base:
+        table = partial(rotation, size=features // heads, base=base)
+        turn_q, turn_k = (_turns(ops, table, first, s if fixed else 0, a) for first, a in ((start, q), (begun, k)))
+        q, k = turn_q(q), turn_k(k)
+    (k, apart_k), (v, apart_v) = join(k, past and past[0]), join(v, past and past[1])
+    dropped = None
+    if dropout and key is not None:
+        dropped = ops.take_in(bernoulli(key, 1 - dropout, (batch, heads, t, s))), 1 / (1 - dropout)
+    y, pull_heads = ops.attend(q, k, v, heads, pairs, offset, dropped)
+    if fixed:
+        y = ops.or_nan(y, lambda: ((begun >= 0) & (begun <= s - t))[:, None, None])
+
+    def pull(dy: Array, dstate: Any) -> tuple[Any, ...]:
+        dq, dk, dv, dpairs = pull_heads(dy)
+        if dstate is not None:
+            dk, dv = (a if b is None else a + b for a, b in ((dk, dstate[0]), (dv, dstate[1])))
+        (dk_past, dk), (dv_past, dv) = apart_k(dk), apart_v(dv)
+        if base:
+            dq, dk = turn_q(dq, back=True), turn_k(dk, back=True)
+        dpast = None if past is None else (dk_past, dv_past, None)[: len(past)]
+        return dq, dk, dv, dpast, dpairs
+
+    return y, (k, v, *(each + t for each in past[2:])) if past else (k, v), pull
 
 
 def _before(ops: Ops, past: Any, new: int) -> tuple[Any, int, Callable[[Array, Any], tuple[Array, Apart]]]:

@@ -13,7 +13,6 @@ from purenet.engine.arrays import (
     describe,
     holds_numbers,
     is_array,
-    is_tensor,
     seal,
     to_numpy,
     torch_namespace,
@@ -108,26 +107,3 @@ def _to_torch(device: Any) -> Callable[[Any], Any]:
             raise _unknown("PyTorch", x) from None
 
     return move
-
-
-def as_tensor(x: Any) -> Any:
-    """A tensor of what is an array or a number: on a CPU, unless it is one already."""
-    if is_tensor(x):
-        return x
-    torch = _loaded("torch", "torch")
-    if is_array(x) and _holds_numbers(x):
-        return torch.tensor(np.array(to_numpy(x)))
-    if isinstance(x, int | float):
-        return torch.tensor(x)
-    raise TypeError(f"torch_compile takes trees of tensors, arrays and numbers, not {describe(x)}")
-
-
-def traced_by_torch(f: Callable[[list[Any]], Any], examples: list[Any], options: Any) -> Callable[[list[Any]], Any]:
-    """f as PyTorch compiles it, of what it computes for tensors like these."""
-    torch = _loaded("torch", "torch")
-    torch_namespace()
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    apart = [x.detach() for x in examples]  # the tracer takes one tensor at two places for one argument
-    compiled: Callable[[list[Any]], Any] = torch.compile(make_fx(f)(apart), **options)
-    return compiled

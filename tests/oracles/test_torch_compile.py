@@ -85,12 +85,58 @@ def test_arrays_and_numbers_become_tensors():
     assert [each.tolist() for each in found] == [[1, 2, 3], [2, 3, 4]]
 
 
+def test_booleans_texts_and_names_steer():
+    def f(a, way="up", *, double=False):
+        return (a + 1 if way == "up" else a - 1) * (2 if double else 1)
+
+    compiled, a = pn.torch_compile(f, backend="eager"), torch.arange(3.0)
+    for given, named in (((), {}), (("down",), {}), ((), {"double": True}), ((), {"way": "down", "double": True})):
+        assert torch.equal(compiled(a, *given, **named), f(a, *given, **named))
+
+
+def test_numbers_of_python_keep_their_digits():
+    compiled = pn.torch_compile(lambda a, s: a * s, backend="eager")
+    ones = torch.ones(1, dtype=torch.float64)
+    assert compiled(ones, 0.1).item() == 0.1
+    assert compiled(ones, 1e300).item() == 1e300
+    assert compiled(ones.to(torch.float32), 0.1).dtype == torch.float32
+
+
+def test_what_is_compiled_inside_a_transform_is_not_kept():
+    compiled, x = pn.torch_compile(lambda a: (a**2).sum(), backend="eager"), torch.arange(3.0)
+    assert torch.func.grad(compiled)(x).tolist() == [0, 2, 4]
+    assert torch.vmap(compiled)(torch.stack([x, 2 * x])).tolist() == [5, 20]
+    assert compiled(x * 100).item() == 50_000
+    assert torch.func.grad(compiled)(x).tolist() == [0, 2, 4]
+
+
+def test_how_tensors_lie_in_memory():
+    net = pn.serial(pn.flatten, pn.dense(12, 2))
+    compiled, params = pn.torch_compile(net.apply, backend="eager"), to_torch(net.init(pn.key(0)))
+    x = torch.randn(5, 3, 4)
+    for given in (
+        x,
+        x.transpose(1, 2).contiguous().transpose(1, 2),
+        x[:1].expand(5, 3, 4),
+        x.flip(0)[:, :, ::2].repeat(1, 1, 2),
+    ):
+        np.testing.assert_allclose(compiled(params, given), net.apply(params, given), rtol=1e-5, atol=1e-6)
+
+
+def test_the_run_that_is_looked_at_changes_nothing():
+    x = torch.ones(2)
+    assert pn.torch_compile(lambda a, b: a.add_(1) * b, backend="eager")(x, torch.ones(2)).tolist() == [2, 2]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: pn.torch_compile(DENSE), "torch_compile takes a function of trees, such as net.apply or a step, not"),
-        (lambda: pn.torch_compile(lambda key: 0)(pn.key(0)), "takes trees of tensors, arrays and numbers, not"),
-        (lambda: pn.torch_compile(lambda name: 0)("relu"), "takes trees of tensors, arrays and numbers, not"),
+        (lambda: pn.torch_compile(lambda key: 0)(pn.key(0)), "is for trees of tensors, arrays and numbers, not"),
+        (lambda: pn.torch_compile(lambda a: object())(1.0), "is for trees of tensors, arrays and numbers, not"),
+        (lambda: pn.torch_compile(lambda a: a)(torch.ones(2, requires_grad=True)), r"no gradient.*write x.detach\(\)"),
+        (lambda: pn.torch_compile(lambda n: n if n > 0 else -n)(3), "f looks at a number"),
+        (lambda: pn.torch_compile(lambda a, n: [a for _ in range(n)])(torch.ones(2), 3), "Bind what steers f before"),
     ],
 )
 def test_bad_input(call, message):

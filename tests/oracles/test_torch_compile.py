@@ -90,7 +90,7 @@ def test_booleans_texts_and_names_steer():
         return (a + 1 if way == "up" else a - 1) * (2 if double else 1)
 
     compiled, a = pn.torch_compile(f, backend="eager"), torch.arange(3.0)
-    for given, named in (((), {}), (("down",), {}), ((), {"double": True}), ((), {"way": "down", "double": True})):
+    for given, named in (((), {}), (("down",), {}), (("up",), {}), ((), {"double": True}), ((), {"double": False})):
         assert torch.equal(compiled(a, *given, **named), f(a, *given, **named))
 
 

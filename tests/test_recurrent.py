@@ -497,14 +497,15 @@ def test_a_state_is_not_handed_from_one_layer_to_the_next(net, message):
 
 
 ATTENTION, BLOCK = pn.multi_head_attention(2, 1), pn.transformer_block(2, 1)
+BOTH_WAYS = pn.fan_out(pn.gru(2, 2), pn.gru(2, 2, reverse=True))
+NO_MAKER = pn.relu._replace(name="by_hand")
 HANDED_ON = pn.serial(pn.keep_rest(ATTENTION), pn.on_first(pn.relu), pn.global_avg_pool)
 
 
 def test_what_is_no_state_is_handed_on():
     net = pn.serial(ATTENTION, ATTENTION)
     params, x = net.init(pn.key(0)), np.ones((2, 4, 2), np.float32)
-    for beside in (x[:, :3], np.zeros((2, 1, 4, 4), np.float32)):
-        assert net.apply(params, (x, beside)).shape == x.shape
+    assert net.apply(params, (x, x[:, :3])).shape == x.shape
 
 
 @pytest.mark.parametrize(
@@ -520,6 +521,19 @@ def test_what_is_no_state_is_handed_on():
         (pn.named(a=pn.lstm(2, 2), b=pn.gru(2, 3, last=True)), r"write keep_rest\(lstm\(2, 2\)\)"),
         (pn.serial(pn.lstm(2, 2), pn.lstm(2, 3), pn.gru(3, 3, reverse=True)), "write keep_rest"),
         (pn.serial(pn.gru(2, 2), pn.bidirectional(pn.gru(2, 2))), "write keep_rest"),
+        (pn.serial(pn.gru(2, 2), pn.gru(2, 2, return_state=True)), r"gru\(2, 2, return_state=True\) would take"),
+        (pn.serial(pn.gru(2, 2), pn.stacked(pn.gru(2, 2), pn.gru(2, 2, last=True))), "last=True.* would take"),
+        (pn.serial(pn.gru(2, 2), pn.on_first(pn.global_avg_pool)), "global_avg_pool would take"),
+        (pn.serial(pn.residual(pn.gru(2, 2)), pn.last_step), r"write keep_rest\(residual\(gru\(2, 2\)\)\)"),
+        (pn.serial(pn.residual(pn.serial(ATTENTION)), ATTENTION), r"keep_rest\(residual\(serial\(multi_head"),
+        (pn.serial(ATTENTION, pn.residual(ATTENTION)), "and multi_head_attention"),
+        (pn.serial(ATTENTION, pn.residual(NO_MAKER), pn.last_step), "and last_step"),
+        (pn.serial(pn.keep_rest(ATTENTION), BLOCK, ATTENTION), "end at transformer_block"),
+        (pn.serial(BOTH_WAYS, pn.concat, pn.last_step), r"write keep_rest\(fan_out\(gru"),
+        (pn.serial(BOTH_WAYS, pn.parallel(pn.relu, pn.last_step)), "and last_step"),
+        (pn.serial(BOTH_WAYS, pn.on_first(pn.relu), pn.add, pn.last_step), "and last_step"),
+        (pn.serial(BOTH_WAYS, pn.pick(1), pn.last_step), "and last_step"),
+        (pn.serial(pn.gru(2, 2), pn.tied(pn.serial(pn.relu, pn.relu)), pn.remat(pn.last_step)), "and last_step"),
     ],
 )
 def test_padding_is_not_taken_for_data(net, message):
@@ -527,6 +541,63 @@ def test_padding_is_not_taken_for_data(net, message):
     net.apply(params, x)
     with pytest.raises(ValueError, match=message):
         net.apply(params, (x, np.array([4, 2])))
+
+
+@pytest.mark.parametrize("between", [
+    pn.batch_norm(2), pn.group_norm(1, 2), pn.residual(pn.serial(pn.dense(2, 2), pn.relu)), pn.sigmoid, pn.softmax,
+    pn.prelu, pn.hard_swish, pn.selu, pn.serial(pn.dense(2, 4), pn.swiglu), pn.map_time(pn.dense(2, 2)),
+    pn.serial(pn.fan_out(pn.dense(2, 1), pn.dense(2, 1)), pn.concat), pn.activation(np.sin, np.cos),
+    pn.gaussian_noise(0.1), pn.positional_encoding, pn.rnn(2, 2),
+], ids=str)  # fmt: skip
+def test_a_chain_looks_for_padding_through_all_that_keeps_the_time(between):
+    x = np.ones((2, 4, 2), np.float32)
+    for first, then in ((pn.gru(2, 2), pn.global_avg_pool), (BLOCK, BLOCK), (ATTENTION, pn.last_step)):
+        net = pn.serial(first, between, then)
+        with pytest.raises(ValueError, match="would take padding for data: write keep_rest"):
+            net.apply(net.init(pn.key(0)), (x, np.array([4, 2])))
+
+
+@pytest.mark.parametrize("mask", [np.ones((2, 1, 4, 4), bool), np.zeros((2, 1, 4, 4), np.float32)], ids=str)
+def test_a_mask_of_pairs_is_not_lost_between_two_attentions(mask):
+    x = np.ones((2, 4, 2), np.float32)
+    for net in (pn.serial(BLOCK, BLOCK), pn.serial(ATTENTION, pn.gru(2, 2), pn.residual(ATTENTION))):
+        with pytest.raises(ValueError, match=r"the mask beside x ends at .* would attend without it: write keep_rest"):
+            net.apply(net.init(pn.key(0)), (x, mask))
+    for net in (
+        pn.serial(pn.keep_rest(BLOCK), pn.on_first(pn.relu), BLOCK),
+        pn.serial(BLOCK, pn.relu, pn.global_avg_pool),  # which takes no mask of pairs
+        pn.serial(pn.keep_rest(BLOCK), pn.pick(0), BLOCK),
+    ):
+        net.apply(net.init(pn.key(0)), (x, mask))
+
+
+CAUSAL = pn.transformer_block(2, 1, causal=True)
+
+
+@pytest.mark.parametrize("net", [
+    pn.serial(pn.keep_rest(pn.gru(2, 2)), pn.on_first(pn.relu), pn.bidirectional(pn.gru(2, 2))),
+    pn.serial(pn.keep_rest(pn.residual(ATTENTION)), pn.residual(pn.keep_rest(ATTENTION)), pn.last_step),
+    pn.serial(pn.keep_rest(BOTH_WAYS), pn.on_first(pn.concat), pn.last_step),
+    pn.serial(pn.fan_out(pn.gru(2, 2), pn.pick(1)), pn.last_step),
+    pn.serial(BOTH_WAYS, pn.pick(0), pn.gru(2, 2)),
+    pn.serial(pn.fan_out(pn.serial(pn.keep_rest(BLOCK), pn.last_step), pn.gru(2, 2, last=True)), pn.add),
+    pn.serial(pn.gru(2, 2), pn.relu, pn.lstm(2, 2, num_layers=2), pn.stacked(pn.rnn(2, 2), pn.gru(2, 2))),
+    pn.serial(CAUSAL, CAUSAL, pn.gru(2, 2)),
+    pn.serial(pn.gru(2, 2, num_layers=2, last=True), pn.dense(2, 2)),
+    pn.serial(ATTENTION, pn.reshape(2, 2, 2), pn.global_avg_pool),
+    pn.serial(ATTENTION, pn.conv(2, 2, (3,)), pn.global_avg_pool),
+    pn.serial(ATTENTION, pn.permute(2, 1), pn.global_avg_pool),
+    pn.serial(BOTH_WAYS, pn.concat(1), pn.last_step),
+    pn.serial(ATTENTION, NO_MAKER, pn.last_step),
+], ids=str)  # fmt: skip
+def test_a_chain_that_handles_its_padding_is_taken(net):
+    net.apply(net.init(pn.key(0)), (np.ones((2, 4, 2), np.float32), np.array([4, 2])))
+
+
+def test_a_mask_may_have_its_padding_in_front():
+    net, x = pn.serial(CAUSAL, CAUSAL), np.ones((2, 4, 2), np.float32)
+    with pytest.raises(ValueError, match="write keep_rest"):
+        net.apply(net.init(pn.key(0)), (x, np.array([[False, True, True, True]] * 2)))
 
 
 @pytest.mark.parametrize("beside", [np.array([4, 2]), np.arange(4) < np.array([[4], [2]])], ids=["lengths", "mask"])

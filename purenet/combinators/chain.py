@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed
+from purenet.combinators.padding import check_padding
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Shape, describe, holds, is_array
@@ -43,7 +44,7 @@ def serial(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
     def check(params: Any, x: Any) -> None:
         check_tuple(params, len(layers), who, "params that are")
         chain.check_states(who, x)
-        chain.check_padding(who, x)
+        check_padding(who, layers, x)
 
     return composed(name, layers, chain.make, check, chain.init, chain.shape, lambda parts: serial(*parts),
                     straight=chain.straight, matrices=True)  # fmt: skip
@@ -68,7 +69,7 @@ def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
             given = f"a dict with {sorted(params)}" if type(params) is dict else describe(params)
             raise ValueError(f"{who} takes params that are a dict with {sorted(names)}, not {given}")
         chain.check_states(who, x)
-        chain.check_padding(who, x)
+        check_padding(who, parts, x)
 
     def init(key: Key, in_shape: Shape | None = None) -> dict[str, Any]:
         return dict(zip(names, chain.init(key, in_shape), strict=True))
@@ -102,21 +103,6 @@ _WITH_STATE = {  # layers that take (x, state), and give (y, state)
     "rnn", "lstm", "gru", "bidirectional", "stacked", "multi_head_attention", "transformer_block",
     "transformer_decoder_block", "positional_encoding", "learned_positions",
 }  # fmt: skip
-_WITH_PADDING = {  # layers that take lengths, or a mask of padding, beside x
-    "rnn", "lstm", "gru", "bidirectional", "stacked", "multi_head_attention", "transformer_block", "global_avg_pool",
-    "global_max_pool", "last_step",
-}  # fmt: skip
-_PLACE_BY_PLACE = {  # layers in which padding behind changes nothing before it, unless they go backwards
-    "dense", "dropout", "layer_norm", "rms_norm", "relu", "gelu", "silu", "tanh", "elu", "leaky_relu", "identity",
-    "positional_encoding", "learned_positions", "rnn", "lstm", "gru",
-}  # fmt: skip
-
-
-def _is_padding(x: Any) -> bool:
-    """Whether lengths, or a mask of padding, stand beside x."""
-    if type(x) is not tuple or len(x) != 2 or not is_array(x[1]):
-        return False
-    return holds(x[1], "integral") if x[1].ndim == 1 else x[1].ndim == 2 and holds(x[1], "bool")
 
 
 def _is_state(beside: Any) -> bool:
@@ -155,24 +141,6 @@ class _Chain:
                     f"{who} would hand the state of {brief(one.name)} on to {brief(two.name)}: "
                     "write stacked(...) of the two, which keeps a state for each"
                 )
-
-    def check_padding(self, who: str, x: Any) -> None:
-        """Check that no layer takes padding for data, because the layer before has kept the lengths or the mask."""
-        taker: Layer[Any] | None = None
-        for layer in _one_by_one(self.layers) if _is_padding(x) else ():
-            maker, options = maker_of(layer), {} if layer.call is None else layer.call.options
-            if maker == "on_first" or (taker is None and maker == "keep_rest"):
-                continue
-            from_the_end = options.get("last") or options.get("reverse")
-            if taker is not None and maker in _WITH_PADDING and (from_the_end or maker not in _PLACE_BY_PLACE):
-                one, two = brief(taker.name), brief(layer.name)
-                raise ValueError(
-                    f"{who}: the lengths or the mask beside x end at {one}, and {two} would take padding for data: "
-                    f"write keep_rest({one}), which hands them on, and on_first(...) around what is between the two"
-                )
-            if maker not in (_WITH_PADDING if taker is None else _PLACE_BY_PLACE):
-                return
-            taker = taker or layer
 
     def shape(self, in_shape: Shape | None) -> Shape | None:
         for layer in self.places:

@@ -15,7 +15,7 @@ _OVER_TIME = {"global_avg_pool", "global_max_pool", "last_step"}
 _WITH_PADDING = {*_FORWARD, *_ATTENTION, *_OVER_TIME, "bidirectional", "stacked"}
 _NEW_TIME = {  # after these the second axis is none of time, or another; "" is a layer that somebody wrote
     "flatten", "reshape", "permute", "pick", "swap", "conv", "conv_transpose", "max_pool", "avg_pool",
-    "adaptive_avg_pool", "adaptive_max_pool", "upsample", "pixel_shuffle", "pad", *_OVER_TIME, "",
+    "adaptive_avg_pool", "adaptive_max_pool", "upsample", "pixel_shuffle", "pad", "",
 }  # fmt: skip
 _SUMS = {"add", "mul", "concat"}
 _IN_A_ROW = {"serial", "named", "stacked", "frozen", "remat", "tied", "residual", "on_first", "keep_rest"}
@@ -62,7 +62,7 @@ class _Walk:
             return found if maker in ("serial", "named") else _kept_by(layer, found)
         if kept and self._mixes(layer, maker):
             self._refuse(known, layer)
-        if known is None or _ends(layer) or maker in _NEW_TIME:
+        if known is None or maker in _NEW_TIME:
             return None
         return known if kept else layer if maker in _WITH_PADDING else None
 
@@ -102,10 +102,3 @@ class _Walk:
 def _kept_by(layer: Layer[Any], known: Any) -> Any:
     """A layer inside that kept the lengths is, for what comes after, the layer around it."""
     return layer if isinstance(known, Layer) else known
-
-
-def _ends(layer: Layer[Any]) -> bool:
-    """Whether a recurrent layer gives its last outputs alone."""
-    if maker_of(layer) in ("bidirectional", "stacked"):
-        return _ends(layer.parts[-1])
-    return layer.call is not None and bool(layer.call.options.get("last"))

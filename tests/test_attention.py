@@ -270,6 +270,13 @@ def test_a_padded_batch_goes_on_in_pieces(layer):
         np.testing.assert_allclose(np.concatenate(ys, axis=1)[i, n:], alone, rtol=1e-11)
 
 
+def test_a_cache_counts_in_the_dtype_that_it_was_given():
+    layer, x, empty = pn.multi_head_attention(2, 1, causal=True), normal(1, 27, 2), np.zeros((1, 127, 2))
+    _, (_, _, filled) = layer.apply(params_of(layer), (x, (empty, empty, np.array([100], np.int8))))
+    assert filled.dtype == np.int8
+    assert filled == [127]
+
+
 @pytest.mark.parametrize("rotary", [False, True])
 @pytest.mark.parametrize("make", [pn.multi_head_attention, pn.transformer_block])
 def test_a_cache_of_fixed_size_holds_what_grows_elsewhere(make, rotary):
@@ -502,7 +509,24 @@ def run_causal(x):
         (lambda: pn.multi_head_attention(4, 4, kv_heads=3), ValueError, "3 heads of keys and values do not divide 4"),
         (lambda: pn.multi_head_attention(4, 4, kv_heads=0), ValueError, "takes kv_heads that are positive integers"),
         (lambda: pn.multi_head_attention(4, 2, causal="start"), ValueError, "True, False or \"end\", not 'start'"),
-        (lambda: run((X, None)), ValueError, "takes x as one of: x (batch, time, 4); (x, keys_values"),
+        (lambda: run((X, None)), ValueError, "4, 2) takes a state, (X, None) or (X, (K, V)), only if it is causal: wr"),
+        (lambda: run((X, (X, X))), ValueError, "only if it is causal: write causal=True"),
+        (
+            lambda: run_causal((X, (X, X, np.array([0, 1])), np.ones((2, 3), bool))),
+            ValueError,
+            "takes no mask beside a cache of fixed size, (K, V, filled): filled tells which places count",
+        ),
+        (
+            lambda: run_causal((X, (*[np.zeros((2, 300, 4), np.float32)] * 2, np.array([250, 0], np.uint8)))),
+            ValueError,
+            "causal=True) counts in the dtype of filled, but uint8 does not go up to 300, the places of the cache: "
+            "write filled.astype(np.int32)",
+        ),
+        (
+            lambda: run_causal((X, (*[np.zeros((2, 128, 4), np.float32)] * 2, np.zeros(2, np.int8)))),
+            ValueError,
+            "int8 does not go up to 128",
+        ),
         (lambda: run((X, np.ones((2, 3, 3), bool))), ValueError, "(x, mask (batch, heads_or_1, time, time) of bool)"),
         (
             lambda: run_causal((X, (X,))),
@@ -538,7 +562,7 @@ def run_causal(x):
         (
             lambda: run((X, (X, X), np.array([1, 7]))),
             ValueError,
-            "takes x as one of: x (batch, time, 4); (x, keys_values",
+            "only if it is causal: write causal=True",
         ),
         (lambda: run_causal((X, (X, X[:, :2]))), ValueError, "takes V of shape (2, 3, 4), but V has shape (2, 2, 4)"),
         (lambda: run_causal((X, (X[:1], X))), ValueError, "takes K of shape (2, past, 4), but K has shape (1, 3, 4)"),

@@ -134,7 +134,13 @@ def run(x, **options):
         ),
         (lambda: run((X,)), "It was given a tuple of 1"),
         (lambda: run((X, None)), "takes (X, state, memory), but it was given (X, state) without a memory"),
-        (lambda: run((X, None, X), causal=False), "takes x as one of: x (batch, time, 4); (x, keys_values"),
+        (lambda: run((X, None, X), causal=False), "takes a state, (X, None) or (X, (K, V)), only if it is causal: wr"),
+        (
+            lambda: run(((X, np.array([1, 2])), None, X)),
+            "transformer_decoder_block(4, 2) takes no mask of X beside a state, but it was given ((X, mask), state, "
+            "memory): write (X, state, memory), for no place sees padding behind it",
+        ),
+        (lambda: run(((X, np.array([1, 2])), (X, X), X)), "takes no mask of X beside a state"),
         (lambda: run((X, (X, X[:1]), X)), "takes V of shape (2, 3, 4), but V has shape (1, 3, 4)"),
         (lambda: run((X, None, X[:1])), "keys_values of shape (2, keys, 4), but keys_values has shape (1, 3, 4)"),
         (

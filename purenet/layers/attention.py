@@ -10,7 +10,7 @@ import numpy as np
 
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Array
+from purenet.engine.arrays import Array, conversion, dtype_name, holds, is_array, namespace
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, linear
 from purenet.random import Key, bernoulli
@@ -80,8 +80,9 @@ def multi_head_attention(
     K and V grow with each piece, so jit compiles each length anew. With a cache of fixed size it compiles once, inside
     `lax.scan` too: K and V (batch, capacity, kv_heads · d), and how many of their places are filled in each example:
         (X, (K, V, filled (batch,))) to (Y, (K, V, filled + time)), filled integers
-    It begins with zeros. X stands behind the places that are filled, and attends to these and to itself. After a padded
-    batch, with the padding behind, put the lengths in the place of `filled`, and the padding is written over.
+    It begins with zeros; the dtype of `filled` must go up to the capacity. X stands behind the places that are filled,
+    and attends to these and to itself. After a padded batch, with the padding behind, put the lengths in the place of
+    `filled`, and the padding is written over.
 
     With `rotary=True` Q and K are turned by their places, so that a score depends on how far apart the two are. In each
     head the numbers (a, b) = (i, i + d/2), as in Llama and GPT-NeoX (the paper takes neighbours, (2i, 2i + 1)), are
@@ -149,6 +150,7 @@ def multi_head_attention(
         init=_each(*inits),
         sizes={"features": features, "attended": "features", "shared": options.shared},
         fits=lambda sizes: _fits(heads, sizes),
+        whole=lambda x: _state_misfit(bool(causal), x),
         values=lambda x: _check_lengths(name, x),
     )
     return layer(spec, _rule(options))
@@ -397,6 +399,28 @@ def _check_lengths(name: str, x: Any) -> None:
     keys += x[1][0].shape[1] if stateful and x[1] else 0
     if not 0 <= least <= most <= keys:
         raise ValueError(f"{name}: there are {keys} keys, but lengths go from {least} to {most}")
+
+
+def _state_misfit(causal: bool, x: Any) -> str:
+    """What is wrong with a state in x: that there is one, a mask beside a cache, or a dtype too small to count in."""
+    if type(x) is not tuple or len(x) not in (2, 3) or not (x[1] is None or type(x[1]) is tuple):
+        return ""
+    if not causal:
+        return "takes a state, (X, None) or (X, (K, V)), only if it is causal: write causal=True"
+    if x[1] is None or len(x[1]) != 3:
+        return ""
+    if len(x) == 3:
+        return "takes no mask beside a cache of fixed size, (K, V, filled): filled tells which places count"
+    keys, _, filled = x[1]
+    if not is_array(keys) or keys.ndim != 3 or not is_array(filled) or not holds(filled, "integral"):
+        return ""
+    if namespace(filled).iinfo(filled.dtype).max >= keys.shape[1]:
+        return ""
+    kind = dtype_name(filled.dtype)
+    return (
+        f"counts in the dtype of filled, but {kind} does not go up to {keys.shape[1]}, the places of the cache: "
+        f"write {conversion('filled', filled, 'int32')}"
+    )
 
 
 def _fits(heads: int, sizes: dict[str, Any]) -> str:

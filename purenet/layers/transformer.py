@@ -197,6 +197,11 @@ def _decoder(name: Call, parts: tuple[Layer[Any], ...]) -> Layer[Any]:
             raise ValueError(f"{who} takes x as one of: {forms}. It was given {describe_all(x)}{mend}")
         if len(x) == 2 and (x[1] is None or type(x[1]) is tuple):
             raise ValueError(f"{who} takes (X, state, memory), but it was given (X, state) without a memory")
+        if type(x[0]) is tuple and (x[1] is None or type(x[1]) is tuple):
+            raise ValueError(
+                f"{who} takes no mask of X beside a state, but it was given ((X, mask), state, memory): write "
+                "(X, state, memory), for no place sees padding behind it"
+            )
 
     def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
         to_itself, to_memory, forward = rules

@@ -32,6 +32,8 @@ from purenet.spec.words import Form, Spec
 def check(spec: Spec, params: Any, x: Any, key: Any = None) -> tuple[Ops, Any, Any, Any]:
     """(ops, params, x, key), in one engine, after a check of params and x that says what is wrong with them."""
     check_key(key)
+    if spec.whole is not None and (wrong := spec.whole(x)):
+        raise ValueError(f"{spec.name} {wrong}")
     arrays = _check_arrays(spec, x)
     sizes = _check_params(spec, params)
     for form, label, array in arrays:

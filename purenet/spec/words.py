@@ -37,6 +37,7 @@ class Spec(NamedTuple):
         complete: the code that would make the layer with all its sizes, for the error of a size that is not known.
         hints: what to do about a shape that does not fit, for the usual mistakes: `hint(shape of x, sizes) -> words`.
         fits: what patterns cannot say of the sizes: `fits(sizes) -> what is wrong, in words, or ""`.
+        whole: what the forms cannot say of x, whatever it is: `whole(x) -> what is wrong, in words, or ""`.
         values: a check of the numbers in x, made at every call where they can be looked at; it raises ValueError.
     """
 
@@ -49,6 +50,7 @@ class Spec(NamedTuple):
     complete: str = ""
     hints: tuple[Hint, ...] = ()
     fits: Callable[[Sizes], str] | None = None
+    whole: Callable[[Any], str] | None = None
     values: Callable[[Any], None] | None = None
     last: str = ""
 

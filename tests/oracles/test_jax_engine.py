@@ -177,3 +177,10 @@ def test_a_cache_of_fixed_size_is_compiled_once(rotary):
     assert len(traced) == 2
     _, full = compiled(last, x[:, 0])  # there is no room for it
     assert jnp.isnan(full).all()
+
+
+def test_a_cache_refuses_a_small_dtype_when_it_is_traced():
+    layer, x, empty = pn.multi_head_attention(2, 1, causal=True), jnp.ones((1, 10, 2)), jnp.zeros((1, 300, 2))
+    params = layer.init(pn.key(0))
+    with pytest.raises(ValueError, match=r"uint8 does not go up to 300.*: write filled\.astype\(np\.int32\)"):
+        jax.jit(layer.apply)(params, (x, (empty, empty, jnp.asarray([250], jnp.uint8))))

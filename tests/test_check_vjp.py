@@ -414,6 +414,12 @@ def test_a_wrong_rule_where_apply_bends_is_seen_and_said_to_be_so():
             check_vjp(wrong, (), ZEROS)
 
 
+def test_a_slope_that_is_rounded_off_does_not_hide_a_missing_gradient():
+    missing = pn.activation(lambda x: (x + 1e6) - 1e6, np.zeros_like)  # a tiny step changes nothing
+    with pytest.raises(AssertionError, match="dx is not the derivative"):
+        check_vjp(missing, (), ZEROS)
+
+
 def test_where_a_layer_is_not_defined_aside_only_the_point_counts():
     def small(x):
         if x.max() > 1e-2:

@@ -1,8 +1,10 @@
 """How good outputs are, in numbers that people read: functions of (y, target), for `evaluate`, `fit` or by themselves.
 
 For classes, y is (..., classes) scores of any kind (logits, probabilities), of which the largest counts, or (n,) labels
-that were chosen; target is (...) labels, or (..., classes) one-hot or soft, of which the largest counts too. A net with
-one output says how sure it is of class 1, and where that begins is yours to say: compare it, as in
+that were chosen; target is (...) labels, or (..., classes) one-hot or soft, of which the largest counts too. Labels are
+from 0 to classes - 1. Chosen labels of sequences are flattened: `accuracy(y.ravel(), target.ravel())`.
+
+A net with one output says how sure it is of class 1, and where that begins is yours to say: compare it, as in
 `accuracy(y > 0.5, target)` for probabilities and `accuracy(y > 0, target)` for logits; an axis of size 1 at the end may
 stay.
 
@@ -88,13 +90,10 @@ def confusion_matrix(y: Any, target: Any, classes: int | None = None) -> Any:
 
 
 def _counts(y: Any, target: Any, who: str, classes: int | None = None) -> Any:
-    predicted, labels = _labels(y, target, who)
+    predicted, labels = _labels(y, target, who, classes)
     found = int(max(predicted.max(), labels.max())) + 1
     known = np.shape(y)[-1] if np.ndim(y) > 1 else np.shape(target)[-1] if np.ndim(target) > 1 else found
     count = max(known, found) if classes is None else classes
-    low = int(min(predicted.min(), labels.min()))
-    if low < 0 or found > count:
-        raise ValueError(f"{who} takes labels from 0 to {count - 1}, but found {low if low < 0 else found - 1}")
     return np.bincount(labels * count + predicted, minlength=count**2).reshape(count, count)
 
 
@@ -231,35 +230,72 @@ def _check_order(y: Any, target: Any, who: str) -> None:
         )
 
 
-def _labels(y: Any, target: Any, who: str) -> tuple[Any, Any]:
-    """The classes that were chosen and those that are right, both (n,)."""
+def _labels(y: Any, target: Any, who: str, classes: int | None = None) -> tuple[Any, Any]:
+    """The classes that were chosen and those that are right, both (n,), each below `classes`, or below the number of
+    columns where there are any."""
     _check_one(who, y, target)
     y, target = to_numpy(y), to_numpy(target)
     _check_order(y, target, who)
     if y.ndim > 2 and target.shape in (y.shape, y.shape[:-1]):  # of sequences, each place is an example
         target = target.reshape(-1, *target.shape[y.ndim - 1 :])
         y = y.reshape(-1, y.shape[-1])
-    found = []
-    for name, given in (("y", y), ("target", target)):
-        labels = given
-        if given.ndim == 2:
-            labels = given.argmax(axis=1) if given.shape[1] > 1 else given[:, 0]
-        if name == "target" and holds(labels, "real floating") and (labels == np.floor(labels)).all():
-            labels = labels.astype(np.int64)  # as the losses of one output take their 0 and 1
-        if labels.ndim != 1 or not holds(labels, "integral", "bool"):
-            scores = "(n, classes) scores" if name == "y" else "(n, classes) one-hot"
-            mend = ""
-            if name == "target" and not holds_numbers(labels):
-                mend = f": {write_as_integers(labels, name)}"
-            if name == "y" and labels.ndim == 1 and holds_numbers(labels):
-                mend = f": write {who}(y > 0.5, target) for probabilities of class 1, {who}(y > 0, target) for logits"
-            raise ValueError(f"{who} takes {name} as {scores}, or (n,) integer labels, not {describe(given)}{mend}")
-        found.append(labels.astype(np.int64))
-    if len(found[0]) != len(found[1]) or not len(found[0]):
+    predicted, labels = _label_of(y, "y", who), _label_of(target, "target", who)
+    _check_rows(y, target, who)
+    if len(predicted) != len(labels) or not len(labels):
         raise ValueError(
-            f"{who} takes as many outputs as targets, at least one, not {len(found[0])} and {len(found[1])}"
+            f"{who} takes as many outputs as targets, at least one, not {len(predicted)} and {len(labels)}"
         )
-    return found[0], found[1]
+    columns = [given.shape[1] for given in (y, target) if given.ndim == 2 and given.shape[1] > 1]
+    count = min(columns, default=None) if classes is None else classes
+    for name, found in (("y", predicted), ("target", labels)):
+        if found.min() < 0 or (count is not None and found.max() >= count):
+            wrong = found.min() if found.min() < 0 else found.max()
+            most = "up" if count is None else f"to {count - 1}"
+            raise ValueError(f"{who} takes labels from 0 {most}, but found {wrong} in {name}{_mend_of(found)}")
+    return predicted, labels
+
+
+def _mend_of(labels: Any) -> str:
+    """What to write for labels that are below 0."""
+    if np.isin(labels, (-1, 1)).all():
+        return ": of targets -1 and 1 write target > 0, and y > 0"
+    return ": leave out what is ignored, as in y[target >= 0], target[target >= 0]" if labels.min() < 0 else ""
+
+
+def _label_of(given: Any, name: str, who: str) -> Any:
+    """The label of each example, from labels or from rows of which the largest counts."""
+    labels = given
+    if given.ndim == 2:
+        labels = given.argmax(axis=1) if given.shape[1] > 1 else given[:, 0]
+    if name == "target" and holds(labels, "real floating") and (labels == np.floor(labels)).all():
+        labels = labels.astype(np.int64)  # as the losses of one output take their 0 and 1
+    if labels.ndim == 1 and holds(labels, "integral", "bool"):
+        return labels.astype(np.int64)
+    scores = "(n, classes) scores" if name == "y" else "(n, classes) one-hot"
+    mend = ""
+    if name == "target" and not holds_numbers(labels):
+        mend = f": {write_as_integers(labels, name)}"
+    if name == "y" and labels.ndim == 1 and holds_numbers(labels):
+        mend = f": write {who}(y > 0.5, target) for probabilities of class 1, {who}(y > 0, target) for logits"
+    raise ValueError(f"{who} takes {name} as {scores}, or (n,) integer labels, not {describe(given)}{mend}")
+
+
+def _check_rows(y: Any, target: Any, who: str) -> None:
+    """Check that rows of whole numbers are one-hot, for the largest of several labels is none. Of y these are what was
+    chosen, bools, and integers beside rows of integers; other integers are scores, such as votes."""
+    chosen = holds(y, "bool") or (holds(y, "integral") and target.ndim == 2 and holds(target, "integral"))
+    for name, rows in (("y", y if chosen else None), ("target", target)):
+        if rows is None or rows.ndim != 2 or rows.shape[1] < 2 or not holds_numbers(rows):
+            continue
+        whole = (rows == np.floor(rows)).all()
+        if whole and rows.size and not (((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all()):
+            mend = f"for labels of sequences write {who}(y.ravel(), target.ravel())"
+            if holds(rows, "bool"):
+                mend = "for scores write y as it is" if name == "y" else f"for each class write {who}(y[:, i], t[:, i])"
+            raise ValueError(
+                f"{who} takes rows of whole numbers as one-hot, each zeros and a single one, but {name} is "
+                f"{describe(rows)} with other rows: {mend}"
+            )
 
 
 def _hold_nan(*arrays: Any) -> bool:

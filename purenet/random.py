@@ -399,7 +399,12 @@ def _sizes(shape: Any, who: str) -> Shape:
 
 def _floating(dtype: Any, who: str) -> Any:
     """The dtype, after a check that it is one of floating-point numbers."""
-    dtype = np.dtype(dtype)
+    if is_integer(dtype):
+        raise TypeError(f"{who} takes a dtype, not {dtype!r}: write a shape of several axes as one tuple, (3, 4)")
+    try:
+        dtype = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"{who} takes a dtype, such as np.float32, not {dtype!r}") from None
     if dtype.kind in "biuc":
         raise TypeError(f"{who} draws floating-point numbers, not {dtype}")
     return dtype

@@ -175,8 +175,17 @@ def name_functions(value: Value) -> None:
 def name_in_errors(kind: type[Value], field: str) -> str:
     """What Python's own errors about arguments call a function of a value: they are all that a wrong call is told."""
     name = f"{kind.__name__}.{field}"
-    trains = name in ("Layer.apply", "Layer.vjp")
-    return f"{name}(params, x, key=None), where a key means training: {field}" if trains else name
+    return f"{name}{TAKES[name]}: {field}" if name in TAKES else name
+
+
+TAKES = {  # what is often handed to these in other ways
+    "Layer.init": "(key, in_shape=None)",
+    "Layer.apply": "(params, x, key=None), where a key means training",
+    "Layer.vjp": "(params, x, key=None), where a key means training",
+    "Loss.apply": "(y, target), where the loss has the options, as in mse(reduction='sum')",
+    "Loss.vjp": "(y, target), where the loss has the options, as in mse(reduction='sum')",
+    "Optimizer.step": "(params, grads, state), where the optimizer has the rate, as in adam(lr=0.01)",
+}
 
 
 def known_as(name: str, function: F) -> F:
@@ -307,7 +316,7 @@ OPTIONS_ELSEWHERE = {
     "pool_size": "window", "kernel_size": "window", "T_max": "steps", "decay_steps": "steps", "gamma": "factor",
     "decay_rate": "factor", "num_heads": "heads", "nhead": "heads", "num_features": "features",
     "normalized_shape": "features", "num_embeddings": "count", "input_dim": "count", "embedding_dim": "features",
-    "output_dim": "features", "embed_dim": "features", "d_model": "features",
+    "output_dim": "features", "embed_dim": "features", "d_model": "features", "scale": "affine",
 }  # fmt: skip
 INSTEAD = {  # what does the work of an option that is none here
     "activation": "an activation is a layer of its own, behind this one",
@@ -325,6 +334,8 @@ INSTEAD = {  # what does the work of an option that is none here
     "weight_decay": "adamw has it, and so has chain(weight_decay(...), ...)",
     "clipnorm clip_norm global_clipnorm": "write chain(clip_by_global_norm(...), ...)",
     "kernel_regularizer": "write penalties=[l2(...)] where it is trained",
+    "std stddev sigma mean loc mu scale": "of normal numbers write mean + std * normal(key, shape)",
+    "top_k": "top_k_accuracy(y, target, k) counts the first k",
     "validation_split": "write validation=..., one part of data.split(key, x, target)",
 }
 WRITTEN = {"key": "pn.key(0)", "epochs": "10", "size": "32"}  # options that have no default
@@ -372,8 +383,10 @@ def _miscounted(who: str, make: Callable[..., Any], args: Sequence[Any], options
     bare = [each.name for each in first]
     named = [each for each in parameters if each.kind is each.KEYWORD_ONLY]
     given = len(args) - ("self" in inspect.signature(make).parameters)
-    if named and len(bare) < given and all(each.kind is not each.VAR_POSITIONAL for each in parameters):
-        mend = TOGETHER.get(bare[-1] if bare else "", f"the others have one, as in {named[0].name}=...")
+    bounded = named or "shape" in bare
+    if bounded and len(bare) < given and all(each.kind is not each.VAR_POSITIONAL for each in parameters):
+        others = f"the others have one, as in {named[0].name}=..." if named else "write a shape as one tuple, (3, 4)"
+        mend = TOGETHER.get(bare[-1] if bare else "", others)
         return f"{who} takes {len(bare)} arguments without a name, but {given} were given: {mend}"
     if any(each.default is each.empty and each.name not in options for each in first[given:]):
         return ""  # Python names those

@@ -367,6 +367,59 @@ def test_a_factor_in_a_loss_is_seen_at_the_target_too(y):
         check_vjp(wrong, y, y)
 
 
+@pytest.mark.parametrize("fault", [KeyError, IndexError, RuntimeError, RuntimeWarning])
+def test_any_error_aside_means_that_it_is_not_defined_there(fault):
+    def small(x):
+        if x.max() > 1e-2:
+            raise fault("only what is small")
+        return x * 1.0
+
+    check_vjp(pn.activation(small, np.ones_like, name="small"), (), ZEROS)
+
+
+@pytest.mark.filterwarnings("error")
+def test_at_the_edge_of_where_it_is_defined_no_factor_is_blamed():
+    check_vjp(pn.activation(lambda x: (1.01 - x) ** 1.5, lambda x: -1.5 * (1.01 - x) ** 0.5), (), ONES)
+    edge = pn.activation(lambda x: (x - 1) ** 1.5, lambda x: 1.5 * (x - 1) ** 0.5)
+    with pytest.raises(AssertionError, match=r"differences nan \(a step of 6e-06 away apply is not defined: move x"):
+        check_vjp(edge, (), ONES)
+    below = pn.activation(lambda x: np.sqrt(x - 1 + 1e-3), lambda x: 0.5 / np.sqrt(x - 1 + 1e-3))
+    check_vjp(below, (), ONES)  # a little aside it is NaN
+
+
+@pytest.mark.parametrize("n", [3, 30])
+@pytest.mark.parametrize("eps", [None, 1e-5, 1e-8, 1e-12])
+@pytest.mark.parametrize("layer", [pn.rms_norm, pn.layer_norm])
+def test_a_norm_bends_within_a_step_of_0(layer, eps, n):
+    net = layer(4) if eps is None else layer(4, eps=eps)
+    x = np.zeros((n, 4))
+    check_vjp(net, net.init(pn.key(0), (4,)), x)
+    x[1:] = pn.random.normal(pn.key(1), (n - 1, 4))
+    check_vjp(layer(4, eps=eps or 1e-5), net.init(pn.key(0), (4,)), x)
+
+
+def test_a_wrong_rule_where_apply_bends_is_seen_and_said_to_be_so():
+    def root(x):
+        return x / np.sqrt(x * x + 1e-14)
+
+    def slope(x):
+        return 1e-14 / (x * x + 1e-14) ** 1.5
+
+    check_vjp(pn.activation(root, slope), (), ZEROS)
+    for factor in (0, 2, 1.001):
+        wrong = pn.activation(root, lambda x, factor=factor: factor * slope(x))
+        with pytest.raises(
+            AssertionError, match=r"differences \S+ \(but \S+ by a step of 6e-07: apply bends close to x"
+        ):
+            check_vjp(wrong, (), ZEROS)
+
+
+def test_a_slope_that_is_rounded_off_does_not_hide_a_missing_gradient():
+    missing = pn.activation(lambda x: (x + 1e6) - 1e6, np.zeros_like)  # a tiny step changes nothing
+    with pytest.raises(AssertionError, match="dx is not the derivative"):
+        check_vjp(missing, (), ZEROS)
+
+
 def test_where_a_layer_is_not_defined_aside_only_the_point_counts():
     def small(x):
         if x.max() > 1e-2:

@@ -65,6 +65,46 @@ def test_what_operators_would_pair_each_with_each_is_refused(loss, y, target, me
             call(y, target)
 
 
+@pytest.mark.parametrize(
+    ("y", "target"), [((4, 1), (1, 4)), ((1, 4), (4,)), ((4, 1, 1), (4,)), ((4, 3), (3,)), ((4,), (1,)), ((4,), (4, 4))]
+)
+@pytest.mark.parametrize("loss", [OWN, pn.mse], ids=str)
+def test_what_operators_would_broadcast_is_refused(loss, y, target):
+    for call in (loss.apply, loss.vjp):
+        with pytest.raises(ValueError, match="compares each element of y with one of target, but y has shape"):
+            call(np.ones(y, np.float32), np.ones(target, np.float32))
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 3), (3, 3, 3), (2, 3, 4)])
+def test_a_target_without_the_last_axis_is_labels(shape):
+    passes = pn.loss(lambda y, t: y.sum(), lambda y, t: np.ones_like(y), "own")
+    y, labels = np.ones(shape, np.float32), np.zeros(shape[:-1], int)
+    places = r"\[:, None\]" if len(shape) == 2 else r"\[:, :, None\]"
+    for dtype in (np.float32, np.float64):
+        with pytest.raises(ValueError, match=rf"own takes integer labels where .* a {np.dtype(dtype)} array.*{places}"):
+            passes.apply(y, labels.astype(dtype))
+    for target in (labels, labels[..., None] * 1.0, np.ones((*shape[:-1], 7)), np.float32(1), 1.0, (y, y), [1.0]):
+        assert passes.apply(y, target) == y.size
+    assert passes.apply(y[..., :1], y) == y[..., 0].size
+
+
+@pytest.mark.parametrize(
+    ("f", "df", "message"),
+    [
+        (
+            lambda y, t: (y - t) ** 2,
+            slope,
+            r"^own gives a float32 array of shape \(4, 3\), but .* its mean or its sum$",
+        ),
+        (squares, lambda y, t: slope(y, t)[0], r"^own: df gives a float32 array of shape \(3,\), .* Y, \(4, 3\)$"),
+        (squares, lambda y, t: 1.0, r"^own: df gives a float, but dE/dY has the shape of Y, \(4, 3\)$"),
+    ],
+)
+def test_what_the_functions_give_is_looked_at(f, df, message):
+    with pytest.raises(ValueError, match=message):
+        pn.loss(f, df, "own").vjp(Y, TARGET)[1]()
+
+
 def test_a_target_may_be_what_the_functions_take():
     def picked(y, labels):
         return -y[np.arange(len(y)), labels].mean()

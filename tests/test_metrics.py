@@ -97,6 +97,13 @@ def test_in_evaluate_and_fit():
         (metrics.accuracy, np.zeros((2, 3, 4)), np.zeros((2, 4), int), r"not a float64 array of shape \(2, 3, 4\)$"),
         (metrics.accuracy, scores, target + 0.5, r"target as \(n, classes\) one-hot, or \(n,\) integer labels"),
         (metrics.confusion_matrix, scores, target - 1, "labels from 0 to 2, but found -1"),
+        (metrics.accuracy, scores, target - 1, "labels from 0 to 2, but found -1 in target: leave out what is ignored"),
+        (metrics.accuracy, scores, target + 1, "labels from 0 to 2, but found 3 in target$"),
+        (metrics.accuracy, target, pn.data.one_hot(target, 3)[:, :2], "target is .* with other rows"),
+        (metrics.accuracy, target + 1, pn.data.one_hot(target, 3), "labels from 0 to 2, but found 3 in y$"),
+        (metrics.accuracy, target - 1, target, "labels from 0 up, but found -1 in y"),
+        (metrics.accuracy, np.array([-1, 1]), np.array([1, -1]), "write target > 0, and y > 0$"),
+        (metrics.confusion_matrix, scores, target + 1, "labels from 0 to 2, but found 3 in target$"),
         (metrics.f1, scores, target, "takes two classes, not 3"),
         (metrics.top_k_accuracy, scores, target, "k from 1 to classes"),
         (metrics.r2, scores, target, r"\(4, 3\) and \(4,\)"),
@@ -109,6 +116,34 @@ def test_nonsense(metric, y, t, message):
     options = {metrics.f1: {"average": "binary"}, metrics.top_k_accuracy: {"k": 4}}.get(metric, {})
     with pytest.raises(ValueError, match=message):
         metric(y, t, **options)
+
+
+SEQUENCES = np.array([[2, 1, 0, 1], [1, 2, 0, 0]])
+
+
+@pytest.mark.parametrize("metric", [metrics.accuracy, metrics.confusion_matrix, metrics.precision, metrics.f1])
+def test_labels_of_sequences_are_no_rows_of_scores(metric):
+    chosen = SEQUENCES.copy()
+    chosen[0, 1] = chosen[1, 3] = 2
+    hot, flat = np.array([[0, 1], [1, 0]]), (chosen.ravel(), SEQUENCES.ravel())
+    message = rf"one-hot, each zeros and a single one, but .*write {metric.__name__}\(y.ravel\(\), target.ravel\(\)\)$"
+    for y, t in ((chosen, SEQUENCES), (chosen, SEQUENCES * 1.0), (SEQUENCES * 0.1, SEQUENCES), (hot + 1, hot)):
+        with pytest.raises(ValueError, match=message):
+            metric(y, t)
+    assert metrics.accuracy(*flat) == 0.75
+    assert metrics.confusion_matrix(*flat).sum() == 8
+
+
+def test_rows_that_are_one_hot_soft_or_votes():
+    hot = pn.data.one_hot(target, 3)
+    for y in (scores, (scores * 10).astype(int), scores == scores.max(axis=1, keepdims=True)):
+        for t in (target, hot, hot == 1, hot * 0.9 + 0.03):
+            assert metrics.accuracy(y, t) == 0.5
+    assert metrics.accuracy(hot.astype(int), hot.astype(int)) == 1
+    several = scores > 0.25
+    for y, t, write in ((several, target, "write y as it is$"), (scores, several, r"write accuracy\(y\[:, i\], t")):
+        with pytest.raises(ValueError, match=f"is a bool array of shape .4, 3. with other rows: .*{write}"):
+            metrics.accuracy(y, t)
 
 
 def test_of_soft_targets_the_largest_counts():

@@ -249,18 +249,26 @@ LAYERS = (
 )
 OPTIMIZERS = (pn.sgd(), pn.chain(pn.ema(), pn.adam()), pn.per_path({"[0]": pn.sgd()}, pn.adam()))
 HOW = r"\(params, x, key=None\), where a key means training"
+KEYED = r"^Layer\.init\(key, in_shape=None\): init\(\)"
+COSTS = r"^Loss\.\w+\(y, target\), where the loss has the options, as in mse\(reduction='sum'\): \w+\(\)"
+STEPS = r"^Optimizer\.step\(params, grads, state\), where the optimizer has the rate, as in adam\(lr=0\.01\): step\(\)"
 CALLED = {
-    "no key": (LAYERS, lambda layer: layer.init(), r"^Layer\.init\(\) missing 1 required positional argument: 'key'$"),
-    "an option of init": (LAYERS, lambda layer: layer.init(pn.key(0), dtype=1), r"^Layer\.init\(\) got an unexpected"),
+    "no key": (LAYERS, lambda layer: layer.init(), rf"{KEYED} missing 1 required positional argument: 'key'$"),
+    "an option of init": (LAYERS, lambda layer: layer.init(pn.key(0), dtype=1), rf"{KEYED} got an unexpected"),
     "no params": (LAYERS, lambda layer: layer.apply(1), rf"^Layer\.apply{HOW}: apply\(\) missing 1 required .*: 'x'$"),
     "training": (LAYERS, lambda layer: layer.apply(1, 2, training=True), rf"^Layer\.apply{HOW}: .* 'training'$"),
     "keys of Flax": (LAYERS, lambda layer: layer.vjp(1, 2, rngs={}), rf"^Layer\.vjp{HOW}: vjp\(\) got .* 'rngs'$"),
     "a point without params": (LAYERS, lambda layer: layer.vjp(1), rf"^Layer\.vjp{HOW}: vjp\(\) missing 1 required"),
     "no shape": (LAYERS, lambda layer: layer.shape(), r"^Layer\.shape\(\) missing 1 required .*: 'in_shape'$"),
-    "no target": ((pn.mse, pn.huber(2.0)), lambda loss: loss.apply(1), r"^Loss\.apply\(\) missing 1 .*: 'target'$"),
-    "a loss at no target": ((pn.mse, pn.nll), lambda loss: loss.vjp(1), r"^Loss\.vjp\(\) missing 1 .*: 'target'$"),
+    "no target": ((pn.mse, pn.huber(2.0)), lambda loss: loss.apply(1), rf"{COSTS} missing 1 .*: 'target'$"),
+    "a loss at no target": ((pn.mse, pn.nll), lambda loss: loss.vjp(1), rf"{COSTS} missing 1 .*: 'target'$"),
     "a state of nothing": (OPTIMIZERS, lambda o: o.init(), r"^Optimizer\.init\(\) missing 1 .*: 'params'$"),
-    "no gradients": (OPTIMIZERS, lambda optimizer: optimizer.step(1), r"^Optimizer\.step\(\) missing 1 .*: 'grads'$"),
+    "no gradients": (OPTIMIZERS, lambda optimizer: optimizer.step(1), rf"{STEPS} missing 1 .*: 'grads'$"),
+    "a reduction": ((pn.mse, pn.sse + pn.mae), lambda loss: loss.apply(1, 2, reduction=3), rf"{COSTS} .* 'reduction'$"),
+    "other gradients": (OPTIMIZERS, lambda o: o.step(1, gradients=2), rf"{STEPS} got .* 'gradients'$"),
+    "a rate": (OPTIMIZERS, lambda o: o.step(1, 2, 3, lr=0.1), rf"{STEPS} got .* 'lr'$"),
+    "another name of the key": (LAYERS, lambda layer: layer.init(rng=1), rf"{KEYED} .* 'rng'$"),
+    "Keras' shape": (LAYERS, lambda layer: layer.init(1, input_shape=2), rf"{KEYED} .* 'input_shape'$"),
 }  # fmt: skip
 
 
@@ -386,6 +394,9 @@ RATED = [
         (pn.data.split, "test_size", "^split has no option test_size: write test=...$"),
         (pn.summary, "input_shape", "^summary has no option input_shape: write in_shape=...$"),
         (pn.random.normal, "size", "^normal has no option size: write shape=...$"),
+        *((pn.random.normal, name, r"write mean \+ std \* normal\(key") for name in ("std", "mean", "loc", "scale")),
+        (pn.batch_norm, "scale", "^batch_norm has no option scale: write affine=...$"),
+        (pn.metrics.accuracy, "top_k", r"top_k_accuracy\(y, target, k\) counts the first k$"),
         (pn.random.uniform, "minval", "^uniform has no option minval: write low=...$"),
         (pn.random.randint, "high", "^randint has no option high: write maxval=...$"),
         (pn.random.bernoulli, "rng", "^bernoulli has no option rng: write key=...$"),
@@ -405,6 +416,14 @@ RATED = [
 def test_options_of_other_libraries(make, option, message):
     with pytest.raises(TypeError, match=message):
         make(**{option: 0.1})
+
+
+def test_a_shape_is_one_tuple():
+    for sizes in ((3, 4), (3, 4, 5), (3, 4, 5, 6)):
+        with pytest.raises(TypeError, match=r"^normal takes .*: write a shape .*as one tuple, \(3, 4\)$"):
+            pn.random.normal(pn.key(0), *sizes)
+    with pytest.raises(TypeError, match=r"^normal takes a dtype, such as np\.float32, not 'oops'$"):
+        pn.random.normal(pn.key(0), (3,), "oops")
 
 
 def test_every_public_function_says_which_options_it_has():

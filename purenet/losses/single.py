@@ -8,7 +8,7 @@ from typing import Any
 
 from purenet.core import Loss
 from purenet.engine import Ops
-from purenet.engine.arrays import Array, NumpyArray, describe, weak
+from purenet.engine.arrays import Array, NumpyArray, describe, holds, weak
 from purenet.losses.rules import (
     Counting,
     Numbers,
@@ -21,7 +21,7 @@ from purenet.losses.rules import (
     numbers_of,
 )
 from purenet.spec.presets import preset
-from purenet.values import called, hinted, known_as, spelled
+from purenet.values import Call, called, hinted, known_as, spelled
 
 
 @hinted
@@ -29,9 +29,14 @@ def loss(f: Callable[[Any, Any], Any], df: Callable[[Any, Any], Any], name: str 
     """The video's own way: a loss of a function E = f(Y, T), one number, and its derivative dE/dY = df(Y, T).
 
     It works on every engine on which the two functions do: on all, if they need operators alone, as these do. (How many
-    numbers there are is `math.prod(y.shape)`: `y.size` is something else of a tensor.) The target may be whatever the
-    two take, such as labels (n,) of Y (n, classes). But Y (n, 1) with T (n,), or the other way round, is refused as by
-    every loss, for operators would pair each of the n with each.
+    numbers there are is `math.prod(y.shape)`: `y.size` is something else of a tensor.)
+
+    The target may be whatever the two take: of Y's shape; of Y's but for the last axis, which is the target's own, as
+    (n, 1) beside Y (n, k); integer labels without the last axis, as (n,) beside Y (n, classes); a number; or no array.
+    Refused is what operators would pair each with each, such as (n,) beside Y (n, 1) and (n, n).
+
+    Raises:
+        ValueError: such a target; an E that is not one number; a dE/dY that has not the shape of Y.
 
     >>> import numpy as np, purenet as pn
     >>> root = lambda y, t: (1 + (y - t) ** 2) ** 0.5
@@ -45,19 +50,41 @@ def loss(f: Callable[[Any, Any], Any], df: Callable[[Any, Any], Any], name: str 
     functions = ", ".join(getattr(each, "__name__", type(each).__name__).strip("<>") for each in (f, df))
     code = spelled(name or f"loss({functions})", "loss", (f, df), {"name": name} if name else {})
 
-    def check(y: Any, target: Any) -> None:
-        one, other = (tuple(getattr(each, "shape", ())) for each in (y, target))
-        if one and other and (one == (*other, 1) or other == (*one, 1)):
-            check_target(code, y, target, classes=False)
-
     def apply(y: Any, target: Any) -> Any:
-        check(y, target)
-        return f(y, target)
+        _check_pairs(code, y, target)
+        E = f(y, target)
+        if getattr(E, "shape", ()):
+            raise ValueError(f"{code} gives {describe(E)}, but a loss is one number: take its mean or its sum")
+        return E
 
     def vjp(y: Any, target: Any) -> Any:
-        return apply(y, target), known_as("pullback", lambda dE=1.0: df(y, target) * weak(dE))
+        def pullback(dE: Any = 1.0) -> Any:
+            dy = df(y, target)
+            if getattr(dy, "shape", ()) != getattr(y, "shape", ()):
+                raise ValueError(f"{code}: df gives {describe(dy)}, but dE/dY has the shape of Y, {tuple(y.shape)}")
+            return dy * weak(dE)
+
+        return apply(y, target), known_as("pullback", pullback)
 
     return Loss(apply, vjp, code)
+
+
+def _check_pairs(name: Call, y: Any, target: Any) -> None:
+    """Check that operators do not pair each element of y with each of target, if both are arrays."""
+    one, other = (tuple(getattr(each, "shape", ())) for each in (y, target))
+    if one == other or not (one and other) or (len(one) == len(other) > 1 and one[:-1] == other[:-1]):
+        return
+    if other == one[:-1] and one[-1] > 1:
+        if holds(target, "real floating"):
+            places = f"{', '.join(':' * len(other))}, None"
+            raise ValueError(
+                f"{name} takes integer labels where the target lacks the last axis of y, but y has shape {one} and "
+                f"target is {describe(target)}: write target[{places}] for a number beside each row"
+            )
+        return
+    broadcast = all(n == m or 1 in (n, m) for n, m in zip(reversed(one), reversed(other), strict=False))
+    if broadcast or one == (*other, 1) or other == (*one, 1):
+        check_target(name, y, target, classes=False)
 
 
 @preset

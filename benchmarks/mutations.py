@@ -46,6 +46,7 @@ RULES = (
 
 TESTS = {  # the tests of each file, and of all files of a folder; no other has to do with it, or it is too slow
     "combinators": ("combinators", "guard"),
+    "combinators/padding": ("recurrent",),
     "engine": ("recorded",),
     "engine/arrays": ("mistakes", "errors", "optimizers", "package"),
     "engine/attention": ("ops_recurrent", "attention"),
@@ -53,6 +54,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "engine/convolution": ("ops_windows", "conv"),
     "engine/jax": ("oracles/jax_host",),
     "engine/jax_convolution": ("oracles/jax_ops",),
+    "engine/moving": ("oracles/engines",),
     "engine/numpy": ("ops", "ops_recurrent", "guard"),
     "engine/numpy_convolution": ("ops_windows", "conv"),
     "engine/numpy_recurrence": ("ops_recurrent", "recurrent"),
@@ -61,6 +63,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "engine/recurrence": ("ops_recurrent", "recurrent"),
     "engine/select": ("guard", "oracles/jax_host"),
     "engine/special": ("numerics", "ops"),
+    "engine/torch_program": ("oracles/torch_compile",),
     "engine/windows": ("ops_windows", "conv"),
     "layers": ("recorded", "invariants::test_name_is_the_code_that_makes_the_layer"),
     "layers/activations": ("numerics",),

@@ -38,7 +38,6 @@ P = TypeVar("P")
 Params: TypeAlias = Any  # a tree of arrays, with buffers
 
 
-@hinted
 def sgd_step(params: P, grads: P, lr: Any) -> P:
     """New params, one step of gradient descent: params − lr·grads. The old ones are untouched. Buffers take their own
     step, which stands in grads, whatever lr is.

@@ -184,7 +184,12 @@ class GuardedLoss:
         else:
             found = self.rule(ops, y, target)
         E, pull = found
-        return E, known_as("pullback", lambda dE=1.0: pull(dE))
+
+        def pullback(dE: Any = 1.0) -> Any:
+            return pull(dE)
+
+        pullback.__qualname__ = "pullback"
+        return E, pullback
 
     def checked(self, y: Any, target: Any) -> tuple[Any, Bare]:
         """By the rule, after a check; in float32 where y is of half precision."""

@@ -199,3 +199,7 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
     def relu(self, x: Array) -> Array:
         """max(x, 0)."""
         return self.maximum(x, 0)
+
+    def relu_back(self, dy: Array, y: Array) -> Array:
+        """dE/dX of y = max(x, 0): dE/dY where y > 0, else 0."""
+        return self.keep(dy, y > 0)

@@ -97,6 +97,11 @@ class TorchOps(TorchConvolutionOps, Ops):
         y: Array = self.torch.relu(x)
         return y
 
+    def relu_back(self, dy: Array, y: Array) -> Array:
+        """In one pass; where y is NaN, dE/dY goes on."""
+        dx: Array = self.torch.ops.aten.threshold_backward(dy, y, 0)
+        return dx
+
     def keep(self, x: Array, mask: Array) -> Array:
         """See `where`."""
         if not self._by_bits(mask, x):

@@ -176,7 +176,7 @@ def relu() -> Layer[NoParams]:
         y = ops.relu(x)
 
         def pull(dy: Array, wrt_x: bool) -> tuple[NoParams, Array]:
-            return (), ops.keep(dy, y > 0)
+            return (), ops.relu_back(dy, y)
 
         return y, pull
 

@@ -213,3 +213,14 @@ def test_large_masks_by_bits(dtype):
         assert torch.equal(ops.keep(b[:1], mask), torch.where(mask, b[:1], 0))
     each = torch.vmap(ops.keep)(torch.stack([b, b]), torch.stack([whole, ~whole]))
     assert torch.equal(each, torch.stack([torch.where(whole, b, 0), torch.where(whole, 0, b)]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_relu_goes_back_in_one_pass(dtype):
+    x = torch.tensor([-np.inf, -1.0, -0.0, 0.0, 1e-30, 1.0, np.inf], dtype=dtype)
+    dy = torch.tensor([np.nan, np.inf, 1.0, 2.0, 3.0, np.inf, -4.0], dtype=dtype)
+    ops = engine_of(x, "a test")
+    y = ops.relu(x)
+    expected = torch.where(y > 0, dy, 0)
+    assert torch.equal(ops.relu_back(dy, y), expected)
+    assert torch.equal(torch.vmap(ops.relu_back)(dy[:, None], y[:, None])[:, 0], expected)

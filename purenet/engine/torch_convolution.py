@@ -51,9 +51,15 @@ class TorchConvolutionOps(ConvolutionOps):
         y, places = pool(padded, windows.size, windows.stride, 0, windows.dilation, return_indices=True)
 
         def pull(dy: Array) -> Array:
-            dx: Any = self.zeros((*padded.shape[:2], math.prod(padded.shape[2:])), dtype=dy.dtype)
-            dx.scatter_add_(-1, places.flatten(2), _first(dy).flatten(2))
-            return self.pad_space(_last(self.reshape(dx, padded.shape)), opposite(ends))
+            if len(windows.size) == 2:  # in the order of memory of x; of one and three axes there is no such function
+                options = [*windows.size], [*windows.stride], [0, 0], [*windows.dilation], False
+                back = sys.modules["torch"].ops.aten.max_pool2d_with_indices_backward
+                dx = back(_first(dy), padded, *options, places)
+            else:
+                flat: Any = self.zeros((*padded.shape[:2], math.prod(padded.shape[2:])), dtype=dy.dtype)
+                flat.scatter_add_(-1, places.flatten(2), _first(dy).flatten(2))
+                dx = self.reshape(flat, padded.shape)
+            return self.pad_space(_last(dx), opposite(ends))
 
         return _last(y), pull
 

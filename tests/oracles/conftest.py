@@ -13,6 +13,7 @@ from pathlib import Path
 os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
+os.environ["SCIPY_ARRAY_API"] = "1"  # without it scikit-learn skips its checks of the array API
 
 import jax
 import pytest

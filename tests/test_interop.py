@@ -253,3 +253,14 @@ def test_without_jax():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "from_jax differentiates by JAX: pip install 'purenet[jax]'\n"
+
+
+def test_without_pytorch():
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import purenet as pn\n"
+        "try:\n    pn.torch_compile(abs)\n"
+        "except ModuleNotFoundError as error:\n    print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "torch_compile compiles by PyTorch: pip install 'purenet[torch]'\n"

@@ -115,9 +115,7 @@ class TorchOps(TorchConvolutionOps, Ops):
         like = a if self.torch.is_tensor(a) else b
         if not self._by_bits(mask, like):
             return self.namespace.where(mask, a, b)  # type: ignore[no-any-return]
-        a, b = (
-            self.torch.full((), each, dtype=like.dtype) if isinstance(each, int | float) else each for each in (a, b)
-        )
+        a, b = (like.new_tensor(each) if isinstance(each, int | float) else each for each in (a, b))
         if a.dtype != b.dtype:
             return self.namespace.where(mask, a, b)  # type: ignore[no-any-return]
         of_a, of_b = _bits_of(a), _bits_of(b)

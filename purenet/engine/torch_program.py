@@ -33,7 +33,7 @@ def loaded() -> Any:
     try:
         torch = importlib.import_module("torch")
     except ImportError:
-        raise ImportError("torch_compile compiles by PyTorch: pip install 'purenet[torch]'") from None
+        raise ModuleNotFoundError("torch_compile compiles by PyTorch: pip install 'purenet[torch]'") from None
     torch_namespace()
     return torch
 

@@ -255,7 +255,7 @@ def test_without_jax():
     assert run.stdout == "from_jax differentiates by JAX: pip install 'purenet[jax]'\n"
 
 
-def test_without_pytorch():
+def test_nothing_is_compiled_without_pytorch():
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "import purenet as pn\n"

@@ -39,6 +39,7 @@ from purenet import tree
 from purenet.combinators import serial
 from purenet.core import Layer, Loss, Optimizer
 from purenet.data import batches
+from purenet.data.arrays import check_positive
 from purenet.layers import activations
 from purenet.layers.dense import dense
 from purenet.layers.dropout import dropout as dropout_layer
@@ -130,10 +131,8 @@ class _Net(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def _check(self) -> None:
         """Check what no layer, optimizer or splitter checks."""
         who = type(self).__name__
-        for name in ("max_iter", "n_iter_no_change", *(() if self.batch_size == "auto" else ("batch_size",))):
-            number = getattr(self, name)
-            if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
-                raise ValueError(f"{who} takes {name}, a positive integer, not {number!r}")
+        size = 1 if self.batch_size == "auto" else self.batch_size
+        check_positive(who, max_iter=self.max_iter, n_iter_no_change=self.n_iter_no_change, batch_size=size)
         if not self.alpha >= 0:
             raise ValueError(f"{who} takes alpha, 0 or more, not {self.alpha!r}")
 

@@ -31,9 +31,7 @@ def watch(layer: Layer[Any], report: Report, path: str = "net") -> Layer[Any]:
     net[1] serial(relu, identity)
     net serial(tanh, serial(relu, identity))
     """
-    inner = layer
-    if layer.remake is not None:
-        inner = layer.remake(tuple(watch(part, report, f"{path}[{i}]") for i, part in enumerate(layer.parts)))
+    inner = remade(layer, lambda i, part: watch(part, report, f"{path}[{i}]"))
 
     def apply(params: Any, x: Any, key: Key | None = None) -> Any:
         y = inner.apply(params, x, key)
@@ -46,6 +44,18 @@ def watch(layer: Layer[Any], report: Report, path: str = "net") -> Layer[Any]:
         return y, pullback
 
     return inner._replace(apply=apply, vjp=vjp)
+
+
+def remade(layer: Layer[Any], make: Callable[[int, Layer[Any]], Layer[Any]]) -> Layer[Any]:
+    """The layer, composed of make(i, part) in place of each of its parts; as it is, if it is not composed."""
+    if layer.remake is None:
+        return layer
+    return layer.remake(tuple(make(i, part) for i, part in enumerate(layer.parts)))
+
+
+def title_of(layer: Layer[Any]) -> str:
+    """The name of a layer in a table where its parts have lines of their own."""
+    return (maker_of(layer) or layer.name) if layer.parts else layer.name
 
 
 def attention_weights(net: Layer[Any], params: Any, x: Any) -> dict[str, Any]:
@@ -72,11 +82,9 @@ def attention_weights(net: Layer[Any], params: Any, x: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def looked_at(layer: Layer[Any], path: str) -> Layer[Any]:
-        if layer.remake is not None:
-            return layer.remake(tuple(looked_at(part, f"{path}[{i}]") for i, part in enumerate(layer.parts)))
         own = guarded(layer) if maker_of(layer) == "multi_head_attention" else None
         if own is None:
-            return layer
+            return remade(layer, lambda i, part: looked_at(part, f"{path}[{i}]"))
 
         def apply(params: Any, x: Any, key: Key | None = None) -> Any:
             y = layer.apply(params, x, key)
@@ -178,9 +186,8 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> Text:
     inside: list[tuple[int, Iterator[str]]] = [(1, repeat(""))]  # at each depth: how often it runs, its label
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         layer, times, labels = row.layer, *inside[row.depth]
-        title = (maker_of(layer) or layer.name) if layer.parts else layer.name
         shape = "?" if row.out_shape is None else shape_text(row.out_shape)
-        lines.append(("  " * row.depth + next(labels) + title, shape, f"{tree.size(row.params):,}"))
+        lines.append(("  " * row.depth + next(labels) + title_of(layer), shape, f"{tree.size(row.params):,}"))
         if not layer.parts:
             outputs += times * _numbers(row.out_shape)
         elif following is not None:
@@ -189,13 +196,15 @@ def summary(net: Layer[Any], in_shape: Shape | None = None) -> Text:
             named = type(row.params) is dict and len(row.params) == len(layer.parts)
             inside[row.depth + 1 :] = [(times, iter([f"{label}: " for label in row.params]) if named else repeat(""))]
     params = rows[0].params
-    everything, fixed = tree.size(params), sum(tree.size(buffer) for buffer in _buffers(params))
+    everything = tree.size(params)
+    fixed = sum(tree.size(node) for node in tree.leaves(params, Buffer) if type(node) is Buffer)
+    memory = sum(leaf.size * leaf.dtype.itemsize for leaf in tree.leaves(params))
     return Text(
         "\n".join(
             [
                 *in_columns(lines, texts=2),
                 f"parameters: {everything:,}, of which {everything - fixed:,} trainable and {fixed:,} not",
-                f"memory: {in_bytes(_memory(params))} for the parameters, "
+                f"memory: {in_bytes(memory)} for the parameters, "
                 f"{in_bytes(4 * outputs)} for the outputs of one example",
             ]
         )
@@ -212,9 +221,7 @@ def _recorded(layer: Layer[Any], rows: list[_Row], depth: int) -> Layer[Any]:
         rows[place] = _Row(depth, layer, layer.shape(in_shape), params)
         return params
 
-    inner = layer
-    if layer.remake is not None:
-        inner = layer.remake(tuple(_recorded(part, rows, depth + 1) for part in layer.parts))
+    inner = remade(layer, lambda i, part: _recorded(part, rows, depth + 1))
     return inner._replace(init=init)
 
 
@@ -225,14 +232,6 @@ def in_columns(lines: Sequence[Sequence[str]], *, texts: int = 1) -> list[str]:
     rows = ["   ".join(f"{word:{way}{n}}" for word, way, n in zip(line, ways, widths, strict=True)) for line in lines]
     rule = "-" * len(rows[0])
     return [rows[0], rule, *rows[1:], rule]
-
-
-def _buffers(params: Any) -> list[Buffer]:
-    return [node for _, node in tree.items(params, leaf_type=Buffer) if type(node) is Buffer]
-
-
-def _memory(params: Any) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in tree.leaves(params))
 
 
 def _numbers(shape: Any) -> int:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
-from purenet.data.arrays import count, parts
-from purenet.engine.arrays import describe, is_integer, to_numpy, wait_for
+from purenet.data.arrays import check_positive, count, parts
+from purenet.engine.arrays import describe, to_numpy, wait_for
 from purenet.engine.jax import host_only
-from purenet.introspection import in_bytes, in_columns
+from purenet.introspection import in_bytes, in_columns, remade, title_of
 from purenet.random import Key
 from purenet.random import key as key_of
 from purenet.training.fitting import fit
@@ -115,7 +115,8 @@ def profile(
     [('net[0]', 'dense(4, 8)', 4096), ('net[1]', 'tanh', None), ('net[2]', 'dense(8, 1)', 1536)]
     """
     host_only("profile")
-    _check("profile", net, rounds=rounds)
+    _check_layer("profile", net)
+    check_positive("profile", rounds=rounds)
     whole = value_and_grad(net, loss)
     whole(params, x, target, key)  # what is wrong with the arguments is said as in a step
     notes: list[_Note] = []
@@ -165,7 +166,8 @@ def throughput(
     >>> 0 < found.low <= found.median <= found.high
     True
     """
-    _check("throughput", net, epochs=epochs)
+    _check_layer("throughput", net)
+    check_positive("throughput", epochs=epochs)
     if not isinstance(data, tuple):
         raise TypeError(f"throughput takes data, a tuple of arrays (x, target), not {describe(data)}")
     ends: list[float] = []
@@ -213,11 +215,9 @@ def _beside(row: LayerCost, rows: list[LayerCost]) -> LayerCost:
 
 def _noted(layer: Layer[Any], notes: list[_Note], path: str) -> Layer[Any]:
     """The layer, made of parts that note what their rules take."""
-    note = _Note(path, (maker_of(layer) or layer.name) if layer.parts else layer.name)
+    note = _Note(path, title_of(layer))
     notes.append(note)
-    inner = layer
-    if layer.remake is not None:
-        inner = layer.remake(tuple(_noted(part, notes, f"{path}[{i}]") for i, part in enumerate(layer.parts)))
+    inner = remade(layer, lambda i, part: _noted(part, notes, f"{path}[{i}]"))
 
     def vjp(params: Any, x: Any, key: Key | None = None) -> Any:
         before = _traced()
@@ -278,9 +278,6 @@ def _traced() -> int | None:
     return tracemalloc.get_traced_memory()[0] if tracemalloc.is_tracing() else None
 
 
-def _check(who: str, net: Any, **numbers: Any) -> None:
+def _check_layer(who: str, net: Any) -> None:
     if not isinstance(net, Layer):
         raise TypeError(f"{who} takes a layer, not {describe(net)}")
-    for name, number in numbers.items():
-        if not is_integer(number) or number < 1:
-            raise ValueError(f"{who} takes {name}, a positive integer, not {number!r}")

@@ -199,8 +199,8 @@ def test_a_fork_has_threads_of_its_own():
     [
         ((pn.mse, 10), "takes a function"),
         ((None, 10), "takes a function"),
-        ((pn.value_and_grad(NET, pn.mse), 0), "size is a positive integer, not 0"),
-        ((pn.value_and_grad(NET, pn.mse), 2.5), "size is a positive integer, not 2.5"),
+        ((pn.value_and_grad(NET, pn.mse), 0), "in_chunks takes size, a positive integer, not 0"),
+        ((pn.value_and_grad(NET, pn.mse), 2.5), "in_chunks takes size, a positive integer, not 2.5"),
     ],
 )
 def test_bad_options(arguments, message):
@@ -210,7 +210,7 @@ def test_bad_options(arguments, message):
 
 def test_bad_threads_and_reduction():
     whole = pn.value_and_grad(NET, pn.mse)
-    with pytest.raises(ValueError, match="threads is a positive integer"):
+    with pytest.raises(ValueError, match="threads, a positive integer"):
         pn.in_chunks(whole, 10, threads=0)
     with pytest.raises(ValueError, match="'mean' or 'sum'"):
         pn.in_chunks(whole, 10, reduction="max")

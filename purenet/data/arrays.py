@@ -27,7 +27,7 @@ from purenet.engine.arrays import (
 )
 from purenet.engine.jax import host_only
 from purenet.random import Key
-from purenet.values import hinted
+from purenet.values import hinted, shown
 
 
 @hinted
@@ -52,8 +52,7 @@ def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -
         flat, structure = tree.flatten(arrays)
         return (tree.unflatten(structure, batch) for batch in batches(key, *flat, size=size, drop_last=drop_last))
     n = count(arrays, "batches")
-    if not is_integer(size) or size < 1:
-        raise ValueError(f"batches takes a size, a positive integer, not {size!r}")
+    check_positive("batches", size=size)
     arrays = tuple(plain(array) for array in arrays)
     end = n - n % size if drop_last else n
 
@@ -219,6 +218,13 @@ def count(arrays: Any, who: str) -> int:
     if len(set(lengths)) > 1:
         raise ValueError(f"{who} takes arrays of one length, not of {', '.join(map(str, lengths))}")
     return lengths[0]
+
+
+def check_positive(who: str, **numbers: Any) -> None:
+    """Check that numbers are positive integers, by the names of the arguments."""
+    for name, number in numbers.items():
+        if not is_integer(number) or number < 1:
+            raise ValueError(f"{who} takes {name}, a positive integer, not {shown(number)}")
 
 
 def _check_key(key: Any) -> None:

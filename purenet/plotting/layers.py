@@ -9,6 +9,7 @@ import numpy as np
 
 from purenet import tree
 from purenet.core import Buffer, Layer
+from purenet.data.arrays import check_positive
 from purenet.engine.arrays import describe, to_numpy
 from purenet.plotting.canvas import figure_of, on_host, one_axes, panels
 from purenet.values import brief
@@ -93,9 +94,9 @@ def gradient_flow(grads: Any, ax: Any = None) -> Any:
 
 def _histograms(given: Any, columns: int | None, axes: Any, who: str, what: str, colour: str, log: bool) -> Any:
     leaves = _leaves(given, who, what)
-    if columns is not None and columns < 1:
-        raise ValueError(f"{who} takes columns, a positive integer, not {columns!r}")
-    columns = columns or min(8, 2 * math.ceil(len(leaves) ** 0.5 / 2))  # even: a weight and its bias side by side
+    if columns is None:
+        columns = min(8, 2 * math.ceil(len(leaves) ** 0.5 / 2))  # even: a weight and its bias side by side
+    check_positive(who, columns=columns)
     all_axes = panels(len(leaves), axes, columns, size=(2.5, 2.0), who=who)
     for ax, (path, values) in zip(all_axes, leaves, strict=True):
         _histogram(ax, values, colour, log)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from purenet.data.arrays import check_positive
 from purenet.engine.arrays import describe, to_numpy
 from purenet.plotting.canvas import figure_of, names_of, on_host, one_axes, panels
 
@@ -76,8 +77,7 @@ def image_grid(images: Any, titles: Sequence[str] = (), columns: int = 8, axes: 
             f"{who} takes images (n, height, width) or (n, height, width, 3), not {describe(shown)}: "
             "write images.reshape(-1, height, width)"
         )
-    if columns < 1:
-        raise ValueError(f"{who} takes columns, a positive integer, not {columns!r}")
+    check_positive(who, columns=columns)
     titles = names_of(titles, len(shown), who, "titles, one for each image") if len(titles) else [""] * len(shown)
     all_axes = panels(max(1, len(shown)), axes, columns, size=(1.4, 1.7), who=who)
     finite = shown[np.isfinite(shown)]

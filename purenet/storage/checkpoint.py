@@ -20,8 +20,9 @@ import numpy as np
 
 from purenet import tree as trees
 from purenet.core import Layer, Loss, Optimizer
+from purenet.data.arrays import check_positive
 from purenet.engine import engine_of
-from purenet.engine.arrays import describe, is_array, is_integer, is_tensor, seal, to_numpy
+from purenet.engine.arrays import describe, is_array, is_tensor, seal, to_numpy
 from purenet.engine.jax import host_only, key_of_words, kind_of_key, words_of_key
 from purenet.random import Key
 from purenet.storage.files import (
@@ -36,7 +37,7 @@ from purenet.storage.files import (
     replace,
 )
 from purenet.training.runs import Best, Fit, State
-from purenet.values import brief, hinted, shown
+from purenet.values import brief, hinted
 
 T = TypeVar("T")
 _JAX_KEY = "jax.random.key "
@@ -167,9 +168,7 @@ def checkpoints(folder: Path, every: int = 100, keep: int = 3) -> Checkpoints:
     be saved there too, at any step, and is loaded with the same `like`. `load` puts aside a file that is damaged, with
     a warning, and takes the one before. `like` says how the state is built: a mismatch is an error, not a damage.
     """
-    for name, number in (("every", every), ("keep", keep)):
-        if not is_integer(number) or number < 1:
-            raise ValueError(f"checkpoints takes {name}, a positive integer, not {shown(number)}")
+    check_positive("checkpoints", every=every, keep=keep)
     folder = os.fspath(folder)
     place, steps = partial(_place, folder), partial(_steps, folder)
     last: int | None = None  # the step of the newest checkpoint; None if the folder has to be looked at

@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeVar
 from purenet import tree
 from purenet.combinators.compose import sum_trees
 from purenet.core import Buffer, Layer, Loss
-from purenet.data.arrays import count
-from purenet.engine.arrays import describe, is_integer
+from purenet.data.arrays import check_positive, count
+from purenet.engine.arrays import describe
 from purenet.losses import reduction_of
 from purenet.random import Key, split
 from purenet.training.gradient import Evaluate, Terms, put_together
@@ -58,9 +58,7 @@ def in_chunks(
     """
     if not callable(function) or isinstance(function, Layer | Loss):
         raise TypeError(f"in_chunks takes a function, as value_and_grad(net, loss) gives it, not {describe(function)}")
-    for name, number in (("size", size), ("threads", threads)):
-        if not is_integer(number) or number < 1:
-            raise ValueError(f"in_chunks: {name} is a positive integer, not {number!r}")
+    check_positive("in_chunks", size=size, threads=threads)
     if reduction not in (None, "mean", "sum"):
         raise ValueError(f"in_chunks takes reduction 'mean' or 'sum', not {reduction!r}")
 

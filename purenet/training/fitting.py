@@ -11,9 +11,9 @@ import numpy as np
 from purenet import tree
 from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import batches as cut
-from purenet.data.arrays import count, parts
+from purenet.data.arrays import check_positive, count, parts
 from purenet.data.progress import Progress
-from purenet.engine.arrays import describe, is_integer
+from purenet.engine.arrays import describe
 from purenet.engine.jax import host_only
 from purenet.metrics import best_when
 from purenet.optimizers.rates import rate_at
@@ -257,11 +257,7 @@ def _past(
 def _check_options(
     epochs: Any, batch_size: Any, patience: Any, best: Any, callbacks: Sequence[Any], progress: Any
 ) -> None:
-    for name, number in (("epochs", epochs), ("batch_size", batch_size)):
-        if not is_integer(number) or number < 1:
-            raise ValueError(f"fit takes {name}, a positive integer, not {shown(number)}")
-    if patience is not None and (not is_integer(patience) or patience < 1):
-        raise ValueError(f"fit takes patience, a positive integer of epochs, not {shown(patience)}")
+    check_positive("fit", epochs=epochs, batch_size=batch_size, patience=1 if patience is None else patience)
     if best not in (None, "lowest", "highest"):
         raise ValueError(f"fit takes best 'lowest' or 'highest', not {shown(best)}")
     if progress is not None and not isinstance(progress, bool):

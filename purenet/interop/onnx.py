@@ -77,7 +77,7 @@ def to_onnx(net: Layer[Any], params: Any, in_shape: Any) -> ModelProto:
     y = emit(graph, net, params, inputs(in_shape, "x"))
     if isinstance(y, Value):
         return graph.model({"y": y}, OPSET, IR_VERSION)
-    return graph.model({f"y{i}": value for i, value in enumerate(_values(y))}, OPSET, IR_VERSION)
+    return graph.model({f"y{i}": value for i, value in enumerate(tree.leaves(y, Value))}, OPSET, IR_VERSION)
 
 
 def _is_known(in_shape: Any) -> bool:
@@ -98,10 +98,3 @@ def _dtype(params: Any) -> Any:
             "write pn.tree.cast(params, np.float32)"
         )
     return dtypes.pop()
-
-
-def _values(y: Any) -> list[Any]:
-    """The values in Y, in order; where a part is None there is none."""
-    if type(y) is tuple:
-        return [value for part in y for value in _values(part)]
-    return [] if y is None else [y]

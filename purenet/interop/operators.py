@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from purenet import tree
 from purenet.combinators.compose import locate
 from purenet.core import Layer
 from purenet.engine.arrays import Shape
@@ -27,14 +28,13 @@ from purenet.layers.conv import ConvParams
 from purenet.layers.recurrence import unpack
 from purenet.layers.resize import padded_from
 from purenet.layers.windows import pairs, per_axis, place, window_size
-from purenet.values import Call
 
 Options = dict[str, Any]
 
 
 def emit(graph: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
     """Adds the nodes of a layer, and gives its Y."""
-    call = _call(layer)
+    call = layer.call
     if call is not None and call.maker in COMBINATORS:
         return COMBINATORS[call.maker](graph, layer, params, x)
     if call is None or call.maker not in OPERATORS:
@@ -46,15 +46,8 @@ def emit(graph: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
 
     given = inspect.signature(getattr(purenet, call.maker)).bind(*call.args, **call.options)
     given.apply_defaults()
-    return _shaped(OPERATORS[call.maker](graph, params, x, given.arguments), layer.shape(_shapes(x)))
-
-
-def _call(layer: Layer[Any]) -> Call | None:
-    return layer.call
-
-
-def _shapes(x: Any) -> Any:
-    return x.shape if isinstance(x, Value) else None if x is None else tuple(map(_shapes, x))
+    shapes = tree.map(lambda value: value.shape, x, leaf_type=Value)
+    return _shaped(OPERATORS[call.maker](graph, params, x, given.arguments), layer.shape(shapes))
 
 
 def _shaped(y: Any, shape: Any) -> Any:
@@ -548,8 +541,7 @@ def _only(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
 
 
 def _chain(g: Graph, layer: Layer[Any], params: Any, x: Any) -> Any:
-    call = _call(layer)
-    labels = call.options if call and call.maker == "named" else range(len(layer.parts))
+    labels = params if type(params) is dict else range(len(layer.parts))
     for label, part in zip(labels, layer.parts, strict=True):
         x = _part(g, part, label, params[label], x)
     return x

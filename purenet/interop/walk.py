@@ -45,7 +45,7 @@ def walk(f: Visit, params: Any, net: Layer[Any] | None, name: str = "", channels
     `channels` is None where PyTorch's axes have the order of ours, before a convolution or after a dense layer; a
     number where they are the first there and the last here, a tuple of such behind a `fan_out`, or a `_Flat`.
     """
-    maker, parts = ("", ()) if net is None else (maker_of(net), net.parts)
+    maker, parts = _maker(net), () if net is None else net.parts
     if type(params) is Buffer:
         inside, channels = walk(f, params.value, parts[0] if parts else None, name, channels)
         return Buffer(inside), channels
@@ -84,7 +84,7 @@ def _steps(net: Layer[Any] | None, params: Any) -> list[tuple[Any, Layer[Any] | 
     if net is None:
         return [(step, None) for step in (params if isinstance(params, dict) else range(len(params)))]
     steps: list[Any] = list(range(len(net.parts)))
-    if net.call is not None and net.call.maker == "named":
+    if net.call is not None and _maker(net) == "named":
         steps = list(net.call.options)
     if params is not None and sorted(steps) != sorted(params if isinstance(params, dict) else range(len(params))):
         raise ValueError(
@@ -95,7 +95,7 @@ def _steps(net: Layer[Any] | None, params: Any) -> list[tuple[Any, Layer[Any] | 
 
 def _counterpart(params: Any, net: Layer[Any] | None, name: str) -> Counterpart | None:
     """The counterpart of a layer; None of one without params, and of one made of layers."""
-    maker = "" if net is None else maker_of(net)
+    maker = _maker(net)
     where = f"{name or 'params'} is {describe(params)}"
     if maker == "binary_dense":
         raise TypeError(f"{where} of a binary_dense, which has no counterpart in PyTorch")
@@ -120,7 +120,9 @@ def _counterpart(params: Any, net: Layer[Any] | None, name: str) -> Counterpart 
         return both_ways(ways[0]) if ways[0] else None
     if maker == "stacked" and net is not None:
         return _stacked(params, net, name)
-    if type(params) is GRUParams and (_resets_first(net) or (params.bias is not None and params[3] is None)):
+    if type(params) is GRUParams and (
+        _option(net, "reset_after") is False or (params.bias is not None and params[3] is None)
+    ):
         raise TypeError(f"{where} of a gru with reset_after=False, which has no counterpart in PyTorch")
     if type(params) is ConvParams and maker not in ("conv", "conv_transpose"):
         raise TypeError(f"{where}, of a conv or a conv_transpose, which only the net can tell: hand it in, net=net")
@@ -132,8 +134,8 @@ def _counterpart(params: Any, net: Layer[Any] | None, name: str) -> Counterpart 
     return COUNTERPARTS.get(type(params))
 
 
-def _resets_first(net: Layer[Any] | None) -> bool:
-    return _option(net, "reset_after") is False
+def _maker(net: Layer[Any] | None) -> str:
+    return "" if net is None else maker_of(net)
 
 
 def _stacked(params: Any, net: Layer[Any], name: str) -> Counterpart:
@@ -168,7 +170,7 @@ def _channels_after(params: Any, channels: Any) -> Any:
 
 def _channels_without_params(net: Layer[Any] | None, channels: Any) -> Any:
     """The channels of what a layer without params gives."""
-    maker = "" if net is None else maker_of(net)
+    maker = _maker(net)
     if net is not None and type(channels) is tuple and maker in ("add", "mul", "concat"):
         return _merged(channels, "" if _option(net, "axis") else maker)
     if maker == "flatten" and channels is not None and type(channels) is not _Flat:
@@ -199,9 +201,7 @@ def _after_flatten(
     counterpart: Counterpart, params: Any, net: Layer[Any] | None, name: str, channels: int
 ) -> Counterpart:
     """The counterpart with its inputs in PyTorch's order, (channels, positions)."""
-    if type(params) not in (DenseParams, BatchNormParams, NormParams, PReLUParams) or (
-        net is not None and maker_of(net) == "group_norm"
-    ):
+    if type(params) not in (DenseParams, BatchNormParams, NormParams, PReLUParams) or _maker(net) == "group_norm":
         raise TypeError(f"{name or 'params'} is of {net} after flatten, whose numbers have another order in PyTorch")
     if not channels:
         raise TypeError(f"{name or 'params'} comes after flatten, whose order in PyTorch depends on channels: of what?")

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from purenet import tree as trees
-from purenet.core import Layer, Loss, Optimizer
 from purenet.data.arrays import check_positive
 from purenet.engine import engine_of
 from purenet.engine.arrays import describe, is_array, is_tensor, seal, to_numpy
@@ -36,8 +35,8 @@ from purenet.storage.files import (
     reading,
     replace,
 )
-from purenet.training.runs import Best, Fit, State
-from purenet.values import brief, hinted
+from purenet.training.runs import Best, Fit, State, check_tree
+from purenet.values import hinted
 
 T = TypeVar("T")
 _JAX_KEY = "jax.random.key "
@@ -77,7 +76,7 @@ def save(path: Path, tree: Any) -> None:
     """
     host_only("save", *trees.leaves(tree))
     write = file_format(path)[1]
-    _check_tree(tree, "save")
+    check_tree(tree, "save takes params, or a State")
     tree = _with_texts(tree) if isinstance(tree, Fit) else tree
     arrays, dtypes = as_integers(to_dict(tree))
     outline = {"tree": _outline(tree), **({"dtypes": dtypes} if dtypes else {})}
@@ -102,7 +101,7 @@ def load(path: Path, like: T | None = None) -> T | Any:
     host_only("load")
     read = file_format(path)[0]
     if like is not None:
-        _check_tree(like, "load")
+        check_tree(like, "load takes like, a tree as it was saved")
     arrays, outline = read(path)
     model: Any = like.state if isinstance(like, Fit) else like
     with reading(path):
@@ -242,15 +241,6 @@ def _sweep(folder: str) -> None:
             with suppress(FileNotFoundError, IsADirectoryError), open(os.path.join(folder, name), "rb") as file:
                 if os.fstat(file.fileno()).st_size and hold(file):  # an empty one may be about to be marked
                     os.remove(file.name)
-
-
-def _check_tree(tree: Any, who: str) -> None:
-    """Check that a tree is not what makes one, or holds more than one."""
-    what = {"save": "params, or a State,", "load": "like, a tree as it was saved,"}[who]
-    if isinstance(tree, Layer):
-        raise TypeError(f"{who} takes {what} not the layer {brief(tree.name)}: write net.init(key) for its params")
-    if isinstance(tree, Loss | Optimizer):
-        raise TypeError(f"{who} takes {what} not {describe(tree)}")
 
 
 def _encode(leaf: Any, name: str) -> Any:

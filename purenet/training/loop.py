@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -27,7 +27,7 @@ from purenet.random import Key, split
 from purenet.training.gradient import check_net_and_loss
 from purenet.training.penalties import Penalty
 from purenet.training.runs import Fit, Mean, State, Stretch, check_optimizer, check_order, check_params
-from purenet.training.steps import Engine, Stepper, applied, move_to, moved, stepper
+from purenet.training.steps import Engine, Stepper, applied, mover_of_trees, stepper
 from purenet.values import brief, hinted, shown
 
 P = TypeVar("P")
@@ -123,10 +123,10 @@ def steps_by(by: Stepper, batches: Any, epochs: int | None, state: State[Any]) -
 
 def _steps(by: Stepper, batches: Any, epochs: int | None, state: State[Any]) -> Iterator[Stretch]:
     while epochs is None or state.epoch < epochs:
-        order_key, chain, next_key = (None,) * 3 if state.key is None else split(state.key, 3)
+        order_key, step_key, next_key = (None,) * 3 if state.key is None else split(state.key, 3)
         source = iter(batches(order_key) if callable(batches) else batches)
         deque(islice(source, state.batch), maxlen=0)  # of a run that is resumed within an epoch
-        keys = islice(by.keys(chain), state.batch, None)
+        keys = islice(by.keys(step_key), state.batch, None)
         batch = next(source, None)
         if batch is None:
             if source is batches and state.step:
@@ -175,9 +175,9 @@ def predict(
     """
     check_order(params, x, "predict", "x")
     check_params(params, "predict")
-    apply, move = applied(net, engine), move_to(engine, device)
-    params = moved(move, params)
-    parts = (apply(params, moved(move, part)) for part in _parts(x, batch_size))
+    apply, moved = applied(net, engine), mover_of_trees(engine, device)
+    params = moved(params)
+    parts = (apply(params, moved(part)) for part in _parts(x, batch_size))
     first = next(parts, None)
     if first is None:
         raise ValueError("predict takes at least one batch")
@@ -188,7 +188,7 @@ def predict(
     n = leaves[0].shape[0]
     y = tree.map(lambda part: np.empty((n, *part.shape[1:]), part.dtype), first)
     done = 0
-    for part in _with(first, parts):
+    for part in chain([first], parts):
         size = min(batch_size, n - done)
         for whole, piece in zip(tree.leaves(y), tree.leaves(part), strict=True):
             if piece.shape[:1] != (size,):
@@ -199,11 +199,6 @@ def predict(
             whole[done : done + size] = piece
         done += size
     return y
-
-
-def _with(first: Any, rest: Iterable[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
 
 
 @hinted
@@ -239,11 +234,11 @@ def evaluate(
     check_params(params, "evaluate")
     check_batches(data, "evaluate", arrays=True)
     named = by_name(metrics)
-    apply, move = applied(net, engine), move_to(engine, device)
-    params = moved(move, params)
+    apply, moved = applied(net, engine), mover_of_trees(engine, device)
+    params = moved(params)
     losses, sizes, outputs = [], [], []
     for batch in _parts(data, batch_size):
-        x, target = moved(move, pair(batch))
+        x, target = moved(pair(batch))
         y = apply(params, x)
         losses.append(float(loss.apply(y, target)))
         sizes.append(int(tree.leaves(target)[0].shape[0]))
@@ -256,7 +251,7 @@ def evaluate(
     found = {"loss": sum(losses) if reduction_of(loss) == "sum" else mean}
     if named:
         y, target = tree.map(lambda *parts: namespace(parts[0]).concat(parts), *outputs)
-        found.update({name: weigh(metric(y, target)) for name, metric in named.items()})
+        found.update({name: _as_float(metric(y, target)) for name, metric in named.items()})
     return found
 
 
@@ -304,7 +299,7 @@ def check_batches(data: Any, who: str, arrays: bool = False) -> None:
         raise TypeError(f"{who} takes batches in {describe(data)}, not arrays: write {write}")
 
 
-def weigh(value: Any) -> Any:
+def _as_float(value: Any) -> Any:
     """A number as a Python float; a metric may give an array too."""
     return float(value) if np.ndim(value) == 0 else value
 

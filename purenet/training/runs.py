@@ -135,10 +135,15 @@ def check_params(params: Any, who: str) -> None:
     """Check that params are not what holds them, or what makes them."""
     if isinstance(params, State | Fit | Best):
         raise TypeError(f"{who} takes params, not {describe(params)}: write {type(params).__name__.lower()}.params")
-    if isinstance(params, Layer):
-        raise TypeError(f"{who} takes params, not the layer {brief(params.name)}: write net.init(key)")
-    if isinstance(params, Loss | Optimizer):
-        raise TypeError(f"{who} takes params, not {describe(params)}")
+    check_tree(params, f"{who} takes params")
+
+
+def check_tree(tree: Any, takes: str) -> None:
+    """Check that a tree is not what makes one; `takes` says what belongs here."""
+    if isinstance(tree, Layer):
+        raise TypeError(f"{takes}, not the layer {brief(tree.name)}: write net.init(key) for its params")
+    if isinstance(tree, Loss | Optimizer):
+        raise TypeError(f"{takes}, not {describe(tree)}")
 
 
 def check_optimizer(optimizer: Any) -> None:

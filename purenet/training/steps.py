@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -32,14 +32,14 @@ class Stepper:
         loss: Loss,
         optimizer: Optimizer[Any, Any],
         penalties: tuple[Penalty, ...],
-        move: Callable[[Any], Any] | None,
+        move: Callable[[Any], Any],
     ) -> None:
         self.net, self.loss, self.optimizer, self.move = net, loss, optimizer, move
         self.evaluate = value_and_grad(net, loss, *penalties)
 
     def moved(self, given: Any) -> Any:
         """States or batches, where the run is."""
-        return moved(self.move, given)
+        return self.move(given)
 
     def keys(self, key: Key | None) -> Iterator[Any]:
         """A key for each step of an epoch, without end."""
@@ -67,7 +67,7 @@ class JaxStepper(Stepper):
     """Takes them by a compiled program."""
 
     def __init__(self, net: Any, loss: Any, optimizer: Any, penalties: tuple[Penalty, ...], device: Any) -> None:
-        super().__init__(net, loss, optimizer, penalties, mover("jax", device))
+        super().__init__(net, loss, optimizer, penalties, mover_of_trees("jax", device))
         self.programs = programs(net, loss, optimizer, penalties)
 
     def moved(self, given: Any) -> Any:
@@ -175,19 +175,16 @@ def stepper(net: Any, loss: Any, optimizer: Any, penalties: Any, engine: str | N
     penalties = (penalties,) if alone else tuple(penalties)
     if engine == "jax":
         return JaxStepper(net, loss, optimizer, penalties, device)
-    return Stepper(net, loss, optimizer, penalties, move_to(engine, device))
+    return Stepper(net, loss, optimizer, penalties, mover_of_trees(engine, device))
 
 
-def move_to(engine: str | None, device: Any) -> Callable[[Any], Any] | None:
-    """The function that moves an array there; None if no engine is named."""
-    if engine is None and device is not None:
+def mover_of_trees(engine: str | None, device: Any) -> Callable[[Any], Any]:
+    """The function that moves params, states or data there; they stay where they are if no engine is named."""
+    if engine is not None:
+        return partial(tree.map, mover(engine, device))
+    if device is not None:
         raise ValueError(f"device={device!r} is one of an engine: write engine='torch' or engine='jax' too")
-    return None if engine is None else mover(engine, device)
-
-
-def moved(move: Callable[[Any], Any] | None, given: Any) -> Any:
-    """Params, states or data, moved."""
-    return given if move is None else tree.map(move, given)
+    return lambda given: given
 
 
 def jax_key(key: Any) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 
 def sequences(key: Any, count: int, length: int) -> tuple[Any, Any]:
@@ -58,17 +59,14 @@ def main() -> None:
         curves[layer.__name__.upper()] = errors
         print(f"{layer.__name__}: error {errors[-1]:.4f} at length {length}, {time.perf_counter() - start:.0f} s")
     if pn.plotting.is_available():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(8, 5), layout="constrained")
+        figure = new_figure(8, 5)
         ax = figure.subplots()
         for name, errors in curves.items():
             ax.semilogy(100 * np.arange(1, len(errors) + 1), errors, label=name)
         ax.axhline(1 / 6, color="black", linestyle="--", label="always 1")
         ax.set(title=f"The adding problem, length {length}", xlabel="step", ylabel="error on unseen sequences")
         ax.legend()
-        figure.savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(figure, options.plot)
 
 
 if __name__ == "__main__":

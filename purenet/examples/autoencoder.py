@@ -14,6 +14,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 
 def autoencoder(pixels: int) -> Any:
@@ -31,8 +32,6 @@ def by_pca(x: Any, x_test: Any, components: int = 16) -> Any:
 
 
 def draw(net: Any, params: Any, x: Any, target: Any, linear: Any) -> Any:
-    from matplotlib.figure import Figure
-
     encoder, decoder = net.parts
     code = encoder.apply(params["encoder"], x)
     some = [np.flatnonzero(target == label)[0] for label in range(10)]
@@ -47,7 +46,7 @@ def draw(net: Any, params: Any, x: Any, target: Any, linear: Any) -> Any:
         "by PCA": linear[some].clip(0, 1),
         "from a 3 to an 8": decoder.apply(params["decoder"], between),
     }
-    figure = Figure(figsize=(11, 6), layout="constrained")
+    figure = new_figure(11, 6)
     figure.suptitle(f"Unseen digits, in {code.shape[1]} numbers each")
     for part, (title, images) in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows.items(), strict=True):
         part.suptitle(title, x=0.01, ha="left", va="top")
@@ -69,8 +68,7 @@ def main() -> None:
     error = pn.mse.apply(pn.predict(net, found.params, x_test), x_test)
     print(f"error on unseen digits: {error:.5f}, and by PCA with 16 components {pn.mse.apply(linear, x_test):.5f}")
     if pn.plotting.is_available():
-        draw(net, found.params, x_test, target_test, linear).savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(draw(net, found.params, x_test, target_test, linear), options.plot)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 COUNT, SIZES = 256, (1, 16, 256)
 
@@ -77,14 +78,11 @@ def main() -> None:
             f"{name}: the sum's gradient is {ratio:.1f} times the mean's: {len(x)} samples · {target.shape[1]} outputs"
         )
     if pn.plotting.is_available():
-        draw(curves, spreads).savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(draw(curves, spreads), options.plot)
 
 
 def draw(curves: dict[tuple[str, int], Any], spreads: dict[str, Any]) -> Any:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(18, 8), layout="constrained")
+    figure = new_figure(18, 8)
     axes = iter(figure.subplots(2, 4).flat)
     for name in spreads:
         for size in SIZES:

@@ -15,6 +15,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 
 def nets(hidden: int) -> dict[str, Any]:
@@ -95,16 +96,13 @@ def main() -> None:
     smaller = sizes["floats"] / sizes["signs"]
     print(f"the net of signs is {apart:.2f} points behind, and {smaller:.1f} times smaller")
     if pn.plotting.is_available():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(7, 5), layout="constrained")
+        figure = new_figure(7, 5)
         ax = figure.subplots()
         for name, curve in curves.items():
             ax.plot(range(1, epochs + 1), np.multiply(curve, 100), "o-", label=f"{name}, {sizes[name] / 1000:.0f} kB")
         ax.set(title="A net of floats, and one of signs", xlabel="epoch", ylabel="unseen digits that are right (%)")
         ax.legend()
-        figure.savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(figure, options.plot)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 net = pn.serial(pn.dense(2, 32), pn.tanh, pn.dense(32, 32), pn.tanh, pn.dense(32, 1))
 loss = pn.binary_cross_entropy_with_logits
@@ -91,17 +92,14 @@ def main() -> None:
         learnt[name] = data, frames, f"{name}: {right:.1%} of unseen points"
 
     if pn.plotting.is_available():
-        from matplotlib.figure import Figure
-
         side = 1 if options.data else 2
-        figure = Figure(figsize=(5.5 * side, 4.5 * side), layout="constrained")
+        figure = new_figure(5.5 * side, 4.5 * side)
         axes = figure.subplots(side, side, squeeze=False)
         for ax, ((x, target), frames, title) in zip(axes.flat, learnt.values(), strict=True):
             params = list(frames.values())[-1]
             pn.plotting.decision_boundary(partial(probability, params), x, target, ax)
             ax.set_title(title)
-        figure.savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(figure, options.plot)
         if options.gif:
             pn.plotting.boundary_animation(probability, frames, x, target, options.gif)
             print(f"drew {options.gif}")

@@ -91,8 +91,7 @@ def main() -> None:
     print(f"LSTM: perplexity {curve[epochs]:.2f}; it writes, at a temperature of {options.temperature}:\n")
     print(text.write(net, params, content, "\n\nThe ", 400, options.temperature, write_key))
     if pn.plotting.is_available():
-        text.draw(curve, counted, content, nats, "LSTM").savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(text.draw(curve, counted, content, nats, "LSTM"), options.plot)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the examples of the gallery share: their list, their command line, a line for each epoch, and a game."""
+"""What the examples share: their list, their command line, a line for each epoch, a picture in a file, and a game."""
 
 import argparse
 import ast
@@ -28,6 +28,12 @@ def report(state: Any, record: dict[str, Any]) -> None:
     """A callback of `fit` that prints the numbers of an epoch."""
     numbers = "   ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in record.items())
     print(f"epoch {state.epoch:3}   {numbers}", flush=True)
+
+
+def keep(figure: Any, path: str) -> None:
+    """Write a picture into a file, and say where."""
+    figure.savefig(path)
+    print(f"drew {path}")
 
 
 def cart_pole() -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 NOISE = 0.3  # the standard deviation
 net = pn.residual(
@@ -57,16 +58,13 @@ def main() -> None:
         cleaned = pn.predict(net, state.params, dirty)
         print(f"epoch {state.epoch:3}   error {state.loss:.5f}   cleaned: {psnr(cleaned, unseen):.2f} dB", flush=True)
     if pn.plotting.is_available():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(11, 4.5), layout="constrained")
+        figure = new_figure(11, 4.5)
         figure.suptitle("Unseen digits")
         rows = {"clean": unseen, "noisy": dirty, "cleaned by the net": cleaned}
         for part, (title, images) in zip(figure.subfigures(3, 1, squeeze=False)[:, 0], rows.items(), strict=True):
             part.suptitle(f"{title}, {psnr(images, unseen):.1f} dB" if title != "clean" else title, x=0.01, ha="left")
             pn.plotting.image_grid(images[:10].clip(0, 1), axes=part.subplots(1, 10))
-        figure.savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(figure, options.plot)
 
 
 if __name__ == "__main__":

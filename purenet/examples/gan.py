@@ -100,8 +100,7 @@ def main() -> None:
         side = int(images.shape[1] ** 0.5)
         figure = pn.plotting.image_grid(images[:40].reshape(-1, side, side), columns=10)
         figure.suptitle(f"Made from noise, after {epochs} epochs")
-        figure.savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(figure, options.plot)
         if options.gif:
             animate(seen, side, options.gif)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
 target = np.array([[0], [1], [1], [0]], np.float32)
@@ -57,9 +58,7 @@ def wrong_by(lr: float, seed: int) -> float:
 
 
 def draw(shares: dict[float, Any], curves: dict[bool, Any], accuracy: dict[bool, dict[float, float]]) -> Any:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(14, 4.5), layout="constrained")
+    figure = new_figure(14, 4.5)
     left, middle, right = figure.subplots(1, 3)
     left.loglog(list(shares), [np.median(share) for share in shares.values()])
     left.fill_between(list(shares), *np.quantile(list(shares.values()), (0.1, 0.9), axis=1), alpha=0.2)
@@ -98,8 +97,7 @@ def main() -> None:
                 accuracy[late][lr] = (deep.apply(params, unseen).argmax(axis=1) == unseen_labels).mean()
             print(f"digits, {name}, learning rate {lr:.2f}: {accuracy[late][lr]:.1%} of the unseen ones", flush=True)
     if pn.plotting.is_available():
-        draw(shares, curves, accuracy).savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(draw(shares, curves, accuracy), options.plot)
 
 
 if __name__ == "__main__":

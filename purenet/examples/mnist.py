@@ -13,6 +13,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 wide = pn.serial(pn.dense(512), pn.relu, pn.dropout(0.3), pn.dense(512), pn.relu, pn.dropout(0.3), pn.dense(10))
 of_the_video = pn.serial(pn.dense(40), pn.tanh, pn.dense(10), pn.tanh)
@@ -64,9 +65,7 @@ def main() -> None:
     spent = time.perf_counter() - start
     print(f"all images: {accuracy:.2%} of {len(x_test):,} unseen digits are right, after {spent:.0f} s")
     if pn.plotting.is_available():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(12, 7), layout="constrained")
+        figure = new_figure(12, 7)
         top, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
         pn.plotting.learning_curves(found.history, axes=top.subplots(1, 2))
         predicted = y.argmax(axis=1)
@@ -76,8 +75,7 @@ def main() -> None:
         side = int(x.shape[1] ** 0.5)
         axes = below.subplots(2, 10).flat[: len(wrong)] if len(wrong) == 20 else below.subplots(1, len(wrong))
         pn.plotting.image_grid(x_test[wrong].reshape(-1, side, side), titles, axes=axes)
-        figure.savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(figure, options.plot)
 
 
 if __name__ == "__main__":

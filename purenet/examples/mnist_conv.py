@@ -16,6 +16,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 lenet = pn.serial(
     pn.serial(pn.conv(6, 5, padding=2), pn.relu, pn.max_pool(2)),
@@ -63,9 +64,7 @@ def train(data: Any, unseen: Any, seed: int, epochs: int, size: int = 64) -> Any
 
 def draw(params: Any, x: Any, target: Any) -> Any:
     """One digit of each kind, and what the six kernels of the first layer make of it."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    figure = new_figure(9, 6.5)
     figure.suptitle("Digits (top), and what each kernel of LeNet's first layer makes of them")
     axes = figure.subplots(7, 10).T
     first = pn.serial(*lenet.parts[0].parts[:2])
@@ -94,8 +93,7 @@ def main() -> None:
     spent = time.perf_counter() - start
     print(f"LeNet-5: {accuracy:.2%} of {len(x_test):,} unseen digits are right, after {spent:.0f} s")
     if pn.plotting.is_available():
-        draw(found.params, x_test, target_test).savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(draw(found.params, x_test, target_test), options.plot)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 
 class Radial(NamedTuple):
@@ -64,9 +65,7 @@ def rings(key: Any, count: int) -> tuple[Any, Any]:
 
 
 def draw(net: Any, params: Any, losses: Any, x: Any, target: Any) -> Any:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    figure = new_figure(11, 4.5)
     left, right = figure.subplots(1, 2)
     pn.plotting.error_curve(losses, left)
     pn.plotting.decision_boundary(lambda points: net.apply(params, points), x, target, right, level=0)
@@ -94,8 +93,7 @@ def main() -> None:
     right = ((net.apply(found.params, x_test) > 0) == (target_test > 0.5)).mean()
     print(f"{right:.1%} of 400 unseen points are right")
     if pn.plotting.is_available():
-        draw(net, found.params, found.history["loss"], x, target).savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(draw(net, found.params, found.history["loss"], x, target), options.plot)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 OMEGA, ZETA, END = 2.0, 0.1, 6.0
 U0 = np.array([1.0, 0.0])
@@ -99,9 +100,7 @@ def main() -> None:
     u = (U0 + (1 - np.exp(-between)) * net.apply(params, (between, np.ones_like(between)))[0])[:, :1]
     print(f"off the exact solution by at most {np.abs(u - exact(between)).max():.1e}")
     if pn.plotting.is_available():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(12, 4.5), layout="constrained")
+        figure = new_figure(12, 4.5)
         left, right = figure.subplots(1, 2)
         left.plot(between, exact(between), linewidth=5, alpha=0.3, label="the exact solution")
         left.plot(between, u, "C3--", label="the net")
@@ -110,8 +109,7 @@ def main() -> None:
         left.legend()
         right.semilogy(errors)
         right.set(title="How far the net is from the equation", xlabel="step", ylabel="mean (U′ − U · A)²")
-        figure.savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(figure, options.plot)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 policy = pn.serial(pn.dense(4, 64), pn.tanh, pn.dense(64, 2))
 baseline = pn.serial(pn.dense(4, 64), pn.tanh, pn.dense(64, 1))
@@ -82,16 +83,13 @@ def main() -> None:
     tests = [len(play(game, params, None, 1000 + options.seed + i)[1]) for i in range(100)]
     print(f"by the likelier action: a mean return of {np.mean(tests):.1f} over 100 episodes, the lowest {min(tests)}")
     if pn.plotting.is_available():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        figure = new_figure(8, 4.5)
         ax = figure.subplots()
         ax.plot(10 * np.arange(1, batches + 1), returns, label="mean of ten episodes in training")
         ax.axhline(float(np.mean(tests)), color="C1", linestyle="--", label="by the likelier action, over 100 episodes")
         ax.set(title="CartPole by policy gradient", xlabel="episode", ylabel="return (500 at most)", ylim=(0, 520))
         ax.legend(loc="lower right")
-        figure.savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(figure, options.plot)
 
 
 if __name__ == "__main__":

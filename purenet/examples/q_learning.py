@@ -17,6 +17,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 net = pn.serial(pn.dense(4, 128), pn.relu, pn.dense(128, 128), pn.relu, pn.dense(128, 2))
 GAMMA, SIZE = 0.99, 64
@@ -92,16 +93,13 @@ def main() -> None:
     returns = play(kept, 5000 + options.seed, 100)  # other episodes than those by which it was chosen
     print(f"the best of them: a mean return of {returns.mean():.1f} over 100 episodes, the lowest {returns.min():.0f}")
     if pn.plotting.is_available():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        figure = new_figure(8, 4.5)
         ax = figure.subplots()
         ax.plot(list(tests), list(tests.values()), "o-", label="mean of 10 tests on the way")
         ax.axhline(returns.mean(), color="C1", linestyle="--", label="the best of them, over 100 other episodes")
         ax.set(title="CartPole by deep Q-learning", xlabel="step", ylabel="return (500 at most)", ylim=(0, 520))
         ax.legend()
-        figure.savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(figure, options.plot)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import numpy as np
 import purenet as pn
 from purenet.examples import command
 from purenet.introspection import attention_weights
+from purenet.plotting.canvas import new_figure
 
 PAD, EDGE, FIRST = 0, 1, 2  # the padding; what stands before the first letter and after the last; the letter a
 SYMBOLS, FEATURES, HEADS = FIRST + 26, 32, 2
@@ -69,9 +70,7 @@ def text(symbols: Any) -> str:
 
 
 def draw(shares: dict[int, float], weights: Any, read: str, written: str) -> Any:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 5), layout="constrained")
+    figure = new_figure(11, 5)
     left, right = figure.subplots(1, 2)
     left.plot(list(shares), list(shares.values()), marker="o")
     left.set(title="Fresh sequences written without a fault", xlabel="step", ylabel="share", ylim=(0, 1.03))
@@ -102,8 +101,7 @@ def main() -> None:
         so_far = np.concatenate([[EDGE], said[i, :-1]])[None]
         one = source[i : i + 1], lengths[i : i + 1]
         *_, weights = attention_weights(net, state.params, (so_far, one, one[1])).values()  # the last is to the source
-        draw(shares, weights[0].mean(axis=0), read, written).savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(draw(shares, weights[0].mean(axis=0), read, written), options.plot)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 NUMBERS, CATEGORIES = ("price", "weight", "age"), ("country", "carrier")
 
@@ -94,9 +95,7 @@ def compare(data: Any, unseen: Any) -> None:
 
 
 def draw(errors: Any, returned: Any, days: Any, unseen: Any) -> Any:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(15, 4.5), layout="constrained")
+    figure = new_figure(15, 4.5)
     left, middle, right = figure.subplots(1, 3)
     pn.plotting.error_curve(errors, left)
     counts = pn.metrics.confusion_matrix(returned, unseen[2])
@@ -140,8 +139,7 @@ def main() -> None:
     if importlib.util.find_spec("sklearn"):
         compare(data, unseen)
     if pn.plotting.is_available():
-        draw(errors, scores.argmax(axis=1), found * scale + center, unseen).savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(draw(errors, scores.argmax(axis=1), found * scale + center, unseen), options.plot)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import purenet as pn
+from purenet.plotting.canvas import new_figure
 
 
 class Text(NamedTuple):
@@ -99,9 +100,7 @@ def write(
 
 def draw(curve: dict[int, float], counted: float, text: Text, nats: Any, name: str) -> Any:
     """The perplexity over the epochs, and the first held-out characters, each as dark as it surprised the net."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 5), layout="constrained")
+    figure = new_figure(13, 5)
     left, right = figure.subplots(1, 2, width_ratios=(2, 3))
     left.plot(list(curve), list(curve.values()), marker="o", label=name)
     left.axhline(counted, color="black", linestyle="--", label="counts after 3 characters")

@@ -85,8 +85,7 @@ def main() -> None:
     print(f"transformer: perplexity {curve[epochs]:.2f}; at a temperature of {options.temperature} it writes:\n")
     print(text.write(net, params, content, "\n\nThe ", 400, options.temperature, write_key, window=TIME))
     if pn.plotting.is_available():
-        text.draw(curve, counted, content, nats, "transformer").savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(text.draw(curve, counted, content, nats, "transformer"), options.plot)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples import command
+from purenet.plotting.canvas import new_figure
 
 
 def nets(pixels: int, hidden: int) -> tuple[Any, Any]:
@@ -43,9 +44,7 @@ def value_and_grad(encoder: Any, decoder: Any, params: Any, x: Any, key: Any) ->
 
 
 def draw(decoder: Any, params: Any, codes: Any, target: Any, side: int) -> Any:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 6.5), layout="constrained")
+    figure = new_figure(13, 6.5)
     left, right = figure.subplots(1, 2)
     dots = left.scatter(*codes[:3000].T, c=target[:3000], cmap="tab10", s=6, vmin=-0.5, vmax=9.5)
     figure.colorbar(dots, ax=left, ticks=range(10), label="digit")
@@ -79,8 +78,7 @@ def main() -> None:
         print(f"epoch {epoch:3}   ELBO {-total / len(x):8.2f}   on unseen digits {-unseen:8.2f}", flush=True)
     if pn.plotting.is_available():
         codes = encoder.apply(params["encoder"], x_test)[:, :2]
-        draw(decoder, params, codes, target_test, int(x.shape[1] ** 0.5)).savefig(options.plot)
-        print(f"drew {options.plot}")
+        command.keep(draw(decoder, params, codes, target_test, int(x.shape[1] ** 0.5)), options.plot)
 
 
 if __name__ == "__main__":

@@ -24,21 +24,25 @@ xor = pn.serial(pn.dense(2, 3), pn.tanh, pn.dense(3, 1), pn.tanh)
 deep = pn.serial(pn.dense(64, 32), pn.tanh, pn.dense(32, 32), pn.tanh, pn.dense(32, 32), pn.tanh, pn.dense(32, 10))
 
 
-def backward(net: Any, params: Any, x: Any, target: Any, lr: float, late: bool) -> tuple[Any, Any]:
-    """One step in class style, layer by layer from the last: the new params, and the dE/dX that the net returns."""
-    pulls, inputs = [], []
+def backward(net: Any, loss: Any, params: Any, x: Any, target: Any, lr: float, late: bool) -> tuple[Any, Any, Any]:
+    """E and the gradients, layer by layer from the last as in class style, and of each layer (X, Y, dE/dY, dE/dX)."""
+    passed = []
     for layer, own in zip(net.parts, params, strict=True):
-        inputs.append(x)
-        x, pull = layer.vjp(own, x)
-        pulls.append(pull)
-    dy, updated = pn.mse.vjp(x, target)[1](), list(params)
-    for i in reversed(range(len(pulls))):
-        dparams, dx = pulls[i](dy)
-        updated[i] = pn.sgd_step(params[i], dparams, lr)
+        y, pull = layer.vjp(own, x)
+        passed.append((x, y, pull))
+        x = y
+    E, pull_loss = loss.vjp(x, target)
+    dy = pull_loss()
+    grads: list[Any] = []
+    seen: list[Any] = []
+    for layer, own, (x, y, pull) in reversed(list(zip(net.parts, params, passed, strict=True))):
+        dparams, dx = pull(dy)
         if late:
-            dx = net.parts[i].vjp(updated[i], inputs[i])[1](dy)[1]  # the same rule, from the weights after the step
+            dx = layer.vjp(pn.sgd_step(own, dparams, lr), x)[1](dy)[1]  # the same rule, from the weights after the step
+        grads.insert(0, dparams)
+        seen.insert(0, (x, y, dy, dx))
         dy = dx
-    return tuple(updated), dy
+    return E, tuple(grads), seen
 
 
 def train(net: Any, x: Any, target: Any, lr: float, late: bool, seed: int, epochs: int) -> Any:
@@ -46,14 +50,15 @@ def train(net: Any, x: Any, target: Any, lr: float, late: bool, seed: int, epoch
     params = net.init(pn.key(seed))
     for epoch in range(epochs):
         for i in pn.random.permutation(pn.key(epoch), len(x)):
-            params, _ = backward(net, params, x[i : i + 1], target[i : i + 1], lr, late)
+            _, grads, _ = backward(net, pn.mse, params, x[i : i + 1], target[i : i + 1], lr, late)
+            params = pn.sgd_step(params, grads, lr)
         yield params
 
 
 def wrong_by(lr: float, seed: int) -> float:
     """How far the late dE/dX of XOR's net is from the true one, as a share of its length, for the whole batch."""
     params = xor.init(pn.key(seed))
-    true, late = (backward(xor, params, x, target, lr, late)[1] for late in (False, True))
+    true, late = (backward(xor, pn.mse, params, x, target, lr, late)[2][0][-1] for late in (False, True))
     return float(np.linalg.norm(late - true) / np.linalg.norm(true))
 
 

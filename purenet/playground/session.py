@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import io
 import itertools
 import re
@@ -17,6 +16,7 @@ import numpy as np
 
 import purenet as pn
 from purenet.examples.boundary import samples
+from purenet.examples.late_update import backward
 
 CHOICES = {
     "data": ("xor", "clouds", "moons", "spirals", "circles", "digits", "csv"),
@@ -123,27 +123,6 @@ def data_of(name: str, text: str) -> tuple[Any, Any, list[str], str]:
     return x, target[:, 0].astype(int), ["0", "1"], f"{code}labels = labels[:, 0].astype(int)"
 
 
-def backward(net: Any, loss: Any, params: Any, x: Any, target: Any, lr: float, late: bool) -> Any:
-    """E, the gradients, and of each layer (X, Y, dE/dY, dE/dX); if late, dE/dX is of W − lr · dE/dW: the bug."""
-    passed = []
-    for layer, own in zip(net.parts, params, strict=True):
-        y, pull = layer.vjp(own, x)
-        passed.append((x, y, pull))
-        x = y
-    E, pull_loss = loss.vjp(x, target)
-    dy = pull_loss()
-    grads: list[Any] = []
-    seen: list[Any] = []
-    for layer, own, (x, y, pull) in reversed(list(zip(net.parts, params, passed, strict=True))):
-        dparams, dx = pull(dy)
-        if late:
-            dx = layer.vjp(pn.sgd_step(own, dparams, lr), x)[1](dy)[1]
-        grads.insert(0, dparams)
-        seen.insert(0, (x, y, dy, dx))
-        dy = dx
-    return E, tuple(grads), seen
-
-
 PROGRAM = '''"""A net of purenet's playground, after {steps} steps."""
 
 import itertools
@@ -200,15 +179,12 @@ class Session:
         self.state = self.optimizer.init(self.params)
         self.quick = pn.value_and_grad(self.net, self.loss)
         self.batches = self._batches()
-        self.batch: tuple[Any, Any] = next(pn.data.batches(pn.key(0), *self._pair(), size=config["batch"]))
+        self.batch: tuple[Any, Any] = next(self._batches())
         self.step, self.lock = 0, Lock()
-
-    def _pair(self) -> tuple[Any, Any]:
-        return self.x, self.target
 
     def _batches(self) -> Iterator[tuple[Any, ...]]:
         for epoch in itertools.count():
-            yield from pn.data.batches(pn.key(epoch), *self._pair(), size=self.config["batch"])
+            yield from pn.data.batches(pn.key(epoch), self.x, self.target, size=self.config["batch"])
 
     def _evaluate(self, params: Any, x: Any, target: Any) -> Any:
         if not self.config["late"]:
@@ -241,8 +217,8 @@ class Session:
         return {**facts, "points": points.tolist(), "labels": self.labels[:500].tolist(), "window": [low, high]}
 
     def _window(self) -> tuple[float, float]:
-        edge = float(np.abs(self.x[:, :2] - 0.5 * (self.config["data"] == "xor")).max()) * 1.15
         middle = 0.5 * (self.config["data"] == "xor")
+        edge = float(np.abs(self.x[:, :2] - middle).max()) * 1.15
         return middle - edge, middle + edge
 
     def picture(self, layer: Any) -> dict[str, Any]:
@@ -326,8 +302,8 @@ class Session:
         config, evaluate = self.config, "evaluate = pn.value_and_grad(net, loss)"
         if config["late"]:
             call = f"backward(net, loss, params, x, target, {config['rate']}, late=True)[:2]"
-            source = f"from typing import Any\n\n\n{inspect.getsource(backward)}"
-            evaluate = f"{source}\n\ndef evaluate(params, x, target):\n    return {call}\n"
+            source = "from purenet.examples.late_update import backward"
+            evaluate = f"{source}\n\n\ndef evaluate(params, x, target):\n    return {call}\n"
         return PROGRAM.format(
             steps=self.step, data=self.data_code, target=self.target_code, net=_code(self.net), loss=_code(self.loss),
             optimizer=_code(self.optimizer), batch=config["batch"], seed=config["seed"], evaluate=evaluate,

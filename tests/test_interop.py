@@ -219,48 +219,24 @@ def test_the_order_of_named_is_the_nets_and_not_that_of_the_dict():
     assert params["c"].weight[:, 0].tolist() == [0, 2, 4, 1, 3, 5]
 
 
-def test_without_pytorch():
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "import numpy as np, purenet as pn\n"
-        "params = pn.dense(1, 1).init(pn.key(0))\n"
-        "pn.from_torch_state_dict({'weight': params.weight, 'bias': params.bias}, params)\n"
-        "try:\n    pn.to_torch_state_dict(params)\n"
-        "except ModuleNotFoundError as error:\n    print(error)"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout == "to_torch_state_dict makes tensors of PyTorch: pip install torch\n"
+MISSING = [  # a library that is not there, a call that needs it, and what is said then
+    ("torch", "to_torch_state_dict(params)", "to_torch_state_dict makes tensors of PyTorch: pip install torch"),
+    ("onnx", "to_onnx(net, params, (1,))", "to_onnx builds a model of ONNX: pip install 'purenet[onnx]'"),
+    ("jax", "from_jax(abs)", "from_jax differentiates by JAX: pip install 'purenet[jax]'"),
+    ("torch", "torch_compile(abs)", "torch_compile compiles by PyTorch: pip install 'purenet[torch]'"),
+]
 
 
-def test_without_onnx():
+@pytest.mark.parametrize(("library", "call", "message"), MISSING)
+def test_without_a_library_it_is_said_which_one_to_install(library, call, message):
     code = (
-        "import sys; sys.modules['onnx'] = None\n"
+        f"import sys; sys.modules[{library!r}] = None\n"
         "import purenet as pn\n"
         "net = pn.dense(1, 1)\n"
-        "try:\n    pn.to_onnx(net, net.init(pn.key(0)), (1,))\n"
+        "params = net.init(pn.key(0))\n"
+        "pn.from_torch_state_dict({'weight': params.weight, 'bias': params.bias}, params)\n"  # needs none of them
+        f"try:\n    pn.{call}\n"
         "except ModuleNotFoundError as error:\n    print(error)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout == "to_onnx builds a model of ONNX: pip install 'purenet[onnx]'\n"
-
-
-def test_without_jax():
-    code = (
-        "import sys; sys.modules['jax'] = None\n"
-        "import purenet as pn\n"
-        "try:\n    pn.from_jax(abs)\n"
-        "except ModuleNotFoundError as error:\n    print(error)"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout == "from_jax differentiates by JAX: pip install 'purenet[jax]'\n"
-
-
-def test_nothing_is_compiled_without_pytorch():
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "import purenet as pn\n"
-        "try:\n    pn.torch_compile(abs)\n"
-        "except ModuleNotFoundError as error:\n    print(error)"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout == "torch_compile compiles by PyTorch: pip install 'purenet[torch]'\n"
+    assert run.stdout == f"{message}\n"

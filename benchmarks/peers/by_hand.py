@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 import purenet as pn
-from benchmarks import step
 from benchmarks.contest import Entry
 from benchmarks.works import Work
 
@@ -35,15 +34,28 @@ def start(work: Work, params: Any) -> Entry:
 
 
 def xor(work: Work, params: Any) -> Entry:
-    assert work.lr == step.LR
     weights = pn.tree.leaves(params)
 
     def epoch() -> None:
         nonlocal weights
         for x, target in work.batches:
-            _, *weights = step.by_hand(*weights, x, target)
+            _, *weights = xor_step(*weights, x, target, work.lr)
 
-    return Entry(epoch, lambda: step.by_hand(*weights, *work.batches[0])[0])
+    return Entry(epoch, lambda: xor_step(*weights, *work.batches[0], work.lr)[0])
+
+
+def xor_step(w1: Any, b1: Any, w2: Any, b2: Any, x: Any, target: Any, lr: float) -> tuple[Any, ...]:
+    """E, and the weights after the step, which are new arrays."""
+    h = np.tanh(x @ w1 + b1)
+    y = np.tanh(h @ w2 + b2)
+    error = np.mean((y - target) ** 2)
+    dy = 2 * (y - target) / y.size * (1 - y * y)
+    dw2 = h.T @ dy
+    db2 = dy.sum(axis=0)
+    dh = (dy @ w2.T) * (1 - h * h)
+    dw1 = x.T @ dh
+    db1 = dh.sum(axis=0)
+    return error, w1 - lr * dw1, b1 - lr * db1, w2 - lr * dw2, b2 - lr * db2
 
 
 def two_layers(w1: Any, b1: Any, w2: Any, b2: Any, x: Any, target: Any, tanh: bool, loss: Any) -> Any:

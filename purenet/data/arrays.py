@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,12 +49,10 @@ def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -
         _check_key(key)
     if len(arrays) == 1 and isinstance(arrays[0], tuple):
         raise TypeError("batches takes arrays one by one, not in a tuple: write batches(key, *arrays, size=32)")
-    if any(isinstance(array, tuple) for array in arrays):
-        flat, structure = tree.flatten(arrays)
-        return (tree.unflatten(structure, batch) for batch in batches(key, *flat, size=size, drop_last=drop_last))
-    n = count(arrays, "batches")
+    flat, put_back = _taken_apart(arrays)
+    n = count(flat, "batches")
     check_positive("batches", size=size)
-    arrays = tuple(plain(array) for array in arrays)
+    flat = [plain(array) for array in flat]
     end = n - n % size if drop_last else n
 
     def cut() -> Iterator[tuple[Any, ...]]:
@@ -61,9 +60,9 @@ def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -
         for start in range(0, end, size):
             stop = min(start + size, end)
             if order is None:
-                yield tuple(array[start:stop] for array in arrays)
+                yield put_back([array[start:stop] for array in flat])
             else:
-                yield tuple(rows(array, order[start:stop]) for array in arrays)
+                yield put_back([rows(array, order[start:stop]) for array in flat])
 
     return cut()
 
@@ -85,8 +84,7 @@ def split(
     >>> sorted(t_test.tolist())
     [0, 0, 1, 1]
     """
-    nested = any(isinstance(array, tuple) for array in arrays)
-    flat, structure = tree.flatten(arrays) if nested else ([*arrays], None)
+    flat, put_back = _taken_apart(arrays)
     n = count(flat, "split")
     test = as_number(test)
     size = round(test * n) if isinstance(test, float) else test
@@ -104,8 +102,9 @@ def split(
             raise ValueError(f"split takes labels of shape ({n},) to stratify by, not {describe(labels)}")
         chosen = _stratified(labels[order], int(size))
     # both parts come in the drawn order
-    parts = ([rows(plain(array), part) for array in flat] for part in (order[~chosen], order[chosen]))
-    train, held_out = (tuple(part) if structure is None else tree.unflatten(structure, part) for part in parts)
+    train, held_out = (
+        put_back([rows(plain(array), part) for array in flat]) for part in (order[~chosen], order[chosen])
+    )
     return train, held_out
 
 
@@ -199,6 +198,14 @@ def _apply(moments: Moments, x: Any) -> Any:
 
 
 standardize = Standardize(_fit, _apply)
+
+
+def _taken_apart(arrays: tuple[Any, ...]) -> tuple[Sequence[Any], Callable[[list[Any]], tuple[Any, ...]]]:
+    """The arrays, those in tuples too, and the function that puts others in their places."""
+    if not any(isinstance(array, tuple) for array in arrays):
+        return arrays, tuple
+    flat, structure = tree.flatten(arrays)
+    return flat, partial(tree.unflatten, structure)
 
 
 def count(arrays: Any, who: str) -> int:

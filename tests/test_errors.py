@@ -291,6 +291,7 @@ BAD = {
     # trees
     "unflatten too few": (lambda: pn.tree.unflatten(pn.tree.flatten((1, 2))[1], [1]), ValueError, "has 2 leaves, but 1"),
     "unravel another size": (lambda: pn.tree.ravel(PARAMS)[1](np.ones(3)), ValueError, r"shape \(13,\), not \(3,\)"),
+    "ravel a number": (lambda: pn.tree.ravel((PARAMS, 1.5)), TypeError, "^ravel takes an array, not a float"),
     "map over other keys": (lambda: pn.tree.map(max, {"a": 1}, {"b": 1}), ValueError, r"keys \['a'\] against \['b'\]"),
     "map over other types": (lambda: pn.tree.map(max, (1,), [1]), ValueError, "tree: a tuple of 1 against a list of 1"),
     "map over another depth": (lambda: pn.tree.map(max, (1, (2,)), (1, 2)), ValueError, r"tree\[1\]: a tuple of 1 against an int"),

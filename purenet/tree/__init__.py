@@ -146,7 +146,7 @@ def ravel(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
     found, structure = flatten(map(as_array, tree))
     if not found:
         return np.zeros(0, np.float32), known_as("unravel", lambda vector: unflatten(structure, _cut(vector, [])))
-    xp = namespace(found[0], "ravel")
+    xp, *_ = [namespace(leaf, "ravel") for leaf in found]
     like = [(leaf.shape, leaf.dtype) for leaf in found]
     dtype = xp.result_type(*found)
     vector = xp.concat([astype(xp.reshape(leaf, (-1,)), dtype) for leaf in found])

@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Any, NamedTuple
-
 import jax
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
 import purenet as pn
-
-
-class Pair(NamedTuple):
-    b: Any
-    a: Any
-
-
-def random_tree(rng, depth=4):
-    """A tree of any containers, with arrays of several shapes; None and empty containers among them."""
-    kind = rng.integers(0, 9 if depth else 2)
-    if kind < 2:
-        return rng.normal(size=tuple(rng.integers(0, 4, rng.integers(0, 3)))).astype(rng.choice(["f4", "f8"]))
-    if kind == 2:
-        return None
-    children = [random_tree(rng, depth - 1) for _ in range(rng.integers(0, 4))]
-    names = [str(n) for n in rng.permutation(len(children))]
-    match kind:
-        case 3 | 4:
-            return tuple(children)
-        case 5:
-            return list(children)
-        case 6:
-            return dict(zip(names, children, strict=True))
-        case 7:
-            return OrderedDict(zip(names, children, strict=True))
-        case _:
-            return Pair(random_tree(rng, depth - 1), random_tree(rng, depth - 1))
-
+from tests.test_layout import random_tree
 
 trees = pytest.mark.parametrize("tree", [random_tree(np.random.default_rng(seed)) for seed in range(200)])
 
@@ -85,6 +55,7 @@ def test_paths(tree):
 
 @trees
 def test_ravel(tree):
+    tree = pn.tree.map(np.asarray, tree)
     vector, unravel = pn.tree.ravel(tree)
     if not pn.tree.leaves(tree):
         assert vector.shape == ravel_pytree(tree)[0].shape == (0,)

@@ -118,10 +118,8 @@ class _Net(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             y = column_or_1d(y, warn=True)
         if anew:
             self._learn_outputs(y, classes)
-        weight = self._weight(y, sample_weight, x.dtype)
-        if anew:
             self._begin(x)
-        data, held_out = self._examples(x, y, weight), None
+        data, held_out = self._examples(x, y, self._weight(y, sample_weight, x.dtype)), None
         if self.early_stopping:
             data, held_out = self._hold_out(data)
         return self._run(data, held_out, epochs)

@@ -162,6 +162,14 @@ def kind_of(x: Any) -> Kind | None:
     return Kind(type(x), tuple(x.shape), x.dtype, x.device) if plain else None
 
 
+def needed(module: str, message: str) -> Any:
+    """A module that an extra brings; where it is missing, the error says which one to install."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(message) from None
+
+
 def torch_namespace() -> Any:
     """PyTorch's functions under the names of the array API standard."""
     try:

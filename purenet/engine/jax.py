@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from purenet.engine.arrays import Array, NumpyArray, check_dtype, plain, widened
+from purenet.engine.arrays import Array, NumpyArray, check_dtype, needed, plain, widened
 from purenet.engine.jax_convolution import JaxConvolutionOps
 from purenet.engine.ops import Ops
 
@@ -105,10 +105,7 @@ def words_of_key(key: Any) -> NumpyArray:
 
 def key_of_words(words: NumpyArray, kind: str) -> Any:
     """The key with these numbers, for the generator of this name."""
-    try:
-        import jax
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("a key of JAX needs the library: pip install 'purenet[jax]'") from None
+    jax = needed("jax", "a key of JAX needs the library: pip install 'purenet[jax]'")
     return jax.random.wrap_key_data(words, impl=kind)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from purenet.engine.arrays import (
     describe,
     holds_numbers,
     is_array,
+    needed,
     seal,
     to_numpy,
     torch_namespace,
@@ -48,11 +48,8 @@ def _unknown(engine: str, x: Any) -> TypeError:
     return TypeError(f"{engine} has no arrays of {x.dtype.name}{mend}")
 
 
-def _loaded(name: str, engine: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise ImportError(f"the engine \"{engine}\" is not installed: pip install 'purenet[{engine}]'") from None
+def _loaded(engine: str) -> Any:
+    return needed(engine, f"the engine \"{engine}\" is not installed: pip install 'purenet[{engine}]'")
 
 
 def _to_numpy(device: Any) -> Callable[[Any], Any]:
@@ -60,7 +57,7 @@ def _to_numpy(device: Any) -> Callable[[Any], Any]:
 
 
 def _to_jax(device: Any) -> Callable[[Any], Any]:
-    jax = _loaded("jax", "jax")
+    jax = _loaded("jax")
     if device is not None:
         try:
             if isinstance(device, str):
@@ -86,7 +83,7 @@ def _to_jax(device: Any) -> Callable[[Any], Any]:
 
 def _to_torch(device: Any) -> Callable[[Any], Any]:
     """On PyTorch's default device, if none is named. A number of steps stays with the host, which counts them."""
-    torch = _loaded("torch", "torch")
+    torch = _loaded("torch")
     torch_namespace()
     from purenet.engine.torch import torch_ops
 

@@ -10,7 +10,7 @@ from typing import Any
 from purenet import random, tree
 from purenet.core import Layer, Loss
 from purenet.engine import ops_for
-from purenet.engine.arrays import Shape, describe, is_integer, likeness, read_in_shape
+from purenet.engine.arrays import Shape, describe, is_integer, likeness, needed, read_in_shape
 from purenet.engine.jax import key_of_words, traced
 from purenet.engine.moving import mover
 from purenet.spec import check_output_gradient
@@ -60,11 +60,7 @@ def from_jax(f: Callable[..., Any], params: Any = None, name: str | None = None)
 
 
 def _jax() -> Any:
-    try:
-        import jax
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("from_jax differentiates by JAX: pip install 'purenet[jax]'") from None
-    return jax
+    return needed("jax", "from_jax differentiates by JAX: pip install 'purenet[jax]'")
 
 
 def _positional(f: Callable[..., Any]) -> int | None:

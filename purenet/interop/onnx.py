@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from purenet import tree
 from purenet.core import Layer
-from purenet.engine.arrays import describe, read_in_shape, shape_text, to_numpy
+from purenet.engine.arrays import describe, needed, read_in_shape, shape_text, to_numpy
 from purenet.engine.jax import host_only
 from purenet.random import key
 from purenet.values import hinted
@@ -42,13 +42,9 @@ def to_onnx(net: Layer[Any], params: Any, in_shape: Any) -> ModelProto:
         ValueError: the params are another net's; sizes of in_shape are not known or do not fit the net.
     """
     host_only("to_onnx", *tree.leaves(params))
-    try:
-        from purenet.interop.graph import Graph, Value
-        from purenet.interop.operators import emit
-    except ModuleNotFoundError as error:
-        if error.name != "onnx":
-            raise
-        raise ModuleNotFoundError("to_onnx builds a model of ONNX: pip install 'purenet[onnx]'") from None
+    needed("onnx", "to_onnx builds a model of ONNX: pip install 'purenet[onnx]'")
+    from purenet.interop.graph import Graph, Value
+    from purenet.interop.operators import emit
 
     if not isinstance(net, Layer):
         raise TypeError(f"to_onnx takes a layer, its params and in_shape, not {describe(net)}")

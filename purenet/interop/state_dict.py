@@ -10,7 +10,7 @@ import numpy as np
 from purenet import tree
 from purenet.core import Layer
 from purenet.engine import engine_of
-from purenet.engine.arrays import describe, to_numpy
+from purenet.engine.arrays import describe, needed, to_numpy
 from purenet.engine.jax import host_only
 from purenet.interop.layouts import Counterpart
 from purenet.interop.walk import walk
@@ -37,11 +37,7 @@ def to_torch_state_dict(params: Any, net: Layer[Any] | None = None) -> dict[str,
     host_only("to_torch_state_dict", *tree.leaves(params))
     if isinstance(params, Layer) or not isinstance(net, Layer | None):
         raise TypeError(f"to_torch_state_dict takes params, then the net, not {describe(params)} and {describe(net)}")
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("to_torch_state_dict makes tensors of PyTorch: pip install torch") from None
-
+    torch = needed("torch", "to_torch_state_dict makes tensors of PyTorch: pip install torch")
     return {name: torch.from_numpy(np.array(array, order="C")) for name, array in _given(params, net).items()}
 
 

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from purenet.engine.arrays import describe
+from purenet.engine.arrays import describe, needed
 
 Path = str | os.PathLike[str]
 Arrays = dict[str, np.ndarray]
@@ -59,10 +59,7 @@ def as_they_were(arrays: Arrays, dtypes: dict[str, str]) -> Arrays:
     """The arrays that `as_integers` was given."""
     if not dtypes:
         return arrays
-    try:
-        import ml_dtypes
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(f"{min(dtypes.values())} comes with JAX: pip install 'purenet[jax]'") from None
+    ml_dtypes = needed("ml_dtypes", f"{min(dtypes.values())} comes with JAX: pip install 'purenet[jax]'")
     narrow = {name: np.dtype(getattr(ml_dtypes, dtype)) for name, dtype in dtypes.items()}
     if not all(map(is_narrow, narrow.values())):
         raise ValueError("its description has a dtype that is none")
@@ -145,13 +142,13 @@ def _write_safetensors(file: IO[bytes], arrays: Arrays, outline: Any) -> None:
             )
     arrays = {name: np.array(array, array.dtype.newbyteorder("="), order="C") for name, array in arrays.items()}
     checksum = str(_checksum(arrays, text))
-    file.write(_safetensors().numpy.save(arrays, metadata={_OUTLINE: text, "purenet.crc32": checksum}))
+    file.write(_library("safetensors.numpy").save(arrays, metadata={_OUTLINE: text, "purenet.crc32": checksum}))
 
 
 def _read_safetensors(path: Path) -> tuple[Arrays, Any]:
     import json
 
-    library = _safetensors()
+    library = _library("safetensors")
     with open(path, "rb"), reading(path), library.safe_open(os.fspath(path), framework="numpy") as file:
         metadata = file.metadata() or {}
         arrays = {}
@@ -177,13 +174,8 @@ def _checksum(arrays: Arrays, text: str) -> int:
     return checksum
 
 
-def _safetensors() -> Any:
-    try:
-        import safetensors
-        import safetensors.numpy
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("a .safetensors file needs the library: pip install 'purenet[safetensors]'") from None
-    return safetensors
+def _library(module: str) -> Any:
+    return needed(module, "a .safetensors file needs the library: pip install 'purenet[safetensors]'")
 
 
 def _check_name(name: str) -> None:

@@ -126,7 +126,7 @@ def test_an_engine_that_is_not_installed(engine, missing, monkeypatch):
 
     def without(name, *rest):
         if name == missing:
-            raise ImportError(name)
+            raise ModuleNotFoundError(name)
         return find(name, *rest)
 
     monkeypatch.setattr(importlib, "import_module", without)

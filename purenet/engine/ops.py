@@ -17,10 +17,11 @@ from numpy import ufunc
 from purenet.engine.arrays import Array, Shape, widened
 from purenet.engine.attention import AttentionOps
 from purenet.engine.convolution import ConvolutionOps
+from purenet.engine.norms import NormOps
 from purenet.engine.recurrence import RecurrenceOps
 
 
-class Ops(ConvolutionOps, RecurrenceOps, AttentionOps):
+class Ops(ConvolutionOps, RecurrenceOps, AttentionOps, NormOps):
     """An engine: the functions of its array namespace by their own names (`ops.exp`), and these."""
 
     # an array in this engine

@@ -131,8 +131,6 @@ def _spec(name: Call, features: int | None, **more: Any) -> Spec:
 
 
 def _batch_rule(name: Call, momentum: float, eps: float, unbiased: bool) -> Rule:
-    """Y = (X − μ)·a + b. Numbers a channel are laid out for the wide rows of X."""
-
     def check_variance(variance: NumpyArray) -> None:
         if variance.size and variance.min() < 0:
             raise ValueError(
@@ -141,53 +139,69 @@ def _batch_rule(name: Call, momentum: float, eps: float, unbiased: bool) -> Rule
             )
 
     def rule(ops: Ops, params: BatchNormParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
-        rows, weight = _WideRows(ops, x), params.weight
-        flat, n = rows.wide(x), math.prod(x.shape[:-1])
-        rest: Any = 0.0
+        weight, bias, mean, variance = *params[:2], params.mean.value, params.variance.value
         if key is None:
-            mean, variance = params.mean.value, params.variance.value
             ops.look(check_variance, variance)
             steps = ops.no_step(mean), ops.no_step(variance)
-            y = flat - rows.laid_out(mean)
+            y, _, _, back = _over_batch(ops, x, weight, bias, eps, (mean, variance))
         else:
+            n = math.prod(x.shape[:-1])
             if n < 2:
                 raise ValueError(
                     f"{name} in training takes more than one value for each channel, to have a variance, but x has "
                     f"shape {tuple(x.shape)}: give it a larger batch, or no key, for inference"
                 )
-            mean = rows.sum(flat) * (1 / n)
-            y = flat - rows.laid_out(mean)
-            rest = rows.sum(y) * (1 / n)  # of the mean, as in `_normalized`
-            variance = ops.maximum(rows.sum_products(y, y) * (1 / n) - rest * rest, 0.0)
-            unbiased_variance = variance * (n / (n - 1)) if unbiased else variance
-            steps = (
-                _step(ops, params.mean.value, mean + rest, momentum),
-                _step(ops, params.variance.value, unbiased_variance, momentum),
-            )
-        r = ops.sqrt(1 / (variance + eps))  # a root halves the rounding errors of what is under it
-        a = r if weight is None else r * weight
-        y *= rows.laid_out(a)
-        y += rows.laid_out((0.0 if params.bias is None else params.bias) - rest * a)
+            y, own_mean, own_variance, back = ops.normalize_batch(_over_batch, x, weight, bias, eps)
+            if unbiased:
+                own_variance = own_variance * (n / (n - 1))
+            steps = _step(ops, mean, own_mean, momentum), _step(ops, variance, own_variance, momentum)
 
         def pull(dy: Array, wrt_x: bool) -> tuple[BatchNormParams, Array | None]:
-            dy, centred = rows.wide(dy), flat - rows.laid_out(mean)
-            dbias = rows.sum(dy)
-            dweight = (rows.sum_products(dy, centred) - rest * dbias) * r  # X̂ = (centred − rest)·r
-            own = None if weight is None else dweight, None if params.bias is None else dbias
-            dparams = BatchNormParams(*own, *map(Buffer, steps))
-            if not wrt_x:
-                return dparams, None
-            dx = dy * rows.laid_out(a)
-            if key is not None:  # a ⊙ (dE/dY − ⟨dE/dY⟩ − X̂ ⊙ ⟨dE/dY ⊙ X̂⟩): the means are dE/dB / n and dE/dW / n
-                slope = a * r * dweight * (-1 / n)
-                centred *= rows.laid_out(slope)
-                dx += centred
-                dx -= rows.laid_out(slope * rest + a * dbias * (1 / n))
-            return dparams, ops.reshape(dx, x.shape)
+            dweight, dbias, dx = back(dy, wrt_x)
+            own = None if weight is None else dweight, None if bias is None else dbias
+            return BatchNormParams(*own, *map(Buffer, steps)), dx
 
-        return ops.reshape(y, x.shape), pull
+        return y, pull
 
     return rule
+
+
+def _over_batch(
+    ops: Ops, x: Array, weight: Array | None, bias: Array | None, eps: float, known: tuple[Array, Array] | None = None
+) -> tuple[Array, Array, Array, Callable[..., Any]]:
+    """Y = (X − μ)·a + b, with μ and σ² of this batch, unless they are `known`: the plain form of
+    `Ops.normalize_batch`. Numbers a channel are laid out for the wide rows of X."""
+    rows = _WideRows(ops, x)
+    flat, n = rows.wide(x), math.prod(x.shape[:-1])
+    rest: Any = 0.0
+    if known:
+        mean, variance = known
+        y = flat - rows.laid_out(mean)
+    else:
+        mean = rows.sum(flat) * (1 / n)
+        y = flat - rows.laid_out(mean)
+        rest = rows.sum(y) * (1 / n)  # of the mean, as in `_normalized`
+        variance = ops.maximum(rows.sum_products(y, y) * (1 / n) - rest * rest, 0.0)
+    r = ops.sqrt(1 / (variance + eps))  # a root halves the rounding errors of what is under it
+    a = r if weight is None else r * weight
+    y *= rows.laid_out(a)
+    y += rows.laid_out((0.0 if bias is None else bias) - rest * a)
+
+    def back(dy: Array, wrt_x: bool) -> tuple[Array, Array, Array | None]:
+        dy, centred = rows.wide(dy), flat - rows.laid_out(mean)
+        dbias = rows.sum(dy)
+        dweight = (rows.sum_products(dy, centred) - rest * dbias) * r  # X̂ = (centred − rest)·r
+        if not wrt_x:
+            return dweight, dbias, None
+        dx = dy * rows.laid_out(a)
+        if not known:  # a ⊙ (dE/dY − ⟨dE/dY⟩ − X̂ ⊙ ⟨dE/dY ⊙ X̂⟩): the means are dE/dB / n and dE/dW / n
+            slope = a * r * dweight * (-1 / n)
+            centred *= rows.laid_out(slope)
+            dx += centred
+            dx -= rows.laid_out(slope * rest + a * dbias * (1 / n))
+        return dweight, dbias, ops.reshape(dx, x.shape)
+
+    return ops.reshape(y, x.shape), mean if known else mean + rest, variance, back
 
 
 @preset
@@ -332,40 +346,53 @@ class _ExampleRows:
         return self.ops.sum_rows(self.ops.reshape(sums, (self.batch * self.width, self.channels)))
 
 
+def _over_groups(
+    ops: Ops, x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Callable[..., tuple[Any, Any, Any]]]:
+    """Y = (X − μ)·a + b, as in `_over_batch`: the plain form of `Ops.normalize_groups`."""
+    rows = _ExampleRows(ops, x, groups)
+    scale, flat = rows.laid_out(weight), rows.wide(x)
+    mean = rows.mean(ops.sum_before_last(flat))
+    y = flat - mean
+    rest = rows.mean(ops.sum_before_last(y))  # of the mean, as in `_normalized`
+    variance = ops.relu(rows.mean(rows.products(y, y)) - rest * rest)
+    r = 1 / ops.sqrt(variance + eps)
+    a = r * scale
+    y *= a
+    y += (0.0 if bias is None else rows.laid_out(bias)) - rest * a
+
+    def back(dy: Array, wrt_x: bool) -> tuple[Any, Any, Any]:
+        dy, centred = rows.wide(dy), flat - mean
+        sums = ops.sum_before_last(dy)
+        with_xhat = (rows.products(dy, centred) - rest * sums) * r  # X̂ = (centred − rest)·r
+        dweight = None if weight is None else rows.by_channel(with_xhat)
+        dbias = None if bias is None else rows.by_channel(sums)
+        if not wrt_x:
+            return dweight, dbias, None
+        slope = rows.mean(with_xhat * scale) * r * r
+        centred *= slope
+        dx = dy * a
+        dx -= centred
+        dx -= rows.mean(sums * scale) * r - slope * rest
+        return dweight, dbias, ops.reshape(dx, x.shape)
+
+    return ops.reshape(y, x.shape), back
+
+
 def _group_norm(
     name: Call, features: int | None, groups: int | None, eps: float, affine: bool, bias: bool, **more: Any
 ) -> Layer[Any]:
     """The layer that normalizes so many groups of channels in each example; without a number, each channel."""
 
     def rule(ops: Ops, params: Any, x: Array, key: Key | None) -> tuple[Array, Pull]:
-        """Y = (X − μ)·a + b, as in `batch_norm`."""
-        rows = _ExampleRows(ops, x, groups or max(1, x.shape[-1]))
-        weight, flat = rows.laid_out(params.weight if affine else None), rows.wide(x)
-        mean = rows.mean(ops.sum_before_last(flat))
-        y = flat - mean
-        rest = rows.mean(ops.sum_before_last(y))  # of the mean, as in `_normalized`
-        variance = ops.relu(rows.mean(rows.products(y, y)) - rest * rest)
-        r = 1 / ops.sqrt(variance + eps)
-        a = r * weight
-        y *= a
-        y += (rows.laid_out(params.bias) if affine and bias else 0.0) - rest * a
+        weight, shift = params if affine else (None, None)
+        y, back = ops.normalize_groups(_over_groups, x, groups or max(1, x.shape[-1]), weight, shift, eps)
 
         def pull(dy: Array, wrt_x: bool) -> tuple[Any, Array | None]:
-            dy, centred = rows.wide(dy), flat - mean
-            sums = ops.sum_before_last(dy)
-            with_xhat = (rows.products(dy, centred) - rest * sums) * r  # X̂ = (centred − rest)·r
-            dbias = rows.by_channel(sums) if affine and bias else None
-            dparams = NormParams(rows.by_channel(with_xhat), dbias) if affine else ()
-            if not wrt_x:
-                return dparams, None
-            slope = rows.mean(with_xhat * weight) * r * r
-            centred *= slope
-            dx = dy * a
-            dx -= centred
-            dx -= rows.mean(sums * weight) * r - slope * rest
-            return dparams, ops.reshape(dx, x.shape)
+            dweight, dbias, dx = back(dy, wrt_x)
+            return NormParams(dweight, dbias) if affine else (), dx
 
-        return ops.reshape(y, x.shape), pull
+        return y, pull
 
     return layer(_affine_spec(name, features, affine, bias, **more), rule, wide=True)
 

@@ -15,9 +15,11 @@ import numpy as np
 from purenet.engine.arrays import Array, describe, dtype_name, own_dtype, to_numpy, torch_namespace
 from purenet.engine.ops import Ops
 from purenet.engine.torch_convolution import TorchConvolutionOps
+from purenet.engine.torch_norms import TorchNormOps
+from purenet.engine.torch_recurrence import TorchRecurrenceOps
 
 
-class TorchOps(TorchConvolutionOps, Ops):
+class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, Ops):
     """PyTorch on one device."""
 
     def __init__(self, device: Any) -> None:
@@ -70,6 +72,11 @@ class TorchOps(TorchConvolutionOps, Ops):
         tracing: Any = sys.modules.get("torch.fx.experimental.proxy_tensor")  # which `make_fx` is from
         traced = self.torch.compiler.is_compiling() or (tracing and tracing.get_proxy_mode())
         return self.device.type == "cpu" and not traced
+
+    def runs_here(self, *tensors: Any) -> bool:
+        """Whether these are tensors on a CPU with numbers now, not what `vmap` and the like or a tracer see."""
+        wrapped = self.torch._C._functorch.is_functorch_wrapped_tensor
+        return self._can_look() and not any(each is not None and wrapped(each) for each in tensors)
 
     def take(self, x: Array, ids: Array, axis: int) -> Array:
         taken: Array = self.torch.index_select(x, axis, _as_index(self, ids).reshape(-1))

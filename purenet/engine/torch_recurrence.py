@@ -1,0 +1,64 @@
+"""All steps of an lstm by oneDNN, which is what PyTorch's own LSTM runs on a CPU in float32."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from purenet.engine.recurrence import RecurrenceOps
+
+LSTM = 2  # the number of this cell there
+
+
+class TorchRecurrenceOps(RecurrenceOps):
+    if TYPE_CHECKING:
+        runs_here: Callable[..., bool]
+
+    def lstm_steps(self, plain: Callable[..., Any], params: Any, xs: Any, mask: Any, state: Any, keep: bool) -> Any:
+        """Where all sequences are of one length. Gates stand in the same order there, batches before features."""
+        if mask is not None or not _is_known(xs) or not self.runs_here(*params, xs, *state):
+            return plain(self, params, xs, mask, state, keep)
+        aten = sys.modules["torch"].ops.aten
+        hidden = state[0].shape[0]
+        x, (h, c) = xs.permute(1, 2, 0).contiguous(), (part.T.contiguous() for part in state)
+        no_bias = x.new_zeros(4 * hidden)  # of the two that there are, ours is the first
+        weights = [params.weight.T.contiguous(), params.recurrent_weight.T.contiguous()]
+        weights += [no_bias if params.bias is None else params.bias, no_bias]
+        y, last_h, last_c, workspace = aten.mkldnn_rnn_layer(
+            x, *weights, h, c, False, [], LSTM, hidden, 1, True, False, False, keep
+        )
+
+        def back(dhs: Any, dstate: Any, wrt_x: bool) -> Any:
+            dy = x.new_zeros(y.shape) if dhs is None else dhs.permute(0, 2, 1).contiguous()
+            given = dy, *(part.T.contiguous() for part in dstate)
+            dx, dweight, drecurrent, dbias, _, dh, dc = aten.mkldnn_rnn_layer_backward(
+                x,
+                *weights,
+                h,
+                c,
+                y,
+                last_h,
+                last_c,
+                *given,
+                False,
+                LSTM,
+                hidden,
+                1,
+                True,
+                True,
+                False,
+                [],
+                False,
+                workspace,
+            )
+            dparams = type(params)(dweight.T, drecurrent.T, None if params.bias is None else dbias)
+            return dparams, dx.permute(2, 0, 1) if wrt_x else None, (dh.T, dc.T)
+
+        return y.permute(0, 2, 1), (last_h.T, last_c.T), back
+
+
+def _is_known(xs: Any) -> bool:
+    """Whether oneDNN is there and takes these numbers."""
+    torch = sys.modules["torch"]
+    return bool(torch.backends.mkldnn.is_available() and xs.dtype is torch.float32 and xs.numel())

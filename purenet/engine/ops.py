@@ -14,6 +14,7 @@ from typing import Any
 
 from numpy import ufunc
 
+from purenet.engine.activations import ActivationOps
 from purenet.engine.arrays import Array, Shape, widened
 from purenet.engine.attention import AttentionOps
 from purenet.engine.convolution import ConvolutionOps
@@ -21,7 +22,7 @@ from purenet.engine.norms import NormOps
 from purenet.engine.recurrence import RecurrenceOps
 
 
-class Ops(ConvolutionOps, RecurrenceOps, AttentionOps, NormOps):
+class Ops(ConvolutionOps, RecurrenceOps, AttentionOps, NormOps, ActivationOps):
     """An engine: the functions of its array namespace by their own names (`ops.exp`), and these."""
 
     # an array in this engine

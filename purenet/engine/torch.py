@@ -14,12 +14,13 @@ import numpy as np
 
 from purenet.engine.arrays import Array, describe, dtype_name, own_dtype, to_numpy, torch_namespace
 from purenet.engine.ops import Ops
+from purenet.engine.torch_activations import TorchActivationOps
 from purenet.engine.torch_convolution import TorchConvolutionOps
 from purenet.engine.torch_norms import TorchNormOps
 from purenet.engine.torch_recurrence import TorchRecurrenceOps
 
 
-class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, Ops):
+class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActivationOps, Ops):
     """PyTorch on one device."""
 
     def __init__(self, device: Any) -> None:

@@ -114,6 +114,10 @@ def _sigmoid(ops: Ops, x: Array) -> tuple[Array, Array, Array]:
 
 def sigmoid_rule(ops: Ops, x: Array) -> tuple[Array, Back]:
     """σ(x) and its rule."""
+    return ops.sigmoid(_sigmoid_rule, x)
+
+
+def _sigmoid_rule(ops: Ops, x: Array) -> tuple[Array, Back]:
     y, e, d = _sigmoid(ops, x)
     return y, lambda dy: dy * (e / (d * d))
 
@@ -214,7 +218,8 @@ def leaky_relu(negative_slope: float = 0.01) -> Layer[NoParams]:
         y += ops.relu(x)
         return y, lambda dy: ops.where(x > 0, dy, dy * negative_slope)
 
-    return elementwise(called("leaky_relu", negative_slope=(negative_slope, 0.01)), rule)
+    name = called("leaky_relu", negative_slope=(negative_slope, 0.01))
+    return elementwise(name, lambda ops, x: ops.leaky_relu(rule, x, negative_slope))
 
 
 def _exponential_rule(alpha: float, width: float = 1.0, scale: float = 1.0) -> Elementwise:
@@ -406,7 +411,7 @@ def hard_swish() -> Layer[NoParams]:
 
         return ops.clip(x, -3, math.inf) * (ops.clip(x + 3, 0, 6) / 6), pull
 
-    return elementwise(called("hard_swish"), rule)
+    return elementwise(called("hard_swish"), lambda ops, x: ops.hard_swish(rule, x))
 
 
 @preset
@@ -427,7 +432,7 @@ def softmax() -> Layer[NoParams]:
         y /= ops.sum_last(y)
         return y, lambda dy: y * (dy - ops.sum_last(dy * y))
 
-    return elementwise(called("softmax"), rule, "batch ...")
+    return elementwise(called("softmax"), lambda ops, x: ops.softmax(rule, x), "batch ...")
 
 
 @preset

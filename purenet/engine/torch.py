@@ -60,11 +60,11 @@ class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActiv
 
     def look(self, check: Callable[..., None], *arrays: Any) -> None:
         """On a CPU: to look at what another device holds, one must wait for it."""
-        if self._can_look():
+        if self.runs_here(*arrays):
             check(*map(_to_numpy, arrays))
 
     def labels_fit(self, labels: Array, classes: int) -> bool:
-        if not self._can_look() or 0 in labels.shape:
+        if not self.runs_here(labels) or 0 in labels.shape:
             return True
         least, most = self.torch.aminmax(labels.to(self.torch.int64))  # type: ignore[attr-defined]
         return bool(least >= 0) and bool(most < classes)
@@ -76,8 +76,7 @@ class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActiv
 
     def runs_here(self, *tensors: Any) -> bool:
         """Whether these are tensors on a CPU with numbers now, not what `vmap` and the like or a tracer see."""
-        wrapped = self.torch._C._functorch.is_functorch_wrapped_tensor
-        return self._can_look() and not any(each is not None and wrapped(each) for each in tensors)
+        return self._can_look() and not any(map(_is_wrapped, tensors))
 
     def take(self, x: Array, ids: Array, axis: int) -> Array:
         taken: Array = self.torch.index_select(x, axis, _as_index(self, ids).reshape(-1))
@@ -138,6 +137,13 @@ class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActiv
     def _ones_of(self, mask: Any, like: Any) -> Any:
         """Integers as wide as the numbers of `like`: all bits are 1 where the mask is True, else 0."""
         return mask.to(_integers(like)).neg_()
+
+
+def _is_wrapped(x: Any) -> bool:
+    """Whether x, or a tensor in the tuple x, is one that `vmap` and the like hand in."""
+    if isinstance(x, tuple):
+        return any(map(_is_wrapped, x))
+    return x is not None and bool(sys.modules["torch"]._C._functorch.is_functorch_wrapped_tensor(x))
 
 
 def _integers(x: Any) -> Any:

@@ -52,7 +52,7 @@ def program(f: Callable[[list[Any]], Any], examples: list[Any], options: Any) ->
     # copies: the tracer takes one tensor at two places for one argument, and f may write into what it is given
     copies = [x.clone() for x in examples]
     try:
-        seen = make_fx(f)(copies)
+        seen = make_fx(lambda *tensors: f(list(tensors)))(*copies)
     except RuntimeError as error:
         if "tracing tensor" not in str(error):
             raise
@@ -61,5 +61,8 @@ def program(f: Callable[[list[Any]], Any], examples: list[Any], options: Any) ->
             "numbers are tensors in f. Bind what steers f before, as in torch_compile(functools.partial(f, number)), "
             "or choose by torch.where"
         ) from error
-    compiled: Callable[[list[Any]], Any] = torch.compile(seen, **options)
-    return compiled
+    if options:
+        compiled: Callable[..., Any] = torch.compile(seen, **options)
+    else:  # `torch.compile` looks at each call whether it has a program for such tensors: this is the one for them
+        compiled = importlib.import_module("torch._inductor").compile(seen, copies)
+    return lambda tensors: compiled(*tensors)

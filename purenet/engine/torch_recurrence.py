@@ -17,7 +17,7 @@ class TorchRecurrenceOps(RecurrenceOps):
 
     def lstm_steps(self, plain: Callable[..., Any], params: Any, xs: Any, mask: Any, state: Any, keep: bool) -> Any:
         """Where all sequences are of one length. Gates stand in the same order there, batches before features."""
-        if mask is not None or not _is_known(xs) or not self.runs_here(*params, xs, *state):
+        if mask is not None or not _is_known(xs) or not self.runs_here(params, xs, state):
             return plain(self, params, xs, mask, state, keep)
         aten = sys.modules["torch"].ops.aten
         hidden = state[0].shape[0]

@@ -39,9 +39,15 @@ class TorchConvolutionOps(ConvolutionOps):
         *kernel, ins, outs = weight.shape
         dims = len(kernel)
         by_group = self.reshape(weight, (*kernel, ins, groups, outs // groups))
-        own = _permuted(by_group, dims + 1, dims, dims + 2, *range(dims))
-        own = self.reshape(own, (groups * ins, outs // groups, *kernel))
-        y = _function("conv_transpose", windows)(_first(x), own, None, windows.stride, 0, 0, groups, windows.dilation)
+        if groups > 1 and set(windows.stride) == {1}:  # to correlate with the turned kernel takes less time then
+            own: Any = _permuted(by_group, dims + 1, dims + 2, dims, *range(dims)).flip([*range(3, dims + 3)])
+            own, ends = own.flatten(0, 1), [d * (k - 1) for d, k in zip(windows.dilation, kernel, strict=True)]
+            y = _function("conv", windows)(_first(x), own, None, 1, ends, windows.dilation, groups)
+        else:
+            own = _permuted(by_group, dims + 1, dims, dims + 2, *range(dims))
+            own = self.reshape(own, (groups * ins, outs // groups, *kernel))
+            back = _function("conv_transpose", windows)
+            y = back(_first(x), own, None, windows.stride, 0, 0, groups, windows.dilation)
         sizes = zip(space, y.shape[2:], low, strict=True)
         return self.pad_space(_last(y), [(-a, n - whole + a) for n, whole, a in sizes])
 

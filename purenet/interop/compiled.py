@@ -17,9 +17,9 @@ def torch_compile(f: Callable[..., Any], **options: Any) -> Callable[..., Any]:
 
     f is pure: arguments and results are trees of tensors, such as params, gradients and states. Arrays of NumPy and
     numbers become tensors, on a CPU; booleans and texts stay as they are, and each has a program of its own. At the
-    first call with such shapes and dtypes f runs once, to see what it computes (by `make_fx`), and then `torch.compile`
-    compiles that, which takes seconds. What is no argument should not change after that call: what a key draws stays
-    as it was, so draw outside and hand it in. Inside `torch.vmap` and `torch.func.grad` f runs as it is.
+    first call with such shapes and dtypes f runs once, to see what it computes (by `make_fx`), and then PyTorch's
+    compiler compiles that, which takes seconds. What is no argument should not change after that call: what a key draws
+    stays as it was, so draw outside and hand it in. Inside `torch.vmap` and `torch.func.grad` f runs as it is.
     `torch.compile(f)` alone follows Python's own code, and fails in an optimizer's.
 
     `options` are those of `torch.compile`, such as `mode="reduce-overhead"` and `backend="aot_eager"`, which needs no

@@ -52,7 +52,8 @@ class TorchRecurrenceOps(RecurrenceOps):
                 False,
                 workspace,
             )
-            dparams = type(params)(dweight.T, drecurrent.T, None if params.bias is None else dbias)
+            turned = (each.T.contiguous() for each in (dweight, drecurrent))  # as the params lie
+            dparams = type(params)(*turned, None if params.bias is None else dbias)
             return dparams, dx.permute(2, 0, 1) if wrt_x else None, (dh.T, dc.T)
 
         return y.permute(0, 2, 1), (last_h.T, last_c.T), back

@@ -58,7 +58,7 @@ def constant(rate: float) -> Schedule:
 @takes_numbers
 def step(initial: float, every: int, factor: float = 0.1) -> Schedule:
     """initial · factor^⌊t / every⌋: times `factor` once every so many steps."""
-    name = called("step", initial, traceable=RATES, every=(every, None), factor=(factor, 0.1))
+    name = called("step", locals(), 1, RATES)
     check_rates(name, initial=initial, factor=factor)
     _steps(name, every=every)
     return Schedule(lambda t: initial * factor ** (t // every), name)
@@ -67,7 +67,7 @@ def step(initial: float, every: int, factor: float = 0.1) -> Schedule:
 @takes_numbers
 def exponential(initial: float, factor: float, every: int = 1) -> Schedule:
     """initial · factor^(t / every)."""
-    name = called("exponential", initial, factor, every=(every, 1))
+    name = called("exponential", locals())
     check_rates(name, initial=initial, factor=factor)
     _steps(name, every=every)
     return Schedule(lambda t: initial * factor ** (t / every), name)
@@ -76,7 +76,7 @@ def exponential(initial: float, factor: float, every: int = 1) -> Schedule:
 @takes_numbers
 def polynomial(initial: float, steps: int, power: float = 1.0, end: float = 0.0) -> Schedule:
     """end + (initial − end) · (1 − t / steps)^power, and `end` from there on. The power 1 is a straight line."""
-    name = called("polynomial", initial, traceable=RATES, steps=(steps, None), power=(power, 1.0), end=(end, 0.0))
+    name = called("polynomial", locals(), 1, RATES)
     check_rates(name, initial=initial, power=power, end=end)
     _steps(name, steps=steps)
     return Schedule(lambda t: end + (initial - end) * (1 - _min(t, steps) / steps) ** power, name)
@@ -88,7 +88,7 @@ def cosine(initial: float, steps: int, end: float = 0.0) -> Schedule:
 
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
-    name = called("cosine", initial, traceable=RATES, steps=(steps, None), end=(end, 0.0))
+    name = called("cosine", locals(), 1, RATES)
     check_rates(name, initial=initial, end=end)
     _steps(name, steps=steps)
     return Schedule(lambda t: _cosine(initial, end, _min(t, steps) / steps), name)
@@ -100,7 +100,7 @@ def cosine_restarts(initial: float, steps: int, growth: int = 1, end: float = 0.
 
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
-    name = called("cosine_restarts", initial, traceable=RATES, steps=(steps, None), growth=(growth, 1), end=(end, 0.0))
+    name = called("cosine_restarts", locals(), 1, RATES)
     check_rates(name, initial=initial, end=end)
     _steps(name, steps=steps, growth=growth)
 
@@ -146,7 +146,7 @@ def piecewise(initial: float, changes: dict[int, float]) -> Schedule:
 @takes_numbers
 def warmup(after: float | Callable[[Any], Any], steps: int, start: float = 0.0) -> Schedule:
     """A straight line from `start` to the first rate of `after`, a number or a schedule, which then begins."""
-    name = called("warmup", after, traceable=RATES, steps=(steps, None), start=(start, 0.0))
+    name = called("warmup", locals(), 1, RATES)
     _steps(name, steps=steps)
     check_rates(name, start=start)
     if not callable(after):
@@ -170,10 +170,7 @@ def one_cycle(
 
     L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using large learning rates" (2018).
     """
-    name = called(
-        "one_cycle", peak, traceable=RATES,
-        steps=(steps, None), rising=(rising, 0.3), initial=(initial, None), end=(end, None),
-    )  # fmt: skip
+    name = called("one_cycle", locals(), 1, RATES)
     _steps(name, steps=steps)
     check_rates(name, peak=peak, initial=0 if initial is None else initial, end=0 if end is None else end)
     low = peak / 25 if initial is None else initial
@@ -251,11 +248,7 @@ def reduce_on_plateau(
 
     Under `jax.jit`, hand watch.rate to the compiled step as an argument, and make the optimizer in it.
     """
-    name = called(
-        "reduce_on_plateau", initial, traceable=("least",),
-        factor=(factor, 0.1), patience=(patience, 10), threshold=(threshold, 1e-4),
-        cooldown=(cooldown, 0), least=(least, 0.0), largest=(largest, False),
-    )  # fmt: skip
+    name = called("reduce_on_plateau", locals(), traceable=("least",))
     check_rates(name, initial=initial, least=least)
     if not 0 < factor < 1:
         raise ValueError(f"{name}: the factor lies between 0 and 1, but {factor!r} was given")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import FrozenInstanceError, fields, replace
-from functools import wraps
+from functools import cache, wraps
 from importlib import import_module
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, Self, TypeVar
@@ -19,6 +19,7 @@ from purenet.engine.jax import traced
 Options = ParamSpec("Options")
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+_MAKERS: dict[str, Callable[..., Any]] = {}  # the functions that make values, by name, as `called` asks for them
 
 
 class Call(str):
@@ -265,24 +266,40 @@ def spelled(text: str, maker: str, args: tuple[Any, ...], options: Mapping[str, 
     return code
 
 
-def called(
-    maker: str,
-    *args: Any,
-    unseen: Mapping[str, tuple[Any, Any]] | None = None,
-    traceable: Sequence[str] = (),
-    **options: Any,
-) -> Call:
-    """The code that makes a value from what was given and the options (given, default) that are not default; without
-    any, the name of a preset. Options that are `unseen` are kept, but not written; JAX may trace those `traceable`.
+def called(maker: str, given: Mapping[str, Any] = {}, bare: int | None = None, traceable: Sequence[str] = ()) -> Call:
+    """The code of the call of a maker, from its `locals()`: without the options that have their default, and without
+    all options the name of a preset. An initializer, `..._init`, is kept, but not written.
 
-    >>> called("conv", 6, 5, stride=((2, 1)), padding=("valid", "valid")), called("elu", alpha=(1.0, 1.0))
-    ('conv(6, 5, stride=2)', 'elu')
+    `bare` is how many arguments stand without a name: by default those that have no default. JAX may trace the options
+    that are `traceable`.
+
+    >>> import purenet
+    >>> called("elu", {"alpha": 1.0}), called("elu", {"alpha": 2.0}), called("embedding", {"count": 9, "features": 2})
+    ('elu', 'elu(alpha=2.0)', 'embedding(9, 2)')
     """
-    check_known(maker, **{option: value for option, (value, _) in options.items() if option not in traceable})
-    given = {option: value for option, (value, default) in options.items() if not _is_default(value, default)}
-    hidden = {option: value for option, (value, default) in (unseen or {}).items() if value is not default}
-    text = str(call(maker, *args, **given)) if args or given else maker
-    return spelled(text, maker, args, {**given, **hidden})
+    names, several, defaults, required = _arguments(maker)
+    bare = required if bare is None else bare
+    args = [given[name] for name in names[:bare]]
+    while args and _is_default(args[-1], defaults[names[len(args) - 1]]):
+        args.pop()
+    args += given.get(several, ())
+    options = {each: given[each] for each in names[bare:] if not _is_default(given[each], defaults[each])}
+    check_known(maker, **{option: value for option, value in options.items() if option not in traceable})
+    written = {option: value for option, value in options.items() if not option.endswith("_init")}
+    text = str(call(maker, *args, **written)) if args or written else maker
+    return spelled(text, maker, (*args,), options)
+
+
+@cache
+def _arguments(maker: str) -> tuple[Sequence[str], str, Mapping[str, Any], int]:
+    """(the arguments of a maker, the name of the one with a star, the default of each, how many have none)."""
+    import inspect
+
+    parameters = inspect.signature(_MAKERS[maker]).parameters
+    several = [name for name, each in parameters.items() if each.kind is each.VAR_POSITIONAL]
+    names = [name for name in parameters if name not in several]
+    defaults = {name: parameters[name].default for name in names}
+    return names, "".join(several), defaults, sum(default is inspect.Parameter.empty for default in defaults.values())
 
 
 def check_known(maker: str, **options: Any) -> None:
@@ -420,6 +437,7 @@ def takes_numbers(make: Callable[Options, T]) -> Callable[Options, T]:
     what is made of them stays as it is.
     """
 
+    _MAKERS[make.__name__] = make
     hinting = hinted(make)
 
     @wraps(make)

@@ -12,7 +12,7 @@ from purenet.engine.arrays import describe, describe_all, is_integer, is_open, m
 from purenet.random import Key
 from purenet.spec import Pull, Rule, check_array
 from purenet.spec.presets import preset
-from purenet.values import Call, called, takes_numbers
+from purenet.values import Call, call, called, takes_numbers
 
 
 def _rearranging(
@@ -72,7 +72,7 @@ def pick(i: int) -> Layer[tuple[()]]:
     """
     if not is_integer(i):
         raise TypeError(f"pick takes the place of an input, an integer, not {describe(i)}")
-    name, takes = called("pick", i), f"a tuple of {i + 1 if i >= 0 else -i} or more"
+    name, takes = call("pick", i), f"a tuple of {i + 1 if i >= 0 else -i} or more"
 
     def pull(x: Any, dy: Any) -> tuple[Any, ...]:
         at = i % len(x)

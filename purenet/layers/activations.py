@@ -218,7 +218,7 @@ def leaky_relu(negative_slope: float = 0.01) -> Layer[NoParams]:
         y += ops.relu(x)
         return y, lambda dy: ops.where(x > 0, dy, dy * negative_slope)
 
-    name = called("leaky_relu", negative_slope=(negative_slope, 0.01))
+    name = called("leaky_relu", locals())
     return elementwise(name, lambda ops, x: ops.leaky_relu(rule, x, negative_slope))
 
 
@@ -252,7 +252,7 @@ def elu(alpha: float = 1.0) -> Layer[NoParams]:
     D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential linear units",
     ICLR 2016.
     """
-    return elementwise(called("elu", alpha=(alpha, 1.0)), _exponential_rule(alpha))
+    return elementwise(called("elu", locals()), _exponential_rule(alpha))
 
 
 @preset
@@ -261,7 +261,7 @@ def celu(alpha: float = 1.0) -> Layer[NoParams]:
 
     J. Barron, "Continuously differentiable exponential linear units", 2017.
     """
-    name = called("celu", alpha=(alpha, 1.0))
+    name = called("celu", locals())
     if alpha == 0:
         raise ValueError("celu takes an alpha other than 0")
     return elementwise(name, _exponential_rule(alpha, width=alpha))
@@ -378,7 +378,7 @@ def softsign() -> Layer[NoParams]:
 @preset
 def hard_tanh(*, min_val: float = -1.0, max_val: float = 1.0) -> Layer[NoParams]:
     """y = x cut to [min_val, max_val]; f' = 1 where min_val < x < max_val, else 0. Options are PyTorch's."""
-    name = called("hard_tanh", min_val=(min_val, -1.0), max_val=(max_val, 1.0))
+    name = called("hard_tanh", locals())
     if not min_val < max_val:
         raise ValueError(f"hard_tanh takes a min_val below its max_val, not {min_val!r} and {max_val!r}")
 
@@ -492,7 +492,7 @@ def prelu(channels: int = 1, slope_init: Initializer = _QUARTER) -> Layer[PReLUP
         return y, pull
 
     spec = Spec(
-        called("prelu", channels=(channels, 1), unseen={"slope_init": (slope_init, _QUARTER)}),
+        called("prelu", locals()),
         x=x_form,
         y=x_form,
         params=PReLUParams._make(["channels"]),

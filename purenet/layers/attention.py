@@ -129,17 +129,7 @@ def multi_head_attention(
     """
     options = _checked(features, heads, kv_heads, causal, rotary, dropout)
     x, y = _forms(bool(causal), options.shared)
-    name = called(
-        "multi_head_attention",
-        features,
-        heads,
-        kv_heads=(kv_heads, None),
-        causal=(causal, False),
-        rotary=(rotary, False),
-        dropout=(dropout, 0.0),
-        bias=(bias, True),
-        unseen={"weight_init": (weight_init, glorot_uniform), "bias_init": (bias_init, zeros)},
-    )
+    name = called("multi_head_attention", locals())
     patterns = "features features", "attended shared", "features" if bias else None, "shared" if bias else None
     inits = weight_init, weight_init, *(bias_init if bias else None,) * 2
     spec = Spec(

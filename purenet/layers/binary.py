@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, NumpyArray
@@ -49,8 +47,7 @@ def binary_dense(
     (array([[2.]]), array([[1.],
            [0.]]), array([[1., 0.]]))
     """
-    options: dict[str, Any] = {"bias": (bias, True), "binary_input": (binary_input, True)}
-    name = called("binary_dense", *sizes, **options, unseen={"weight_init": (weight_init, glorot_uniform)})
+    name = called("binary_dense", locals())
 
     def sign(ops: Ops, x: Array) -> Array:
         return ops.astype(x >= 0, x.dtype) * 2 - 1

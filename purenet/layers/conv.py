@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -76,8 +76,7 @@ def conv(
     >>> pn.conv(32, (3,), stride=2, padding="same").shape((9, 4))  # sequences, of 9 steps with 4 channels
     (5, 32)
     """
-    options = {"stride": (stride, 1), "padding": (padding, "valid"), "dilation": (dilation, 1)}
-    spec, windows, wanted = _spec("conv", sizes, options, groups, bias, weight_init, bias_init)
+    spec, windows, wanted = _spec("conv", locals())
     outputs = spec.sizes["outputs"]
 
     def rule(ops: Ops, params: ConvParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
@@ -141,13 +140,7 @@ def conv_transpose(
     >>> layer.apply(params, np.ones((4, 7, 7, 8), np.float32)).shape
     (4, 14, 14, 3)
     """
-    options = {
-        "stride": (stride, 1),
-        "padding": (padding, "valid"),
-        "output_padding": (output_padding, 0),
-        "dilation": (dilation, 1),
-    }
-    spec, windows, cut = _spec("conv_transpose", sizes, options, groups, bias, weight_init, bias_init)
+    spec, windows, cut = _spec("conv_transpose", locals())
     name, outputs, (_, strides, dilations) = spec.name, spec.sizes["outputs"], windows
     added = per_axis(name, "output_padding", output_padding, len(strides), least=0)
     if any(a >= max(s, d) for a, s, d in zip(added, strides, dilations, strict=True)):
@@ -195,27 +188,12 @@ def _place_spread(who: str, windows: Windows, cut: Ends, added: Shape, space: Sh
     return out, tuple(low for low, _ in ends)
 
 
-def _spec(
-    maker: str,
-    sizes: tuple[Any, ...],
-    options: dict[str, tuple[Any, Any]],
-    groups: int,
-    bias: bool,
-    weight_init: Initializer,
-    bias_init: Initializer,
-) -> tuple[Spec, Windows, Ends]:
-    """The spec but for Y, the windows, and the padding."""
-    inputs, outputs, kernel = _sizes(maker, sizes, groups)
-    name = called(
-        maker,
-        *sizes,
-        **options,
-        groups=(groups, 1),
-        bias=(bias, True),
-        unseen={"weight_init": (weight_init, glorot_uniform), "bias_init": (bias_init, zeros)},
-    )
-    dims = len(kernel)
-    each = [per_axis(name, option, options[option][0], dims) for option in ("stride", "dilation")]
+def _spec(maker: str, given: Mapping[str, Any]) -> tuple[Spec, Windows, Ends]:
+    """The spec but for Y, the windows, and the padding, of the maker's `locals()`."""
+    groups, weight_init = given["groups"], given["weight_init"]
+    inputs, outputs, kernel = _sizes(maker, given["sizes"], groups)
+    name, dims = called(maker, given), len(kernel)
+    each = [per_axis(name, option, given[option], dims) for option in ("stride", "dilation")]
 
     def fits(sizes: Sizes) -> str:
         channels = sizes.get("channels", groups)
@@ -227,16 +205,18 @@ def _spec(
         x=axes(dims),
         y=None,
         last="outputs",
-        params=ConvParams._make((f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if bias else None)),
+        params=ConvParams._make(
+            (f"{' '.join(map(str, kernel))} {channels} outputs", "outputs" if given["bias"] else None)
+        ),
         init=ConvParams._make(
-            (weight_init if groups == 1 else side_by_side(name, *(weight_init,) * groups), bias_init)
+            (weight_init if groups == 1 else side_by_side(name, *(weight_init,) * groups), given["bias_init"])
         ),
         sizes={"channels": inputs, "outputs": outputs},
         complete=f"{maker}(channels, {outputs}, {kernel})",
         hints=(of_images(dims),),
         fits=fits,
     )
-    return spec, Windows(kernel, *each), pairs(name, options["padding"][0], dims)
+    return spec, Windows(kernel, *each), pairs(name, given["padding"], dims)
 
 
 def _sizes(maker: str, sizes: tuple[Any, ...], groups: Any) -> tuple[int | None, int, Shape]:

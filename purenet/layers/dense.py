@@ -44,11 +44,7 @@ def dense(
     >>> y.shape, dparams.weight.shape, dparams.bias, dx.shape
     ((4, 3), (2, 3), array([4., 4., 4.], dtype=float32), (4, 2))
     """
-    unseen = {"weight_init": (weight_init, glorot_uniform), "bias_init": (bias_init, zeros)}
-    spec = dense_spec(
-        called("dense", *sizes, bias=(bias, True), unseen=unseen), weight_init, bias_init if bias else None
-    )
-
+    spec = dense_spec(called("dense", locals()), weight_init, bias_init if bias else None)
     return layer(spec, linear, linear_forward, of_matrices=True)
 
 

@@ -10,7 +10,7 @@ from purenet.layers.activations import NoParams
 from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
 from purenet.spec.presets import preset
-from purenet.values import called, takes_numbers
+from purenet.values import call, called, takes_numbers
 
 
 @preset
@@ -47,7 +47,7 @@ def dropout(rate: float = 0.5, channelwise: bool = False) -> Layer[NoParams]:
         mask = ops.take_in(random.bernoulli(key, keep, shape))
         return ops.keep(x * scale, mask), lambda dy, wrt_x: ((), ops.keep(dy * scale, mask) if wrt_x else None)
 
-    name = called("dropout", rate=(rate, 0.5), channelwise=(channelwise, False))
+    name = called("dropout", locals())
     return layer(Spec(name, x=x_form, y=x_form), rule, of_matrices=True)
 
 
@@ -69,4 +69,4 @@ def gaussian_noise(std: float) -> Layer[NoParams]:
             return x, lambda dy, wrt_x: ((), dy)
         return x + random.normal_like(key, x) * std, lambda dy, wrt_x: ((), dy)
 
-    return layer(Spec(called("gaussian_noise", std), x="...", y="..."), rule, of_matrices=True)
+    return layer(Spec(call("gaussian_noise", std), x="...", y="..."), rule, of_matrices=True)

@@ -52,7 +52,7 @@ def embedding(count: int, features: int, weight_init: Initializer = _UNIT_NORMAL
     ((1, 3, 3), array([0., 0., 1., 0., 0., 0., 0., 2., 0., 0.], dtype=float32), None)
     """
     check_sizes("embedding", "a count and features", count, features)
-    name = called("embedding", count, features, unseen={"weight_init": (weight_init, _UNIT_NORMAL)})
+    name = called("embedding", locals())
 
     def within(ids: Any) -> None:
         if ids.size and not (ids.min() >= 0 and ids.max() < count):
@@ -128,7 +128,7 @@ def positional_encoding(base: float = 10_000.0) -> Layer[NoParams]:
     >>> pn.positional_encoding.apply((), (np.zeros((1, 1, 4)), state))[0].round(4)
     array([[[0.8415, 0.5403, 0.01  , 1.    ]]])
     """
-    name = called("positional_encoding", base=(base, 10_000.0))
+    name = called("positional_encoding", locals())
     if not base > 0:
         raise ValueError(f"positional_encoding takes a positive base, not {base!r}")
 
@@ -179,7 +179,7 @@ def learned_positions(
         return x + params.weight[begun : begun + time, :], pull
 
     spec = Spec(
-        called("learned_positions", *sizes, unseen={"weight_init": (weight_init, _SMALL_NORMAL)}),
+        called("learned_positions", locals(), 2),
         x=_PLACED,
         y=[_PLACED[0], _and_places],
         params=EmbeddingParams._make(["length features"]),

@@ -79,7 +79,7 @@ def concat(axis: int = -1) -> Layer[NoParams]:
     """
     if not is_integer(axis) or axis == 0:
         raise ValueError(f"concat takes an axis other than 0, which is the batch, not {axis!r}")
-    name = called("concat", axis=(axis, -1))
+    name = called("concat", locals())
 
     def join(shapes: tuple[Shape, ...]) -> Shape | None:
         first = shapes[0]
@@ -137,7 +137,7 @@ def split_last(parts: int | tuple[int, ...] = 2) -> Layer[NoParams]:
 
         return ys, pull
 
-    name = called("split_last", parts=(parts, 2))
+    name = called("split_last", locals())
     if sizes:
         return layer(Spec(name, x=f"... {sum(sizes)}", y=tuple(f"... {n}" for n in sizes)), rule)
     return layer(Spec(name, x="... features", y=(f"... features/{count}",) * count, fits=even), rule)

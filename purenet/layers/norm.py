@@ -244,15 +244,7 @@ def batch_norm(
     >>> pn.sgd_step(params, dparams, lr=0.5).variance.value
     array([1.1, 1.1], dtype=float32)
     """
-    name = called(
-        "batch_norm",
-        features=(features, None),
-        momentum=(momentum, 0.1),
-        eps=(eps, 1e-5),
-        affine=(affine, True),
-        bias=(bias, True),
-        unbiased=(unbiased, True),
-    )
+    name = called("batch_norm", locals())
     if not 0 <= momentum <= 1:
         raise ValueError(f"batch_norm takes a momentum from 0 to 1, not {momentum!r}")
     spec = _spec(name, features)
@@ -314,7 +306,7 @@ def layer_norm(features: int | None = None, *, eps: float = 1e-5, affine: bool =
     array([[-0.999995,  0.999995],
            [ 0.      ,  0.      ]])
     """
-    name = called("layer_norm", features=(features, None), eps=(eps, 1e-5), affine=(affine, True), bias=(bias, True))
+    name = called("layer_norm", locals())
     return _affine_norm(name, features, lambda ops, x: _normalized(ops, x, eps), affine, bias)
 
 
@@ -412,9 +404,7 @@ def group_norm(
     array([[-1.,  1., -1.,  1.]])
     """
     check_sizes("group_norm", "groups", groups)
-    name = called(
-        "group_norm", groups, features=(features, None), eps=(eps, 1e-5), affine=(affine, True), bias=(bias, True)
-    )
+    name = called("group_norm", locals())
 
     def divisible(sizes: Sizes) -> str:
         channels = sizes.get("features") or 0
@@ -441,9 +431,7 @@ def instance_norm(
     array([[[-1., -1.],
             [ 1.,  1.]]])
     """
-    name = called(
-        "instance_norm", features=(features, None), eps=(eps, 1e-5), affine=(affine, False), bias=(bias, True)
-    )
+    name = called("instance_norm", locals())
 
     def positions(sizes: Sizes) -> str:
         several = sizes.get("...")
@@ -468,7 +456,7 @@ def rms_norm(features: int | None = None, *, eps: float | None = None, affine: b
     >>> pn.rms_norm(affine=False).apply((), np.array([[3.0, 4.0]])).round(4)
     array([[0.8485, 1.1314]])
     """
-    name = called("rms_norm", features=(features, None), eps=(eps, None), affine=(affine, True))
+    name = called("rms_norm", locals())
 
     def normalize(ops: Ops, x: Array) -> tuple[Array, Back]:
         tiny = float(ops.finfo(x.dtype).eps) if eps is None else eps

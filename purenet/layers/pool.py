@@ -62,8 +62,7 @@ def max_pool(
     >>> pn.max_pool((3,), stride=2, ceil_mode=True).apply((), x).ravel()
     array([3., 3.])
     """
-    options: Any = {"stride": (stride, None), "padding": (padding, "valid"), "dilation": (dilation, 1)}
-    name = called("max_pool", window, **options, ceil_mode=(ceil_mode, False))
+    name = called("max_pool", locals())
     _check_flag(name, "ceil_mode", ceil_mode)
 
     def rule(ops: Ops, x: Array, windows: Windows, ends: Ends, declared: Ends) -> tuple[Array, Back]:
@@ -100,8 +99,7 @@ def avg_pool(
     >>> pn.avg_pool((3,), ceil_mode=True).apply((), np.array([[1.0, 3.0, 5.0, 2.0]])[..., None]).ravel()
     array([3., 2.])
     """
-    options: Any = {"stride": (stride, None), "padding": (padding, "valid"), "ceil_mode": (ceil_mode, False)}
-    name = called("avg_pool", window, **options, count_include_pad=(count_include_pad, None))
+    name = called("avg_pool", locals())
     _check_flag(name, "ceil_mode", ceil_mode)
     _check_flag(name, "count_include_pad", count_include_pad, or_none=True)
     include = padding != "same" if count_include_pad is None else count_include_pad

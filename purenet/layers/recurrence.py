@@ -14,13 +14,13 @@ step's rule leaves the ¼ = ½² out; it is multiplied into U and W on the way b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
-from purenet.initializers import Initializer, glorot_uniform, orthogonal, side_by_side, zeros
+from purenet.initializers import Initializer, orthogonal, side_by_side
 from purenet.spec import Maybe, Pull, Spec, in_and_out, layer
 from purenet.values import called
 
@@ -50,44 +50,14 @@ class Cell(NamedTuple):
     reset: bool = False
 
 
-class Options(NamedTuple):
-    """The options of every recurrent layer."""
-
-    last: bool
-    reverse: bool
-    return_state: bool
-    bias: bool
-    weight_init: Initializer
-    recurrent_init: Initializer
-    bias_init: Initializer
-
-
 def recurrent(
-    maker: str,
-    sizes: tuple[int, ...],
-    cell: Cell,
-    options: Options,
-    gates_bias_init: tuple[Initializer, ...] = (),
-    **more: tuple[Any, Any],
+    maker: str, given: Mapping[str, Any], cell: Cell, gates_bias_init: tuple[Initializer, ...] = ()
 ) -> Layer[Any]:
-    """The layer that repeats a step. `gates_bias_init` are the initial biases where those of the gates differ, and
-    `more` are options (given, default) for the name."""
-    last, reverse, return_state, bias, weight_init, recurrent_init, bias_init = options
-    inputs, hidden = in_and_out(maker, sizes)
-    name = called(
-        maker,
-        *sizes,
-        last=(last, False),
-        reverse=(reverse, False),
-        return_state=(return_state, False),
-        bias=(bias, True),
-        **more,
-        unseen={
-            "weight_init": (weight_init, glorot_uniform),
-            "recurrent_init": (recurrent_init, ORTHOGONAL),
-            "bias_init": (bias_init, zeros),
-        },
-    )
+    """The layer that repeats a step, of the maker's `locals()`. `gates_bias_init` are the initial biases where those of
+    the gates differ."""
+    last, reverse, return_state, bias = (given[each] for each in ("last", "reverse", "return_state", "bias"))
+    weight_init, recurrent_init, bias_init = (given[f"{each}_init"] for each in ("weight", "recurrent", "bias"))
+    (inputs, hidden), name = in_and_out(maker, given["sizes"]), called(maker, given)
     gates, own = len(cell.scales), len(cell.kind._fields) - cell.reset if bias else 2  # how many params it has
     left_out = [None] * (len(cell.kind._fields) - own)
     blocks = [(weight_init,) * gates, (recurrent_init,) * gates, gates_bias_init or (bias_init,) * gates, (bias_init,)]

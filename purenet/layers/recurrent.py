@@ -55,7 +55,7 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, constant, glorot_uniform, zeros
-from purenet.layers.recurrence import ORTHOGONAL, Cell, Options, States, Step, StepPull, recurrent
+from purenet.layers.recurrence import ORTHOGONAL, Cell, States, Step, StepPull, recurrent
 from purenet.layers.stacked import stacked
 from purenet.spec import check_sizes
 from purenet.values import takes_numbers
@@ -142,8 +142,7 @@ def rnn(
 
         return step, pull
 
-    options = Options(last, reverse, return_state, bias, weight_init, recurrent_init, bias_init)
-    return _layers(num_layers, dropout, "rnn", sizes, Cell(RNNParams, (1.0,), 1, start), options)
+    return _layers("rnn", locals(), Cell(RNNParams, (1.0,), 1, start))
 
 
 @takes_numbers
@@ -216,9 +215,8 @@ def lstm(
         return step, pull
 
     cell = Cell(LSTMParams, (0.5, 0.5, 1.0, 0.5), 2, start, lambda ops, *given: ops.lstm_steps(*given))
-    options = Options(last, reverse, return_state, bias, weight_init, recurrent_init, bias_init)
     biases = bias_init, constant(forget_bias), bias_init, bias_init
-    return _layers(num_layers, dropout, "lstm", sizes, cell, options, biases, forget_bias=(forget_bias, 1.0))
+    return _layers("lstm", locals(), cell, biases)
 
 
 @takes_numbers
@@ -292,10 +290,8 @@ def gru(
 
         return step, pull
 
-    options = Options(last, reverse, return_state, bias, weight_init, recurrent_init, bias_init)
-    scales, more = (0.5, 0.5, 1.0), {"reset_after": (reset_after, True)}
-    cell = Cell(GRUParams, scales, 1, start if reset_after else _resetting_first, reset=not reset_after)
-    return _layers(num_layers, dropout, "gru", sizes, cell, options, **more)
+    step = start if reset_after else _resetting_first
+    return _layers("gru", locals(), Cell(GRUParams, (0.5, 0.5, 1.0), 1, step, reset=not reset_after))
 
 
 def _resetting_first(ops: Ops, params: GRUParams, ahead: Array, back: Array) -> tuple[Step, StepPull]:
@@ -327,27 +323,20 @@ def _resetting_first(ops: Ops, params: GRUParams, ahead: Array, back: Array) -> 
     return step, pull
 
 
-def _layers(
-    num_layers: int,
-    dropout: float,
-    maker: str,
-    sizes: tuple[int, ...],
-    cell: Cell,
-    options: Options,
-    *biases: Any,
-    **more: Any,
-) -> Layer[Any]:
-    """A recurrent layer, or so many of them stacked."""
-    check_sizes(maker, "num_layers", num_layers)
-    top = recurrent(maker, sizes, cell, options, *biases, **more)
-    if num_layers == 1:
-        if dropout:
-            raise ValueError(
-                f"{top.name}: dropout={dropout} is for what one layer hands to the next, and there is one layer: set "
-                f"num_layers, or write serial({top.name}, dropout({dropout}))"
-            )
-        return top
-    below = options._replace(last=False)
-    between = [(sizes[-1], sizes[-1])] * (num_layers - 1)
-    each = zip([sizes, *between], [*[below] * (num_layers - 1), options], strict=True)
-    return stacked(*(recurrent(maker, own, cell, o, *biases, **more) for own, o in each), dropout=dropout)
+def _layers(maker: str, given: dict[str, Any], cell: Cell, gates_bias_init: tuple[Initializer, ...] = ()) -> Layer[Any]:
+    """A recurrent layer, or so many of them stacked, of the maker's `locals()`."""
+    count, dropout, hidden = given["num_layers"], given["dropout"], given["sizes"][-1:]
+
+    def one(**changes: Any) -> Layer[Any]:
+        return recurrent(maker, given | {"num_layers": 1, "dropout": 0.0} | changes, cell, gates_bias_init)
+
+    check_sizes(maker, "num_layers", count)
+    if count > 1:
+        first, between = one(last=False), [one(last=False, sizes=hidden * 2)] * (count - 2)
+        return stacked(first, *between, one(sizes=hidden * 2), dropout=dropout)
+    if dropout:
+        raise ValueError(
+            f"{one()}: dropout={dropout} is for what one layer hands to the next, and there is one layer: set "
+            f"num_layers, or write serial({one()}, dropout({dropout}))"
+        )
+    return one()

@@ -13,7 +13,7 @@ from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Back, Pair, on_axis, opposite
 from purenet.layers.activations import NoParams
 from purenet.layers.windows import one_by_one, pairs, per_axis, spatial, taken
-from purenet.values import called, takes_numbers
+from purenet.values import call, called, takes_numbers
 
 
 @takes_numbers
@@ -46,8 +46,7 @@ def upsample(
     """
     if (scale is None) == (size is None):
         raise TypeError("upsample takes a scale or a size, as in upsample(2) or upsample(size=(24, 32))")
-    sizes = () if scale is None else (scale,)
-    name = called("upsample", *sizes, method=(method, "nearest"), size=(size, None))
+    name = called("upsample", locals(), 1)
     if method not in ("nearest", "bilinear"):
         raise ValueError(f'upsample takes a method of "nearest" or "bilinear", not {method!r}')
     what, given = ("size", size) if scale is None else ("scale", scale)
@@ -145,7 +144,7 @@ def pixel_shuffle(scale: int | Sequence[int]) -> Layer[NoParams]:
     array([[0., 1.],
            [2., 3.]])
     """
-    name = called("pixel_shuffle", scale)
+    name = call("pixel_shuffle", scale)
     dims = len(scale) if isinstance(scale, tuple | list) else None
     per_axis(name, "scale", scale, dims or 1)
 
@@ -208,7 +207,7 @@ def pad(
     >>> pn.pad(((0, 1),), value=7).apply((), x).ravel()
     array([1., 2., 3., 7.])
     """
-    name = called("pad", width, mode=(mode, "constant"), value=(value, 0.0))
+    name = called("pad", locals())
     _check_pad(width, mode, value)
     dims = len(width) if isinstance(width, tuple | list) else None
 

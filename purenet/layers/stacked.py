@@ -43,7 +43,7 @@ def stacked(*layers: Layer[Any], dropout: float = 0.0) -> Layer[tuple[Any, ...]]
     check_layers("stacked", layers)
     if not layers:
         raise ValueError("stacked takes at least one layer, as in stacked(lstm(2, 3), lstm(3, 3))")
-    name, count = called("stacked", *layers, dropout=(dropout, 0.0)), len(layers)
+    name, count = called("stacked", locals()), len(layers)
     who = brief(name)
     places = [Placed(i, layer) for i, layer in enumerate(layers)]
 

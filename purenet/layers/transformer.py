@@ -26,8 +26,8 @@ def transformer_block(
     heads: int,
     hidden: int | None = None,
     *,
-    kv_heads: int | None = None,
     causal: bool = False,
+    kv_heads: int | None = None,
     rotary: bool | float = False,
     norm: Literal["pre", "post"] = "pre",
     activation: Layer[Any] = gelu,
@@ -89,10 +89,9 @@ def transformer_block(
     >>> net.apply(net.init(pn.key(0), ((5, 8), ())), padded).shape
     (4, 5, 8)
     """
-    options = kv_heads, rotary, norm, activation, dropout, attention_dropout, bias, eps
-    block = _block("transformer_block", features, heads, hidden, *options)
-    name, forward = block.name("transformer_block", (causal, False)), block.forward()
-    return serial(block.attention(causal, block.rotary), on_first(forward) if causal else forward)._replace(name=name)
+    block = _block("transformer_block", locals())
+    forward = on_first(block.forward()) if causal else block.forward()
+    return serial(block.attention(causal, rotary), forward)._replace(name=block.name)
 
 
 @takes_numbers
@@ -101,8 +100,8 @@ def transformer_decoder_block(
     heads: int,
     hidden: int | None = None,
     *,
-    kv_heads: int | None = None,
     causal: bool = True,
+    kv_heads: int | None = None,
     rotary: bool | float = False,
     norm: Literal["pre", "post"] = "pre",
     activation: Layer[Any] = gelu,
@@ -161,10 +160,8 @@ def transformer_decoder_block(
     >>> whole.shape, bool(np.allclose(whole[:, -1], scores[:, -1], atol=1e-5))
     ((1, 4, 10), True)
     """
-    options = kv_heads, rotary, norm, activation, dropout, attention_dropout, bias, eps
-    block = _block("transformer_decoder_block", features, heads, hidden, *options)
-    halves = on_first(block.attention(causal, block.rotary)), block.attention(False), block.forward()
-    return _decoder(block.name("transformer_decoder_block", (causal, True)), halves)
+    block = _block("transformer_decoder_block", locals())
+    return _decoder(block.name, (on_first(block.attention(causal, rotary)), block.attention(False), block.forward()))
 
 
 def _decoder(name: Call, parts: tuple[Layer[Any], ...]) -> Layer[Any]:
@@ -231,17 +228,17 @@ def _decoder(name: Call, parts: tuple[Layer[Any], ...]) -> Layer[Any]:
 class _Block(NamedTuple):
     """What a block is made of."""
 
+    name: Call
     features: int
     heads: int
     hidden: int
-    kv_heads: int | None = None
-    rotary: bool | float = False
-    norm: str = "pre"
-    activation: Layer[Any] = gelu
-    dropout: float = 0.0
-    attention_dropout: float = 0.0
-    bias: bool = True
-    eps: float = 1e-5
+    kv_heads: int | None
+    norm: str
+    activation: Layer[Any]
+    dropout: float
+    attention_dropout: float
+    bias: bool
+    eps: float
 
     def half(self, *layers: Layer[Any], stateful: bool = False) -> Layer[Any]:
         """A way around the layers, and a norm; what is `stateful` hands on a state beside Y."""
@@ -261,21 +258,16 @@ class _Block(NamedTuple):
         active = (self.activation.shape((self.hidden,)) or (self.hidden,))[-1]
         return self.half(first, self.activation, dense(active, self.features, bias=self.bias))
 
-    def name(self, maker: str, causal: tuple[bool, bool]) -> Call:
-        """The code of the block, of whose `causal` the value and the default are given."""
-        features, heads, hidden, *given = self
-        sizes = (features, heads) if hidden == 4 * features else (features, heads, hidden)
-        pairs = zip(given, self._field_defaults.values(), strict=True)
-        options: dict[str, Any] = dict(zip(self._fields[3:], pairs, strict=True))
-        return called(maker, *sizes, causal=causal, **options)
 
-
-def _block(maker: str, features: int, heads: int, hidden: int | None, *options: Any) -> _Block:
-    """The parts of a block, after a check of what its parts do not check."""
-    check_sizes(maker, "features, heads and hidden", features, heads, *(() if hidden is None else (hidden,)))
-    block = _Block(features, heads, 4 * features if hidden is None else hidden, *options)
-    if block.norm not in ("pre", "post"):
-        raise ValueError(f'{maker} takes norm="pre" or "post", not {block.norm!r}')
-    if not isinstance(block.activation, Layer):
-        raise TypeError(f"{maker} takes a layer as activation, such as gelu or relu, not {describe(block.activation)}")
-    return block
+def _block(maker: str, given: dict[str, Any]) -> _Block:
+    """The parts of a block, of the maker's `locals()`, after a check of what its parts do not check."""
+    features, hidden, norm, activation = (given[each] for each in ("features", "hidden", "norm", "activation"))
+    check_sizes(maker, "features, heads and hidden", features, given["heads"], *(() if hidden is None else (hidden,)))
+    if norm not in ("pre", "post"):
+        raise ValueError(f'{maker} takes norm="pre" or "post", not {norm!r}')
+    if not isinstance(activation, Layer):
+        raise TypeError(f"{maker} takes a layer as activation, such as gelu or relu, not {describe(activation)}")
+    usual = 4 * features
+    name = called(maker, given | {"hidden": None if hidden == usual else hidden}, 3)
+    own = {field: given[field] for field in _Block._fields if field in given}
+    return _Block(**own | {"name": name, "hidden": hidden or usual})

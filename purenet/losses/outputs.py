@@ -86,7 +86,7 @@ def gaussian_nll(full: bool = False, eps: float = 1e-6, reduction: Reduction = "
     >>> float(E), pullback()
     (0.5965735902799727, (array([0.5, 0. ]), array([0.    , 0.0625])))
     """
-    name = called("gaussian_nll", full=(full, False), eps=(eps, 1e-6), reduction=(reduction, "mean"))
+    name = called("gaussian_nll", locals())
     if not 0 < eps < math.inf:
         raise ValueError(f"gaussian_nll takes a positive eps, not {eps!r}")
     constant = math.log(2 * math.pi) / 2 if full else 0.0
@@ -135,7 +135,7 @@ def triplet(margin: float = 1.0, reduction: Reduction = "mean") -> Loss:
     >>> float(E.round(5)), [part.round(5) for part in pullback()][1:]
     (2.0, [array([[ 1., -0.]]), array([[-1.,  0.]])])
     """
-    name = called("triplet", margin=(margin, 1.0), reduction=(reduction, "mean"))
+    name = called("triplet", locals())
     if not 0 < margin < math.inf:
         raise ValueError(f"triplet takes a positive margin, not {margin!r}")
 

@@ -102,7 +102,7 @@ def mse(reduction: Reduction = "mean") -> Loss:
         d = y - target
         return ops.sum_of_squares(d), lambda scale: d * ops.factor(2 * scale, d)
 
-    return loss_of(called("mse", reduction=(reduction, "mean")), reduction, rule)
+    return loss_of(called("mse", locals()), reduction, rule)
 
 
 @preset
@@ -129,7 +129,7 @@ def mae(reduction: Reduction = "mean") -> Loss:
         d = y - target
         return ops.sum_all(ops.abs(d)), lambda scale: ops.sign(d) * scale
 
-    return loss_of(called("mae", reduction=(reduction, "mean")), reduction, rule)
+    return loss_of(called("mae", locals()), reduction, rule)
 
 
 @preset
@@ -143,7 +143,7 @@ def huber(delta: float = 1.0, reduction: Reduction = "mean") -> Loss:
     >>> float(pn.huber.apply(np.array([0.5, 3.0]), np.array([0.0, 0.0])))
     1.3125
     """
-    name = called("huber", delta=(delta, 1.0), reduction=(reduction, "mean"))
+    name = called("huber", locals())
     if not delta > 0:
         raise ValueError(f"huber takes a positive delta, not {delta!r}")
 
@@ -171,7 +171,7 @@ def log_cosh(reduction: Reduction = "mean") -> Loss:
         near, far = ops.log1p(m * m / (2 * (1 + m))), size + (ops.log1p(ops.exp(-2 * size)) - math.log(2))
         return ops.sum_all(ops.where(size < 1, near, far)), lambda scale: ops.tanh(d) * scale
 
-    return loss_of(called("log_cosh", reduction=(reduction, "mean")), reduction, rule)
+    return loss_of(called("log_cosh", locals()), reduction, rule)
 
 
 @preset
@@ -185,7 +185,7 @@ def quantile(q: float = 0.5, reduction: Reduction = "mean") -> Loss:
     >>> float(pn.quantile(0.75).apply(np.array([0.0, 4.0]), np.array([4.0, 0.0])))
     2.0
     """
-    name = called("quantile", q=(q, 0.5), reduction=(reduction, "mean"))
+    name = called("quantile", locals())
     if not 0 < q < 1:
         raise ValueError(f"quantile takes a q between 0 and 1, not {q!r}")
 
@@ -211,7 +211,7 @@ def poisson_nll(log_input: bool = True, reduction: Reduction = "mean") -> Loss:
     >>> float(pn.poisson_nll.apply(np.array([0.0, 0.0]), np.array([2.0, 3.0])))
     1.0
     """
-    name = called("poisson_nll", log_input=(log_input, True), reduction=(reduction, "mean"))
+    name = called("poisson_nll", locals())
 
     def values(y: NumpyArray, target: NumpyArray) -> None:
         for what, given in [("target", target)] if log_input else [("target", target), ("y", y)]:
@@ -248,7 +248,7 @@ def cosine_similarity(reduction: Reduction = "mean") -> Loss:
         along = cos * ops.astype(length > 1e-8, y.dtype)  # what is shorter is divided by a constant
         return -ops.sum_all(cos), lambda scale: (along * u - v) * scale / length
 
-    name = called("cosine_similarity", reduction=(reduction, "mean"))
+    name = called("cosine_similarity", locals())
     return loss_of(name, reduction, rule, rows="features")
 
 
@@ -267,7 +267,7 @@ def binary_cross_entropy(reduction: Reduction = "mean") -> Loss:
     50.0
     """
 
-    name = called("binary_cross_entropy", reduction=(reduction, "mean"))
+    name = called("binary_cross_entropy", locals())
 
     def values(y: NumpyArray, target: NumpyArray) -> None:
         for what, p in (("y", y), ("target", target)):
@@ -332,7 +332,7 @@ def binary_cross_entropy_with_logits(
 
         return total, pull
 
-    name = called(who, reduction=(reduction, "mean"), pos_weight=(pos_weight, None), weight=(weight, None))
+    name = called(who, locals())
     return loss_of(name, reduction, rule, along_last={"pos_weight": pos_weight, "weight": weight})
 
 
@@ -365,13 +365,8 @@ def softmax_cross_entropy(
            [-0.25,  0.25]]))
     """
     counting = Counting.of("softmax_cross_entropy", weight, ignore_index)
-    name = called(
-        "softmax_cross_entropy",
-        label_smoothing=(label_smoothing, 0.0),
-        reduction=(reduction, "mean"),
-        weight=(counting and counting.weight, None),
-        ignore_index=(ignore_index, None),
-    )
+    weight = counting and counting.weight
+    name = called("softmax_cross_entropy", locals())
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"softmax_cross_entropy takes a label_smoothing from 0 to below 1, not {label_smoothing!r}")
 
@@ -400,8 +395,9 @@ def softmax_cross_entropy(
 
         return total, pull
 
-    weights = {"weight": counting and counting.weight}
-    return loss_of(name, reduction, rule, classes=True, rows="classes", along_last=weights, counting=counting)
+    return loss_of(
+        name, reduction, rule, classes=True, rows="classes", along_last={"weight": weight}, counting=counting
+    )
 
 
 @preset
@@ -416,6 +412,7 @@ def nll(reduction: Reduction = "mean", weight: Numbers | None = None, ignore_ind
     """
 
     counting = Counting.of("nll", weight, ignore_index)
+    weight = counting and counting.weight
 
     def rule(ops: Ops, y: Array, target: Array) -> Total:
         goal = goal_of(ops, y, target, counting)
@@ -423,11 +420,10 @@ def nll(reduction: Reduction = "mean", weight: Numbers | None = None, ignore_ind
             goal = goal * counting.share(ops, y, target)
         return -ops.sum_of_logs(goal, y), lambda scale: goal * -scale
 
-    weights = {"weight": counting and counting.weight}
-    name = called(
-        "nll", reduction=(reduction, "mean"), weight=(weights["weight"], None), ignore_index=(ignore_index, None)
+    name = called("nll", locals())
+    return loss_of(
+        name, reduction, rule, classes=True, rows="classes", along_last={"weight": weight}, counting=counting
     )
-    return loss_of(name, reduction, rule, classes=True, rows="classes", along_last=weights, counting=counting)
 
 
 @preset
@@ -441,7 +437,7 @@ def hinge(reduction: Reduction = "mean") -> Loss:
     0.75
     """
 
-    name = called("hinge", reduction=(reduction, "mean"))
+    name = called("hinge", locals())
 
     def values(y: NumpyArray, target: NumpyArray) -> None:
         if (abs(target) != 1).any():
@@ -470,7 +466,7 @@ def kl_divergence(reduction: Reduction = "mean") -> Loss:
     0.6931471805599453
     """
 
-    name = called("kl_divergence", reduction=(reduction, "mean"))
+    name = called("kl_divergence", locals())
 
     def values(y: NumpyArray, target: NumpyArray) -> None:
         if target.size and target.min() < 0:

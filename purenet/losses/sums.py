@@ -82,7 +82,8 @@ def per_output(*losses: Loss, weights: Sequence[float] | None = None) -> Loss:
         raise TypeError(f"per_output takes weights that are {len(losses)} finite numbers, not {weights!r}")
     if len(factors) != len(losses) or not all(map(_is_factor, factors)):
         raise ValueError(f"per_output takes weights that are {len(losses)} finite numbers, not {weights!r}")
-    name = called("per_output", *losses, weights=(None if weights is None else (*weights,), None))
+    weights = None if weights is None else (*weights,)
+    name = called("per_output", locals())
 
     def parts(y: Any, target: Any) -> Sequence[tuple[Any, Any]]:
         for what, given in (("outputs", y), ("targets", target)):

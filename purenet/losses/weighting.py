@@ -11,7 +11,7 @@ from purenet.engine import Ops, engine_of, joined_by
 from purenet.engine.arrays import Array, NumpyArray, describe, describe_all, weak
 from purenet.losses.rules import Unsummed
 from purenet.spec.guard import GuardedLoss, guarded
-from purenet.values import called, hinted
+from purenet.values import call, hinted
 
 
 @hinted
@@ -44,7 +44,7 @@ def weighted(loss: Loss) -> Loss:
         raise ValueError(
             f"weighted takes a loss that is one number, not {loss.name}: multiply what that gives yourself"
         )
-    name, costs, mean = called("weighted", loss), inner.costs, inner.reduction == "mean"
+    name, costs, mean = call("weighted", loss), inner.costs, inner.reduction == "mean"
 
     def check(y: Any, target: Any) -> tuple[Ops, Any, Any]:
         if type(target) is not tuple or len(target) != 2:

@@ -15,12 +15,11 @@ from typing import Any
 from purenet.core import Optimizer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array, seal, widened
-from purenet.optimizers.rates import Rate, check_rate
-from purenet.optimizers.update import OptimizerState, check_between, per_leaf, written, zeros
-from purenet.values import Call, takes_numbers
+from purenet.optimizers.rates import Rate
+from purenet.optimizers.update import OptimizerState, per_leaf, written, zeros
+from purenet.values import takes_numbers
 
 Adaptive = Optimizer[Any, OptimizerState]
-_FOREVER = math.inf
 
 
 def matrices(p: Array) -> bool:
@@ -36,8 +35,7 @@ def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adapti
     J. Duchi, E. Hazan, Y. Singer, "Adaptive subgradient methods for online learning and stochastic optimization",
     JMLR 12 (2011).
     """
-    name = written("adagrad", lr=(lr, 1e-2), initial=(initial, 0.0), eps=(eps, 1e-10))
-    check_between(name, high=_FOREVER, initial=initial, eps=eps)
+    name = written("adagrad", locals())
 
     def rule(ops: Ops, p: Array, g: Array, s: Array, eps: Any, rate: Any) -> Sequence[Array]:
         s = s + g * g
@@ -55,9 +53,7 @@ def adadelta(lr: Rate = 1.0, decay: float = 0.9, eps: float = 1e-6) -> Adaptive:
 
     M. D. Zeiler, "ADADELTA: an adaptive learning rate method", arXiv:1212.5701 (2012).
     """
-    name = written("adadelta", lr=(lr, 1.0), decay=(decay, 0.9), eps=(eps, 1e-6))
-    check_between(name, decay=decay)
-    check_between(name, high=_FOREVER, eps=eps)
+    name = written("adadelta", locals())
 
     def rule(
         ops: Ops, p: Array, g: Array, s: Array, u: Array, keep: Any, take: Any, eps: Any, rate: Any
@@ -82,12 +78,7 @@ def rmsprop(
     G. Hinton, lecture 6e of "Neural networks for machine learning" (2012); centered: A. Graves, "Generating sequences
     with recurrent neural networks", arXiv:1308.0850 (2013).
     """
-    name = written(
-        "rmsprop", lr=(lr, 1e-2), decay=(decay, 0.99), momentum=(momentum, 0.0), centered=(centered, False),
-        eps=(eps, 1e-8),
-    )  # fmt: skip
-    check_between(name, decay=decay, momentum=momentum)
-    check_between(name, high=_FOREVER, eps=eps)
+    name = written("rmsprop", locals())
 
     def rule(ops: Ops, p: Array, g: Array, s: Array, *rest: Any) -> Sequence[Array]:
         *kept, keep, take, mu, eps, rate = rest
@@ -125,8 +116,7 @@ def adam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float =
     >>> params, int(state.count)
     ((array([ 0.9, -1.9]),), 1)
     """
-    name = adam_name("adam", lr, beta1, beta2, eps)
-    return _adam(name, lr, beta1, beta2, eps)
+    return _adam(written("adam", locals()), lr, beta1, beta2, eps)
 
 
 @takes_numbers
@@ -142,8 +132,7 @@ def adamw(
 
     I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
-    name = adam_name("adamw", lr, beta1, beta2, eps, weight_decay=(weight_decay, 1e-2), which=(which, matrices))
-    check_between(name, high=_FOREVER, weight_decay=weight_decay)
+    name = written("adamw", locals())
     return _adam(name, lr, beta1, beta2, eps, weight_decay=weight_decay, which=which)
 
 
@@ -153,7 +142,7 @@ def amsgrad(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: floa
 
     S. J. Reddi, S. Kale, S. Kumar, "On the convergence of Adam and beyond", ICLR 2018.
     """
-    return _adam(adam_name("amsgrad", lr, beta1, beta2, eps), lr, beta1, beta2, eps, largest=True)
+    return _adam(written("amsgrad", locals()), lr, beta1, beta2, eps, largest=True)
 
 
 def _adam(
@@ -203,7 +192,7 @@ def adamax(lr: Rate = 2e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float
 
     D. P. Kingma, J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, section 7.1.
     """
-    name = adam_name("adamax", lr, beta1, beta2, eps, default_lr=2e-3)
+    name = written("adamax", locals())
 
     def rule(
         ops: Ops, p: Array, g: Array, m: Array, u: Array, keep1: Any, take1: Any, keep2: Any, eps: Any, rate: Any
@@ -228,8 +217,7 @@ def nadam(
 
     T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR 2016 workshop.
     """
-    name = adam_name("nadam", lr, beta1, beta2, eps, default_lr=2e-3, momentum_decay=(momentum_decay, 4e-3))
-    check_between(name, high=_FOREVER, momentum_decay=momentum_decay)
+    name = written("nadam", locals())
 
     def numbers(rate: Any, t: Any) -> Sequence[Any]:
         mu, following = (beta1 * (1 - 0.5 * 0.96 ** (momentum_decay * s)) for s in (t, t + 1))
@@ -261,7 +249,7 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
 
     L. Liu et al., "On the variance of the adaptive learning rate and beyond", ICLR 2020.
     """
-    name = adam_name("radam", lr, beta1, beta2, eps)
+    name = written("radam", locals())
     rho = 2 / (1 - beta2) - 1
 
     def numbers(rate: Any, t: Any) -> Sequence[Any]:
@@ -282,24 +270,6 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
         return p - step, m, v
 
     return per_leaf(name, lr, rule, ("mean", "square"), (beta1, 1 - beta1, beta2, 1 - beta2, eps), numbers)
-
-
-def adam_name(
-    name: str,
-    lr: Rate,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    default_lr: float = 1e-3,
-    default_eps: float = 1e-8,
-    **more: Any,
-) -> Call:
-    """The code that makes an optimizer of Adam's family, after a check of the options that they share."""
-    name = written(name, lr=(lr, default_lr), beta1=(beta1, 0.9), beta2=(beta2, 0.999), eps=(eps, default_eps), **more)
-    check_rate(lr, name)
-    check_between(name, beta1=beta1, beta2=beta2)
-    check_between(name, high=_FOREVER, eps=eps)
-    return name
 
 
 def mix(old: Array, new: Array, keep: Any, take: Any) -> Array:

@@ -10,13 +10,11 @@ from typing import Any
 from purenet.core import Optimizer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array
-from purenet.optimizers.adaptive import adam_name, adamw, at_least, complement, matrices, mix, rescaled, root_of
+from purenet.optimizers.adaptive import adamw, at_least, complement, matrices, mix, rescaled, root_of
 from purenet.optimizers.rates import Rate
 from purenet.optimizers.routing import route
-from purenet.optimizers.update import OptimizerState, check_between, per_leaf, written
+from purenet.optimizers.update import OptimizerState, per_leaf, written
 from purenet.values import takes_numbers
-
-_FOREVER = math.inf
 
 
 @takes_numbers
@@ -35,8 +33,7 @@ def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optim
     >>> params
     array([0.71])
     """
-    name = written("sgd", lr=(lr, 1e-2), momentum=(momentum, 0.0), nesterov=(nesterov, False))
-    check_between(name, momentum=momentum)
+    name = written("sgd", locals())
     if nesterov and not momentum:
         raise ValueError(f"{name}: Nesterov's momentum needs a momentum: write sgd(lr, momentum=0.9, nesterov=True)")
 
@@ -75,12 +72,7 @@ def lion(
 
     X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023.
     """
-    name = written(
-        "lion", lr=(lr, 1e-4), beta1=(beta1, 0.9), beta2=(beta2, 0.99), weight_decay=(weight_decay, 0.0),
-        which=(which, matrices),
-    )  # fmt: skip
-    check_between(name, beta1=beta1, beta2=beta2)
-    check_between(name, high=_FOREVER, weight_decay=weight_decay)
+    name = written("lion", locals())
 
     def rule(ops: Ops, p: Array, g: Array, m: Array, *rest: Any) -> Sequence[Array]:
         keep1, take1, keep2, take2, rate, shrink = rest
@@ -113,10 +105,7 @@ def lamb(
 
     Y. You et al., "Large batch optimization for deep learning: training BERT in 76 minutes", ICLR 2020.
     """
-    name = adam_name(
-        "lamb", lr, beta1, beta2, eps, default_eps=1e-6, weight_decay=(weight_decay, 0.0), which=(which, matrices)
-    )
-    check_between(name, high=_FOREVER, weight_decay=weight_decay)
+    name = written("lamb", locals())
 
     def numbers(rate: Any, t: Any) -> Sequence[Any]:
         root = complement(beta2, t) ** 0.5
@@ -165,12 +154,7 @@ def muon(
     kellerjordan.github.io/posts/muon.
     """
     rest = adamw(3e-4) if otherwise is None else otherwise
-    name = written(
-        "muon", lr=(lr, 0.02), momentum=(momentum, 0.95), nesterov=(nesterov, True),
-        weight_decay=(weight_decay, 0.0), otherwise=(otherwise, None), which=(which, matrices),
-    )  # fmt: skip
-    check_between(name, momentum=momentum)
-    check_between(name, high=_FOREVER, weight_decay=weight_decay)
+    name = written("muon", locals())
 
     def rule(ops: Ops, p: Array, g: Array, b: Array, keep: Any, take: Any, rate: Any, shrink: Any) -> Sequence[Array]:
         if p.ndim < 2:

@@ -199,7 +199,7 @@ def weight_decay(rate: Rate, which: Callable[[Array], bool] = matrices) -> Trans
     I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
     """
     check_which("weight_decay", which)
-    name = called("weight_decay", rate, which=(which, matrices))
+    name = called("weight_decay", locals())
     check_rate(rate, name, "rate")
 
     def step(inner: Inner, params: Params, grads: Params, state: DecayState) -> tuple[Params, DecayState]:

@@ -7,6 +7,7 @@ into an `Optimizer`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
@@ -324,15 +325,26 @@ def _kept(count: Any) -> Any:
     return seal(np.array(count, _INT32)) if isinstance(count, int) else count
 
 
-def written(name: str, **options: tuple[Any, Any]) -> Call:
-    """The code that makes an optimizer, from its options (given, default).
+def written(maker: str, given: Mapping[str, Any]) -> Call:
+    """The code of the call that makes an optimizer, from the maker's `locals()`, after a check of its options.
 
-    >>> written("adam", lr=(0.1, 0.001)), written("adam", lr=(0.001, 0.001))
-    ('adam(lr=0.1)', 'adam()')
+    >>> import purenet
+    >>> written("sgd", {"lr": 0.1, "momentum": 0.0, "nesterov": False})
+    'sgd(lr=0.1)'
     """
-    if "which" in options:
-        check_which(name, options["which"][0])
-    return call(name, **called(name, unseen=None, traceable=("lr",), **options).options)
+    if "which" in given:
+        check_which(maker, given["which"])
+    name = call(maker, **called(maker, given, traceable=("lr",)).options)
+    for option, high in _BOUNDS.items():
+        if option in given:
+            check_between(name, high, **{option: given[option]})
+    return name
+
+
+_BOUNDS = {  # each option lies from 0 up to, but not, this
+    **dict.fromkeys(("beta1", "beta2", "decay", "momentum"), 1.0),
+    **dict.fromkeys(("eps", "initial", "weight_decay", "momentum_decay"), math.inf),
+}
 
 
 def check_which(name: str, which: Any) -> None:

@@ -38,7 +38,8 @@ def preset(make: Callable[..., Any]) -> Any:
     The value gets a class of its own, which carries the docstring and the signature of `make`. The docstring is a
     property, so that it is the value's and not the class's: `help` then shows it alone, without the class's methods.
     """
-    value, of_numbers = make(), takes_numbers(make)
+    of_numbers = takes_numbers(make)
+    value = make()
     kind: Any = class_of(value)
 
     def call(self: Any, *args: Any, **options: Any) -> Any:

@@ -13,7 +13,7 @@ from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array, weak, widened
 from purenet.optimizers import matrices
 from purenet.optimizers.update import beside, check_between, check_which
-from purenet.values import Value, called, takes_numbers
+from purenet.values import Call, Value, called, takes_numbers
 
 P = TypeVar("P")
 
@@ -35,7 +35,7 @@ class Penalty(Value):
 @takes_numbers
 def l1(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
     """R = rate · Σ |w|, dR/dw = rate · sign(w): it makes weights 0."""
-    name = _name("l1", rate, which)
+    name = _checked(called("l1", locals()), rate, which)
     return _penalty(name, which, lambda ops, w: rate * ops.sum_all(abs(w)), lambda ops, w: ops.sign(w) * rate)
 
 
@@ -48,7 +48,7 @@ def l2(rate: float, which: Callable[[Any], bool] = matrices) -> Penalty:
     (1.0, (array([[1., 0.],
            [0., 1.]]),))
     """
-    name = _name("l2", rate, which)
+    name = _checked(called("l2", locals()), rate, which)
 
     def value(ops: Ops, w: Array) -> Any:
         scale, rest = ops.squares([w])
@@ -80,8 +80,7 @@ def _penalty(
     return Penalty(add, name)
 
 
-def _name(name: str, rate: float, which: Callable[[Any], bool]) -> str:
-    check_which(name, which)
-    name = called(name, rate, which=(which, matrices))
+def _checked(name: Call, rate: float, which: Callable[[Any], bool]) -> Call:
+    check_which(name.maker, which)
     check_between(name, high=float("inf"), rate=rate)
     return name

@@ -274,8 +274,8 @@ def called(maker: str, given: Mapping[str, Any] = {}, bare: int | None = None, t
     that are `traceable`.
 
     >>> import purenet
-    >>> called("elu", {"alpha": 1.0}), called("elu", {"alpha": 2.0}), called("embedding", {"count": 9, "features": 2})
-    ('elu', 'elu(alpha=2.0)', 'embedding(9, 2)')
+    >>> called("elu", {"alpha": 1.0}), called("elu", {"alpha": 2.0}), called("tanh")
+    ('elu', 'elu(alpha=2.0)', 'tanh')
     """
     names, several, defaults, required = _arguments(maker)
     bare = required if bare is None else bare

@@ -20,6 +20,7 @@ Options = ParamSpec("Options")
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 _MAKERS: dict[str, Callable[..., Any]] = {}  # the functions that make values, by name, as `called` asks for them
+PRESETS: set[str] = set()  # the names of those that are values by themselves
 
 
 class Call(str):
@@ -267,8 +268,8 @@ def spelled(text: str, maker: str, args: tuple[Any, ...], options: Mapping[str, 
 
 
 def called(maker: str, given: Mapping[str, Any] = {}, bare: int | None = None, traceable: Sequence[str] = ()) -> Call:
-    """The code of the call of a maker, from its `locals()`: without the options that have their default, and without
-    all options the name of a preset. An initializer, `..._init`, is kept, but not written.
+    """The code of the call of a maker, from its `locals()`, without the options that have their default; of a preset
+    without options the name alone. An initializer, `..._init`, is kept, but not written.
 
     `bare` is how many arguments stand without a name: by default those that have no default. JAX may trace the options
     that are `traceable`.
@@ -286,7 +287,7 @@ def called(maker: str, given: Mapping[str, Any] = {}, bare: int | None = None, t
     options = {each: given[each] for each in names[bare:] if not _is_default(given[each], defaults[each])}
     check_known(maker, **{option: value for option, value in options.items() if option not in traceable})
     written = {option: value for option, value in options.items() if not option.endswith("_init")}
-    text = str(call(maker, *args, **written)) if args or written else maker
+    text = str(call(maker, *args, **written)) if args or written or maker not in PRESETS else maker
     return spelled(text, maker, (*args,), options)
 
 

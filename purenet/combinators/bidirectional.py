@@ -74,15 +74,7 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any] | None = None) -> La
         check_tuple(params, 2, who, "params that are")
         each_x(x)
 
-    return composed(
-        name,
-        layers,
-        lambda rules, _: _rule(who, rules, each_x),
-        check,
-        init,
-        shape,
-        lambda parts: bidirectional(*parts),
-    )
+    return composed(name, layers, lambda rules, _: _rule(who, rules, each_x), check, init, shape)
 
 
 def _check_ends(layers: tuple[Any, Any]) -> None:

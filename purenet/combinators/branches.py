@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
+from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, of_rules, sum_trees
 from purenet.combinators.several import handed_on, total
 from purenet.core import Layer
 from purenet.engine import Ops
@@ -72,25 +72,21 @@ def _side_by_side(kind: str, layers: tuple[Layer[Any], ...], same_x: bool) -> La
         if not same_x:
             check_tuple(x, count, who, "an x that is")
 
-    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
-        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
-            xs = (x,) * count if same_x else x
-            keys = (None,) * count if key is None else split(key, count)
-            calls = zip(rules, params, xs, keys, strict=True)
-            y, pulls = zip(*(each(ops, p, x, k) for each, p, x, k in calls), strict=True)
+    def rule(rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
+        xs = (x,) * count if same_x else x
+        keys = (None,) * count if key is None else split(key, count)
+        calls = zip(rules, params, xs, keys, strict=True)
+        y, pulls = zip(*(each(ops, p, x, k) for each, p, x, k in calls), strict=True)
 
-            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-                check_tuple(dy, count, f"the pullback of {who}", "a dE/dY that is")
-                dparams, dxs = zip(*(pull(each, wrt_x) for pull, each in zip(pulls, dy, strict=True)), strict=True)
-                return dparams, None if not wrt_x else sum_trees(dxs) if same_x else dxs
+        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+            check_tuple(dy, count, f"the pullback of {who}", "a dE/dY that is")
+            dparams, dxs = zip(*(pull(each, wrt_x) for pull, each in zip(pulls, dy, strict=True)), strict=True)
+            return dparams, None if not wrt_x else sum_trees(dxs) if same_x else dxs
 
-            return y, pull
-
-        return rule
+        return y, pull
 
     shape(None)  # sizes that cannot fit are found here
-    combine = fan_out if same_x else parallel
-    return composed(name, layers, make, check, init, shape, lambda parts: combine(*parts))
+    return composed(name, layers, of_rules(rule), check, init, shape)
 
 
 @hinted
@@ -136,23 +132,20 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
         shape(in_shape)
         return inner.init(key, in_shape)
 
-    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
-        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
-            y, pull_inner = rules[0](ops, params, x, key)
-            several, hands_on = type(x) is tuple, type(y) is tuple
-            added, changed = x[0] if several else x, y[0] if hands_on else y
-            check_shapes(added.shape, changed.shape)
+    def rule(rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
+        y, pull_inner = rules[0](ops, params, x, key)
+        several, hands_on = type(x) is tuple, type(y) is tuple
+        added, changed = x[0] if several else x, y[0] if hands_on else y
+        check_shapes(added.shape, changed.shape)
 
-            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-                dparams, dx = pull_inner(dy, wrt_x)
-                if not wrt_x:
-                    return dparams, None
-                around = dy[0] if hands_on else dy
-                return dparams, (dx[0] + around, *dx[1:]) if several else dx + around
+        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+            dparams, dx = pull_inner(dy, wrt_x)
+            if not wrt_x:
+                return dparams, None
+            around = dy[0] if hands_on else dy
+            return dparams, (dx[0] + around, *dx[1:]) if several else dx + around
 
-            return (added + changed, *y[1:]) if hands_on else added + changed, pull
-
-        return rule
+        return (added + changed, *y[1:]) if hands_on else added + changed, pull
 
     shape(None)
 
@@ -164,7 +157,7 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
             check_array(x, who)
             floating(x, who)
 
-    return composed(name, (layer,), make, check, init, shape, lambda parts: residual(*parts), matrices=True)
+    return composed(name, (layer,), of_rules(rule), check, init, shape, matrices=True)
 
 
 @hinted
@@ -235,34 +228,28 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
         several = any(isinstance(part, tuple) for part in in_shape)
         return inner.init(key, parted(in_shape, "several inputs, so in_shape is")[0] if several else in_shape)
 
-    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
-        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
-            if type(x) is not tuple:
-                return rules[0](ops, params, x, key)
-            given, rest = parted(x, "an x that is")
-            y, pull_inner = rules[0](ops, params, given, key)
+    def rule(rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
+        if type(x) is not tuple:
+            return rules[0](ops, params, x, key)
+        given, rest = parted(x, "an x that is")
+        y, pull_inner = rules[0](ops, params, given, key)
 
-            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-                _, drest = parted(
-                    dy, f"in its pullback a dE/dY that is, as Y is, (dE/d{brief(layer.name)}, …),", len(x)
-                )
-                dparams, dgiven = pull_inner(dy[0], wrt_x)
-                if not wrt_x:
-                    return dparams, None
-                drest = handed_on(rest, drest, who)
-                if not sees_rest:
-                    return dparams, (dgiven, *drest)
-                first, *others = dgiven
-                return dparams, (first, *map(total, others, drest))
+        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+            _, drest = parted(dy, f"in its pullback a dE/dY that is, as Y is, (dE/d{brief(layer.name)}, …),", len(x))
+            dparams, dgiven = pull_inner(dy[0], wrt_x)
+            if not wrt_x:
+                return dparams, None
+            drest = handed_on(rest, drest, who)
+            if not sees_rest:
+                return dparams, (dgiven, *drest)
+            first, *others = dgiven
+            return dparams, (first, *map(total, others, drest))
 
-            return (y, *rest), pull
-
-        return rule
+        return (y, *rest), pull
 
     def check(params: Any, x: Any) -> None:
         if type(x) is tuple:
             parted(x, "an x that is")
 
     shape(None)
-    combine = keep_rest if sees_rest else on_first
-    return composed(name, (layer,), make, check, init, shape, lambda parts: combine(*parts))
+    return composed(name, (layer,), of_rules(rule), check, init, shape)

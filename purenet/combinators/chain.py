@@ -46,7 +46,7 @@ def serial(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
         chain.check_states(who, x)
         check_padding(who, layers, x)
 
-    return composed(name, layers, chain.make, check, chain.init, chain.shape, lambda parts: serial(*parts),
+    return composed(name, layers, chain.make, check, chain.init, chain.shape,
                     straight=chain.straight, matrices=True)  # fmt: skip
 
 

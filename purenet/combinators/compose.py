@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -11,21 +12,21 @@ from purenet.core import Buffer, Layer, Loss, Optimizer
 from purenet.engine import Ops, engine_of, engine_of_any, joined_by
 from purenet.engine.arrays import Shape, describe, describe_all, holds, is_array, plain, read_in_shape
 from purenet.random import Key, check_key
-from purenet.spec import Rule, check_pair, check_pulled, check_shape
+from purenet.spec import Pull, Rule, check_pair, check_pulled, check_shape
 from purenet.spec.guard import Guarded, guarded
-from purenet.values import brief, known_as
+from purenet.values import Call, brief, known_as, made_again
 
 Make = Callable[[Sequence[Rule], Sequence[Rule]], Rule]
 
 
 def composed(
-    name: str,
+    name: Call,
     layers: Sequence[Layer[Any]],
     make: Make,
-    check: Callable[[Any, Any], Any],
-    init: Callable[..., Any],
-    shape: Callable[[Any], Any],
-    remake: Callable[[tuple[Layer[Any], ...]], Layer[Any]],
+    check: Callable[[Any, Any], Any] = lambda params, x: None,
+    init: Callable[..., Any] | None = None,
+    shape: Callable[[Any], Any] | None = None,
+    remake: Callable[[tuple[Layer[Any], ...]], Layer[Any]] | None = None,
     labels: Sequence[Any] | None = None,
     straight: Callable[[Sequence[Guarded]], tuple[Any, Any]] | None = None,
     matrices: bool = False,
@@ -36,17 +37,23 @@ def composed(
     its label, after `check(params, x)`; and, if all of them have one, for the bare way. A forward is a rule that gives
     (y, None). `straight(parts)` gives the bare (rule, forward), where there is a quicker form of it. `matrices` says
     that of a matrix x it makes only matrices, of as many rows, if its parts do.
+
+    Unless given, init and shape are those of the one layer, and it is made again of other parts by the same call.
     """
+    own_init, own_shape = init or Placed(0, layers[0]).init, shape or Placed(0, layers[0]).shape
     labels = range(len(layers)) if labels is None else labels
     forwards = [_checked(label, layer, layer.apply, forward=True) for label, layer in zip(labels, layers, strict=True)]
     rules = [_checked(label, layer, layer.vjp) for label, layer in zip(labels, layers, strict=True)]
     apply, vjp = _checking(check, make(forwards, forwards), make(rules, forwards))
 
-    def own_init(key: Key, in_shape: Any = None) -> Any:
-        return init(key, read_in_shape(in_shape, brief(name)))
+    def read_init(key: Key, in_shape: Any = None) -> Any:
+        return own_init(key, read_in_shape(in_shape, brief(name)))
 
-    def own_shape(in_shape: Any) -> Any:
-        return shape(read_in_shape(in_shape, brief(name)))
+    def read_shape(in_shape: Any) -> Any:
+        return own_shape(read_in_shape(in_shape, brief(name)))
+
+    def same_call(parts: tuple[Layer[Any], ...]) -> Any:
+        return made_again(Layer.home, name.maker, parts, name.options)
 
     parts = [part for part in map(guarded, layers) if part is not None]
 
@@ -57,10 +64,16 @@ def composed(
         forward = make(bare_forwards, bare_forwards)
         return make([part.rule for part in parts], bare_forwards), lambda *given: forward(*given)[0]
 
-    if len(parts) < len(layers):
-        return Layer(own_init, apply, vjp, own_shape, name, tuple(layers), remake)
-    both = Guarded(apply, vjp, bare, matrices=matrices and all(part.matrices for part in parts))
-    return Layer(own_init, both.apply, both.vjp, own_shape, name, tuple(layers), remake)
+    if len(parts) == len(layers):
+        both = Guarded(apply, vjp, bare, matrices=matrices and all(part.matrices for part in parts))
+        apply, vjp = both.apply, both.vjp
+    remake = remake or (same_call if layers else None)
+    return Layer(read_init, apply, vjp, read_shape, name, tuple(layers), remake)
+
+
+def of_rules(rule: Callable[..., tuple[Any, Pull]]) -> Make:
+    """What makes `rule(rules, ops, params, x, key)` a rule, of the rules of its parts."""
+    return lambda rules, forwards: partial(rule, rules)
 
 
 def _checking(check: Callable[[Any, Any], Any], forward: Rule, rule: Rule) -> tuple[Any, Any]:

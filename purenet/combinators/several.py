@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from purenet.combinators.compose import check_tuple, composed
+from purenet.combinators.compose import check_tuple, composed, of_rules
 from purenet.core import Layer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import describe, describe_all, is_integer, is_open, match_gradient, shape_text
 from purenet.random import Key
 from purenet.spec import Pull, Rule, check_array
 from purenet.spec.presets import preset
-from purenet.values import Call, call, called, takes_numbers
+from purenet.values import Call, called, takes_numbers
 
 
 def _rearranging(
@@ -50,13 +50,10 @@ def _rearranging(
         shape(in_shape)
         return ()
 
-    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
-        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
-            return forward(x), lambda dy, wrt_x: ((), pull(x, dy) if wrt_x else None)
+    def rule(rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
+        return forward(x), lambda dy, wrt_x: ((), pull(x, dy) if wrt_x else None)
 
-        return rule
-
-    return composed(name, (), make, check, init, shape, lambda parts: _rearranging(name, takes, fits, forward, pull))
+    return composed(name, (), of_rules(rule), check, init, shape)
 
 
 @takes_numbers
@@ -72,7 +69,7 @@ def pick(i: int) -> Layer[tuple[()]]:
     """
     if not is_integer(i):
         raise TypeError(f"pick takes the place of an input, an integer, not {describe(i)}")
-    name, takes = call("pick", i), f"a tuple of {i + 1 if i >= 0 else -i} or more"
+    name, takes = called("pick", locals()), f"a tuple of {i + 1 if i >= 0 else -i} or more"
 
     def pull(x: Any, dy: Any) -> tuple[Any, ...]:
         at = i % len(x)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from purenet import tree
-from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
+from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, of_rules, sum_trees
 from purenet.core import Buffer, Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Shape, describe, is_open, match_gradient
@@ -39,14 +39,11 @@ def frozen(layer: Layer[Any]) -> Layer[Buffer]:
         if type(params) is not Buffer:
             raise ValueError(f"{who} takes params that are a Buffer, not {describe(params)}: write Buffer(params)")
 
-    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
-        def rule(ops: Ops, params: Buffer, x: Any, key: Key | None) -> tuple[Any, Pull]:
-            y, pull = rules[0](ops, ops.fixed(params.value), x, None)
-            return y, lambda dy, wrt_x: (tree.map(ops.no_step, params), pull(dy, True)[1] if wrt_x else None)
+    def rule(rules: Sequence[Rule], ops: Ops, params: Buffer, x: Any, key: Key | None) -> tuple[Any, Pull]:
+        y, pull = rules[0](ops, ops.fixed(params.value), x, None)
+        return y, lambda dy, wrt_x: (tree.map(ops.no_step, params), pull(dy, True)[1] if wrt_x else None)
 
-        return rule
-
-    return composed(name, (layer,), make, check, init, inner.shape, lambda parts: frozen(*parts), matrices=True)
+    return composed(name, (layer,), of_rules(rule), check, init, matrices=True)
 
 
 @hinted
@@ -62,7 +59,6 @@ def remat(layer: Layer[Any]) -> Layer[Any]:
     array([[1.        , 0.41997434]])
     """
     check_layers("remat", (layer,))
-    inner = Placed(0, layer)
 
     def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
         def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
@@ -71,8 +67,7 @@ def remat(layer: Layer[Any]) -> Layer[Any]:
 
         return rule
 
-    return composed(call("remat", layer), (layer,), make, no_check, inner.init, inner.shape,
-                    lambda parts: remat(*parts), matrices=True)  # fmt: skip
+    return composed(call("remat", layer), (layer,), make, matrices=True)
 
 
 @hinted
@@ -107,19 +102,16 @@ def tied(net: Layer[Any]) -> Layer[Any]:
             tree.check_same(first, other, f"{who}: its layers cannot share params, for they differ at params")
         return first
 
-    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
-        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
-            y, pull_all = rules[0](ops, (params,) * count, x, key)
+    def rule(rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
+        y, pull_all = rules[0](ops, (params,) * count, x, key)
 
-            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-                each, dx = pull_all(dy, wrt_x)
-                return sum_trees(each), dx
+        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+            each, dx = pull_all(dy, wrt_x)
+            return sum_trees(each), dx
 
-            return y, pull
+        return y, pull
 
-        return rule
-
-    return composed(name, (net,), make, no_check, init, inner.shape, lambda parts: tied(*parts))
+    return composed(name, (net,), of_rules(rule), init=init)
 
 
 @hinted
@@ -156,28 +148,21 @@ def map_time(layer: Layer[Any]) -> Layer[Any]:
         check_array(x, who)
         step(tuple(x.shape[1:]))
 
-    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
-        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
-            def folded(a: Any) -> Any:
-                return ops.reshape(a, (a.shape[0] * a.shape[1], *a.shape[2:]))
+    def rule(rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
+        def folded(a: Any) -> Any:
+            return ops.reshape(a, (a.shape[0] * a.shape[1], *a.shape[2:]))
 
-            def unfolded(a: Any) -> Any:
-                return ops.reshape(a, (*x.shape[:2], *a.shape[1:]))
+        def unfolded(a: Any) -> Any:
+            return ops.reshape(a, (*x.shape[:2], *a.shape[1:]))
 
-            flat, pull_flat = rules[0](ops, params, folded(x), key)
-            y = unfolded(flat)
+        flat, pull_flat = rules[0](ops, params, folded(x), key)
+        y = unfolded(flat)
 
-            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-                match_gradient(dy, y.shape, y.dtype, who)
-                dparams, dx = pull_flat(folded(dy), wrt_x)
-                return dparams, None if dx is None else unfolded(dx)
+        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+            match_gradient(dy, y.shape, y.dtype, who)
+            dparams, dx = pull_flat(folded(dy), wrt_x)
+            return dparams, None if dx is None else unfolded(dx)
 
-            return y, pull
+        return y, pull
 
-        return rule
-
-    return composed(name, (layer,), make, check, init, shape, lambda parts: map_time(*parts))
-
-
-def no_check(params: Any, x: Any) -> None:
-    """The layer inside checks what it is given."""
+    return composed(name, (layer,), of_rules(rule), check, init, shape)

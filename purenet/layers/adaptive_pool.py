@@ -12,7 +12,7 @@ from purenet.engine.arrays import Array, Shape, is_integer
 from purenet.engine.windows import Back, Windows
 from purenet.layers.activations import NoParams
 from purenet.layers.windows import one_by_one, spatial, taken
-from purenet.values import Call, call, takes_numbers
+from purenet.values import Call, called, takes_numbers
 
 
 @takes_numbers
@@ -39,7 +39,7 @@ def adaptive_avg_pool(size: int | Sequence[int | None]) -> Layer[NoParams]:
     >>> y.ravel(), pullback(np.ones_like(y))[1].ravel()
     (array([2., 4.]), array([0.5, 1. , 0.5]))
     """
-    return _adaptive(call("adaptive_avg_pool", size), size, lambda ops: ops.mean_windows, _means)
+    return _adaptive(called("adaptive_avg_pool", locals()), size, lambda ops: ops.mean_windows, _means)
 
 
 @takes_numbers
@@ -55,7 +55,7 @@ def adaptive_max_pool(size: int | Sequence[int | None]) -> Layer[NoParams]:
     >>> y.ravel(), pullback(np.ones_like(y))[1].ravel()
     (array([3., 3.]), array([0., 2., 0.]))
     """
-    return _adaptive(call("adaptive_max_pool", size), size, lambda ops: ops.max_windows, _maxima)
+    return _adaptive(called("adaptive_max_pool", locals()), size, lambda ops: ops.max_windows, _maxima)
 
 
 def _adaptive(

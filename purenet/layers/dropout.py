@@ -10,7 +10,7 @@ from purenet.layers.activations import NoParams
 from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
 from purenet.spec.presets import preset
-from purenet.values import call, called, takes_numbers
+from purenet.values import called, takes_numbers
 
 
 @preset
@@ -69,4 +69,4 @@ def gaussian_noise(std: float) -> Layer[NoParams]:
             return x, lambda dy, wrt_x: ((), dy)
         return x + random.normal_like(key, x) * std, lambda dy, wrt_x: ((), dy)
 
-    return layer(Spec(call("gaussian_noise", std), x="...", y="..."), rule, of_matrices=True)
+    return layer(Spec(called("gaussian_noise", locals()), x="...", y="..."), rule, of_matrices=True)

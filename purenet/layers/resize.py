@@ -13,7 +13,7 @@ from purenet.engine.arrays import Array, Shape
 from purenet.engine.windows import Back, Pair, on_axis, opposite
 from purenet.layers.activations import NoParams
 from purenet.layers.windows import one_by_one, pairs, per_axis, spatial, taken
-from purenet.values import call, called, takes_numbers
+from purenet.values import called, takes_numbers
 
 
 @takes_numbers
@@ -144,7 +144,7 @@ def pixel_shuffle(scale: int | Sequence[int]) -> Layer[NoParams]:
     array([[0., 1.],
            [2., 3.]])
     """
-    name = call("pixel_shuffle", scale)
+    name = called("pixel_shuffle", locals())
     dims = len(scale) if isinstance(scale, tuple | list) else None
     per_axis(name, "scale", scale, dims or 1)
 

@@ -14,7 +14,7 @@ from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
 from purenet.spec.patterns import Sizes
 from purenet.spec.presets import preset
-from purenet.values import call, called, takes_numbers
+from purenet.values import called, takes_numbers
 
 
 def _reshaping(name: str, target: Callable[[Shape], Shape], y: Any, fits: Any = None) -> Layer[NoParams]:
@@ -50,7 +50,7 @@ def reshape(*shape: int) -> Layer[NoParams]:
     >>> pn.reshape(8, 8, 1).apply((), np.zeros((2, 64))).shape
     (2, 8, 8, 1)
     """
-    name = call("reshape", *shape)
+    name = called("reshape", locals())
     if not all(is_integer(n) and (n > 0 or n == -1) for n in shape):
         raise ValueError(f"reshape takes positive sizes, and at most one -1, as in reshape(8, 8, 1), not {shape!r}")
     if shape.count(-1) > 1:
@@ -97,4 +97,4 @@ def permute(*order: int) -> Layer[NoParams]:
 
     axes = [f"axis{i}" for i in range(len(whole))]
     x, y = (" ".join(["batch", *(axes[i] for i in places[1:])]) for places in (range(len(whole)), whole))
-    return layer(Spec(call("permute", *order), x=f"{x}: any", y=y), rule)
+    return layer(Spec(called("permute", locals()), x=f"{x}: any", y=y), rule)

@@ -83,15 +83,11 @@ def stacked(*layers: Layer[Any], dropout: float = 0.0) -> Layer[tuple[Any, ...]]
 
     each_shape(None)  # sizes that cannot fit are found here
     between = drop(dropout) if dropout else None
-    return composed(
-        name,
-        layers,
-        lambda rules, _: _rule(who, rules, between, lambda x: apart(x, type(x) is tuple)),
-        check,
-        init,
-        lambda in_shape: each_shape(in_shape)[1],
-        lambda parts: stacked(*parts, dropout=dropout),
-    )
+
+    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
+        return _rule(who, rules, between, lambda x: apart(x, type(x) is tuple))
+
+    return composed(name, layers, make, check, init, lambda in_shape: each_shape(in_shape)[1])
 
 
 def _axes(beside: Any) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from purenet.combinators import on_first, residual, serial
-from purenet.combinators.compose import check_tuple, composed
+from purenet.combinators.compose import check_tuple, composed, of_rules
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import describe, describe_all
@@ -200,29 +200,25 @@ def _decoder(name: Call, parts: tuple[Layer[Any], ...]) -> Layer[Any]:
                 "(X, state, memory), for no place sees padding behind it"
             )
 
-    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
+    def rule(rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
         to_itself, to_memory, forward = rules
+        stateful = x[1] is None or type(x[1]) is tuple
+        keys = (None,) * 3 if key is None else split(key, 3)
+        (y, *memory), pull_itself = to_itself(ops, params[0], (x[:2], *x[2:]) if stateful else x, keys[0])
+        y, state = y if stateful else (y, None)
+        y, pull_memory = to_memory(ops, params[1], (y, *memory), keys[1])
+        y, pull_forward = forward(ops, params[2], y, keys[2])
 
-        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
-            stateful = x[1] is None or type(x[1]) is tuple
-            keys = (None,) * 3 if key is None else split(key, 3)
-            (y, *memory), pull_itself = to_itself(ops, params[0], (x[:2], *x[2:]) if stateful else x, keys[0])
-            y, state = y if stateful else (y, None)
-            y, pull_memory = to_memory(ops, params[1], (y, *memory), keys[1])
-            y, pull_forward = forward(ops, params[2], y, keys[2])
+        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+            dy, dstate = dy if stateful else (dy, None)
+            dforward, dy = pull_forward(dy, True)
+            dmemory, (dy, *drest) = pull_memory(dy, True)
+            ditself, dx = pull_itself(((dy, dstate) if stateful else dy, *drest), wrt_x)
+            return (ditself, dmemory, dforward), (*dx[0], *dx[1:]) if stateful and wrt_x else dx
 
-            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-                dy, dstate = dy if stateful else (dy, None)
-                dforward, dy = pull_forward(dy, True)
-                dmemory, (dy, *drest) = pull_memory(dy, True)
-                ditself, dx = pull_itself(((dy, dstate) if stateful else dy, *drest), wrt_x)
-                return (ditself, dmemory, dforward), (*dx[0], *dx[1:]) if stateful and wrt_x else dx
+        return (y, state) if stateful else y, pull
 
-            return (y, state) if stateful else y, pull
-
-        return rule
-
-    return composed(name, parts, make, check, init, shape, lambda parts: _decoder(name, parts))
+    return composed(name, parts, of_rules(rule), check, init, shape, lambda parts: _decoder(name, parts))
 
 
 class _Block(NamedTuple):

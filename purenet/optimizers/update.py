@@ -31,7 +31,7 @@ from purenet.engine.arrays import (
 from purenet.engine.numpy import quick_number
 from purenet.optimizers.rates import Rate, check_rate, rate_at
 from purenet.tree.layout import Exact, Layout, splitter
-from purenet.values import Call, call, called, check_known, hinted, shown
+from purenet.values import Call, called, check_known, hinted, shown
 
 SWEEP = 64  # steps, after which what is kept for each parameter is swept of numbers that decay to nothing
 
@@ -334,7 +334,7 @@ def written(maker: str, given: Mapping[str, Any]) -> Call:
     """
     if "which" in given:
         check_which(maker, given["which"])
-    name = call(maker, **called(maker, given, traceable=("lr",)).options)
+    name = called(maker, given, traceable=("lr",))
     for option, high in _BOUNDS.items():
         if option in given:
             check_between(name, high, **{option: given[option]})

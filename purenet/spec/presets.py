@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Generic, overload
 
 from purenet.core import Layer, Loss, P
-from purenet.values import Options, Value, class_of, fields_of, hinted, takes_numbers
+from purenet.values import PRESETS, Options, Value, class_of, fields_of, hinted, takes_numbers
 
 
 class LayerPreset(Layer[P], Generic[Options, P]):
@@ -39,6 +39,7 @@ def preset(make: Callable[..., Any]) -> Any:
     property, so that it is the value's and not the class's: `help` then shows it alone, without the class's methods.
     """
     of_numbers = takes_numbers(make)
+    PRESETS.add(make.__name__)
     value = make()
     kind: Any = class_of(value)
 

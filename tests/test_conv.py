@@ -421,5 +421,5 @@ def test_global_pools_leave_padding_out(layer):
     assert not y[3].any()
     assert not dx[np.arange(6) >= lengths[:, None]].any()
     assert layer.shape(((6, 3), ())) == (3,)
-    with pytest.raises(ValueError, match="x has 6 steps, but lengths go from 1 to 7"):
+    with pytest.raises(ValueError, match="there are 6 steps, but lengths go from 1 to 7"):
         layer.apply((), (x, np.array([1, 7, 2, 3])))

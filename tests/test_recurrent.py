@@ -362,7 +362,7 @@ def two_layers(inputs, hidden):
             "rnn(4, 5) takes integers as lengths, not a float64 array of shape (2,): write lengths.astype(int)",
         ),
         (lambda: run(pn.rnn, (X, np.array([1]))), ValueError, "lengths of shape (2,), but lengths has shape (1,)"),
-        (lambda: run(pn.rnn, (X, np.array([1, 4]))), ValueError, "x has 3 steps, but lengths go from 1 to 4"),
+        (lambda: run(pn.rnn, (X, np.array([1, 4]))), ValueError, "there are 3 steps, but lengths go from 1 to 4"),
         (
             lambda: run(pn.rnn, (X, np.ones((2, 4), np.float32))),
             ValueError,

@@ -13,6 +13,7 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array, conversion, dtype_name, holds, is_array, namespace
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, linear
+from purenet.layers.recurrence import check_lengths, lengths_fit
 from purenet.random import Key, bernoulli
 from purenet.spec import Maybe, Pull, Rule, Spec, check_sizes, layer
 from purenet.values import called, takes_numbers
@@ -226,7 +227,7 @@ def _rule(options: _Options) -> Rule:
         y, pull_out = linear(ops, params.out, ops.rows(heads_y), key)
         y = ops.reshape(y, queries.shape)
         if mask is not None and mask.ndim == 1:
-            y = ops.or_nan(y, lambda: ((mask >= 0) & (mask <= before + attended[1]))[:, None, None])
+            y = ops.or_nan(y, lambda: lengths_fit(mask, before + attended[1])[:, None, None])
 
         def pull(dy: Any, wrt_x: bool) -> tuple[AttentionParams, Any]:
             dy, dstate = dy if stateful else (dy, None)
@@ -273,7 +274,7 @@ def _in_heads(
         dropped = ops.take_in(bernoulli(key, 1 - dropout, (batch, heads, t, s))), 1 / (1 - dropout)
     y, pull_heads = ops.attend(q, k, v, heads, pairs, offset, dropped)
     if fixed:
-        y = ops.or_nan(y, lambda: ((begun >= 0) & (begun <= s - t))[:, None, None])
+        y = ops.or_nan(y, lambda: lengths_fit(begun, s - t)[:, None, None])
 
     def pull(dy: Array, dstate: Any) -> tuple[Any, ...]:
         dq, dk, dv, dpairs = pull_heads(dy)
@@ -383,12 +384,9 @@ def _check_lengths(name: str, x: Any) -> None:
                 f"{name}: the cache has {capacity} places, but filled goes from {filled.min()} to {filled.max()}, "
                 f"and x has {new} more: begin with zeros of more places"
             )
-    if getattr(mask, "ndim", None) != 1 or not len(mask):
-        return
-    keys, least, most = (queries if keys_values is None else keys_values).shape[1], mask.min(), mask.max()
-    keys += x[1][0].shape[1] if stateful and x[1] else 0
-    if not 0 <= least <= most <= keys:
-        raise ValueError(f"{name}: there are {keys} keys, but lengths go from {least} to {most}")
+    if getattr(mask, "ndim", None) == 1:
+        before = x[1][0].shape[1] if stateful and x[1] else 0
+        check_lengths(name, mask, before + (queries if keys_values is None else keys_values).shape[1], "keys")
 
 
 def _state_misfit(causal: bool, x: Any) -> str:

@@ -12,7 +12,7 @@ from purenet.engine.arrays import Array, Shape, describe
 from purenet.engine.windows import Back, Ends, Windows
 from purenet.layers.activations import NoParams
 from purenet.layers.hints import of_images
-from purenet.layers.recurrence import check_lengths
+from purenet.layers.recurrence import check_lengths, lengths_fit, look_at_lengths
 from purenet.layers.windows import Padding, axes, pairs, per_axis, place, spatial, window_size
 from purenet.random import Key
 from purenet.spec import Pull, Spec, check_array, check_sizes, layer
@@ -62,13 +62,11 @@ def max_pool(
     >>> pn.max_pool((3,), stride=2, ceil_mode=True).apply((), x).ravel()
     array([3., 3.])
     """
-    name = called("max_pool", locals())
-    _check_flag(name, "ceil_mode", ceil_mode)
 
     def rule(ops: Ops, x: Array, windows: Windows, ends: Ends, declared: Ends) -> tuple[Array, Back]:
         return ops.max_windows(x, windows, ends)
 
-    return _pool(name, rule, window, stride, padding, dilation, ceil_mode)
+    return _pool(called("max_pool", locals()), rule, window, stride, padding, dilation, ceil_mode)
 
 
 @takes_numbers
@@ -100,20 +98,14 @@ def avg_pool(
     array([3., 2.])
     """
     name = called("avg_pool", locals())
-    _check_flag(name, "ceil_mode", ceil_mode)
-    _check_flag(name, "count_include_pad", count_include_pad, or_none=True)
+    if not isinstance(count_include_pad, bool | None):
+        raise TypeError(f"{name} takes count_include_pad as True, False or None, not {describe(count_include_pad)}")
     include = padding != "same" if count_include_pad is None else count_include_pad
 
     def rule(ops: Ops, x: Array, windows: Windows, ends: Ends, declared: Ends) -> tuple[Array, Back]:
         return ops.mean_windows(x, windows, ends, declared if include else ((0, 0),) * len(declared))
 
     return _pool(name, rule, window, stride, padding, 1, ceil_mode)
-
-
-def _check_flag(who: str, what: str, given: Any, or_none: bool = False) -> None:
-    if not isinstance(given, bool) and not (or_none and given is None):
-        choices = "True, False or None" if or_none else "True or False"
-        raise TypeError(f"{who} takes {what} as {choices}, not {describe(given)}")
 
 
 def _pool(
@@ -127,6 +119,8 @@ def _pool(
 ) -> Layer[NoParams]:
     """The layer of `op(ops, x, windows, ends, declared) -> (y, pull)`, with the padding that windows need and the
     padding that was asked for: with `ceil` a last window may need more."""
+    if not isinstance(ceil, bool):
+        raise TypeError(f"{name} takes ceil_mode as True or False, not {describe(ceil)}")
     size = window_size(name, "window", window)
     strides = size if stride is None else per_axis(name, "stride", stride, len(size))
     windows = Windows(size, strides, per_axis(name, "dilation", dilation, len(size)))
@@ -189,7 +183,7 @@ def _over_all(
         else:  # lengths
             real = ops.arange(count)[:, None] < beside[:, None, None]
             y, pull = rule(ops, cells, ops.astype(beside[:, None], array.dtype), real)
-            y = ops.or_nan(y, lambda: ((beside >= 0) & (beside <= cells.shape[1]))[:, None])
+            y = ops.or_nan(y, lambda: lengths_fit(beside, count)[:, None])
 
         def pull_whole(dy: Array, wrt_x: bool) -> tuple[NoParams, Any]:
             if not wrt_x:
@@ -209,7 +203,7 @@ def _over_all(
         y=["batch channels"] * len(forms),
         hints=() if alone else (of_images(None),),
         fits=_no_cells,
-        values=lambda x: check_lengths(name, x),
+        values=lambda x: look_at_lengths(name, x),
     )
     return layer(spec, whole, wide=True)
 
@@ -319,13 +313,6 @@ def lengths_to_mask(lengths: Array, time: int) -> Array:
     if lengths.ndim != 1:
         raise ValueError(f"{who} takes lengths of shape (batch,), but lengths has shape {tuple(lengths.shape)}")
     lengths = ops.take_in(lengths)
-    ops.look(lambda numbers: _within(numbers, time), lengths)
+    ops.look(lambda numbers: check_lengths(who, numbers, time), lengths)
     mask: Array = ops.arange(time) < lengths[:, None]
     return mask
-
-
-def _within(lengths: Any, time: int) -> None:
-    if len(lengths) and not 0 <= lengths.min() <= lengths.max() <= time:
-        raise ValueError(
-            f"lengths_to_mask: there are {time} steps, but lengths go from {lengths.min()} to {lengths.max()}"
-        )

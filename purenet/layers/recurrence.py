@@ -15,6 +15,7 @@ step's rule leaves the ¼ = ½² out; it is multiplied into U and W on the way b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from purenet.core import Layer
@@ -72,7 +73,7 @@ def recurrent(
         sizes={"inputs": inputs, "hidden": hidden},
         complete=name.replace("(", "(inputs, ", 1),
         fits=lambda sizes: "takes sequences of at least one step in time" if sizes.get("time") == 0 else "",
-        values=lambda x: check_lengths(name, x),
+        values=lambda x: look_at_lengths(name, x),
     )
     run = _over_sequences(cell, hidden, last, reverse, return_state)
     return layer(
@@ -106,9 +107,6 @@ def _over_sequences(
             parts = state if type(state) is tuple else (state,) * cell.states
             return tuple(ops.zeros_of((hidden, batch), sequence) if part is None else part.T for part in parts)
 
-        def lengths_fit() -> Any:
-            return (lengths >= 0) & (lengths <= time)
-
         def outside(state: States) -> Any:
             return _state_of([part.T for part in state])
 
@@ -116,7 +114,8 @@ def _over_sequences(
         hs, final, back = cell.run(ops, plain, params, xs, mask, inside(state), keep)
         if mask is not None:
             hs = hs if last else ops.keep(hs, mask[:, None, :])
-            hs, final = ops.or_nan(hs, lengths_fit), tuple(ops.or_nan(h, lengths_fit) for h in final)
+            fit = partial(lengths_fit, lengths, time)
+            hs, final = ops.or_nan(hs, fit), tuple(ops.or_nan(h, fit) for h in final)
 
         def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
             dy, dfinal = dy if hands_on else (dy, None)
@@ -229,14 +228,22 @@ def _forms(cell: Cell, last: bool, return_state: bool) -> tuple[list[Any], list[
     return x, [alone, (y, final), alone, (y, final)]
 
 
-def check_lengths(name: str, x: Any) -> None:
-    """Check that no sequence is longer than there are steps."""
+def look_at_lengths(name: str, x: Any) -> None:
+    """Check that no sequence in x is longer than there are steps."""
     sequence, _, lengths, _ = unpack(x)
-    if lengths is None or not len(lengths):
-        return
-    time, least, most = sequence.shape[1], lengths.min(), lengths.max()
-    if not 0 <= least <= most <= time:
-        raise ValueError(f"{name}: x has {time} steps, but lengths go from {least} to {most}")
+    if lengths is not None:
+        check_lengths(name, lengths, sequence.shape[1])
+
+
+def check_lengths(who: str, lengths: Any, most: int, places: str = "steps") -> None:
+    """Check that lengths go from 0 to so many places."""
+    if len(lengths) and not 0 <= lengths.min() <= lengths.max() <= most:
+        raise ValueError(f"{who}: there are {most} {places}, but lengths go from {lengths.min()} to {lengths.max()}")
+
+
+def lengths_fit(lengths: Array, most: int) -> Array:
+    """Where `check_lengths` finds nothing wrong."""
+    return (lengths >= 0) & (lengths <= most)
 
 
 def _state_of(parts: list[Any]) -> Any:

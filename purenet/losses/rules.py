@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from purenet.core import Loss
@@ -39,21 +39,20 @@ def loss_of(
     classes: bool = False,
     rows: str = "",
     values: Values | None = None,
-    along_last: Mapping[str, Any] | None = None,
     counting: Counting | None = None,
 ) -> Loss:
     """The loss of `rule(ops, y, target) -> (total, pull)`, where pull(scale) is the derivative of scale·total.
 
     The mean is total over the number of elements, or of rows of what `rows` says. A target has the shape of y and its
     dtype; of a loss over classes it may be integer labels without the last axis. `values(y, target)` checks the numbers
-    themselves, where they can be looked at. The options `along_last` have a number for each place of the last axis.
+    themselves, where they can be looked at. Options that are tuples have a number for each place of the last axis.
     With `counting`, the mean over labels is total over the sum of their weights.
     """
 
     def check(y: Any, target: Any) -> tuple[Ops, Array, Array]:
         y, target = as_array(y), as_array(target)
         check_target(name, y, target, classes)
-        _check_size(name, y, rows, along_last or {}, mean)
+        _check_size(name, y, rows, mean)
         look(ops_for([target]), y, target)
         ops = ops_for([y, target])
         return ops, ops.take_in(y), ops.take_in(target)
@@ -91,11 +90,11 @@ def loss_of(
     return reduced(name, reduction, check, bare, costs, counting is None)
 
 
-def _check_size(name: Call, y: Array, rows: str, along_last: Mapping[str, Any], mean: bool) -> None:
+def _check_size(name: Call, y: Array, rows: str, mean: bool) -> None:
     """Check that y has rows, where they are compared; as long a last axis as the options; for a mean, anything."""
     if rows and not (y.ndim and y.shape[-1]):
         raise ValueError(f"{name} takes y of shape (batch, {rows}), not {describe(y)}")
-    for option, numbers in along_last.items():
+    for option, numbers in name.options.items():
         if type(numbers) is tuple and y.shape[-1:] != (len(numbers),):
             raise ValueError(f"{name} takes y with a last axis of {len(numbers)}, as {option} has, not {describe(y)}")
     if mean and not math.prod(y.shape[:-1] if rows else y.shape):

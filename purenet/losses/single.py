@@ -332,8 +332,7 @@ def binary_cross_entropy_with_logits(
 
         return total, pull
 
-    name = called(who, locals())
-    return loss_of(name, reduction, rule, along_last={"pos_weight": pos_weight, "weight": weight})
+    return loss_of(called(who, locals()), reduction, rule)
 
 
 @preset
@@ -395,9 +394,7 @@ def softmax_cross_entropy(
 
         return total, pull
 
-    return loss_of(
-        name, reduction, rule, classes=True, rows="classes", along_last={"weight": weight}, counting=counting
-    )
+    return loss_of(name, reduction, rule, classes=True, rows="classes", counting=counting)
 
 
 @preset
@@ -421,9 +418,7 @@ def nll(reduction: Reduction = "mean", weight: Numbers | None = None, ignore_ind
         return -ops.sum_of_logs(goal, y), lambda scale: goal * -scale
 
     name = called("nll", locals())
-    return loss_of(
-        name, reduction, rule, classes=True, rows="classes", along_last={"weight": weight}, counting=counting
-    )
+    return loss_of(name, reduction, rule, classes=True, rows="classes", counting=counting)
 
 
 @preset

@@ -9,7 +9,7 @@ from purenet.combinators.compose import Placed, check_layers, check_tuple, compo
 from purenet.combinators.several import handed_on, total
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import Shape, describe, floating, is_open, may_be_equal, shape_text
+from purenet.engine.arrays import Shape, are_several, describe, floating, is_open, may_be_equal, shape_text
 from purenet.random import Key, split
 from purenet.spec import Pull, Rule, check_array
 from purenet.values import brief, call, hinted
@@ -118,8 +118,7 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
             )
 
     def first_shape(in_shape: Any) -> Any:
-        several = in_shape is not None and any(isinstance(part, tuple) for part in in_shape)
-        return in_shape[0] if several else in_shape
+        return in_shape[0] if are_several(in_shape) else in_shape
 
     def shape(in_shape: Shape | None) -> Shape | None:
         out_shape, added = inner.shape(in_shape), first_shape(in_shape)
@@ -216,7 +215,7 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
         if in_shape is None or is_open(in_shape):  # as of a recurrent layer, which may give a state or none
             inner.shape(None)  # sizes that cannot fit are found here
             return None
-        if not any(isinstance(part, tuple) for part in in_shape):
+        if not are_several(in_shape):
             return inner.shape(in_shape)
         given, rest = parted(in_shape, "several inputs, so in_shape is")
         out_shape = inner.shape(given)
@@ -225,8 +224,9 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
     def init(key: Key, in_shape: Shape | None = None) -> Any:
         if in_shape is None or is_open(in_shape):
             return inner.init(key, None)
-        several = any(isinstance(part, tuple) for part in in_shape)
-        return inner.init(key, parted(in_shape, "several inputs, so in_shape is")[0] if several else in_shape)
+        if are_several(in_shape):
+            in_shape, _ = parted(in_shape, "several inputs, so in_shape is")
+        return inner.init(key, in_shape)
 
     def rule(rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
         if type(x) is not tuple:

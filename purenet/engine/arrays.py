@@ -78,6 +78,15 @@ def is_open(shape: Any) -> bool:
     return shape is not None and len(shape) > 0 and shape[0] is ...
 
 
+def are_several(shape: Any) -> bool:
+    """Whether what is known are shapes, as of several inputs, and not one.
+
+    >>> are_several(((5, 3), None)), are_several((5, None)), are_several(None)
+    (True, False, False)
+    """
+    return shape is not None and any(isinstance(part, tuple) for part in shape)
+
+
 def may_be_equal(one: Shape, two: Shape) -> bool:
     """Whether two shapes are equal as far as they are known.
 

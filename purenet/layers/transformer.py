@@ -9,7 +9,7 @@ from purenet.combinators import on_first, residual, serial
 from purenet.combinators.compose import check_tuple, composed, of_rules
 from purenet.core import Layer
 from purenet.engine import Ops
-from purenet.engine.arrays import describe, describe_all
+from purenet.engine.arrays import are_several, describe, describe_all
 from purenet.layers.activations import gelu
 from purenet.layers.attention import multi_head_attention
 from purenet.layers.dense import dense
@@ -175,7 +175,7 @@ def _decoder(name: Call, parts: tuple[Layer[Any], ...]) -> Layer[Any]:
         _, beside, memory, *_ = in_shape
         if beside is None:
             return type(memory) is tuple and len(memory) == 2
-        return type(beside) is tuple and any(isinstance(part, tuple) for part in beside)
+        return type(beside) is tuple and are_several(beside)
 
     def shape(in_shape: Any) -> Any:
         if not with_state(in_shape):

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from purenet.engine import Ops, engine_of, ops_for
-from purenet.engine.arrays import describe, describe_all, is_array, is_open, namespace, shape_text
+from purenet.engine.arrays import are_several, describe, describe_all, is_array, is_open, namespace, shape_text
 from purenet.spec.patterns import Sizes, parse, render
 from purenet.spec.words import Form, Maybe, Spec
 
@@ -33,9 +33,7 @@ def form_of(spec: Spec, x: Any, shapes: bool = False) -> tuple[Form, int]:
     least = min(wrong)
     if least < RANK or (least == RANK and wrong.count(least) == 1):  # the check of that array says what is wrong
         return spec.x[wrong.index(least)], wrong.index(least)
-    several = (
-        type(x) is tuple and any(isinstance(n, tuple) for n in x) if shapes else type(x) is tuple or _holds_arrays(x)
-    )
+    several = are_several(x) if shapes else type(x) is tuple or _holds_arrays(x)
     if not several and isinstance(spec.x[0], str):
         return spec.x[0], 0
     told: set[str] = set()
@@ -59,7 +57,7 @@ def _misfit(form: Form, x: Any, shapes: bool) -> float:
     if x is None:
         return 0 if pattern.optional or shapes else RANK
     if shapes:
-        plain = type(x) is tuple and not any(isinstance(n, tuple) for n in x)
+        plain = type(x) is tuple and not are_several(x)
         return 0 if plain and (is_open(x) or pattern.takes_rank(len(x) + 1)) else RANK
     if not is_array(x):
         return math.inf if isinstance(x, tuple) else RANK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from purenet.engine.arrays import is_open, read_in_shape, shape_text
+from purenet.engine.arrays import are_several, is_open, read_in_shape, shape_text
 from purenet.initializers import draw
 from purenet.random import Key, split
 from purenet.spec.checks import check_fits, check_shape
@@ -96,7 +96,7 @@ def _example_sizes(spec: Spec, in_shape: Any) -> Sizes:
 
 def _parts(spec: Spec, in_shape: Any) -> list[tuple[str, Any]]:
     """Each pattern with the shape that it is for."""
-    nested = type(in_shape) is tuple and any(isinstance(each, tuple) for each in in_shape)
+    nested = type(in_shape) is tuple and are_several(in_shape)
     form, _ = form_of(spec, in_shape, True)
     if isinstance(form, str) and nested:
         raise ValueError(

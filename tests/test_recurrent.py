@@ -455,10 +455,10 @@ def two_layers(inputs, hidden):
         (
             lambda: pn.bidirectional(pn.rnn(3, return_state=True), pn.rnn(3, reverse=True)).shape((5, 4)),
             ValueError,
-            "one of its layers gives its state: set return_state in both or in none",
+            "some of its layers give their state: set return_state in all of them or in none",
         ),
         (lambda: pull(two_layers(4, 5), (X, None), X), ValueError, "Y is a tuple of 2, but dE/dY is a float32 array"),
-        (lambda: run_both((X, X[:, 0])), ValueError, "a state that is a tuple of two, one for each layer"),
+        (lambda: run_both((X, X[:, 0])), ValueError, "a state that is a tuple of 2, one for each layer"),
         (lambda: run_both((X, [1, 2])), ValueError, "(x, lengths), an integer array of shape (batch,), or"),
     ],
 )

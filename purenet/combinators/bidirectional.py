@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from purenet.combinators.compose import Placed, check_tuple, composed, sum_trees
+from purenet.combinators.states import apart, given, with_state
 from purenet.core import Layer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Shape, describe, likeness
@@ -44,37 +45,39 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any] | None = None) -> La
     who = brief(name)
     places = [Placed(i, layer) for i, layer in enumerate(layers)]
 
-    def each_shape(in_shape: Any) -> tuple[Any, Any]:
-        several = in_shape is not None and type(in_shape[0]) is tuple
-        return _halves(who, in_shape, several, several and in_shape[1:] == ((),))
+    def each(x: Any, several: bool) -> list[Any]:
+        """The x of each layer, or its shape: all of it but for the state, which is a tuple of theirs."""
+        parts = apart(who, x, 2, several)
+        return [given(*parts, i) for i in range(2)]
+
+    def each_shape(in_shape: Any) -> list[Any]:
+        return each(in_shape, bool(in_shape) and type(in_shape[0]) is tuple)
 
     def join_shapes(one: Shape, two: Shape) -> Shape:
         if one[:-1] != two[:-1]:
             raise ValueError(f"{who}: its layers give outputs of shapes {one} and {two}: set last in both or in none")
         return (*one[:-1], one[-1] + two[-1])
 
-    def shape(in_shape: Shape | None) -> Shape | None:
-        one, two = (layer.shape(part) for layer, part in zip(places, each_shape(in_shape), strict=True))
-        if one is None or two is None:
+    def shape(in_shape: Shape | None) -> Any:
+        ys = [layer.shape(part) for layer, part in zip(places, each_shape(in_shape), strict=True)]
+        if None in ys:
             return None
-        if both_give_state(who, type(one[0]) is tuple, type(two[0]) is tuple):
-            return join_shapes(one[0], two[0]), (one[1], two[1])
-        return join_shapes(one, two)
+        outputs, finals = zip(*(y if y and type(y[0]) is tuple else (y, None) for y in ys), strict=True)
+        return with_state(who, join_shapes(*outputs), finals)
 
     def init(key: Key, in_shape: Shape | None = None) -> tuple[Any, Any]:
         shape(in_shape)
         one, two = (f.init(k, part) for f, k, part in zip(places, split(key), each_shape(in_shape), strict=True))
         return one, two
 
-    def each_x(x: Any) -> tuple[Any, Any]:
-        several = type(x) is tuple and len(x) > 1
-        return _halves(who, x, several, several and len(x) == 2 and getattr(x[1], "ndim", None) == 1)
-
     def check(params: Any, x: Any) -> None:
         check_tuple(params, 2, who, "params that are")
-        each_x(x)
+        each(x, type(x) is tuple)
 
-    return composed(name, layers, lambda rules, _: _rule(who, rules, each_x), check, init, shape)
+    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
+        return _rule(who, rules, lambda x: each(x, type(x) is tuple))
+
+    return composed(name, layers, make, check, init, shape)
 
 
 def _check_ends(layers: tuple[Any, Any]) -> None:
@@ -88,26 +91,6 @@ def _check_ends(layers: tuple[Any, Any]) -> None:
                 f"bidirectional takes a layer from the start and one from the end, but its {place} is {layer.name}: "
                 "write bidirectional(lstm(2, 3), lstm(2, 3, reverse=True))"
             )
-
-
-def _halves(who: str, x: Any, several: bool, lengths: bool) -> tuple[Any, Any]:
-    """The x of each layer, or its shape: all of it but for the state, which is a tuple of theirs."""
-    if not several or lengths or x[1] is None:
-        return x, x
-    sequence, state, *rest = x
-    if type(state) is not tuple or len(state) != 2:
-        raise ValueError(
-            f"{who} takes (x, lengths), an integer array of shape (batch,), or (x, state), "
-            f"a state that is a tuple of two, one for each layer, not {describe(state)}"
-        )
-    return (sequence, state[0], *rest), (sequence, state[1], *rest)
-
-
-def both_give_state(who: str, one: bool, two: bool) -> bool:
-    """Whether both layers give their state, after a check that they agree."""
-    if one != two:
-        raise ValueError(f"{who}: one of its layers gives its state: set return_state in both or in none")
-    return one
 
 
 def _is_back(layer: Layer[Any]) -> bool | None:
@@ -127,19 +110,15 @@ def _mirrored(layer: Any) -> Any:
     return made_again(layer.home, made.maker, made.args, {**made.options, "reverse": True})
 
 
-def _rule(who: str, rules: Sequence[Rule], each_x: Callable[[Any], tuple[Any, Any]]) -> Rule:
+def _rule(who: str, rules: Sequence[Rule], each_x: Callable[[Any], list[Any]]) -> Rule:
     """The rule of two rules, each with its own x."""
-
-    def side_by_side(one: Any, two: Any) -> Any:
-        if both_give_state(who, type(one) is tuple, type(two) is tuple):
-            return side_by_side(one[0], two[0]), (one[1], two[1])
-        return engine_of(one).concat([one, two], axis=-1)
 
     def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
         calls = zip(rules, params, each_x(x), (None, None) if key is None else split(key), strict=True)
-        (one, pull_one), (two, pull_two) = (part(ops, p, each, k) for part, p, each, k in calls)
-        y, stateful = side_by_side(one, two), type(one) is tuple
-        like, middle = likeness(y), (one[0] if stateful else one).shape[-1]
+        ys, (pull_one, pull_two) = zip(*(part(ops, p, each, k) for part, p, each, k in calls), strict=True)
+        outputs, finals = zip(*(y if type(y) is tuple else (y, None) for y in ys), strict=True)
+        y = with_state(who, engine_of(outputs[0]).concat([*outputs], axis=-1), finals)
+        like, middle, stateful = likeness(y), outputs[0].shape[-1], type(y) is tuple
 
         def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
             check_output_gradient(dy, like, who)

@@ -7,6 +7,7 @@ from typing import Any
 
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed
 from purenet.combinators.several import total
+from purenet.combinators.states import apart, given, with_state
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import describe_all, likeness
@@ -47,31 +48,23 @@ def stacked(*layers: Layer[Any], dropout: float = 0.0) -> Layer[tuple[Any, ...]]
     who = brief(name)
     places = [Placed(i, layer) for i, layer in enumerate(layers)]
 
-    def apart(x: Any, several: bool) -> tuple[Any, Any, tuple[Any, ...]]:
-        """(sequence, states, rest) of arrays or of shapes. The states are None where x has no place for them."""
-        if not several:
-            return x, None, ()
-        if len(x) not in (2, 3, 4):
+    def parts(x: Any, several: bool) -> tuple[Any, Any, tuple[Any, ...]]:
+        if several and len(x) not in (2, 3, 4):
             forms = "a sequence; (sequence, lengths); (sequence, state); (sequence, state, lengths)"
             more = "; of decoders (sequence, memory), (sequence, state, memory), and each with a mask behind it"
             raise ValueError(f"{who} takes x as one of: {forms}{more}. It was given {describe_all(x)}")
-        if _axes(x[1]) in (1, 3):  # lengths, or the memory of decoders
-            return x[0], None, x[1:]
-        if x[1] is None:
-            return x[0], (None,) * count, x[2:]
-        takes = "(x, lengths), an integer array of shape (batch,), or (x, state), a state that is"
-        return x[0], check_tuple(x[1], count, who, takes), x[2:]
+        return apart(who, x, count, several)
 
     def each_shape(in_shape: Any) -> tuple[list[Any], Any]:
         """The shape of each layer's x, and that of Y."""
-        sequence, states, rest = apart(in_shape, bool(in_shape) and type(in_shape[0]) is tuple)
+        sequence, states, rest = parts(in_shape, bool(in_shape) and type(in_shape[0]) is tuple)
         xs, finals = [], []
         for i, layer in enumerate(places):
-            xs.append(None if sequence is None else _given(sequence, states, rest, i))
+            xs.append(None if sequence is None else given(sequence, states, rest, i))
             y = layer.shape(xs[i])
             sequence, final = y if y and type(y[0]) is tuple else (y, None)
             finals.append(final)
-        return xs, _with_state(who, sequence, finals)
+        return xs, with_state(who, sequence, finals)
 
     def init(key: Key, in_shape: Any = None) -> tuple[Any, ...]:
         calls = zip(places, split(key, count), each_shape(in_shape)[0], strict=True)
@@ -79,38 +72,15 @@ def stacked(*layers: Layer[Any], dropout: float = 0.0) -> Layer[tuple[Any, ...]]
 
     def check(params: Any, x: Any) -> None:
         check_tuple(params, count, who, "params that are")
-        apart(x, type(x) is tuple)
+        parts(x, type(x) is tuple)
 
     each_shape(None)  # sizes that cannot fit are found here
     between = drop(dropout) if dropout else None
 
     def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
-        return _rule(who, rules, between, lambda x: apart(x, type(x) is tuple))
+        return _rule(who, rules, between, lambda x: parts(x, type(x) is tuple))
 
     return composed(name, layers, make, check, init, lambda in_shape: each_shape(in_shape)[1])
-
-
-def _axes(beside: Any) -> int | None:
-    """How many axes there are, with the batch, of an array or of its shape; None of a tuple of states."""
-    if type(beside) is tuple:
-        return 1 + len(beside) if not beside or int in map(type, beside) else None
-    return getattr(beside, "ndim", None)
-
-
-def _given(sequence: Any, states: Any, rest: tuple[Any, ...], i: int) -> Any:
-    """The x of a layer, of what stands in that of all."""
-    x = (sequence, *rest) if states is None else (sequence, states[i], *rest)
-    return x if len(x) > 1 else sequence
-
-
-def _with_state(who: str, y: Any, finals: list[Any]) -> Any:
-    """Y, of the last outputs and of what each layer gives as its final state, None if it gives none."""
-    without = [final is None for final in finals]
-    if all(without):
-        return y
-    if any(without):
-        raise ValueError(f"{who}: some of its layers give their state: set return_state in all of them or in none")
-    return y, tuple(finals)
 
 
 def _rule(who: str, rules: Sequence[Rule], between: Layer[Any] | None, apart: Callable[[Any], Any]) -> Rule:
@@ -126,11 +96,11 @@ def _rule(who: str, rules: Sequence[Rule], between: Layer[Any] | None, apart: Ca
             if between is not None and i:
                 sequence, pull_drop = between.vjp((), sequence, keys[count + i])
                 pulls.append(pull_drop)
-            y, pull_part = part(ops, params[i], _given(sequence, states, rest, i), keys[i])
+            y, pull_part = part(ops, params[i], given(sequence, states, rest, i), keys[i])
             sequence, final = y if type(y) is tuple else (y, None)
             pulls.append(pull_part)
             finals.append(final)
-        y = _with_state(who, sequence, finals)
+        y = with_state(who, sequence, finals)
         like = likeness(y)
 
         def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:

@@ -171,10 +171,6 @@ def _symmetric(key: Key, shape: Shape, dtype: Any = np.float32) -> Any:
     return random.uniform(key, shape, -1.0, 1.0, dtype)
 
 
-def _truncated(key: Key, shape: Shape, dtype: Any = np.float32) -> Any:
-    return random.truncated_normal(key, shape, dtype=dtype)
-
-
 def _scaled(sample: Any, scale: float) -> Initializer:
     def initialize(key: Key, shape: Shape, dtype: Any = np.float32, /) -> Any:
         draw = sample(key, shape, dtype=dtype)
@@ -198,7 +194,7 @@ _MODES: dict[str, Callable[[int, int], float]] = {
 _UNIT_VARIANCE: dict[str, tuple[Any, float]] = {  # samplers, and the standard deviation of what they give
     "uniform": (_symmetric, math.sqrt(1 / 3)),
     "normal": (random.normal, 1.0),
-    "truncated_normal": (_truncated, 0.8796256610342398),
+    "truncated_normal": (random.truncated_normal, 0.8796256610342398),
 }
 
 glorot_uniform = xavier_uniform = variance_scaling(1.0, "fan_avg", "uniform")

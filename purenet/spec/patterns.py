@@ -45,7 +45,7 @@ class Pattern(NamedTuple):
     @property
     def rest(self) -> int | None:
         """The place of the axis that stands for several."""
-        return next((i for i, axis in enumerate(self.axes) if axis == "..." or axis[0] == "*"), None)
+        return next((i for i, axis in enumerate(self.axes) if _is_several(axis)), None)
 
     def takes_rank(self, n: int) -> bool:
         """Whether an array of so many axes fits."""
@@ -68,7 +68,7 @@ def parse(text: str) -> Pattern:
             f'"{text}" is no pattern: write the names of the axes, as in "batch time features" or "... in"'
         )
     pattern = Pattern(found[1] or "", axes, found[3] or "float", bool(found[4]))
-    if sum(axis == "..." or axis[0] == "*" for axis in axes) > 1:
+    if sum(map(_is_several, axes)) > 1:
         raise ValueError(f'"{text}" has two axes that stand for several: where would one end?')
     return pattern
 
@@ -112,12 +112,11 @@ def match_example(text: str, in_shape: Shape, sizes: Mapping[str, Any]) -> Sizes
     """`match` of a shape without the batch, of which some sizes may be None, or only the last known: (..., 3)."""
     axes = _example(text)
     if is_open(in_shape):
-        if axes and (axes[-1] == "..." or axes[-1][0] == "*"):
+        if axes and _is_several(axes[-1]):
             return {**sizes, axes[-1].lstrip("*"): in_shape}
         return _match(axes[-1:], in_shape[-1:], sizes) if axes else None
-    several = [i for i, axis in enumerate(axes) if axis == "..." or axis[0] == "*"]
     least = len(axes) - ("..." in axes)
-    if len(in_shape) < least or (not several and len(in_shape) > least):
+    if len(in_shape) < least or (len(in_shape) > least and not any(map(_is_several, axes))):
         return None
     return _match(axes, in_shape, sizes)
 
@@ -126,7 +125,7 @@ def infer(text: str, sizes: Mapping[str, Any]) -> Shape | None:
     """The shape of an example, without the batch; (..., 3) if only its last axis is known; None if not even that."""
     shape: list[Any] = []
     for axis in _example(text):
-        if axis == "..." or axis[0] == "*":
+        if _is_several(axis):
             known = sizes.get(axis.lstrip("*"))
             shape.extend([None] if known is None else known)
         else:
@@ -140,8 +139,13 @@ def render(text: str, sizes: Mapping[str, Any], example: bool = False) -> str:
     """The shape that a pattern asks for, in words: sizes where they are known, names elsewhere."""
     axes = _example(text) if example else parse(text).axes
     axes = ("batch", *axes) if axes == ("...",) and not example else axes
-    words = [axis if axis == "..." or axis[0] == "*" else str(size_of(axis, sizes) or axis) for axis in axes]
+    words = [axis if _is_several(axis) else str(size_of(axis, sizes) or axis) for axis in axes]
     return f"({', '.join(words)}{',' * (len(words) == 1 and words != ['...'])})"
+
+
+def _is_several(axis: str) -> bool:
+    """Whether what stands in the place of an axis stands for several: `...` or `*space`."""
+    return axis[0] in ".*"
 
 
 def _example(text: str) -> tuple[str, ...]:
@@ -152,7 +156,7 @@ def _example(text: str) -> tuple[str, ...]:
 def _match(axes: tuple[str, ...], shape: Shape, sizes: Mapping[str, Any]) -> Sizes | None:
     """The sizes, if each axis has the one that its name has."""
     found = dict(sizes)
-    place = next((i for i, axis in enumerate(axes) if axis == "..." or axis[0] == "*"), None)
+    place = next((i for i, axis in enumerate(axes) if _is_several(axis)), None)
     if place is not None:
         after = len(axes) - place - 1
         end = len(shape) - after

@@ -285,9 +285,9 @@ BAD = {
     "fans of a vector": (lambda: pn.initializers.he_normal(pn.key(0), (3,)), ValueError, "has no fans"),
     "a negative std": (lambda: pn.initializers.normal(-1.0), ValueError, "a number from 0 up"),
     "prelu's channels": (lambda: pn.prelu(3).init(pn.key(0), (2,)), ValueError, r"x of shape \(\.\.\., 3\).*\(batch, 2\)"),
-    "halves of an odd axis": (lambda: pn.glu.apply((), np.ones((4, 3), np.float32)), ValueError, "glu cuts the last axis into two halves, so its size must be even, not 3"),
-    "halves of an odd axis, in vjp": (lambda: pn.swiglu.vjp((), np.ones((4, 1), np.float32)), ValueError, "swiglu cuts the last axis.*even, not 1"),
-    "halves of an odd axis, at init": (lambda: pn.serial(pn.dense(2, 5), pn.glu), ValueError, "glu cuts the last axis.*even, not 5"),
+    "halves of an odd axis": (lambda: pn.glu.apply((), np.ones((4, 3), np.float32)), ValueError, "glu cuts the last axis into 2 equal parts, but its size is 3"),
+    "halves of an odd axis, in vjp": (lambda: pn.swiglu.vjp((), np.ones((4, 1), np.float32)), ValueError, "swiglu cuts the last axis.*2 equal parts, but its size is 1"),
+    "halves of an odd axis, at init": (lambda: pn.serial(pn.dense(2, 5), pn.glu), ValueError, "glu cuts the last axis.*2 equal parts, but its size is 5"),
     # trees
     "unflatten too few": (lambda: pn.tree.unflatten(pn.tree.flatten((1, 2))[1], [1]), ValueError, "has 2 leaves, but 1"),
     "unravel another size": (lambda: pn.tree.ravel(PARAMS)[1](np.ones(3)), ValueError, r"shape \(13,\), not \(3,\)"),

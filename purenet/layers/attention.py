@@ -265,8 +265,8 @@ def _in_heads(
     start: Any = begun if stateful else s - t if causal == "end" else 0  # the place of the first query
     offset = None if causal is False else start[:, None, None, None] if fixed else start
     if base:
-        table = partial(rotation, size=features // heads, base=base)
-        turn_q, turn_k = (_turns(ops, table, first, s if fixed else 0, a) for first, a in ((start, q), (begun, k)))
+        size, capacity = features // heads, s if fixed else 0
+        turn_q, turn_k = (_turns(ops, size, base, first, capacity, a) for first, a in ((start, q), (begun, k)))
         q, k = turn_q(q), turn_k(k)
     (k, apart_k), (v, apart_v) = join(k, past and past[0]), join(v, past and past[1])
     dropped = None
@@ -322,12 +322,12 @@ def _written(ops: Ops, filled: Array, a: Array, cache: Array) -> tuple[Array, Ap
     return ops.where(written[..., None], taken(a, ops.where(written, place, 0)), cache), apart
 
 
-def _turns(ops: Ops, table: Callable[[int, int], Any], start: Any, capacity: int, a: Array) -> Callable[..., Array]:
+def _turns(ops: Ops, size: int, base: float, start: Any, capacity: int, a: Array) -> Callable[..., Array]:
     """The turn of each head of queries or keys like these (batch, time, heads · size), and the turn back. They begin
     at the place `start`; with a capacity each example has its own."""
     batch, time, features = a.shape
-    cos, sin = (ops.asarray(each, dtype=a.dtype) for each in table(*((0, capacity) if capacity else (start, time))))
-    size = 2 * cos.shape[-1]
+    first, places = (0, capacity) if capacity else (start, time)
+    cos, sin = (ops.asarray(each, dtype=a.dtype) for each in rotation(first, places, size, base))
     if capacity:
         ids = ops.reshape(start[:, None] + ops.arange(time), (batch * time,))
         cos, sin = (ops.reshape(ops.take(each, ids, axis=0), (batch, time, 1, size // 2)) for each in (cos, sin))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.layers.activations import Elementwise, NoParams, sigmoid_rule, silu_rule
+from purenet.layers.hints import equal_parts
 from purenet.spec import Pull, Spec, layer
 from purenet.spec.presets import preset
 from purenet.values import called
@@ -16,10 +16,6 @@ from purenet.values import called
 
 def _gated(name: str, gate: Elementwise, gate_first: bool) -> Layer[NoParams]:
     """Y = gate(A) ⊙ B for the halves A and B of the last axis, or A ⊙ gate(B)."""
-
-    def even(sizes: Mapping[str, Any]) -> str:
-        n = sizes.get("features") or 0
-        return f"cuts the last axis into two halves, so its size must be even, not {n}" if n % 2 else ""
 
     def rule(ops: Ops, params: NoParams, x: Array, key: Any) -> tuple[Array, Pull]:
         half = x.shape[-1] // 2
@@ -36,7 +32,7 @@ def _gated(name: str, gate: Elementwise, gate_first: bool) -> Layer[NoParams]:
 
         return g * other, pull
 
-    return layer(Spec(name, x="... features", y="... features/2", fits=even), rule, wide=True)
+    return layer(Spec(name, x="... features", y="... features/2", fits=equal_parts(2)), rule, wide=True)
 
 
 @preset

@@ -23,6 +23,16 @@ def examples_are_rows(shape: Shape, sizes: Sizes) -> str:
     return "examples are rows, so write x.T" if len(shape) == 2 and shape[0] == sizes.get("inputs") else ""
 
 
+def equal_parts(count: int) -> Callable[[Sizes], str]:
+    """What is wrong with an x (..., features) of which the last axis cannot be cut so."""
+
+    def fits(sizes: Sizes) -> str:
+        n = sizes.get("features") or 0
+        return f"cuts the last axis into {count} equal parts, but its size is {n}" if n % count else ""
+
+    return fits
+
+
 def of_images(dims: int | None) -> Callable[[Shape, Sizes], str]:
     """For (batch, *space, channels) with so many spatial axes, or at least one."""
 

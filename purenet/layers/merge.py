@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -11,6 +11,7 @@ from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Array, Shape, is_integer, is_open, shape_text
 from purenet.layers.activations import NoParams
+from purenet.layers.hints import equal_parts
 from purenet.random import Key
 from purenet.spec import Pull, Spec, layer
 from purenet.spec.presets import preset
@@ -123,10 +124,6 @@ def split_last(parts: int | tuple[int, ...] = 2) -> Layer[NoParams]:
     if not all(is_integer(n) and n > 0 for n in sizes or (count,)):
         raise ValueError(f"split_last takes a number of parts, 1 or more, or a tuple of their sizes, not {parts!r}")
 
-    def even(known: Mapping[str, Any]) -> str:
-        n = known.get("features") or 0
-        return f"cuts the last axis into {count} equal parts, but its size is {n}" if n % count else ""
-
     def rule(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Arrays, Pull]:
         ends = [0, *accumulate(sizes or (x.shape[-1] // count,) * count)]
         ys = tuple(x[..., start:end] for start, end in pairwise(ends))
@@ -140,4 +137,4 @@ def split_last(parts: int | tuple[int, ...] = 2) -> Layer[NoParams]:
     name = called("split_last", locals())
     if sizes:
         return layer(Spec(name, x=f"... {sum(sizes)}", y=tuple(f"... {n}" for n in sizes)), rule)
-    return layer(Spec(name, x="... features", y=(f"... features/{count}",) * count, fits=even), rule)
+    return layer(Spec(name, x="... features", y=(f"... features/{count}",) * count, fits=equal_parts(count)), rule)

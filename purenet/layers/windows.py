@@ -24,7 +24,7 @@ Ends = Literal["same"] | tuple[Pair, ...]
 
 def window_size(who: str, what: str, given: int | Sequence[int]) -> Shape:
     """The size of a window along each spatial axis; an int means a square in two dimensions."""
-    size = (given, given) if isinstance(given, int) else tuple(given) if isinstance(given, tuple | list) else ()
+    size = _for_each(given, 2)
     if not 1 <= len(size) <= 3 or not all(_is_int(n, 1) for n in size):
         raise ValueError(
             f"{who} takes a {what} that is a positive int, for a square of that size, "
@@ -35,7 +35,7 @@ def window_size(who: str, what: str, given: int | Sequence[int]) -> Shape:
 
 def per_axis(who: str, what: str, given: int | Sequence[int], dims: int, least: int = 1) -> Shape:
     """One int for each spatial axis; an int means the same for all of them."""
-    sizes = (given,) * dims if isinstance(given, int) else tuple(given) if isinstance(given, tuple | list) else ()
+    sizes = _for_each(given, dims)
     if len(sizes) != dims or not all(_is_int(n, least) for n in sizes):
         raise ValueError(
             f"{who} takes a {what} that is an int of at least {least}, or a tuple of {dims}, not {given!r}"
@@ -49,15 +49,18 @@ def pairs(who: str, given: Padding, dims: int) -> Ends:
         if given == "same":
             return "same"
         given = 0 if given == "valid" else -1
-    each: Any = (given,) * dims if isinstance(given, int) else tuple(given) if isinstance(given, tuple | list) else ()
-    each = tuple((p, p) if isinstance(p, int) else tuple(p) if isinstance(p, tuple | list) else () for p in each)
+    each = tuple(_for_each(pair, 2) for pair in _for_each(given, dims))
     if len(each) != dims or not all(len(pair) == 2 and all(_is_int(p, 0) for p in pair) for pair in each):
         raise ValueError(
             f'{who} takes a padding that is "valid", "same", an int of at least 0, '
             f"or a tuple of {dims}, each an int or a pair (low, high)"
         )
-    found: tuple[Pair, ...] = each
-    return found
+    return each
+
+
+def _for_each(given: Any, count: int) -> tuple[Any, ...]:
+    """An int for each of so many, where one stands for all; what stands for each; () for anything else."""
+    return (given,) * count if isinstance(given, int) else tuple(given) if isinstance(given, tuple | list) else ()
 
 
 def _is_int(n: Any, least: int) -> bool:

@@ -376,10 +376,7 @@ def hinted(make: F) -> F:
         try:
             return make(*args, **options)
         except TypeError as error:
-            who = make.__qualname__.removesuffix(".__init__")
-            wrong = str(error).removeprefix(f"{make.__qualname__}() got an unexpected keyword argument ").strip("'")
-            told = _no_option(make, wrong) if wrong in options else ""
-            told = told or _miscounted(who, make, args, options)
+            told = _mend_of_call(make, str(error), args, options)
             if not told:
                 raise
             raise TypeError(told) from None
@@ -387,22 +384,23 @@ def hinted(make: F) -> F:
     return made  # type: ignore[return-value]  # it takes what `make` takes
 
 
-def _no_option(make: Callable[..., Any], wrong: str) -> str:
-    """What an error says of an option that a function does not have."""
-    return f"{make.__qualname__.removesuffix('.__init__')} has no option {wrong}: {_mend(make, wrong)}"
+def _mend_of_call(make: Callable[..., Any], error: str, args: Sequence[Any], options: Mapping[str, Any]) -> str:
+    """What to write in place of a call with an option that there is not, arguments too many, or options too few; "" if
+    that is not what is wrong."""
+    from inspect import signature
 
-
-def _miscounted(who: str, make: Callable[..., Any], args: Sequence[Any], options: Mapping[str, Any]) -> str:
-    """What to write where there are arguments too many, or options too few; "" if there are not."""
-    import inspect
-
-    parameters = [each for name, each in inspect.signature(make).parameters.items() if name != "self"]
-    first = [each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+    who = make.__qualname__.removesuffix(".__init__")
+    takes = signature(make).parameters
+    own = [each for name, each in takes.items() if name != "self"]
+    wrong = error.removeprefix(f"{make.__qualname__}() got an unexpected keyword argument ").strip("'")
+    if wrong in options:
+        return f"{who} has no option {wrong}: {_mend_of_option(make.__name__, own, wrong)}"
+    first = [each for each in own if each.kind is each.POSITIONAL_OR_KEYWORD]
     bare = [each.name for each in first]
-    named = [each for each in parameters if each.kind is each.KEYWORD_ONLY]
-    given = len(args) - ("self" in inspect.signature(make).parameters)
+    named = [each for each in own if each.kind is each.KEYWORD_ONLY]
+    given = len(args) - ("self" in takes)
     bounded = named or "shape" in bare
-    if bounded and len(bare) < given and all(each.kind is not each.VAR_POSITIONAL for each in parameters):
+    if bounded and len(bare) < given and all(each.kind is not each.VAR_POSITIONAL for each in own):
         others = f"the others have one, as in {named[0].name}=..." if named else "write a shape as one tuple, (3, 4)"
         mend = TOGETHER.get(bare[-1] if bare else "", others)
         return f"{who} takes {len(bare)} arguments without a name, but {given} were given: {mend}"
@@ -413,20 +411,14 @@ def _miscounted(who: str, make: Callable[..., Any], args: Sequence[Any], options
     return f"{who} lacks {' and '.join(lacks)}: add {mend}" if lacks else ""
 
 
-def _mend(make: Callable[..., Any], wrong: str) -> str:
-    """What to write for an option that a function does not have."""
-    import inspect
-
-    parameters = inspect.signature(make).parameters.values()
-    variadic = [each.name for each in parameters if each.kind is each.VAR_POSITIONAL]
-    takes = [
-        each.name for each in parameters if each.name not in ("self", *variadic) and each.kind is not each.VAR_KEYWORD
-    ]
+def _mend_of_option(maker: str, own: Sequence[Any], wrong: str) -> str:
+    """What to write for an option that a function does not have, of its own parameters."""
+    takes = [each.name for each in own if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
     for right in OPTIONS_ELSEWHERE.get(wrong, "").split("|"):
         if right.rpartition(" ")[2] in takes:
             return f"write {right}=..."
-    if variadic and wrong in SIZES.split():
-        return f"its sizes stand first, without names, as help({make.__name__}) shows"
+    if wrong in SIZES.split() and any(each.kind is each.VAR_POSITIONAL for each in own):
+        return f"its sizes stand first, without names, as help({maker}) shows"
     instead = next((each for others, each in INSTEAD.items() if wrong in others.split()), "")
     return instead or (f"it has {', '.join(takes)}" if takes else "it has none")
 

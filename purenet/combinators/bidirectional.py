@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from purenet.combinators.compose import Placed, check_tuple, composed, sum_trees
@@ -70,14 +71,14 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any] | None = None) -> La
         one, two = (f.init(k, part) for f, k, part in zip(places, split(key), each_shape(in_shape), strict=True))
         return one, two
 
+    def each_x(x: Any) -> list[Any]:
+        return each(x, type(x) is tuple)
+
     def check(params: Any, x: Any) -> None:
         check_tuple(params, 2, who, "params that are")
-        each(x, type(x) is tuple)
+        each_x(x)
 
-    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
-        return _rule(who, rules, lambda x: each(x, type(x) is tuple))
-
-    return composed(name, layers, make, check, init, shape)
+    return composed(name, layers, partial(_rule, who, each_x), check, init, shape)
 
 
 def _check_ends(layers: tuple[Any, Any]) -> None:
@@ -110,30 +111,28 @@ def _mirrored(layer: Any) -> Any:
     return made_again(layer.home, made.maker, made.args, {**made.options, "reverse": True})
 
 
-def _rule(who: str, rules: Sequence[Rule], each_x: Callable[[Any], list[Any]]) -> Rule:
+def _rule(
+    who: str, each_x: Callable[[Any], list[Any]], rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None
+) -> tuple[Any, Pull]:
     """The rule of two rules, each with its own x."""
+    calls = zip(rules, params, each_x(x), (None, None) if key is None else split(key), strict=True)
+    ys, (pull_one, pull_two) = zip(*(part(ops, p, each, k) for part, p, each, k in calls), strict=True)
+    outputs, finals = zip(*(y if type(y) is tuple else (y, None) for y in ys), strict=True)
+    y = with_state(who, engine_of(outputs[0]).concat([*outputs], axis=-1), finals)
+    like, middle, stateful = likeness(y), outputs[0].shape[-1], type(y) is tuple
 
-    def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
-        calls = zip(rules, params, each_x(x), (None, None) if key is None else split(key), strict=True)
-        ys, (pull_one, pull_two) = zip(*(part(ops, p, each, k) for part, p, each, k in calls), strict=True)
-        outputs, finals = zip(*(y if type(y) is tuple else (y, None) for y in ys), strict=True)
-        y = with_state(who, engine_of(outputs[0]).concat([*outputs], axis=-1), finals)
-        like, middle, stateful = likeness(y), outputs[0].shape[-1], type(y) is tuple
+    def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+        check_output_gradient(dy, like, who)
+        outputs, states = (dy[0], dy[1] or (None, None)) if stateful else (dy, None)
+        dy_one, dy_two = outputs[..., :middle], outputs[..., middle:]
+        if states is not None:
+            dy_one, dy_two = (dy_one, states[0]), (dy_two, states[1])
+        done, dx_one = pull_one(dy_one, wrt_x)
+        dtwo, dx_two = pull_two(dy_two, wrt_x)
+        if not wrt_x:
+            return (done, dtwo), None
+        if type(x) is not tuple or type(x[1]) is not tuple:
+            return (done, dtwo), sum_trees((dx_one, dx_two))
+        return (done, dtwo), (dx_one[0] + dx_two[0], (dx_one[1], dx_two[1]), None)[: len(x)]
 
-        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-            check_output_gradient(dy, like, who)
-            outputs, states = (dy[0], dy[1] or (None, None)) if stateful else (dy, None)
-            dy_one, dy_two = outputs[..., :middle], outputs[..., middle:]
-            if states is not None:
-                dy_one, dy_two = (dy_one, states[0]), (dy_two, states[1])
-            done, dx_one = pull_one(dy_one, wrt_x)
-            dtwo, dx_two = pull_two(dy_two, wrt_x)
-            if not wrt_x:
-                return (done, dtwo), None
-            if type(x) is not tuple or type(x[1]) is not tuple:
-                return (done, dtwo), sum_trees((dx_one, dx_two))
-            return (done, dtwo), (dx_one[0] + dx_two[0], (dx_one[1], dx_two[1]), None)[: len(x)]
-
-        return y, pull
-
-    return rule
+    return y, pull

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, of_rules, sum_trees
+from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
 from purenet.combinators.several import handed_on, total
 from purenet.core import Layer
 from purenet.engine import Ops
@@ -86,7 +86,7 @@ def _side_by_side(kind: str, layers: tuple[Layer[Any], ...], same_x: bool) -> La
         return y, pull
 
     shape(None)  # sizes that cannot fit are found here
-    return composed(name, layers, of_rules(rule), check, init, shape)
+    return composed(name, layers, rule, check, init, shape)
 
 
 @hinted
@@ -156,7 +156,7 @@ def residual(layer: Layer[Any]) -> Layer[Any]:
             check_array(x, who)
             floating(x, who)
 
-    return composed(name, (layer,), of_rules(rule), check, init, shape, matrices=True)
+    return composed(name, (layer,), rule, check, init, shape, matrices=True)
 
 
 @hinted
@@ -252,4 +252,4 @@ def _with_rest(kind: str, layer: Layer[Any], sees_rest: bool) -> Layer[Any]:
             parted(x, "an x that is")
 
     shape(None)
-    return composed(name, (layer,), of_rules(rule), check, init, shape)
+    return composed(name, (layer,), rule, check, init, shape)

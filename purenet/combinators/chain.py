@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -46,8 +47,7 @@ def serial(*layers: Layer[Any]) -> Layer[tuple[Any, ...]]:
         chain.check_states(who, x)
         check_padding(who, layers, x)
 
-    return composed(name, layers, chain.make, check, chain.init, chain.shape,
-                    straight=chain.straight, matrices=True)  # fmt: skip
+    return composed(name, layers, chain.rule, check, chain.init, chain.shape, straight=chain.straight, matrices=True)
 
 
 def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
@@ -74,29 +74,29 @@ def named(**layers: Layer[Any]) -> Layer[dict[str, Any]]:
     def init(key: Key, in_shape: Shape | None = None) -> dict[str, Any]:
         return dict(zip(names, chain.init(key, in_shape), strict=True))
 
-    def of_dicts(inner: Any) -> Any:
-        """The rule of a chain whose params are a dict."""
+    def of_dicts(inner: Any, ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
+        """The rule of a chain whose params are a dict, of that of tuples."""
+        y, pull_inner = inner(ops, tuple([params[name] for name in names]), x, key)
 
-        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
-            y, pull_inner = inner(ops, tuple([params[name] for name in names]), x, key)
+        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+            grads, dx = pull_inner(dy, wrt_x)
+            return dict(zip(names, grads, strict=True)), dx
 
-            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-                grads, dx = pull_inner(dy, wrt_x)
-                return dict(zip(names, grads, strict=True)), dx
+        return y, pull
 
-            return y, pull
-
-        return rule
+    def rule(rules: Sequence[Rule], *given: Any) -> tuple[Any, Pull]:
+        return of_dicts(partial(chain.rule, rules), *given)
 
     def straight(parts: Sequence[Guarded]) -> tuple[Any, Any]:
         rule, forward = chain.straight(parts)
-        return of_dicts(rule), lambda ops, params, x, key: forward(ops, tuple([params[n] for n in names]), x, key)
+        return partial(of_dicts, rule), lambda ops, params, x, key: forward(
+            ops, tuple([params[n] for n in names]), x, key
+        )
 
     def remake(parts: tuple[Layer[Any], ...]) -> Layer[Any]:
         return named(**dict(zip(names, parts, strict=True)))
 
-    return composed(name, parts, lambda *rules: of_dicts(chain.make(*rules)), check, init, chain.shape, remake,
-                    names, straight, matrices=True)  # fmt: skip
+    return composed(name, parts, rule, check, init, chain.shape, remake, names, straight, matrices=True)
 
 
 _WITH_STATE = {  # layers that take (x, state), and give (y, state)
@@ -154,59 +154,50 @@ class _Chain:
             in_shape = layer.shape(in_shape)
         return tuple(params)
 
-    def make(self, rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
+    def rule(self, rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
         """The rule of the chain, in the quicker order; what fails there is told in the order given."""
-        given = tuple(range(self.count))
-        quick, plain = self._in_order(self.order, rules), self._in_order(given, rules)
-        if self.order == given:
-            return plain
+        plain = partial(self._in_order, range(self.count), rules, ops, params, x, key)
+        if self.order == (*range(self.count),):
+            return plain()
+        try:
+            y, quick_pull = self._in_order(self.order, rules, ops, params, x, key)
+        except Exception:
+            return plain()
 
-        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
+        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
             try:
-                y, quick_pull = quick(ops, params, x, key)
+                return quick_pull(dy, wrt_x)
             except Exception:
-                return plain(ops, params, x, key)
+                return plain()[1](dy, wrt_x)
 
-            def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-                try:
-                    return quick_pull(dy, wrt_x)
-                except Exception:
-                    return plain(ops, params, x, key)[1](dy, wrt_x)
+        return y, pull
 
-            return y, pull
-
-        return rule
-
-    def _in_order(self, order: Sequence[int], rules: Sequence[Rule]) -> Rule:
+    def _in_order(
+        self, order: Sequence[int], rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None
+    ) -> tuple[Any, Pull]:
         count = self.count
+        keys = (None,) * count if key is None else split(key, count)
+        pulls = []
+        for i in order:
+            x, pull = rules[i](ops, params[i], x, keys[i])
+            pulls.append((i, pull))
 
-        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
-            keys = (None,) * count if key is None else split(key, count)
-            pulls = []
-            for i in order:
-                x, pull = rules[i](ops, params[i], x, keys[i])
-                pulls.append((i, pull))
+        def pull_all(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+            grads, first = list(params), 0  # without dE/dX, nothing is read of what lies before the first params
+            while not wrt_x and first < count - 1 and type(params[order[first]]) is tuple and not params[order[first]]:
+                first += 1
+            for n in range(count - 1, first - 1, -1):
+                i, pull = pulls[n]
+                grads[i], dy = pull(dy, wrt_x or n > first)
+            return tuple(grads), dy
 
-            def pull_all(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-                grads, first = list(params), 0  # without dE/dX, nothing is read of what lies before the first params
-                while (
-                    not wrt_x and first < count - 1 and type(params[order[first]]) is tuple and not params[order[first]]
-                ):
-                    first += 1
-                for n in range(count - 1, first - 1, -1):
-                    i, pull = pulls[n]
-                    grads[i], dy = pull(dy, wrt_x or n > first)
-                return tuple(grads), dy
-
-            return x, pull_all
-
-        return rule
+        return x, pull_all
 
     def straight(self, parts: Sequence[Guarded]) -> tuple[Any, Any]:
         """The bare rule and forward, as straight-line code."""
         rules, forwards = [part.rule for part in parts], [part.own_forward for part in parts]
         if self.count > LONGEST:
-            rule = self._in_order(self.order, rules)
+            rule = partial(self._in_order, self.order, rules)
             return rule, lambda *given: rule(*given)[0]
         free = [part.free for part in parts]
         return straight_rule(rules, self.order, free, split), straight_forward(rules, forwards, self.order, split)

@@ -16,13 +16,13 @@ from purenet.spec import Pull, Rule, check_pair, check_pulled, check_shape
 from purenet.spec.guard import Guarded, guarded
 from purenet.values import Call, brief, known_as, made_again
 
-Make = Callable[[Sequence[Rule], Sequence[Rule]], Rule]
+RuleOfRules = Callable[..., tuple[Any, Pull]]  # rule(rules, ops, params, x, key)
 
 
 def composed(
     name: Call,
     layers: Sequence[Layer[Any]],
-    make: Make,
+    rule: RuleOfRules,
     check: Callable[[Any, Any], Any] = lambda params, x: None,
     init: Callable[..., Any] | None = None,
     shape: Callable[[Any], Any] | None = None,
@@ -31,12 +31,12 @@ def composed(
     straight: Callable[[Sequence[Guarded]], tuple[Any, Any]] | None = None,
     matrices: bool = False,
 ) -> Layer[Any]:
-    """The layer made of layers whose rule is `make(rules, forwards)`, of the rules of its parts.
+    """The layer made of layers whose rule is `rule(rules, ops, params, x, key)`, with the rules of its parts.
 
-    It is made twice: for the checked way of the parts' own `vjp` and `apply`, with errors that tell a part's place by
-    its label, after `check(params, x)`; and, if all of them have one, for the bare way. A forward is a rule that gives
-    (y, None). `straight(parts)` gives the bare (rule, forward), where there is a quicker form of it. `matrices` says
-    that of a matrix x it makes only matrices, of as many rows, if its parts do.
+    They are, for the checked way, the parts' own `vjp` and `apply`, with errors that tell a part's place by its label,
+    after `check(params, x)`; and for the bare way, if all of them have one, their bare rules. A forward is a rule that
+    gives (y, None). `straight(parts)` gives the bare (rule, forward), where there is a quicker form of it. `matrices`
+    says that of a matrix x it makes only matrices, of as many rows, if its parts do.
 
     Unless given, init and shape are those of the one layer, and it is made again of other parts by the same call.
     """
@@ -44,7 +44,7 @@ def composed(
     labels = range(len(layers)) if labels is None else labels
     forwards = [_checked(label, layer, layer.apply, forward=True) for label, layer in zip(labels, layers, strict=True)]
     rules = [_checked(label, layer, layer.vjp) for label, layer in zip(labels, layers, strict=True)]
-    apply, vjp = _checking(check, make(forwards, forwards), make(rules, forwards))
+    apply, vjp = _checking(check, partial(rule, forwards), partial(rule, rules))
 
     def read_init(key: Key, in_shape: Any = None) -> Any:
         return own_init(key, read_in_shape(in_shape, brief(name)))
@@ -61,19 +61,13 @@ def composed(
         if straight is not None:
             return straight(parts)
         bare_forwards = [_paired(part.forward) for part in parts]
-        forward = make(bare_forwards, bare_forwards)
-        return make([part.rule for part in parts], bare_forwards), lambda *given: forward(*given)[0]
+        return partial(rule, [part.rule for part in parts]), lambda *given: rule(bare_forwards, *given)[0]
 
     if len(parts) == len(layers):
         both = Guarded(apply, vjp, bare, matrices=matrices and all(part.matrices for part in parts))
         apply, vjp = both.apply, both.vjp
     remake = remake or (same_call if layers else None)
     return Layer(read_init, apply, vjp, read_shape, name, tuple(layers), remake)
-
-
-def of_rules(rule: Callable[..., tuple[Any, Pull]]) -> Make:
-    """What makes `rule(rules, ops, params, x, key)` a rule, of the rules of its parts."""
-    return lambda rules, forwards: partial(rule, rules)
 
 
 def _checking(check: Callable[[Any, Any], Any], forward: Rule, rule: Rule) -> tuple[Any, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from purenet.combinators.compose import check_tuple, composed, of_rules
+from purenet.combinators.compose import check_tuple, composed
 from purenet.core import Layer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import describe, describe_all, is_integer, is_open, match_gradient, shape_text
@@ -53,7 +53,7 @@ def _rearranging(
     def rule(rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
         return forward(x), lambda dy, wrt_x: ((), pull(x, dy) if wrt_x else None)
 
-    return composed(name, (), of_rules(rule), check, init, shape)
+    return composed(name, (), rule, check, init, shape)
 
 
 @takes_numbers

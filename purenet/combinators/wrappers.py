@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from purenet import tree
-from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, of_rules, sum_trees
+from purenet.combinators.compose import Placed, check_layers, check_tuple, composed, sum_trees
 from purenet.core import Buffer, Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import Shape, describe, is_open, match_gradient
@@ -43,7 +43,7 @@ def frozen(layer: Layer[Any]) -> Layer[Buffer]:
         y, pull = rules[0](ops, ops.fixed(params.value), x, None)
         return y, lambda dy, wrt_x: (tree.map(ops.no_step, params), pull(dy, True)[1] if wrt_x else None)
 
-    return composed(name, (layer,), of_rules(rule), check, init, matrices=True)
+    return composed(name, (layer,), rule, check, init, matrices=True)
 
 
 @hinted
@@ -60,14 +60,11 @@ def remat(layer: Layer[Any]) -> Layer[Any]:
     """
     check_layers("remat", (layer,))
 
-    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
-        def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
-            y, _ = forwards[0](ops, params, x, key)
-            return y, lambda dy, wrt_x: rules[0](ops, params, x, key)[1](dy, wrt_x)
+    def rule(rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
+        y, _ = rules[0](ops, params, x, key)
+        return y, lambda dy, wrt_x: rules[0](ops, params, x, key)[1](dy, wrt_x)
 
-        return rule
-
-    return composed(call("remat", layer), (layer,), make, matrices=True)
+    return composed(call("remat", layer), (layer,), rule, matrices=True)
 
 
 @hinted
@@ -111,7 +108,7 @@ def tied(net: Layer[Any]) -> Layer[Any]:
 
         return y, pull
 
-    return composed(name, (net,), of_rules(rule), init=init)
+    return composed(name, (net,), rule, init=init)
 
 
 @hinted
@@ -165,4 +162,4 @@ def map_time(layer: Layer[Any]) -> Layer[Any]:
 
         return y, pull
 
-    return composed(name, (layer,), of_rules(rule), check, init, shape)
+    return composed(name, (layer,), rule, check, init, shape)

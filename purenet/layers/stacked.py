@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed
@@ -70,61 +71,59 @@ def stacked(*layers: Layer[Any], dropout: float = 0.0) -> Layer[tuple[Any, ...]]
         calls = zip(places, split(key, count), each_shape(in_shape)[0], strict=True)
         return tuple(layer.init(layer_key, x) for layer, layer_key, x in calls)
 
+    def parts_of(x: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+        return parts(x, type(x) is tuple)
+
     def check(params: Any, x: Any) -> None:
         check_tuple(params, count, who, "params that are")
-        parts(x, type(x) is tuple)
+        parts_of(x)
 
     each_shape(None)  # sizes that cannot fit are found here
-    between = drop(dropout) if dropout else None
+    rule = partial(_rule, who, drop(dropout) if dropout else None, parts_of)
 
-    def make(rules: Sequence[Rule], forwards: Sequence[Rule]) -> Rule:
-        return _rule(who, rules, between, lambda x: parts(x, type(x) is tuple))
-
-    return composed(name, layers, make, check, init, lambda in_shape: each_shape(in_shape)[1])
+    return composed(name, layers, rule, check, init, lambda in_shape: each_shape(in_shape)[1])
 
 
-def _rule(who: str, rules: Sequence[Rule], between: Layer[Any] | None, apart: Callable[[Any], Any]) -> Rule:
-    """The rule of rules, with the dropout between them."""
+def _rule(
+    who: str, between: Any, apart: Any, rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None
+) -> tuple[Any, Pull]:
+    """The rule of rules, with the dropout `between` them, and of x what `apart(x)` gives."""
     count = len(rules)
+    sequence, states, rest = apart(x)
+    keys = (None,) * 2 * count if key is None else split(key, 2 * count)
+    pulls: list[Any] = []
+    finals: list[Any] = []
+    for i, part in enumerate(rules):
+        if between is not None and i:
+            sequence, pull_drop = between.vjp((), sequence, keys[count + i])
+            pulls.append(pull_drop)
+        y, pull_part = part(ops, params[i], given(sequence, states, rest, i), keys[i])
+        sequence, final = y if type(y) is tuple else (y, None)
+        pulls.append(pull_part)
+        finals.append(final)
+    y = with_state(who, sequence, finals)
+    like = likeness(y)
 
-    def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
-        sequence, states, rest = apart(x)
-        keys = (None,) * 2 * count if key is None else split(key, 2 * count)
-        pulls: list[Any] = []
-        finals: list[Any] = []
-        for i, part in enumerate(rules):
+    def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+        check_output_gradient(dy, like, who)
+        dy, dfinals = dy if type(y) is tuple else (dy, None)
+        back = iter(reversed(pulls))
+        dparams: list[Any] = []
+        dstates: list[Any] = []
+        drest: Any = (None,) * len(rest)
+        for i in reversed(range(count)):
+            dpart = (dy, dfinals and dfinals[i]) if type(y) is tuple else dy
+            dparam, dy = next(back)(dpart, wrt_x or i > 0)
+            dparams.insert(0, dparam)
+            if type(dy) is tuple:
+                dy, *beside = dy
+                dstates = dstates if states is None else [beside.pop(0), *dstates]
+                drest = map(total, drest, beside)
             if between is not None and i:
-                sequence, pull_drop = between.vjp((), sequence, keys[count + i])
-                pulls.append(pull_drop)
-            y, pull_part = part(ops, params[i], given(sequence, states, rest, i), keys[i])
-            sequence, final = y if type(y) is tuple else (y, None)
-            pulls.append(pull_part)
-            finals.append(final)
-        y = with_state(who, sequence, finals)
-        like = likeness(y)
+                dy = next(back)(dy, True)[1]
+        if not wrt_x or type(x) is not tuple:
+            return tuple(dparams), dy
+        middle = () if states is None else (None if x[1] is None else tuple(dstates),)
+        return tuple(dparams), (dy, *middle, *drest)
 
-        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
-            check_output_gradient(dy, like, who)
-            dy, dfinals = dy if type(y) is tuple else (dy, None)
-            back = iter(reversed(pulls))
-            dparams: list[Any] = []
-            dstates: list[Any] = []
-            drest: Any = (None,) * len(rest)
-            for i in reversed(range(count)):
-                dpart = (dy, dfinals and dfinals[i]) if type(y) is tuple else dy
-                dparam, dy = next(back)(dpart, wrt_x or i > 0)
-                dparams.insert(0, dparam)
-                if type(dy) is tuple:
-                    dy, *beside = dy
-                    dstates = dstates if states is None else [beside.pop(0), *dstates]
-                    drest = map(total, drest, beside)
-                if between is not None and i:
-                    dy = next(back)(dy, True)[1]
-            if not wrt_x or type(x) is not tuple:
-                return tuple(dparams), dy
-            middle = () if states is None else (None if x[1] is None else tuple(dstates),)
-            return tuple(dparams), (dy, *middle, *drest)
-
-        return y, pull
-
-    return rule
+    return y, pull

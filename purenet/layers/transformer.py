@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from purenet.combinators import on_first, residual, serial
-from purenet.combinators.compose import check_tuple, composed, of_rules
+from purenet.combinators.compose import check_tuple, composed
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import are_several, describe, describe_all
@@ -218,7 +218,7 @@ def _decoder(name: Call, parts: tuple[Layer[Any], ...]) -> Layer[Any]:
 
         return (y, state) if stateful else y, pull
 
-    return composed(name, parts, of_rules(rule), check, init, shape, lambda parts: _decoder(name, parts))
+    return composed(name, parts, rule, check, init, shape, lambda parts: _decoder(name, parts))
 
 
 class _Block(NamedTuple):

@@ -29,9 +29,9 @@ import numpy as np
 from purenet import tree
 from purenet.engine.arrays import as_number, describe, is_integer, namespace, seal
 from purenet.optimizers.rates import check_rates, first_rate
-from purenet.values import Value, call, called, takes_numbers
+from purenet.values import Call, Value, call, called, takes_numbers
 
-RATES = ("factor", "power", "initial", "end", "start")  # what JAX may trace, beside the first argument
+RATES = ("initial", "peak", "factor", "power", "start", "end")  # arguments that are rates, or parts of them
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -58,27 +58,21 @@ def constant(rate: float) -> Schedule:
 @takes_numbers
 def step(initial: float, every: int, factor: float = 0.1) -> Schedule:
     """initial · factor^⌊t / every⌋: times `factor` once every so many steps."""
-    name = called("step", locals(), 1, RATES)
-    check_rates(name, initial=initial, factor=factor)
-    _steps(name, every=every)
+    name = _checked("step", locals())
     return Schedule(lambda t: initial * factor ** (t // every), name)
 
 
 @takes_numbers
 def exponential(initial: float, factor: float, every: int = 1) -> Schedule:
     """initial · factor^(t / every)."""
-    name = called("exponential", locals())
-    check_rates(name, initial=initial, factor=factor)
-    _steps(name, every=every)
+    name = _checked("exponential", locals(), 2)
     return Schedule(lambda t: initial * factor ** (t / every), name)
 
 
 @takes_numbers
 def polynomial(initial: float, steps: int, power: float = 1.0, end: float = 0.0) -> Schedule:
     """end + (initial − end) · (1 − t / steps)^power, and `end` from there on. The power 1 is a straight line."""
-    name = called("polynomial", locals(), 1, RATES)
-    check_rates(name, initial=initial, power=power, end=end)
-    _steps(name, steps=steps)
+    name = _checked("polynomial", locals())
     return Schedule(lambda t: end + (initial - end) * (1 - _min(t, steps) / steps) ** power, name)
 
 
@@ -88,9 +82,7 @@ def cosine(initial: float, steps: int, end: float = 0.0) -> Schedule:
 
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
-    name = called("cosine", locals(), 1, RATES)
-    check_rates(name, initial=initial, end=end)
-    _steps(name, steps=steps)
+    name = _checked("cosine", locals())
     return Schedule(lambda t: _cosine(initial, end, _min(t, steps) / steps), name)
 
 
@@ -100,9 +92,7 @@ def cosine_restarts(initial: float, steps: int, growth: int = 1, end: float = 0.
 
     I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
-    name = called("cosine_restarts", locals(), 1, RATES)
-    check_rates(name, initial=initial, end=end)
-    _steps(name, steps=steps, growth=growth)
+    name = _checked("cosine_restarts", locals())
 
     def at(t: Any) -> Any:
         if growth == 1:
@@ -146,9 +136,7 @@ def piecewise(initial: float, changes: dict[int, float]) -> Schedule:
 @takes_numbers
 def warmup(after: float | Callable[[Any], Any], steps: int, start: float = 0.0) -> Schedule:
     """A straight line from `start` to the first rate of `after`, a number or a schedule, which then begins."""
-    name = called("warmup", locals(), 1, RATES)
-    _steps(name, steps=steps)
-    check_rates(name, start=start)
+    name = _checked("warmup", locals())
     if not callable(after):
         check_rates(name, after=after)
     then: Any = after if callable(after) else constant(after)
@@ -170,9 +158,7 @@ def one_cycle(
 
     L. N. Smith, N. Topin, "Super-convergence: very fast training of neural networks using large learning rates" (2018).
     """
-    name = called("one_cycle", locals(), 1, RATES)
-    _steps(name, steps=steps)
-    check_rates(name, peak=peak, initial=0 if initial is None else initial, end=0 if end is None else end)
+    name = _checked("one_cycle", locals())
     low = peak / 25 if initial is None else initial
     last = low / 1e4 if end is None else end
     top, bottom = rising * steps - 1, steps - 1
@@ -316,7 +302,12 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
     return namespace(condition).where(condition, a, b)
 
 
-def _steps(name: str, **options: Any) -> None:
-    for option, given in options.items():
-        if not is_integer(given) or given < 1:
-            raise ValueError(f"{name}: {option} is a positive whole number, not {given!r}")
+def _checked(maker: str, given: Mapping[str, Any], bare: int = 1) -> Call:
+    """The code of the call that makes a schedule, from the maker's `locals()`, after a check of its rates and steps."""
+    name = called(maker, given, bare, RATES)
+    told = {**dict(zip(given, name.args, strict=False)), **name.options}
+    check_rates(name, **{each: number for each, number in told.items() if each in RATES})
+    for each in ("every", "steps", "growth"):
+        if each in told and (not is_integer(told[each]) or told[each] < 1):
+            raise ValueError(f"{name}: {each} is a positive whole number, not {told[each]!r}")
+    return name

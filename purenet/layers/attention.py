@@ -13,7 +13,7 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array, conversion, dtype_name, holds, is_array, namespace
 from purenet.initializers import Initializer, glorot_uniform, zeros
 from purenet.layers.dense import DenseParams, linear
-from purenet.layers.recurrence import check_lengths, lengths_fit
+from purenet.layers.recurrence import check_lengths, lengths_fit, places_so_far
 from purenet.random import Key, bernoulli
 from purenet.spec import Maybe, Pull, Rule, Spec, check_sizes, layer
 from purenet.values import called, takes_numbers
@@ -195,9 +195,7 @@ def _forms(causal: bool, shared: int) -> tuple[list[Any], list[Any]]:
         y, past = in_shape[:2]
         if past is not None and len(past) == 3:
             return y, past
-        sizes = (*(y or ())[:1], *((0,) if past is None else (past[0] or ())[:1]))
-        known = len(sizes) == 2 and all(type(size) is int for size in sizes)
-        return y, ((sum(sizes), shared) if known else (..., shared),) * 2
+        return y, ((places_so_far(y, None if past is None else past[0] or ()), shared),) * 2
 
     past = Maybe(("K = batch past shared", "V = batch past shared"))
     cache = "K = batch capacity shared", "V = batch capacity shared", "filled = batch: int"

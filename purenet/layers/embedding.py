@@ -13,6 +13,7 @@ from purenet.engine import Ops
 from purenet.engine.arrays import Array
 from purenet.initializers import Initializer, normal
 from purenet.layers.activations import NoParams
+from purenet.layers.recurrence import places_so_far
 from purenet.random import Key
 from purenet.spec import Maybe, Pull, Rule, Spec, check_sizes, layer
 from purenet.spec.patterns import Sizes
@@ -102,9 +103,7 @@ def _in_pieces(rule: Callable[[Ops, Any, Array, int], tuple[Array, Pull]]) -> Ru
 def _and_places(in_shape: Any) -> Any:
     """The shapes of Y and of the state, as far as they are known."""
     y, past = in_shape
-    sizes = (*(y or ())[:1], *((0,) if past is None else (past[0],)))
-    known = len(sizes) == 2 and all(type(size) is int for size in sizes)
-    return y, (sum(sizes) if known else ..., 0)
+    return y, (places_so_far(y, past), 0)
 
 
 @preset

@@ -246,6 +246,13 @@ def lengths_fit(lengths: Array, most: int) -> Array:
     return (lengths >= 0) & (lengths <= most)
 
 
+def places_so_far(piece: Any, past: Any) -> Any:
+    """How many places of a sequence there are after a piece, from its shape and that of the past, if there is one; ...
+    where that is not known."""
+    sizes = (*(piece or ())[:1], *((0,) if past is None else past[:1]))
+    return sum(sizes) if len(sizes) == 2 and all(type(size) is int for size in sizes) else ...
+
+
 def _state_of(parts: list[Any]) -> Any:
     """The state as it is handed out: of one array, the array itself."""
     return parts[0] if len(parts) == 1 else tuple(parts)

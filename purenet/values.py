@@ -20,7 +20,7 @@ Options = ParamSpec("Options")
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 _MAKERS: dict[str, Callable[..., Any]] = {}  # the functions that make values, by name, as `called` asks for them
-PRESETS: set[str] = set()  # the names of those that are values by themselves
+PRESETS: set[Callable[..., Any]] = set()  # those of them that are values by themselves
 
 
 class Call(str):
@@ -278,7 +278,8 @@ def called(maker: str, given: Mapping[str, Any] = {}, bare: int | None = None, t
     >>> called("elu", {"alpha": 1.0}), called("elu", {"alpha": 2.0}), called("tanh")
     ('elu', 'elu(alpha=2.0)', 'tanh')
     """
-    names, several, defaults, required = _arguments(maker)
+    make = _MAKERS[maker]
+    names, several, defaults, required = _arguments(make)
     bare = required if bare is None else bare
     args = [given[name] for name in names[:bare]]
     while args and _is_default(args[-1], defaults[names[len(args) - 1]]):
@@ -287,16 +288,16 @@ def called(maker: str, given: Mapping[str, Any] = {}, bare: int | None = None, t
     options = {each: given[each] for each in names[bare:] if not _is_default(given[each], defaults[each])}
     check_known(maker, **{option: value for option, value in options.items() if option not in traceable})
     written = {option: value for option, value in options.items() if not option.endswith("_init")}
-    text = str(call(maker, *args, **written)) if args or written or maker not in PRESETS else maker
+    text = str(call(maker, *args, **written)) if args or written or make not in PRESETS else maker
     return spelled(text, maker, (*args,), options)
 
 
 @cache
-def _arguments(maker: str) -> tuple[Sequence[str], str, Mapping[str, Any], int]:
+def _arguments(make: Callable[..., Any]) -> tuple[Sequence[str], str, Mapping[str, Any], int]:
     """(the arguments of a maker, the name of the one with a star, the default of each, how many have none)."""
     import inspect
 
-    parameters = inspect.signature(_MAKERS[maker]).parameters
+    parameters = inspect.signature(make).parameters
     several = [name for name, each in parameters.items() if each.kind is each.VAR_POSITIONAL]
     names = [name for name in parameters if name not in several]
     defaults = {name: parameters[name].default for name in names}
@@ -430,7 +431,7 @@ def takes_numbers(make: Callable[Options, T]) -> Callable[Options, T]:
     what is made of them stays as it is.
     """
 
-    _MAKERS[make.__name__] = make
+    _MAKERS.setdefault(make.__name__, make)  # one that a user makes may have the name of ours
     hinting = hinted(make)
 
     @wraps(make)

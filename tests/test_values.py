@@ -244,6 +244,14 @@ def test_a_preset_of_ones_own_is_pickled_by_its_name():
     assert pickle.loads(pickle.dumps(pn.serial(scaled, pn.tanh))).parts[0] is scaled
 
 
+def test_a_preset_of_ones_own_may_have_the_name_of_one_of_ours():
+    def elu(alpha: float = 2.0) -> pn.Layer:
+        return pn.activation(lambda x: alpha * x, lambda x: alpha + 0 * x, name="elu of mine")
+
+    pn.preset(elu)
+    assert (pn.elu(1.0).name, pn.elu(2.0).name) == ("elu", "elu(alpha=2.0)")
+
+
 def test_a_process_that_starts_anew_is_handed_a_net(tmp_path):
     net, params = OTHERS["net"](), (np.float32(2),)
     job = pn.serial(pn.conv(4, 3), pn.elu(0.5)), pn.mse(reduction="sum"), OPTIMIZERS["chain"](), params

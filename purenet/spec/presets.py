@@ -39,7 +39,7 @@ def preset(make: Callable[..., Any]) -> Any:
     property, so that it is the value's and not the class's: `help` then shows it alone, without the class's methods.
     """
     of_numbers = takes_numbers(make)
-    PRESETS.add(make.__name__)
+    PRESETS.add(make)
     value = make()
     kind: Any = class_of(value)
 

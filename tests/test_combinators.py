@@ -414,6 +414,15 @@ def test_errors_tell_the_path_through_every_combinator():
         assert notes(error) == expected
 
 
+@pytest.mark.parametrize("around", [pn.residual, pn.frozen, pn.remat, pn.map_time, pn.on_first, pn.keep_rest])
+def test_errors_of_shapes_tell_the_place_in_a_layer_around_one(around):
+    net = around(pn.dense(2, 2))
+    for attempt in (lambda: net.init(pn.key(0), (3, 5)), lambda: net.shape((3, 5))):
+        with pytest.raises(ValueError, match="dense") as error:
+            attempt()
+        assert notes(error) == ["in layer 0, dense(2, 2)"]
+
+
 def test_errors_of_a_pullback_tell_the_path_too():
     net = pn.serial(pn.tanh, pn.residual(pn.fan_out(pn.relu, pn.remat(pn.tanh)).parts[1]))
     _, pullback = net.vjp(((), ()), normal(2, 3))

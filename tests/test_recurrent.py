@@ -492,8 +492,9 @@ def pull(layer, x, dy):
 )
 def test_a_state_is_not_handed_from_one_layer_to_the_next(net, message):
     params, x = net.init(pn.key(0)), np.ones((2, 4, 2), np.float32)
-    with pytest.raises(ValueError, match=message):
-        net.apply(params, (x, None))
+    for state in (None, x[:, 0], (x[:, 0], x[:, 0])):
+        with pytest.raises(ValueError, match=message):
+            net.apply(params, (x, state))
 
 
 ATTENTION, BLOCK = pn.multi_head_attention(2, 1), pn.transformer_block(2, 1)

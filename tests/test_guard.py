@@ -175,6 +175,19 @@ def test_small_matrices_get_ops_that_look_at_no_size():
         assert seen == [NUMPY, ops]
 
 
+@pytest.mark.parametrize(
+    "kept", [pn.dense(5, 5), pn.tanh, pn.relu, pn.sigmoid, pn.dropout, pn.gaussian_noise(0.1)], ids=str
+)
+@pytest.mark.parametrize("around", [pn.serial, pn.residual, pn.frozen, pn.remat, lambda net: pn.named(a=net)])
+def test_what_keeps_a_matrix_leaves_the_ops_for_small_ones_to_the_next(around, kept):
+    seen = []
+    net = around(pn.serial(kept, probe(seen)))
+    params, x = net.init(pn.key(0)), numbers((4, 5), np.float32)
+    for _ in range(2):
+        net.apply(params, x)
+    assert seen == [NUMPY, SMALL_NUMPY]
+
+
 def test_a_layer_with_a_rule_of_its_own_uses_it():
     dense = pn.dense(5, 5)
     doubled = dense._replace(vjp=lambda params, x, key=None: dense.vjp(params, 2 * x))

@@ -80,6 +80,17 @@ def test_activations_are_finite_at_every_size(name):
     assert np.isfinite(pullback(np.ones_like(y))[1]).all()
 
 
+@pytest.mark.parametrize("gate", [pn.glu, pn.swiglu], ids=str)
+def test_gates_are_rounded_once(gate):
+    """A slope that float16 has as 0 still counts where the other half is large."""
+    sizes = np.array([0, 1e-4, 1, 20, 200], np.float16)
+    x = np.stack(np.meshgrid(np.append(sizes, -sizes), sizes), -1).reshape(-1, 2)
+    y, pullback = gate.vjp((), x)
+    exact, pull_exact = gate.vjp((), x.astype(np.float32))
+    found, expected = (y, pullback(y / y.max())), (exact, pull_exact((y / y.max()).astype(np.float32)))
+    assert bits(found) == bits(halved(expected))
+
+
 OPTIMIZERS = [
     pn.sgd(0.1), pn.sgd(0.1, momentum=0.9), pn.adagrad(), pn.adadelta(), pn.rmsprop(centered=True), pn.adam(),
     pn.amsgrad(), pn.adamw(), pn.adamax(), pn.nadam(), pn.radam(), pn.lion(), pn.lamb(), pn.muon(),

@@ -10,6 +10,7 @@ import pytest
 
 import purenet as pn
 from purenet import schedules as s
+from purenet.layers.hints import examples_are_rows, flatten_first, of_images, one_feature
 from tests.kit import bits
 
 X = np.ones((8, 2), np.float32)
@@ -455,3 +456,35 @@ def test_params_that_are_an_array_and_data_that_are_a_named_tuple_are_not_taken_
     assert pn.predict(net, params, data.x).shape == data.x.shape
     assert pn.evaluate(pn.parallel(net, net), pn.per_output(pn.mse, pn.mse), (params, params),
                        ((data.x, data.x), (data.x, data.x)))["loss"] == 0  # fmt: skip
+
+
+ANY_AXES, TWO_AXES, ONE_AXIS = of_images(None), of_images(2), of_images(1)
+
+
+@pytest.mark.parametrize(
+    ("hint", "shape", "sizes", "words"),
+    [
+        (one_feature, (4,), {"inputs": 1}, "write x[:, None]"),
+        (one_feature, (4,), {"inputs": 4}, ""),
+        (one_feature, (4, 3), {"inputs": 1}, ""),
+        (flatten_first, (5, 2, 8), {"inputs": 16}, "put `flatten` before it"),
+        (flatten_first, (5, 2, 8), {"inputs": 3}, ""),
+        (examples_are_rows, (3, 5), {"inputs": 3}, "examples are rows, so write x.T"),
+        (examples_are_rows, (5, 4), {"inputs": 3}, ""),
+        (examples_are_rows, (3, 5, 7), {"inputs": 3}, ""),
+        (TWO_AXES, (2, 3, 8, 8), {"channels": 3}, "channels are the last axis, so write np.moveaxis(x, 1, -1)"),
+        (ANY_AXES, (2, 3, 8), {"channels": 3}, "channels are the last axis, so write np.moveaxis(x, 1, -1)"),
+        (TWO_AXES, (2, 8, 8, 4), {"channels": 3}, ""),
+        (TWO_AXES, (2, 3, 8, 8, 8), {"channels": 3}, ""),
+        (TWO_AXES, (8, 3), {"channels": 3}, ""),
+        (TWO_AXES, (8, 8, 3), {"channels": 3}, "write x[None] for one example"),
+        (ONE_AXIS, (8, 3), {"channels": 3}, "write x[None] for one example"),
+        (TWO_AXES, (5, 8, 8), {"channels": 1}, "write x[..., None] for one channel"),
+        (TWO_AXES, (3, 8, 8), {"channels": 3}, "so write np.moveaxis(x, 0, -1)[None]"),
+        (TWO_AXES, (5, 8, 8), {"channels": 3}, "write x[..., None] for one channel, x[None] for one example"),
+    ],
+)
+def test_what_to_do_about_a_shape(hint, shape, sizes, words):
+    given = hint(shape, sizes)
+    assert given.endswith(words)
+    assert bool(given) is bool(words)

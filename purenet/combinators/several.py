@@ -124,6 +124,6 @@ def _no_gradient(part: Any) -> Any:
 
 def total(a: Any, b: Any) -> Any:
     """The sum of two gradients of one part, of which each may be None."""
-    if type(a) is tuple and type(b) is tuple:
+    if type(a) is tuple:
         return tuple(map(total, a, b))
     return b if a is None else a if b is None else a + b

@@ -138,6 +138,16 @@ def test_avg_pool_counts_padded_cells_unless_they_are_those_of_same():
     np.testing.assert_array_equal(pn.avg_pool(3, stride=1, padding="same").apply((), np.ones((1, 4, 2, 1))), 1)
 
 
+@pytest.mark.parametrize(("n", "m"), [(2, 5), (5, 2), (3, 7), (4, 8), (4, 1), (1, 3)])
+def test_an_image_of_any_size_holds_what_lies_at_the_centres_of_its_cells(n, m):
+    x = normal(1, n, 1)
+    at = (np.arange(m) + 0.5) * n / m - 0.5
+    between = pn.upsample(size=(m,), method="bilinear").apply((), x)
+    np.testing.assert_allclose(between.ravel(), np.interp(at, np.arange(n), x.ravel()), rtol=1e-12)
+    nearest = pn.upsample(size=(m,)).apply((), x)
+    np.testing.assert_array_equal(nearest.ravel(), x.ravel()[np.arange(m) * n // m])
+
+
 def test_empty_batches():
     for layer in (pn.conv(2, 3, 2), pn.conv_transpose(2, 3, 2, stride=2), pn.max_pool(2), pn.upsample(2), pn.pad(1)):
         y, pullback = layer.vjp(layer.init(pn.key(0)), np.zeros((0, 4, 4, 2), np.float32))

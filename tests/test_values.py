@@ -148,6 +148,20 @@ def test_presets_equal_what_they_make_without_options():
     assert pn.sse != pn.mse(reduction="sum")
 
 
+OWN_NAMES = [name for name in pn.__all__ if isinstance(getattr(pn, name), pn.Layer | pn.Loss)]
+OF_NO_ARGUMENTS = (
+    "sgd adagrad adadelta rmsprop adam amsgrad adamw adamax nadam radam lion lamb muon freeze joined serial named"
+)
+
+
+def test_a_name_leaves_out_the_options_that_are_the_defaults():
+    assert len(OWN_NAMES) > 50
+    assert {name: getattr(pn, name).name for name in OWN_NAMES} == {name: name for name in OWN_NAMES}
+    assert [getattr(pn, name)().name for name in OF_NO_ARGUMENTS.split()] == [
+        f"{name}()" for name in OF_NO_ARGUMENTS.split()
+    ]
+
+
 @pytest.mark.parametrize(
     ("one", "two"),
     [

@@ -54,7 +54,7 @@ def cases():
         windows = Windows(kernel, stride, dilation)
         counts, low = windows.counts(space), tuple(range(len(space)))
         for groups, ins, outs in [(1, 2, 5), (2, 4, 6), (3, 3, 3), (3, 3, 6)]:
-            x, dy = normal(3, *space, ins), normal(3, *counts, outs, seed=1)
+            x, dy = normal(6, *space, ins), normal(6, *counts, outs, seed=1)  # 6 outs, too: no axis serves for another
             weight = normal(*kernel, ins // groups, outs, seed=2)
             in_groups = (groups,) if groups > 1 else ()
             yield "correlate", (x, weight, windows, *in_groups)

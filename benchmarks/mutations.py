@@ -108,6 +108,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "losses/weighting": ("weighted",),
     "optimizers": ("optimizers", "values::test_a_name_leaves_out_the_options_that_are_the_defaults"),
     "optimizers/rates": ("schedules",),
+    "optimizers/update": ("mistakes",),
     "spec": ("bad_input", "patterns", "initializers", "errors", "mistakes", "guard", "combinators"),
     "tree/layout": ("layout",),
 }

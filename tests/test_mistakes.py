@@ -488,3 +488,13 @@ def test_what_to_do_about_a_shape(hint, shape, sizes, words):
     given = hint(shape, sizes)
     assert given.endswith(words)
     assert bool(given) is bool(words)
+
+
+def test_a_hint_is_about_x_and_not_about_what_stands_beside_it():
+    options = {"y": "batch cells", "hints": (lambda shape, sizes: "write x.T",)}
+    labelled = pn.layer(pn.Spec("labelled", x="image = batch cells", **options), lambda *_: None)
+    with pytest.raises(ValueError, match=r"image has shape \(2, 3, 4\): write x.T$"):
+        labelled.apply((), np.ones((2, 3, 4)))
+    beside = pn.layer(pn.Spec("beside", x=("batch cells", "rest = batch"), **options), lambda *_: None)
+    with pytest.raises(ValueError, match=r"rest has shape \(2, 1\)$"):
+        beside.apply((), (np.ones((2, 3)), np.ones((2, 1))))

@@ -110,6 +110,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "optimizers/rates": ("schedules",),
     "optimizers/update": ("mistakes",),
     "spec": ("bad_input", "patterns", "initializers", "errors", "mistakes", "guard", "combinators"),
+    "spec/forms": ("recurrent::test_errors_say_what_to_do", "attention"),
     "tree/layout": ("layout",),
 }
 

@@ -498,3 +498,10 @@ def test_a_hint_is_about_x_and_not_about_what_stands_beside_it():
     beside = pn.layer(pn.Spec("beside", x=("batch cells", "rest = batch"), **options), lambda *_: None)
     with pytest.raises(ValueError, match=r"rest has shape \(2, 1\)$"):
         beside.apply((), (np.ones((2, 3)), np.ones((2, 1))))
+
+
+def test_what_is_as_near_to_one_form_as_to_another_is_told_all_of_them():
+    layer, x = pn.multi_head_attention(4, 2), np.ones((2, 3, 4), np.float32)
+    for mask in (np.ones((2, 3, 3), bool), np.ones((2, 1, 1, 3, 3), bool)):
+        with pytest.raises(ValueError, match=r"takes x as one of: x .*It was given .* bool array of shape"):
+            layer.apply(layer.init(pn.key(0)), (x, mask))

@@ -503,7 +503,7 @@ def astype(x: Any, dtype: Any) -> Any:
 def own_dtype(xp: Any, dtype: Any) -> Any:
     """The dtype as this engine has it."""
     if xp.__name__ == "array_api_compat.torch":
-        return getattr(xp, dtype_name(dtype))
+        return dtype if isinstance(dtype, xp.dtype) else getattr(xp, dtype_name(dtype))
     check_dtype(xp, dtype)
     return dtype
 

@@ -196,7 +196,7 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps, NormOps, ActivationOps):
         if not self.has_gradient(x):
             return x
         least = float(self.finfo(x.dtype).smallest_normal) * 2**24
-        return self.keep(x, self.logical_not(self.abs(x) < least))  # NaN stays
+        return x * self.astype(self.abs(x) >= least, x.dtype)  # NaN stays
 
     def relu(self, x: Array) -> Array:
         """max(x, 0)."""

@@ -105,8 +105,8 @@ def _long_batch(x: Any, weight: Any, bias: Any, eps: float) -> Any:
     if _is_far(mean, r, BATCH_NEAR):
         return None
     a = r if weight is None else r * weight
-    wide_a = a.repeat(wide)
-    y = torch.addcmul((-mean * a if bias is None else bias - mean * a).repeat(wide), rows, wide_a)
+    wide_a = _repeated(a, wide)
+    y = torch.addcmul(_repeated(-mean * a if bias is None else bias - mean * a, wide), rows, wide_a)
 
     def back(dy: Any, wrt_x: bool) -> Any:
         products, dbias = _sums_with(dy, x, mean, blocks)
@@ -115,7 +115,7 @@ def _long_batch(x: Any, weight: Any, bias: Any, eps: float) -> Any:
             return dweight, dbias, None
         slope = a * r * dweight * (-1 / n)
         shift = -mean * slope - a * dbias * (1 / n)
-        dx = torch.addcmul(shift.repeat(wide), rows, slope.repeat(wide))
+        dx = torch.addcmul(_repeated(shift, wide), rows, _repeated(slope, wide))
         return dweight, dbias, dx.addcmul_(dy.reshape(shape), wide_a)
 
     return y, mean, variance, back
@@ -128,13 +128,18 @@ def _sums_with(a: Any, b: Any, mean: Any, blocks: int) -> tuple[Any, Any]:
     """
     n, channels = a.shape
     shape = n // blocks, blocks * channels
-    wide_mean, ones = mean.repeat(blocks), mean.new_ones(shape[1])
+    wide_mean, ones = _repeated(mean, blocks), mean.new_ones(shape[1])
     back = sys.modules["torch"].ops.aten.native_batch_norm_backward
     given = a.reshape(shape), b.reshape(shape), None, wide_mean, ones, wide_mean, ones
     _, products, sums = back(*given, True, 0.0, (False, True, True))
     return products.view(blocks, channels).sum(0), sums.view(blocks, channels).sum(0)
 
 
+def _repeated(channels: Any, count: int) -> Any:
+    """Numbers a channel, so often; `repeat` takes twice the time."""
+    return channels.expand(count, -1).reshape(-1)
+
+
 def _is_far(mean: Any, r: Any, limit: float) -> bool:
     """Whether a mean is farther from 0 than so many standard deviations, or not finite."""
-    return not bool((mean * r).abs_().max() <= limit)
+    return not bool((mean * r).abs_().amax() <= limit)

@@ -268,40 +268,70 @@ def spelled(text: str, maker: str, args: tuple[Any, ...], options: Mapping[str, 
 
 
 def called(maker: str, given: Mapping[str, Any] = {}, bare: int | None = None, traceable: Sequence[str] = ()) -> Call:
-    """The code of the call of a maker, from its `locals()`, without the options that have their default; of a preset
-    without options the name alone. An initializer, `..._init`, is kept, but not written.
+    """The code of the call of a maker, a function under `@preset` or `@takes_numbers`, from its `locals()`: ask for it
+    first, before another value has the name of an argument. One without arguments needs no `locals()`.
 
-    `bare` is how many arguments stand without a name: by default those that have no default. JAX may trace the options
-    that are `traceable`.
+    Options that have their default are left out; of a preset without options the name alone is left. The text has no
+    initializers, `..._init`, but the call does. `bare` is how many arguments stand without a name: by default those
+    that have no default. JAX may trace the options that are `traceable`.
+
+    Raises:
+        TypeError: what the signature calls a `float` is no number, or a `bool` neither True nor False.
+        ValueError: a number is NaN.
 
     >>> import purenet
     >>> called("elu", {"alpha": 1.0}), called("elu", {"alpha": 2.0}), called("tanh")
     ('elu', 'elu(alpha=2.0)', 'tanh')
     """
     make = _MAKERS[maker]
-    names, several, defaults, required = _arguments(make)
+    names, several, defaults, required, kinds = _arguments(make)
     bare = required if bare is None else bare
     args = [given[name] for name in names[:bare]]
     while args and _is_default(args[-1], defaults[names[len(args) - 1]]):
         args.pop()
     args += given.get(several, ())
     options = {each: given[each] for each in names[bare:] if not _is_default(given[each], defaults[each])}
-    check_known(maker, **{option: value for option, value in options.items() if option not in traceable})
+    numbers = {option: given[option] for option in kinds}
+    check_known(maker, **{option: each for option, each in {**numbers, **options}.items() if option not in traceable})
+    for option, number in numbers.items():
+        _check_kind(maker, option, number, kinds[option])
     written = {option: value for option, value in options.items() if not option.endswith("_init")}
     text = str(call(maker, *args, **written)) if args or written or make not in PRESETS else maker
     return spelled(text, maker, (*args,), options)
 
 
 @cache
-def _arguments(make: Callable[..., Any]) -> tuple[Sequence[str], str, Mapping[str, Any], int]:
-    """(the arguments of a maker, the name of the one with a star, the default of each, how many have none)."""
+def _arguments(make: Callable[..., Any]) -> tuple[Sequence[str], str, Mapping[str, Any], int, Mapping[str, Any]]:
+    """(the arguments of a maker, the name of the one with a star, the default of each, how many have none, and the
+    annotations of those that are a number or a flag)."""
     import inspect
 
     parameters = inspect.signature(make).parameters
     several = [name for name, each in parameters.items() if each.kind is each.VAR_POSITIONAL]
     names = [name for name in parameters if name not in several]
     defaults = {name: parameters[name].default for name in names}
-    return names, "".join(several), defaults, sum(default is inspect.Parameter.empty for default in defaults.values())
+    required = sum(default is inspect.Parameter.empty for default in defaults.values())
+    kinds = {name: parameters[name].annotation for name in names if parameters[name].annotation in _KINDS}
+    return names, "".join(several), defaults, required, kinds
+
+
+_KINDS = {  # of options, by the annotation in a maker's signature
+    "float": "a number",
+    "float | None": "a number or None",
+    "bool": "True or False",
+    "bool | None": "True, False or None",
+}
+
+
+def _check_kind(maker: str, option: str, given: Any, kind: str) -> None:
+    """Check that an option is a number or a flag, as its annotation says. An array of no axes is a number, too."""
+    if getattr(given, "shape", None) == () or (given is None and kind.endswith("None")):
+        return
+    fits = given in (False, True) if kind.startswith("bool") else isinstance(given, int | float)
+    if not fits or (kind.startswith("float") and isinstance(given, bool)):
+        raise TypeError(f"{maker} takes {option} as {_KINDS[kind]}, not {shown(given)}")
+    if given != given:
+        raise ValueError(f"{maker} takes {option} as {_KINDS[kind]}, not {given}")
 
 
 def check_known(maker: str, **options: Any) -> None:

@@ -200,9 +200,9 @@ MADE = [
     (lambda: pn.max_pool(2, dilation=0), ValueError, "dilation .* at least 1.* not 0"),
     (lambda: pn.max_pool(2, dilation=(1, 2, 3)), ValueError, r"dilation .* tuple of 2, not \(1, 2, 3\)"),
     (lambda: pn.max_pool((2,), padding=4, dilation=3), ValueError, r"window \(2,\), \(4,\) with its dilation$"),
-    (lambda: pn.max_pool(2, ceil_mode=1), TypeError, "takes ceil_mode as True or False, not an int"),
-    (lambda: pn.avg_pool(2, ceil_mode="no"), TypeError, "takes ceil_mode as True or False, not a str"),
-    (lambda: pn.avg_pool(2, count_include_pad=0), TypeError, "count_include_pad as True, False or None, not an int"),
+    (lambda: pn.max_pool(2, ceil_mode=2), TypeError, "takes ceil_mode as True or False, not 2"),
+    (lambda: pn.avg_pool(2, ceil_mode="no"), TypeError, "takes ceil_mode as True or False, not 'no'"),
+    (lambda: pn.avg_pool(2, count_include_pad=2), TypeError, "count_include_pad as True, False or None, not 2"),
     (lambda: pn.avg_pool(2, dilation=2), TypeError, "avg_pool has no option dilation: it has window, stride"),
     (lambda: pn.adaptive_avg_pool(0), ValueError, r"adaptive_avg_pool\(0\) takes a size .* at least 1.* not 0"),
     (

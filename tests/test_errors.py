@@ -254,7 +254,7 @@ BAD = {
     "a mode of padding of NumPy": (lambda: pn.pad(1, "edge"), ValueError, "constant, reflect, replicate, circular, not 'edge': write mode=\"replicate\""),
     "no mode of padding": (lambda: pn.pad(1, mode=2), ValueError, "constant, reflect, replicate, circular, not 2$"),
     "a value beside a mode": (lambda: pn.pad(1, "reflect", 2.0), ValueError, "a value only in mode \"constant\", not beside mode='reflect'"),
-    "a value that is text": (lambda: pn.pad(1, value="0"), TypeError, "a value that is a number, not '0'"),
+    "a value that is text": (lambda: pn.pad(1, value="0"), TypeError, "pad takes value as a number, not '0'"),
     "more cells than can be reflected": (lambda: pn.pad(((0, 2),), "reflect").shape((2, 1)), ValueError, r"takes 3 cells or more along an axis where it adds \(0, 2\), but an example has shape \(2, 1\)"),
     "no cells to be repeated": (lambda: pn.pad((1,), "replicate").apply((), np.ones((1, 0, 1))), ValueError, "takes 1 cells or more"),
     "bounds in the wrong order": (lambda: pn.hard_tanh(min_val=1), ValueError, "a min_val below its max_val, not 1 and 1.0"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import math
 import re
 
 import numpy as np
@@ -56,7 +58,7 @@ BAD = {
     "changes to negative rates": (lambda: s.piecewise(0.1, {10: -0.01}), ValueError, "the rate from step 10 on is a finite number from 0 up, not -0.01"),
     "a negative rate": (lambda: s.cosine(-0.1, 10), ValueError, r"cosine\(-0.1, steps=10\): initial is a finite number from 0 up, not -0.1"),
     "a negative end": (lambda: s.polynomial(0.1, 10, end=-0.1), ValueError, "end is a finite number"),
-    "a rate that is text": (lambda: s.exponential("0.1", 0.5), TypeError, "initial is a number, not a str"),
+    "a rate that is text": (lambda: s.exponential("0.1", 0.5), TypeError, "exponential takes initial as a number, not '0.1'"),
     "a negative rate to reduce": (lambda: s.reduce_on_plateau(-0.1), ValueError, "initial is a finite number"),
     # chain and step
     "a list of links": (lambda: pn.chain([pn.clip_by_value(1.0), pn.adam()]), TypeError, r"not a list: write chain\(\*links\)"),
@@ -505,3 +507,32 @@ def test_what_is_as_near_to_one_form_as_to_another_is_told_all_of_them():
     for mask in (np.ones((2, 3, 3), bool), np.ones((2, 1, 1, 3, 3), bool)):
         with pytest.raises(ValueError, match=r"takes x as one of: x .*It was given .* bool array of shape"):
             layer.apply(layer.init(pn.key(0)), (x, mask))
+
+
+WRONG = {"float": ["a", [1.0], True, math.nan], "float | None": ["a"], "bool": ["a", 2, None]}
+NEEDED = {"features": 4, "changes": {1: 0.1}, "schedule": s.constant(0.1)}  # of the makers below, and 2 for any other
+SEVERAL = {"stacked": (pn.lstm(2, 2), pn.lstm(2, 2))}
+
+
+def options_of_makers():
+    """(name, maker, option) of what makes a layer, a loss, an optimizer or a schedule, by the kind of the option."""
+    for place in (pn, s):
+        for name, maker in vars(place).items():
+            made_by = isinstance(maker, pn.Layer | pn.Loss) or hasattr(maker, "__wrapped__")
+            if made_by and name not in ("layer", "value_and_grad"):
+                parameters = inspect.signature(maker).parameters.values()
+                yield from ((name, maker, each) for each in parameters if each.annotation in WRONG)
+
+
+@pytest.mark.parametrize(
+    ("name", "maker", "option"), [pytest.param(*each, id=f"{each[0]} {each[2].name}") for each in options_of_makers()]
+)
+def test_an_option_of_another_kind_is_told_by_maker_and_option(name, maker, option):
+    parameters = inspect.signature(maker).parameters.values()
+    args = SEVERAL.get(name, (2, 3)) if any(p.kind is p.VAR_POSITIONAL for p in parameters) else ()
+    named = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+    given = {each: NEEDED.get(each, 2) for each in named}
+    for wrong in WRONG[option.annotation]:
+        with pytest.raises((TypeError, ValueError), match=rf"(?s){name}.*{option.name}") as error:
+            maker(*args, **{**given, option.name: wrong})
+        assert str(wrong) in str(error.value)

@@ -123,7 +123,9 @@ def test_better_is_a_share_of_the_size_of_the_best():
         for value in (-1.0, 1.0, 0.0, -1e30, np.float32(-0.5)):
             still = s.reduce_on_plateau(1.0, 0.5, patience=1, largest=largest)
             assert plateau_path(still, [value] * 5) == [1, 1, 0.5, 0.5, 0.25]
-    lower, higher = (s.reduce_on_plateau(1.0, 0.5, patience=0, threshold=0.1, largest=largest) for largest in (0, 1))
+    lower, higher = (
+        s.reduce_on_plateau(1.0, 0.5, patience=0, threshold=0.1, largest=largest) for largest in (False, True)
+    )
     assert plateau_path(lower, [-1.0, -1.05, -1.2]) == [1, 0.5, 0.5]
     assert plateau_path(higher, [-1.0, -0.95, -0.85]) == [1, 0.5, 0.5]
     assert plateau_path(lower, [0.5, -0.5, -0.6]) == [1, 1, 1]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from purenet.combinators.compose import Placed, check_tuple, composed, sum_trees
-from purenet.combinators.states import apart, given, with_state
+from purenet.combinators.states import for_layer, give_states, parted
 from purenet.core import Layer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Shape, describe, likeness
@@ -48,8 +48,8 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any] | None = None) -> La
 
     def each(x: Any, several: bool) -> list[Any]:
         """The x of each layer, or its shape: all of it but for the state, which is a tuple of theirs."""
-        parts = apart(who, x, 2, several)
-        return [given(*parts, i) for i in range(2)]
+        parts = parted(who, x, 2, several)
+        return [for_layer(*parts, i) for i in range(2)]
 
     def each_shape(in_shape: Any) -> list[Any]:
         return each(in_shape, bool(in_shape) and type(in_shape[0]) is tuple)
@@ -64,7 +64,9 @@ def bidirectional(forward: Layer[Any], backward: Layer[Any] | None = None) -> La
         if None in ys:
             return None
         outputs, finals = zip(*(y if y and type(y[0]) is tuple else (y, None) for y in ys), strict=True)
-        return with_state(who, join_shapes(*outputs), finals)
+        stateful = give_states(who, finals)
+        y = join_shapes(*outputs)
+        return (y, finals) if stateful else y
 
     def init(key: Key, in_shape: Shape | None = None) -> tuple[Any, Any]:
         shape(in_shape)
@@ -118,8 +120,10 @@ def _rule(
     calls = zip(rules, params, each_x(x), (None, None) if key is None else split(key), strict=True)
     ys, (pull_one, pull_two) = zip(*(part(ops, p, each, k) for part, p, each, k in calls), strict=True)
     outputs, finals = zip(*(y if type(y) is tuple else (y, None) for y in ys), strict=True)
-    y = with_state(who, engine_of(outputs[0]).concat([*outputs], axis=-1), finals)
-    like, middle, stateful = likeness(y), outputs[0].shape[-1], type(y) is tuple
+    stateful = give_states(who, finals)
+    y: Any = engine_of(outputs[0]).concat([*outputs], axis=-1)
+    y = (y, finals) if stateful else y
+    like, middle = likeness(y), outputs[0].shape[-1]
 
     def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
         check_output_gradient(dy, like, who)
@@ -127,12 +131,13 @@ def _rule(
         dy_one, dy_two = outputs[..., :middle], outputs[..., middle:]
         if states is not None:
             dy_one, dy_two = (dy_one, states[0]), (dy_two, states[1])
-        done, dx_one = pull_one(dy_one, wrt_x)
-        dtwo, dx_two = pull_two(dy_two, wrt_x)
+        dparams_one, dx_one = pull_one(dy_one, wrt_x)
+        dparams_two, dx_two = pull_two(dy_two, wrt_x)
+        dparams = dparams_one, dparams_two
         if not wrt_x:
-            return (done, dtwo), None
+            return dparams, None
         if type(x) is not tuple or type(x[1]) is not tuple:
-            return (done, dtwo), sum_trees((dx_one, dx_two))
-        return (done, dtwo), (dx_one[0] + dx_two[0], (dx_one[1], dx_two[1]), None)[: len(x)]
+            return dparams, sum_trees((dx_one, dx_two))
+        return dparams, (dx_one[0] + dx_two[0], (dx_one[1], dx_two[1]), None)[: len(x)]
 
     return y, pull

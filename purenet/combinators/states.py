@@ -8,12 +8,15 @@ from typing import Any
 from purenet.combinators.compose import check_tuple
 
 
-def apart(who: str, x: Any, count: int, several: bool) -> tuple[Any, Any, tuple[Any, ...]]:
+def parted(
+    who: str, x: Any, count: int, several: bool, beside: tuple[int, ...] = (1,)
+) -> tuple[Any, Any, tuple[Any, ...]]:
     """(sequence, states, rest) of x, arrays or shapes, for so many layers. The states are None where x has no place for
-    them; what stands second may be lengths instead, or the memory of decoders. `several` says that x is a tuple."""
+    them: what stands second is an array of so many axes as `beside` says, 1 of lengths, 3 of the memory of decoders.
+    `several` says that x is a tuple."""
     if not several or len(x) < 2:
         return x, None, ()
-    if _axes(x[1]) in (1, 3):
+    if _axes(x[1]) in beside:
         return x[0], None, x[1:]
     if x[1] is None:
         return x[0], (None,) * count, x[2:]
@@ -28,17 +31,15 @@ def _axes(beside: Any) -> int | None:
     return getattr(beside, "ndim", None)
 
 
-def given(sequence: Any, states: Any, rest: tuple[Any, ...], i: int) -> Any:
+def for_layer(sequence: Any, states: Any, rest: tuple[Any, ...], i: int) -> Any:
     """The x of a layer, of what stands in that of all."""
     x = (sequence, *rest) if states is None else (sequence, states[i], *rest)
     return x if len(x) > 1 else sequence
 
 
-def with_state(who: str, y: Any, finals: Sequence[Any]) -> Any:
-    """Y, of the outputs and of what each layer gives as its final state, None if it gives none."""
+def give_states(who: str, finals: Sequence[Any]) -> bool:
+    """Whether the layers give their final states, of which one that is not given is None: all of them or none."""
     without = [final is None for final in finals]
-    if all(without):
-        return y
-    if any(without):
+    if any(without) and not all(without):
         raise ValueError(f"{who}: some of its layers give their state: set return_state in all of them or in none")
-    return y, tuple(finals)
+    return not any(without)

@@ -33,11 +33,12 @@ class TorchActivationOps(ActivationOps):
         return aten.leaky_relu(x, negative_slope), lambda dy: aten.leaky_relu_backward(dy, x, negative_slope, False)
 
     def hard_swish(self, plain: Callable[[Any, Any], Ruled], x: Any) -> Ruled:
-        """The kernel multiplies x by 0 where x ≤ −3, so −∞ is cut off before."""
+        """The kernel multiplies x by 0 where x ≤ −3, so −∞ is cut off before; and the largest by 6, which is too much,
+        so the product is made here."""
         if not self.runs_here(x):
             return plain(self, x)
         aten = sys.modules["torch"].ops.aten
-        return aten.hardswish_(x.clamp(min=-3)), lambda dy: aten.hardswish_backward(dy, x)
+        return x.clamp(min=-3).mul_(aten.hardsigmoid(x)), lambda dy: aten.hardswish_backward(dy, x)
 
     def softmax(self, plain: Callable[[Any, Any], Ruled], x: Any) -> Ruled:
         if not self.runs_here(x):

@@ -1,8 +1,9 @@
 """Normalization on tensors in as few passes as PyTorch's own makes, where the means are near.
 
 The plain forms take the mean off first, and then what is left of it, so that a mean of a million costs no digits. Here
-no array is made of the deviations. That is exact to rounding while no mean is farther from 0 than a few standard
-deviations; this is looked at, and all else goes the plain way, what is not finite too.
+no array is made of the deviations. Where each mean is within a few standard deviations of 0, that costs no digits in a
+batch norm, and in the others one at most: their kernel adds up x² without blocks. This is looked at, and all else goes
+the plain way, what is not finite too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class TorchNormOps(NormOps):
         if not channels or not self.runs_here(x, weight, bias):
             return plain(self, x, weight, bias, eps)
         flat = x.reshape(-1, channels)
+        weight, bias = _contiguous(weight), _contiguous(bias)
         short = len(flat) <= ROWS
         found = _short_batch(flat, weight, bias, eps) if short else _long_batch(flat, weight, bias, eps)
         if not found:
@@ -44,15 +46,16 @@ class TorchNormOps(NormOps):
         self, plain: Callable[..., Any], x: Any, groups: int, weight: Any, bias: Any, eps: float
     ) -> Any:
         batch, channels = x.shape[0], x.shape[-1]
-        size = x.numel() // max(1, batch * channels), 1
-        if not x.numel() or size[0] > POSITIONS or not self.runs_here(x, weight, bias):
+        positions = x.numel() // max(1, batch * channels)
+        if not x.numel() or positions > POSITIONS or not self.runs_here(x, weight, bias):
             return plain(self, x, groups, weight, bias, eps)
         aten = sys.modules["torch"].ops.aten
-        sizes = batch, channels, size[0], groups
+        sizes = batch, channels, positions, groups
+        weight, bias = _contiguous(weight), _contiguous(bias)
 
         def first(each: Any) -> Any:
-            """Channels first, as a view: the order in memory is one that the kernels know."""
-            return each.reshape(batch, *size, channels).permute(0, 3, 1, 2)
+            """Images with channels first, as a view: PyTorch calls this order in memory channels_last."""
+            return each.reshape(batch, positions, 1, channels).contiguous().permute(0, 3, 1, 2)
 
         def last(each: Any) -> Any:
             return each.permute(0, 2, 3, 1).reshape(x.shape)
@@ -135,11 +138,17 @@ def _sums_with(a: Any, b: Any, mean: Any, blocks: int) -> tuple[Any, Any]:
     return products.view(blocks, channels).sum(0), sums.view(blocks, channels).sum(0)
 
 
+def _contiguous(x: Any) -> Any:
+    """For the kernels, which read numbers a channel as they stand in memory, whatever the strides say."""
+    return None if x is None else x.contiguous()
+
+
 def _repeated(channels: Any, count: int) -> Any:
-    """Numbers a channel, so often; `repeat` takes twice the time."""
-    return channels.expand(count, -1).reshape(-1)
+    """One number per channel, `count` times over; PyTorch's `repeat` takes twice the time."""
+    return channels.expand(count, -1).reshape(-1).contiguous()
 
 
 def _is_far(mean: Any, r: Any, limit: float) -> bool:
-    """Whether a mean is farther from 0 than so many standard deviations, or not finite."""
-    return not bool((mean * r).abs_().amax() <= limit)
+    """Whether a mean is farther from 0 than so many standard deviations, or not finite. PyTorch has 0 in the place of
+    1/0, and the variance may be beyond the dtype."""
+    return not bool((((mean * r).abs_() <= limit) & (r > 0)).all())

@@ -33,7 +33,8 @@ def dropout(rate: float = 0.5, channelwise: bool = False) -> Layer[NoParams]:
     >>> pn.dropout.apply((), np.ones((1, 5)))
     array([[1., 1., 1., 1., 1.]])
     """
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
+    name = called("dropout", locals())
+    if not 0 <= rate <= 1:
         raise ValueError(f"dropout takes a rate from 0 to 1, the share that is dropped, not {rate!r}")
     keep = 1 - rate
     scale = 1 / keep if keep else 1.0  # if nothing is kept, nothing is multiplied
@@ -47,7 +48,6 @@ def dropout(rate: float = 0.5, channelwise: bool = False) -> Layer[NoParams]:
         mask = ops.take_in(random.bernoulli(key, keep, shape))
         return ops.keep(x * scale, mask), lambda dy, wrt_x: ((), ops.keep(dy * scale, mask) if wrt_x else None)
 
-    name = called("dropout", locals())
     return layer(Spec(name, x=x_form, y=x_form), rule, of_matrices=True)
 
 
@@ -61,7 +61,8 @@ def gaussian_noise(std: float) -> Layer[NoParams]:
     >>> pn.gaussian_noise(0.1).apply((), np.ones(2), pn.key(0))
     array([0.77281159, 0.92986721])
     """
-    if isinstance(std, bool) or not isinstance(std, int | float) or not std >= 0:
+    name = called("gaussian_noise", locals())
+    if not std >= 0:
         raise ValueError(f"gaussian_noise takes a standard deviation of 0 or more, not {std!r}")
 
     def rule(ops: Ops, params: NoParams, x: Array, key: Key | None) -> tuple[Array, Pull]:
@@ -69,4 +70,4 @@ def gaussian_noise(std: float) -> Layer[NoParams]:
             return x, lambda dy, wrt_x: ((), dy)
         return x + random.normal_like(key, x) * std, lambda dy, wrt_x: ((), dy)
 
-    return layer(Spec(called("gaussian_noise", locals()), x="...", y="..."), rule, of_matrices=True)
+    return layer(Spec(name, x="...", y="..."), rule, of_matrices=True)

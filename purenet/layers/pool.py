@@ -98,8 +98,6 @@ def avg_pool(
     array([3., 2.])
     """
     name = called("avg_pool", locals())
-    if not isinstance(count_include_pad, bool | None):
-        raise TypeError(f"{name} takes count_include_pad as True, False or None, not {describe(count_include_pad)}")
     include = padding != "same" if count_include_pad is None else count_include_pad
 
     def rule(ops: Ops, x: Array, windows: Windows, ends: Ends, declared: Ends) -> tuple[Array, Back]:
@@ -119,8 +117,6 @@ def _pool(
 ) -> Layer[NoParams]:
     """The layer of `op(ops, x, windows, ends, declared) -> (y, pull)`, with the padding that windows need and the
     padding that was asked for: with `ceil` a last window may need more."""
-    if not isinstance(ceil, bool):
-        raise TypeError(f"{name} takes ceil_mode as True or False, not {describe(ceil)}")
     size = window_size(name, "window", window)
     strides = size if stride is None else per_axis(name, "stride", stride, len(size))
     windows = Windows(size, strides, per_axis(name, "dilation", dilation, len(size)))

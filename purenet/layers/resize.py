@@ -244,8 +244,6 @@ def _check_pad(width: Any, mode: Any, value: Any) -> None:
     if mode not in MODES:
         mend = f': write mode="{NAMES_ELSEWHERE[mode]}"' if mode in NAMES_ELSEWHERE else ""
         raise ValueError(f"pad takes a mode of {', '.join(MODES)}, not {mode!r}{mend}")
-    if not isinstance(value, int | float):
-        raise TypeError(f"pad takes a value that is a number, not {value!r}")
     if value and mode != "constant":
         raise ValueError(f'pad takes a value only in mode "constant", not beside mode={mode!r}')
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from purenet.combinators.compose import Placed, check_layers, check_tuple, composed
 from purenet.combinators.several import total
-from purenet.combinators.states import apart, given, with_state
+from purenet.combinators.states import for_layer, give_states, parted
 from purenet.core import Layer
 from purenet.engine import Ops
 from purenet.engine.arrays import describe_all, likeness
@@ -54,18 +54,18 @@ def stacked(*layers: Layer[Any], dropout: float = 0.0) -> Layer[tuple[Any, ...]]
             forms = "a sequence; (sequence, lengths); (sequence, state); (sequence, state, lengths)"
             more = "; of decoders (sequence, memory), (sequence, state, memory), and each with a mask behind it"
             raise ValueError(f"{who} takes x as one of: {forms}{more}. It was given {describe_all(x)}")
-        return apart(who, x, count, several)
+        return parted(who, x, count, several, beside=(1, 3))
 
     def each_shape(in_shape: Any) -> tuple[list[Any], Any]:
         """The shape of each layer's x, and that of Y."""
         sequence, states, rest = parts(in_shape, bool(in_shape) and type(in_shape[0]) is tuple)
         xs, finals = [], []
         for i, layer in enumerate(places):
-            xs.append(None if sequence is None else given(sequence, states, rest, i))
+            xs.append(None if sequence is None else for_layer(sequence, states, rest, i))
             y = layer.shape(xs[i])
             sequence, final = y if y and type(y[0]) is tuple else (y, None)
             finals.append(final)
-        return xs, with_state(who, sequence, finals)
+        return xs, (sequence, tuple(finals)) if give_states(who, finals) else sequence
 
     def init(key: Key, in_shape: Any = None) -> tuple[Any, ...]:
         calls = zip(places, split(key, count), each_shape(in_shape)[0], strict=True)
@@ -85,11 +85,11 @@ def stacked(*layers: Layer[Any], dropout: float = 0.0) -> Layer[tuple[Any, ...]]
 
 
 def _rule(
-    who: str, between: Any, apart: Any, rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None
+    who: str, between: Any, parts_of: Any, rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None
 ) -> tuple[Any, Pull]:
-    """The rule of rules, with the dropout `between` them, and of x what `apart(x)` gives."""
+    """The rule of rules, with the dropout `between` them; `parts_of(x)` is (sequence, states, rest)."""
     count = len(rules)
-    sequence, states, rest = apart(x)
+    sequence, states, rest = parts_of(x)
     keys = (None,) * 2 * count if key is None else split(key, 2 * count)
     pulls: list[Any] = []
     finals: list[Any] = []
@@ -97,11 +97,11 @@ def _rule(
         if between is not None and i:
             sequence, pull_drop = between.vjp((), sequence, keys[count + i])
             pulls.append(pull_drop)
-        y, pull_part = part(ops, params[i], given(sequence, states, rest, i), keys[i])
+        y, pull_part = part(ops, params[i], for_layer(sequence, states, rest, i), keys[i])
         sequence, final = y if type(y) is tuple else (y, None)
         pulls.append(pull_part)
         finals.append(final)
-    y = with_state(who, sequence, finals)
+    y = (sequence, tuple(finals)) if give_states(who, finals) else sequence
     like = likeness(y)
 
     def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:

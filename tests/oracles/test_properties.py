@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import purenet as pn
-from tests.oracles.test_tree_oracle import Pair
+from tests.test_layout import Pair
 
 settings.register_profile("oracles", deadline=None, derandomize=True, max_examples=200, database=None)
 settings.load_profile("oracles")

@@ -124,6 +124,43 @@ def test_a_kernel_gives_what_the_plain_rule_gives(case, dtype):
         torch.testing.assert_close(a, b, rtol=0, atol=rounding * largest, equal_nan=True)
 
 
+def strided(x):
+    return torch.stack([x, torch.full_like(x, 9e8)], -1)[..., 0]
+
+
+def turned(x):
+    return x.permute(*reversed(range(x.ndim))).contiguous().permute(*reversed(range(x.ndim)))
+
+
+def expanded(x):
+    """One number at all places."""
+    return x.reshape(-1)[:1].reshape([1] * x.ndim).expand(x.shape) if x.numel() else x
+
+
+ONE_CHANNEL = {
+    f"{layer} of {x.shape}": ("", layer, x)
+    for layer in (pn.batch_norm, pn.group_norm(1), pn.instance_norm(affine=True))
+    for x in (normal(5, 3, 1), normal(9, 200, 1))
+}
+
+
+@pytest.mark.parametrize("layout", [strided, turned, expanded])
+@pytest.mark.parametrize("case", [*CASES, *ONE_CHANNEL])
+def test_kernels_read_what_the_strides_say(case, layout):
+    _, layer, x, *_ = {**CASES, **ONE_CHANNEL}[case]
+    params, x = to_torch(pn.tree.cast((layer.init(pn.key(0), pn.tree.leaves(x)[0].shape[1:]), x), np.float32))
+    laid = pn.tree.map(lambda leaf: layout(leaf) if leaf.is_floating_point() else leaf, (params, x))
+    compact = pn.tree.map(torch.clone, pn.tree.map(lambda leaf: leaf.contiguous(), laid))
+    y, pull = guarded(layer).rule(TorchOps(torch.device("cpu")), *laid, KEY)
+    like, pull_plain = guarded(layer).rule(PLAIN, *compact, KEY)
+    for part in (strided, turned, expanded):
+        dy = pn.tree.map(lambda leaf, part=part: part(torch.cos(leaf)), like)
+        found, plain = (y, pull(dy, True)), (like, pull_plain(pn.tree.map(torch.clone, dy), True))
+        for a, b in zip(*map(pn.tree.leaves, (found, plain)), strict=True):
+            largest = max([1.0, *b.abs().nan_to_num(0, 0, 0).flatten().tolist()])
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-4 * largest, equal_nan=True)
+
+
 def test_every_op_with_a_kernel_is_here():
     assert {op for op, *_ in CASES.values()} == OWN
 
@@ -175,3 +212,40 @@ def test_vmap_takes_examples_one_by_one(layer):
         value, pullback = layer.vjp(params, each)
         torch.testing.assert_close(y[i], value, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(dx[i], pullback(value)[1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("layer", [pn.lstm(4, 3), pn.bidirectional(pn.lstm(4, 3)), pn.softmax, pn.batch_norm], ids=str)
+def test_modes_of_pytorch_change_nothing(layer, mode):
+    params, x = to_torch((layer.init(pn.key(0), (5, 4)), normal(2, 5, 4).astype(np.float32)))
+    expected, pull_expected = layer.vjp(params, x, KEY)
+    for _ in range(2):  # checked, and bare
+        with mode():
+            y, pullback = layer.vjp(params, x, KEY)
+            inside = y, pullback(torch.ones_like(y))
+            alone = layer.apply(params, x, KEY)
+        outside = alone, pullback(torch.ones_like(expected))
+        for found in (inside, outside):
+            for a, b in zip(*map(pn.tree.leaves, (found, (expected, pull_expected(torch.ones_like(y))))), strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [pn.lstm(4, 3), pn.softmax, pn.batch_norm], ids=str)
+def test_autocast_keeps_the_dtype(layer):
+    params, x = to_torch((layer.init(pn.key(0), (5, 4)), normal(2, 5, 4).astype(np.float32)))
+    for _ in range(2):
+        with torch.autocast("cpu", torch.bfloat16):
+            y, pullback = layer.vjp(params, x, KEY)
+            pullback(torch.ones_like(y))
+        assert y.dtype == torch.float32
+
+
+def test_the_largest_numbers_go_through_hard_swish():
+    x = torch.tensor([3e38, 6e37, -3e38, -torch.inf, torch.inf])
+    torch.testing.assert_close(pn.hard_swish.apply((), x), torch.tensor([3e38, 6e37, 0, 0, torch.inf]))
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (2000, 3)])
+def test_a_channel_without_a_variance_is_nan_without_eps(shape):
+    params, x = to_torch((pn.batch_norm.init(pn.key(0), shape[1:]), np.full(shape, 7.0, np.float32)))
+    assert pn.batch_norm(eps=0.0).apply(params, x, KEY).isnan().all()

@@ -46,7 +46,7 @@ def batches(key: Key | None, *arrays: Any, size: int, drop_last: bool = False) -
     [([0, 2, 1], [0, 2, 1])]
     """
     if key is not None and type(key) is not Key:
-        _check_key(key)
+        _check_key(key, "batches", "size=32", "keep the order")
     if len(arrays) == 1 and isinstance(arrays[0], tuple):
         raise TypeError("batches takes arrays one by one, not in a tuple: write batches(key, *arrays, size=32)")
     flat, put_back = _taken_apart(arrays)
@@ -84,6 +84,8 @@ def split(
     >>> sorted(t_test.tolist())
     [0, 0, 1, 1]
     """
+    if key is not None and type(key) is not Key:
+        _check_key(key, "split", "test=0.2", "test on the last examples")
     flat, put_back = _taken_apart(arrays)
     n = count(flat, "split")
     test = as_number(test)
@@ -234,7 +236,7 @@ def check_positive(who: str, **numbers: Any) -> None:
             raise ValueError(f"{who} takes {name}, a positive integer, not {shown(number)}")
 
 
-def _check_key(key: Any) -> None:
+def _check_key(key: Any, who: str, option: str, without: str) -> None:
     """An array in the place of the key, if it is none of JAX's keys, was meant as the first array."""
     try:
         random.split(key, 1)
@@ -242,8 +244,7 @@ def _check_key(key: Any) -> None:
         if not hasattr(key, "shape"):
             raise
         raise TypeError(
-            f"batches takes a key first, or None to keep the order, not {describe(key)}: "
-            "write batches(key, x, target, size=32)"
+            f"{who} takes a key first, or None to {without}, not {describe(key)}: write {who}(key, x, target, {option})"
         ) from None
 
 

@@ -90,7 +90,8 @@ def _to_torch(device: Any) -> Callable[[Any], Any]:
     try:
         ops = torch_ops(torch.empty(0, device=device).device)
     except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(f"PyTorch has no device {device!r} here: {str(error).splitlines()[0]}") from error
+        why = "write device='cuda'" if device == "gpu" else str(error).splitlines()[0]
+        raise ValueError(f"PyTorch has no device {device!r} here: {why}") from error
 
     def move(x: Any) -> Any:
         if isinstance(x, torch.Tensor):

@@ -93,7 +93,7 @@ def _short_batch(x: Any, weight: Any, bias: Any, eps: float) -> Any:
 
 def _long_batch(x: Any, weight: Any, bias: Any, eps: float) -> Any:
     """The same of many rows: Y = X·a + (b − μ·a), and dE/dX = dE/dY·a + X·slope + shift. Each is one or two products,
-    over wide rows. None if rows do not come out even."""
+    over wide rows. None if a mean is far, or if no number of blocks below 256 divides the rows."""
     n, channels = x.shape
     torch = sys.modules["torch"]
     blocks = next((k for k in range(-(-n // ROWS), 256) if n % k == 0), 0)
@@ -125,9 +125,11 @@ def _long_batch(x: Any, weight: Any, bias: Any, eps: float) -> Any:
 
 
 def _sums_with(a: Any, b: Any, mean: Any, blocks: int) -> tuple[Any, Any]:
-    """Σ a ⊙ (b − mean) and Σ a over the rows, in one pass: those for dE/dW and dE/dB of PyTorch's batch norm.
+    """Σ a ⊙ (b − mean) and Σ a over the rows, in one pass.
 
-    Its sums are plain loops, so that a row of each block lies beside that of the next, and their sums are added up.
+    They are dE/dW and dE/dB of a batch norm with dE/dY = a, X = b and r = 1, and PyTorch's kernel for its way back is
+    asked for these two alone. The kernel adds up row after row, which loses digits where there are many. So it is given
+    as many times the channels and as many times fewer rows as there are blocks, and the blocks' sums are added up here.
     """
     n, channels = a.shape
     shape = n // blocks, blocks * channels

@@ -157,7 +157,8 @@ def _sizes(values: Any) -> tuple[float, float]:
 def _leaves(given: Any, who: str, what: str) -> list[tuple[str, Any]]:
     """The paths and the numbers, in float64, of all that is trained."""
     if isinstance(given, Layer):
-        raise TypeError(f"{who} takes {what}, not the layer {brief(given.name)}, which holds none: write net.init(key)")
+        mend = "net.init(key)" if what == "params" else "E, grads = value_and_grad(net, loss)(params, x, target)"
+        raise TypeError(f"{who} takes {what}, not the layer {brief(given.name)}, which holds none: write {mend}")
     found = []
     for path, leaf in tree.items(given, leaf_type=Buffer):
         if type(leaf) is Buffer:

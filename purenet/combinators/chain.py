@@ -155,8 +155,8 @@ class _Chain:
         return tuple(params)
 
     def rule(self, rules: Sequence[Rule], ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
-        """The rule of the chain, in the quicker order that `pools_first` says, which gives the same; what fails there is
-        done again in the order given, so that the error tells of the layer that a reader would look at."""
+        """The rule of the chain, in the quicker order that `pools_first` says, which gives the same. What fails there
+        is done again in the order given, so that the error tells of the layer that a reader would look at."""
         plain = partial(self._in_order, range(self.count), rules, ops, params, x, key)
         if self.order == (*range(self.count),):
             return plain()

@@ -35,9 +35,9 @@ def composed(
 
     Of the two ways of spec/guard.py, the checked one goes by the parts' own `vjp` and `apply`, with errors that tell a
     part's place by its label, after `check(params, x)`; the bare one, if all of them have one, by their bare rules. For
-    Y alone the rules are handed in as rules that give (y, None). `straight(parts)` gives the bare (rule, forward), where
-    there is a quicker form of it. `matrices` says that of a matrix x it makes only matrices, of as many rows, if its
-    parts do: see `of_matrices` of `layer`.
+    Y alone the rules that are handed in give (y, None). `straight(parts)` gives the bare (rule, forward), where there
+    is a quicker form of it. `matrices` says that of a matrix x it makes only matrices, of as many rows, if its parts
+    do: see `of_matrices` of `layer`.
 
     Unless given, init and shape are those of the one layer, and it is made again of other parts by the same call.
     """

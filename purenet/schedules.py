@@ -234,7 +234,7 @@ def reduce_on_plateau(
 
     Under `jax.jit`, hand watch.rate to the compiled step as an argument, and make the optimizer in it.
     """
-    name = called("reduce_on_plateau", locals(), traceable=("least",))
+    name = called("reduce_on_plateau", locals(), traceable=("initial", "least"))
     check_rates(name, initial=initial, least=least)
     if not 0 < factor < 1:
         raise ValueError(f"{name}: the factor lies between 0 and 1, but {factor!r} was given")

@@ -522,3 +522,27 @@ def record_difference():
         assert largest <= 1e-10
 
     return record
+
+
+@pytest.mark.parametrize(
+    "rate_at_3",
+    [
+        lambda rate: pn.schedules.step(rate, every=2)(3),
+        lambda rate: pn.schedules.exponential(rate, 0.9)(3),
+        lambda rate: pn.schedules.exponential(0.1, rate)(3),
+        lambda rate: pn.schedules.polynomial(0.5, 10, end=rate)(3),
+        lambda rate: pn.schedules.cosine(rate, 10)(3),
+        lambda rate: pn.schedules.cosine_restarts(rate, 2)(3),
+        lambda rate: pn.schedules.one_cycle(rate, 10)(3),
+        lambda rate: pn.schedules.warmup(pn.schedules.constant(rate), 10, start=rate / 2)(3),
+    ],
+)
+def test_the_rates_of_a_schedule_may_be_traced(rate_at_3):
+    np.testing.assert_allclose(jax.jit(rate_at_3)(0.25), float(rate_at_3(0.25)), rtol=1e-6)
+    np.testing.assert_allclose(float(rate_at_3(jnp.float32(0.25))), float(rate_at_3(0.25)), rtol=1e-6)
+
+
+def test_an_option_that_is_traced_and_may_not_be_is_told_so():
+    for make in (pn.l2, pn.elu, lambda eps: pn.layer_norm(eps=eps), lambda limit: pn.dropout(limit)):
+        with pytest.raises(TypeError, match="as a number that is known, not one that JAX traces"):
+            jax.jit(lambda number, make=make: make(number) and number)(0.25)

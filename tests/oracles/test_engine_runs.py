@@ -232,7 +232,7 @@ def test_bad_input_says_what_to_do(options, kind, message):
 
 def test_jax_is_not_installed(monkeypatch):
     def without(name, *rest):
-        raise ImportError(name)
+        raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(importlib, "import_module", without)
     with pytest.raises(ImportError, match=r"pip install 'purenet\[jax\]'"):

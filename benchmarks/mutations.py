@@ -28,6 +28,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -338,6 +339,9 @@ def run(file: Path, mutant: Mutant | None, indices: list[int], limit: int = reso
             code, original = mutant.code(), SourceFileLoader.get_code
             SourceFileLoader.get_code = lambda self, name: code if Path(self.path) == file else original(self, name)
         import tests.catalogue  # noqa: F401 (for what it loads)
+
+        module = file.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+        import_module(module)  # the mutant: pytest reads what it imports first by itself
 
         stage = "check_vjp"
         for index in indices:

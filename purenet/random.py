@@ -100,7 +100,8 @@ def fold_in(key: Key, data: int) -> Key:
     (True, False)
     """
     if type(key) is not Key:
-        return _jax_random(key).fold_in(key, data)  # type: ignore[no-any-return]
+        folded: Key = _jax_random(key).fold_in(key, data)
+        return folded
     if not is_integer(data) or not 0 <= data < 2**32:
         raise ValueError(f"fold_in takes an integer from 0 to 2**32 - 1, not {data!r}")
     low, high = np.random.SeedSequence(key.value, spawn_key=(int(data),)).generate_state(2, np.uint64).tolist()

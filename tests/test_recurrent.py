@@ -613,3 +613,14 @@ def test_padding_behind_disturbs_no_layer_that_goes_forward():
     net = pn.serial(pn.lstm(2, 2), pn.layer_norm(2), pn.lstm(2, 3), pn.dense(3, 1))
     params, x = net.init(pn.key(0)), np.ones((2, 4, 2), np.float32)
     assert net.apply(params, (x, np.array([4, 2]))).shape == (2, 4, 1)
+
+
+def test_bidirectional_says_which_state_it_takes_and_which_layers_give_one():
+    both = pn.bidirectional(pn.gru(3, 3))
+    params, x = both.init(pn.key(0)), np.ones((2, 4, 3), np.float32)
+    with pytest.raises(ValueError, match=r"a state that is a tuple of 2, one for each layer, not a float32 array"):
+        both.apply(params, (x, np.zeros((2, 2, 3), np.float32)))  # as PyTorch has it
+    ends = pn.bidirectional(pn.gru(3, 3, return_state=True), pn.gru(3, 3, reverse=True, last=True))
+    for attempt in (lambda: ends.apply(params, x), lambda: ends.shape((4, 3))):
+        with pytest.raises(ValueError, match="some of its layers give their state: set return_state in all"):
+            attempt()

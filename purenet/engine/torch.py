@@ -54,8 +54,8 @@ class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActiv
         tensor: Array = x
         return tensor
 
-    def astype(self, x: Array, dtype: Any) -> Array:
-        converted: Array = x.to(own_dtype(self.namespace, dtype))  # type: ignore[attr-defined]
+    def astype(self, x: Any, dtype: Any) -> Array:
+        converted: Array = x.to(own_dtype(self.namespace, dtype))
         return converted
 
     def look(self, check: Callable[..., None], *arrays: Any) -> None:
@@ -63,10 +63,10 @@ class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActiv
         if self.runs_here(*arrays):
             check(*map(_to_numpy, arrays))
 
-    def labels_fit(self, labels: Array, classes: int) -> bool:
+    def labels_fit(self, labels: Any, classes: int) -> bool:
         if not self.runs_here(labels) or 0 in labels.shape:
             return True
-        least, most = self.torch.aminmax(labels.to(self.torch.int64))  # type: ignore[attr-defined]
+        least, most = self.torch.aminmax(labels.to(self.torch.int64))
         return bool(least >= 0) and bool(most < classes)
 
     def _can_look(self) -> bool:
@@ -79,15 +79,16 @@ class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActiv
         return self._can_look() and not any(map(_is_wrapped, tensors))
 
     def take(self, x: Array, ids: Array, axis: int) -> Array:
-        taken: Array = self.torch.index_select(x, axis, _as_index(self, ids).reshape(-1))
-        return taken.reshape(*x.shape[:axis], *ids.shape, *x.shape[axis + 1 :])  # type: ignore[attr-defined, no-any-return]
+        each = self.torch.index_select(x, axis, _as_index(self, ids).reshape(-1))
+        taken: Array = each.reshape(*x.shape[:axis], *ids.shape, *x.shape[axis + 1 :])
+        return taken
 
     def add_row(self, y: Array, row: Array) -> Array:
         y += row
         return y
 
-    def add_rows(self, ids: Array, rows: Array, count: int) -> Array:
-        total: Any = rows.new_zeros((count, rows.shape[1]))  # type: ignore[attr-defined]  # so `vmap` knows it
+    def add_rows(self, ids: Array, rows: Any, count: int) -> Array:
+        total = rows.new_zeros((count, rows.shape[1]))  # a method of the rows, so that `vmap` knows it
         summed: Array = total.index_add_(0, _as_index(self, ids), rows)
         return summed
 
@@ -119,14 +120,16 @@ class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActiv
     def where(self, mask: Array, a: Any, b: Any) -> Array:
         """PyTorch's own goes by jumps on a CPU: of large tensors bits are taken, b's and, where the mask is True, those
         in which a differs, in a tenth of the time."""
+        chosen: Array
         like = a if self.torch.is_tensor(a) else b
-        if not self._by_bits(mask, like):
-            return self.namespace.where(mask, a, b)  # type: ignore[no-any-return]
-        a, b = (like.new_tensor(each) if isinstance(each, int | float) else each for each in (a, b))
-        if a.dtype != b.dtype:
-            return self.namespace.where(mask, a, b)  # type: ignore[no-any-return]
+        by_bits = self._by_bits(mask, like)
+        if by_bits:
+            a, b = (like.new_tensor(each) if isinstance(each, int | float) else each for each in (a, b))
+        if not by_bits or a.dtype != b.dtype:
+            chosen = self.namespace.where(mask, a, b)
+            return chosen
         of_a, of_b = _bits_of(a), _bits_of(b)
-        chosen: Array = (((of_a ^ of_b) & self._ones_of(mask, like)) ^ of_b).view(like.dtype)
+        chosen = (((of_a ^ of_b) & self._ones_of(mask, like)) ^ of_b).view(like.dtype)
         return chosen
 
     def _by_bits(self, mask: Any, like: Any) -> bool:

@@ -256,6 +256,6 @@ def put_together(terms: Terms) -> Evaluate[Any]:
             E = E + more
         return E, (grads, dx)[WHICH[wrt]]
 
-    whole: Any = known_as("value_and_grad(net, loss)", penalized if penalties else evaluate)
-    whole.terms = terms
-    return whole  # type: ignore[no-any-return]
+    whole = known_as("value_and_grad(net, loss)", penalized if penalties else evaluate)
+    vars(whole)["terms"] = terms
+    return whole

@@ -14,6 +14,8 @@ from purenet.engine.torch_activations import TorchActivationOps
 from purenet.engine.torch_norms import BATCH_NEAR, GROUP_NEAR, TorchNormOps
 from purenet.engine.torch_recurrence import TorchRecurrenceOps
 from purenet.spec.guard import guarded
+from tests.catalogue import layer_id
+from tests.oracles.test_jax_engine import ONE_EACH
 from tests.oracles.test_torch_engine import to_torch
 
 KEY = pn.key(0)
@@ -125,7 +127,7 @@ def test_a_kernel_gives_what_the_plain_rule_gives(case, dtype):
 
 
 def strided(x):
-    return torch.stack([x, torch.full_like(x, 9e8)], -1)[..., 0]
+    return torch.stack([x, torch.full_like(x, 9e8 if x.is_floating_point() else 0)], -1)[..., 0]
 
 
 def turned(x):
@@ -228,6 +230,22 @@ def test_modes_of_pytorch_change_nothing(layer, mode):
         for found in (inside, outside):
             for a, b in zip(*map(pn.tree.leaves, (found, (expected, pull_expected(torch.ones_like(y))))), strict=True):
                 torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", [case for _, case in ONE_EACH], ids=map(layer_id, ONE_EACH))
+def test_no_layer_depends_on_strides_or_modes(case):
+    plain = to_torch(pn.tree.cast((case.params, case.x), np.float32))
+    y, pullback = case.layer.vjp(*plain, case.key)
+    dy = pn.tree.map(lambda leaf: torch.cos(torch.arange(leaf.numel())).reshape(leaf.shape).to(leaf.dtype), y)
+    expected = y, pullback(dy)
+    for layout, mode in ((strided, torch.no_grad), (turned, torch.inference_mode)):
+        params, x, laid_dy = pn.tree.map(lambda leaf, layout=layout: layout(leaf), (*plain, dy))
+        with mode():
+            value, pull = case.layer.vjp(params, x, case.key)
+            found = value, pull(laid_dy)
+        for a, b in zip(*map(pn.tree.leaves, (found, expected)), strict=True):
+            largest = max([1.0, *b.abs().flatten().tolist()])
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-5 * largest, equal_nan=True)
 
 
 @pytest.mark.parametrize("layer", [pn.lstm(4, 3), pn.softmax, pn.batch_norm], ids=str)

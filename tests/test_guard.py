@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
 import purenet as pn
 from purenet.engine.chain import LONGEST, pools_first
 from purenet.engine.numpy import NUMPY, ONE_ROW_NUMPY, SMALL_NUMPY
-from purenet.spec.guard import MOST, fits, guarded, kinds_of
+from purenet.spec.guard import MOST, Ways, fits, guarded, kinds_of
 from tests.catalogue import LAYER_CASES, LOSS_CASES, layer_id, loss_id
 from tests.kit import cast
 
@@ -55,8 +57,8 @@ def by_bare_rules(layer, params, x, key=None):
     """The bits of Y, of the gradients with dE/dX and without, where the checked way fails. Y alone must be the same."""
     ways = guarded(layer)
     with pytest.MonkeyPatch.context() as patch:
-        for way in ("checked_apply", "checked_vjp"):
-            patch.setattr(ways, way, lambda *_: pytest.fail("the bare way has failed, or was not taken"))
+        failing = [lambda *_: pytest.fail("the bare way has failed, or was not taken")] * 3
+        patch.setattr(ways, "checked", Ways(*failing))
         y, pullback = layer.vjp(params, x, key)
         assert bits(layer.apply(params, x, key)) == bits(y)
         return bits((y, pullback(y), pullback(y, wrt_x=False)[0]))
@@ -68,12 +70,12 @@ def test_each_layer_has_a_bare_way_to_the_same_bits(case):
     ways = guarded(layer)
     assert ways is not None
     results = []
-    for vjp in (ways.checked_vjp, layer.vjp, layer.vjp):  # the last one goes the bare way, as it was seen before
+    for vjp in (ways.checked.vjp, layer.vjp, layer.vjp):  # the last one goes the bare way, as it was seen before
         y, pullback = vjp(params, case.x, case.key)
         results.append(bits((y, pullback(y), pullback(y, wrt_x=False)[0])))
     assert ways.known.ops(params, case.x) is not None
     assert results[0] == results[1] == results[2] == by_bare_rules(layer, params, case.x, case.key)
-    assert bits(ways.checked_apply(params, case.x, case.key)) == bits(layer.apply(params, case.x, case.key))
+    assert bits(ways.checked.apply(params, case.x, case.key)) == bits(layer.apply(params, case.x, case.key))
 
 
 @each_dtype
@@ -107,6 +109,21 @@ def test_without_dx_a_chain_goes_back_no_further_than_its_first_params():
         assert gone == [(name, True) for name in expected]
         assert (dx is None) == (not wrt_x)
         assert [grads[i] for i in (0, 1, 3)] == [(), (), ()]
+
+
+def test_the_checked_way_keeps_no_x_that_a_rule_does_not_need():
+    seen = []
+
+    def rule(ops, params, x, key):
+        seen.append(weakref.ref(x))
+        return x + 1, lambda dy, wrt_x: ((), dy)
+
+    one_more = pn.layer(pn.Spec("one_more", x="...", y="..."), rule)
+    net = pn.serial(one_more, pn.residual(one_more), one_more)
+    x = numbers((2, 5), np.float32)
+    y, pullback = net.vjp(net.init(pn.key(0)), x)
+    assert [each() is not None for each in seen] == [True, False, False]
+    assert pullback(y)[1].shape == x.shape
 
 
 @pytest.mark.parametrize("case", [case for _, case in LOSS_CASES], ids=map(loss_id, LOSS_CASES))
@@ -144,7 +161,7 @@ def test_a_gradient_by_bare_rules_is_that_of_the_layers(chain, batch, loss, dtyp
     if loss is pn.softmax_cross_entropy:
         target = np.arange(batch) % 3
     ways = guarded(net)
-    y, pullback = ways.checked_vjp(params, x)
+    y, pullback = ways.checked.vjp(params, x)
     E, loss_pullback = loss.vjp(y, target)
     plain = E, pullback(loss_pullback(), wrt_x=False)[0]
     evaluate = pn.value_and_grad(net, loss)

@@ -9,14 +9,15 @@ from typing import Any
 
 from purenet import tree
 from purenet.core import Buffer, Layer, Loss, Optimizer
-from purenet.engine import Ops, engine_of, engine_of_any, joined_by
+from purenet.engine import Ops, engine_of, ops_for
 from purenet.engine.arrays import Shape, describe, describe_all, holds, is_array, plain, read_in_shape
 from purenet.random import Key, check_key
 from purenet.spec import Pull, Rule, check_pair, check_pulled, check_shape
-from purenet.spec.guard import Guarded, guarded
-from purenet.values import Call, brief, known_as, made_again
+from purenet.spec.guard import Guarded, Ways, guarded
+from purenet.values import Call, brief, made_again
 
 RuleOfRules = Callable[..., tuple[Any, Pull]]  # rule(rules, ops, params, x, key)
+Both = tuple[Callable[..., Any], Callable[..., Any]]  # a rule, and for Y alone one that gives (y, None)
 
 
 def composed(
@@ -43,9 +44,14 @@ def composed(
     """
     own_init, own_shape = init or Placed(0, layers[0]).init, shape or Placed(0, layers[0]).shape
     labels = range(len(layers)) if labels is None else labels
-    forwards = [_checked(label, layer, layer.apply, forward=True) for label, layer in zip(labels, layers, strict=True)]
-    rules = [_checked(label, layer, layer.vjp) for label, layer in zip(labels, layers, strict=True)]
-    apply, vjp = _checking(check, partial(rule, forwards), partial(rule, rules))
+    parts = [part for part in map(guarded, layers) if part is not None]
+    all_ours = len(parts) == len(layers)
+    ways = [_by_ways(part.checked) for part in parts] if all_ours else [*map(_by_own_functions, layers)]
+    rules, forwards = (
+        [_placed(label, layer, each[i]) for label, layer, each in zip(labels, layers, ways, strict=True)]
+        for i in range(2)
+    )
+    checked = Ways(partial(_begin, check), partial(rule, rules), lambda *given: rule(forwards, *given)[0])
 
     def read_init(key: Key, in_shape: Any = None) -> Any:
         return own_init(key, read_in_shape(in_shape, brief(name)))
@@ -56,81 +62,82 @@ def composed(
     def same_call(parts: tuple[Layer[Any], ...]) -> Any:
         return made_again(Layer.home, name.maker, parts, name.options)
 
-    parts = [part for part in map(guarded, layers) if part is not None]
-
     def bare() -> tuple[Any, Any]:
         if straight is not None:
             return straight(parts)
         bare_forwards = [_paired(part.forward) for part in parts]
         return partial(rule, [part.rule for part in parts]), lambda *given: rule(bare_forwards, *given)[0]
 
-    if len(parts) == len(layers):
-        both = Guarded(apply, vjp, bare, matrices=matrices and all(part.matrices for part in parts))
-        apply, vjp = both.apply, both.vjp
+    both: Any = checked
+    if all_ours:
+        both = Guarded(checked, bare, matrices=matrices and all(part.matrices for part in parts))
     remake = remake or (same_call if layers else None)
-    return Layer(read_init, apply, vjp, read_shape, name, tuple(layers), remake)
+    return Layer(read_init, both.apply, both.vjp, read_shape, name, tuple(layers), remake)
 
 
-def _checking(check: Callable[[Any, Any], Any], forward: Rule, rule: Rule) -> tuple[Any, Any]:
-    """An `apply` and a `vjp` that check what they are given, and choose the engine, before each rule."""
-
-    def begin(params: Any, x: Any, key: Key | None) -> tuple[Ops, Any]:
-        check_key(key)
-        x = tree.map(plain, x)
-        check(params, x)
-        return joined_by(engine_of_any(x), tree.leaves(params)), x
-
-    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
-        ops, x = begin(params, x, key)
-        return forward(ops, params, x, key)[0]
-
-    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
-        ops, x = begin(params, x, key)
-        y, pull = rule(ops, params, x, key)
-
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
-            dy = tree.map(plain, dy)
-            there = engine_of_any(dy, ops)
-            back = pull if there is ops else rule(there, params, x, key)[1]
-            dparams, dx = back(dy, wrt_x)
-            return dparams, dx if wrt_x else None
-
-        return y, known_as("pullback", pullback)
-
-    return apply, vjp
+def _begin(check: Callable[[Any, Any], Any], params: Any, x: Any, key: Key | None) -> tuple[Ops, Any, Any, Any]:
+    """What a rule of rules is given: its parts take their arrays into one engine."""
+    check_key(key)
+    x = tree.map(plain, x)
+    check(params, x)
+    return ops_for(tree.leaves((x, params)), key), params, x, key
 
 
 def _paired(forward: Any) -> Any:
     return lambda *given: (forward(*given), None)
 
 
-def _checked(label: Any, layer: Layer[Any], f: Callable[..., Any], forward: bool = False) -> Any:
-    """A layer's `vjp`, or its `apply`, as a rule; an error that comes out of it tells the layer's place."""
+def _by_ways(ways: Ways) -> Both:
+    """The checked rule of a part, and its forward as a rule, which join the engine of the whole."""
+
+    def begin(ops: Ops, *given: Any) -> tuple[Ops, Any, Any, Any]:
+        own, params, x, key = ways.begin(*given)
+        if own is ops or ops is ops_for([]):
+            return own, params, x, key
+        return ops, *tree.map(ops.take_in, (params, x)), key
+
+    return lambda *given: ways.rule(*begin(*given)), lambda *given: (ways.forward(*begin(*given)), None)
+
+
+def _by_own_functions(layer: Layer[Any]) -> Both:
+    """A layer's `vjp` and `apply` as rules, with a check of what they give: somebody may have written them by hand."""
     returns = f"{brief(layer.name)}: its vjp must return (y, pullback)"
     pulls = f"{brief(layer.name)}: its pullback must return (dparams, dx)"
     is_ours = guarded(layer) is not None
 
-    def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Any]:
+    def rule(ops: Ops, params: Any, x: Any, key: Key | None) -> tuple[Any, Pull]:
+        y, pullback = check_pulled(layer.vjp(params, x, key), returns)
+
+        def pull(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
+            dparams, dx = check_pair(pullback(dy, wrt_x), pulls)
+            if not is_ours and wrt_x and is_array(x) and holds(x, "real floating"):
+                _check_mirrors(dx, x, layer.name)
+            return dparams, dx
+
+        return y, pull
+
+    return rule, lambda ops, *given: (layer.apply(*given), None)
+
+
+def _placed(label: Any, layer: Layer[Any], f: Callable[..., Any]) -> Rule:
+    """The rule of a part; an error that comes out of it tells the part's place."""
+
+    def rule(*given: Any) -> tuple[Any, Pull]:
         try:
-            found = f(params, x, key)
-            if forward:
-                return found, None
-            y, pullback = check_pulled(found, returns)
+            y, pull = f(*given)
         except Exception as error:
             locate(error, label, layer)
             raise
 
-        def pull(dy: Any, wrt_x: bool) -> Any:
+        def placed_pull(*given: Any) -> tuple[Any, Any]:
             try:
-                dparams, dx = check_pair(pullback(dy, wrt_x), pulls)
-                if not is_ours and wrt_x and is_array(x) and holds(x, "real floating"):
-                    _check_mirrors(dx, x, layer.name)
-                return dparams, dx
+                found: tuple[Any, Any] = pull(*given)
+                return found
             except Exception as error:
                 locate(error, label, layer)
                 raise
 
-        return y, pull
+        return y, placed_pull
 
     return rule
 

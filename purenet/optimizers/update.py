@@ -21,7 +21,9 @@ from purenet.engine import engine_of, engine_of_both
 from purenet.engine.arrays import (
     FLOAT32,
     Array,
+    are_alike,
     as_number,
+    conform,
     describe,
     moved,
     read_only,
@@ -138,6 +140,12 @@ def advance(
 
     Each slot is a tree like params, with `()` for a buffer.
     """
+    if are_alike(params, grads):  # as of `joined`: there is no tree
+        kept = slots.values()
+        try:
+            return [*map(conform, step(params, grads, *kept), (params, *kept))]
+        except (ValueError, TypeError, AttributeError):
+            pass  # below is told what is wrong
     layout, ps, gs, held = apart(params, grads)
     bare = layout.bare or layout
     try:

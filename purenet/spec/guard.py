@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from purenet import tree
 from purenet.core import Layer, Loss
-from purenet.engine import Ops
-from purenet.engine.arrays import Kind, is_half, kind_of, widened
+from purenet.engine import Ops, joined_by
+from purenet.engine.arrays import Kind, is_half, kind_of, plain, widened
 from purenet.engine.select import quickest
 from purenet.random import Key
 from purenet.tree.layout import fitting
@@ -56,6 +56,37 @@ def place(x: Any) -> Any:
     return (len(x), getattr(x[0], "shape", None)) if type(x) is tuple and x else None
 
 
+class Ways(NamedTuple):
+    """The checked way, in three parts, each with errors that say what is wrong.
+
+    Fields:
+        begin: `begin(params, x, key) -> (ops, params, x, key)`: what the others are given, in one engine.
+        rule: `rule(ops, params, x, key) -> (y, pull)`.
+        forward: `forward(ops, params, x, key) -> y`.
+    """
+
+    begin: Bare
+    rule: Bare
+    forward: Bare
+
+    def apply(self, params: Any, x: Any, key: Any = None) -> Any:
+        return self.forward(*self.begin(params, x, key))
+
+    def vjp(self, params: Any, x: Any, key: Any = None) -> tuple[Any, Callable[..., Any]]:
+        ops, params, x, key = self.begin(params, x, key)
+        y, pull = self.rule(ops, params, x, key)
+
+        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+            dy = tree.map(plain, dy)
+            # of NumPy's y with a dE/dY of another engine, which may be traced, the rule goes there
+            there = joined_by(ops, tree.leaves(dy))
+            back = pull if there is ops else self.rule(there, *tree.map(there.take_in, (params, x)), key)[1]
+            dparams, dx = back(dy, wrt_x)
+            return dparams, dx if wrt_x else None
+
+        return y, known_as("pullback", pullback)
+
+
 class Guarded:
     """A layer's `apply` and `vjp`, each by the checked way or the bare one.
 
@@ -65,13 +96,12 @@ class Guarded:
 
     def __init__(
         self,
-        checked_apply: Callable[..., Any],
-        checked_vjp: Callable[..., Any],
+        checked: Ways,
         make_bare: Callable[[], tuple[Bare, Bare | None]],
         free: bool = False,
         matrices: bool = False,
     ) -> None:
-        self.checked_apply, self.checked_vjp, self.make_bare = checked_apply, checked_vjp, make_bare
+        self.checked, self.make_bare = checked, make_bare
         self.free, self.matrices = free, matrices
         self.known = Known(matrices)
         self.known_by_loss: dict[Any, Known] = {}
@@ -110,7 +140,7 @@ class Guarded:
                 return self.forward(ops, params, x, key)
             except Exception:
                 pass  # the checked way says what is wrong
-        y = self.checked_apply(params, x, key)
+        y = self.checked.apply(params, x, key)
         if not is_known:
             self.known.learn(params, x)
         return y
@@ -124,10 +154,10 @@ class Guarded:
                 pass
             else:
                 return y, self.pullback(y, pull, params, x, key)
-        y, pullback = self.checked_vjp(params, x, key)
+        y, pullback = self.checked.vjp(params, x, key)
         if ops is None:
             self.known.learn(params, x)
-        return y, known_as("pullback", pullback) if self.went_back else self.noted(pullback)
+        return y, pullback if self.went_back else self.noted(pullback)
 
     def noted(self, pullback: Callable[..., Any]) -> Callable[..., Any]:
         """The checked pullback: once it gave no error, it is known that the rule returns what it should."""
@@ -150,7 +180,7 @@ class Guarded:
                     return dparams, dx if wrt_x else None
                 except Exception:
                     pass
-            found: tuple[Any, Any] = self.checked_vjp(params, x, key)[1](dy, wrt_x)
+            found: tuple[Any, Any] = self.checked.vjp(params, x, key)[1](dy, wrt_x)
             return found
 
         return known_as("pullback", pullback)
@@ -201,7 +231,11 @@ class GuardedLoss:
         return ops.astype(E, dtypes[0]), lambda dE: tree.map(lambda dy, part: ops.astype(dy, part.dtype), pull(dE), y)
 
 
-for _kind, _value in (Guarded, Layer), (GuardedLoss, Loss):  # as Python's own errors about arguments name them
+for _kind, _value in (
+    (Ways, Layer),
+    (Guarded, Layer),
+    (GuardedLoss, Loss),
+):  # as Python's own errors about arguments name them
     for _field in "apply", "vjp":
         known_as(name_in_errors(_value, _field), getattr(_kind, _field))
 

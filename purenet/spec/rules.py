@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from purenet import tree
 from purenet.core import Layer
-from purenet.engine import Ops, joined_by
+from purenet.engine import Ops
 from purenet.engine.arrays import is_half, likeness, widened
-from purenet.random import Key
 from purenet.spec.checks import check, check_output, check_output_gradient, check_pair, check_pulled
-from purenet.spec.guard import Guarded
+from purenet.spec.guard import Guarded, Ways
 from purenet.spec.shapes import init, out_shape
 from purenet.spec.words import Spec, check_spec
 from purenet.values import Call, hinted, spelled
@@ -63,30 +63,27 @@ def layer(
     run_checked = _in_float32(run) if wide else run
     returns, pulls = f"{spec.name}: its rule must return (y, pull)", f"{spec.name}: its pull must return (dparams, dx)"
 
-    def apply(params: Any, x: Any, key: Key | None = None) -> Any:
-        given = check(spec, params, x, key)
-        if run_forward:
-            return check_output(run_forward(*given), returns)
-        return check_output(check_pulled(run_checked(*given), returns)[0], returns)
-
-    def vjp(params: Any, x: Any, key: Key | None = None) -> tuple[Any, Any]:
-        given = ops, own_params, own_x, _ = check(spec, params, x, key)
-        y, pull = check_pulled(run_checked(*given), returns)
+    def checked(ops: Ops, params: Any, x: Any, key: Any) -> tuple[Any, Pull]:
+        """The rule, with a check of what it gives, and of what its pull is given and gives."""
+        y, pull = check_pulled(run_checked(ops, params, x, key), returns)
         like = likeness(check_output(y, returns))
 
-        def pullback(dy: Any, wrt_x: bool = True) -> tuple[Any, Any]:
+        def pull_checked(dy: Any, wrt_x: bool) -> tuple[Any, Any]:
             check_output_gradient(dy, like, spec.name)
-            there = joined_by(ops, tree.leaves(dy))
-            if there is ops:
-                found = pull(tree.map(ops.take_in, dy), wrt_x)
-            else:  # NumPy's y with a dE/dY of another engine, which may be traced: the rule goes there
-                found = run_checked(there, *tree.map(there.take_in, (own_params, own_x)), key)[1](dy, wrt_x)
-            dparams, dx = check_pair(found, pulls)
-            return dparams, dx if wrt_x else None
+            found: tuple[Any, Any] = check_pair(pull(tree.map(ops.take_in, dy), wrt_x), pulls)
+            return found
 
-        return y, pullback
+        return y, pull_checked
 
-    both = Guarded(apply, vjp, lambda: (run, run_forward), free=spec.params == (), matrices=of_matrices)
+    def checked_forward(*given: Any) -> Any:
+        return check_output(run_forward(*given), returns) if run_forward else checked(*given)[0]
+
+    both = Guarded(
+        Ways(partial(check, spec), checked, checked_forward),
+        lambda: (run, run_forward),
+        free=spec.params == (),
+        matrices=of_matrices,
+    )
     return Layer(
         lambda key, in_shape=None: init(spec, key, in_shape),
         both.apply,

@@ -184,3 +184,34 @@ def test_a_cache_refuses_a_small_dtype_when_it_is_traced():
     params = layer.init(pn.key(0))
     with pytest.raises(ValueError, match=r"uint8 does not go up to 300.*: write filled\.astype\(np\.int32\)"):
         jax.jit(layer.apply)(params, (x, (empty, empty, jnp.asarray([250], jnp.uint8))))
+
+
+@pytest.mark.parametrize("in_jax", ["x", "params of the first", "params of the last", "params inside"])
+def test_a_net_of_arrays_of_two_engines_goes_back_from_either(in_jax):
+    """Each part joins the engine of the whole, so that a traced dE/dY meets no rule that NumPy has begun."""
+
+    def fresh():
+        return pn.serial(pn.dense(3, 4), pn.tanh, pn.residual(pn.serial(pn.dense(4), pn.relu)), pn.dense(4, 2))
+
+    params, x = fresh().init(pn.key(0)), np.cos(np.arange(15, dtype=np.float32)).reshape(5, 3)
+    y, pullback = fresh().vjp(params, x)
+    expected = pullback(y)
+    place = {"params of the first": 0, "params inside": 2, "params of the last": 3}.get(in_jax)
+    mixed = tuple(to_jax(part) if i == place else part for i, part in enumerate(params))
+    _, pullback = fresh().vjp(mixed, jnp.asarray(x) if in_jax == "x" else x)
+    for back in pullback, jax.jit(pullback):
+        for dy in y, jnp.asarray(y):
+            agree(expected, to_jax(back(dy)), np.float32, in_jax)
+
+
+def test_inputs_of_two_engines_go_back_from_either():
+    def fresh():
+        return pn.serial(pn.parallel(pn.dense(3, 4), pn.dense(3, 4)), pn.add)
+
+    params, x = fresh().init(pn.key(0)), np.cos(np.arange(15, dtype=np.float32)).reshape(5, 3)
+    y, pullback = fresh().vjp(params, (x, x))
+    expected = pullback(y)
+    for inputs in ((x, jnp.asarray(x)), (jnp.asarray(x), x)):
+        _, pullback = fresh().vjp(params, inputs)
+        for back in pullback, jax.jit(pullback):
+            agree(expected, to_jax(back(y)), np.float32, "two inputs")

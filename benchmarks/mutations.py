@@ -44,7 +44,10 @@ RULES = (
     "purenet/optimizers/*.py",
     "purenet/engine/*.py",
     "purenet/spec/*.py",
-    "purenet/tree/layout.py",
+    "purenet/training/*.py",
+    "purenet/tree/*.py",
+    "purenet/random.py",
+    "purenet/values.py",
 )
 
 TESTS = {  # the tests of each file, and of all files of a folder; no other has to do with it, or it is too slow
@@ -71,7 +74,9 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "engine/recurrence": ("ops_recurrent", "recurrent"),
     "engine/select": ("guard", "oracles/jax_host"),
     "engine/special": ("numerics", "ops"),
+    "engine/torch": ("oracles/torch_engine", "oracles/engines"),
     "engine/torch_activations": ("oracles/torch_kernels",),
+    "engine/torch_convolution": ("oracles/torch_engine", "oracles/torch_kernels"),
     "engine/torch_norms": ("oracles/torch_kernels",),
     "engine/torch_program": ("oracles/torch_compile",),
     "engine/torch_recurrence": ("oracles/torch_kernels",),
@@ -110,9 +115,21 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "optimizers": ("optimizers", "values::test_a_name_leaves_out_the_options_that_are_the_defaults"),
     "optimizers/rates": ("schedules",),
     "optimizers/update": ("mistakes",),
+    "random": ("random", "oracles/jax_keys"),
     "spec": ("bad_input", "patterns", "initializers", "errors", "mistakes", "guard", "combinators"),
     "spec/forms": ("recurrent::test_errors_say_what_to_do", "attention"),
-    "tree/layout": ("layout",),
+    "training": ("training", "values", "errors", "mistakes"),
+    "training/chunks": ("chunks", "oracles/threads"),
+    "training/compiled": ("oracles/engine_runs",),
+    "training/fitting": ("oracles/engine_runs",),
+    "training/gradient": ("recipes", "chunks"),
+    "training/loop": ("oracles/engine_runs", "checkpoint"),
+    "training/penalties": ("chunks", "oracles/torch_engine::test_penalty"),
+    "training/runs": ("oracles/engine_runs",),
+    "training/steps": ("oracles/engine_runs",),
+    "tree": ("tree", "layout"),
+    "tree/__init__": ("values", "errors", "mistakes", "checkpoint"),
+    "values": ("values", "pickle", "errors", "mistakes", "names"),
 }
 
 # what the names of functions that only check or explain begin with

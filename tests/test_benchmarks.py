@@ -422,6 +422,8 @@ def test_what_is_changed_and_what_is_left_alone(tmp_path):
     file = tmp_path / "rules.py"
     file.write_text(
         "SIZE = 1 + 1\n"
+        "@overload\n"
+        "def rule(x, w, times=1): ...\n"
         "def rule(x, w):\n"
         "    if x < 0:\n"
         "        raise ValueError('x is at least 0')\n"
@@ -436,7 +438,7 @@ def test_what_is_changed_and_what_is_left_alone(tmp_path):
         "dot(x, w)  ->  dot(w, x)",
         "dot(x, w) + 3  ->  dot(x, w) - 3",
     ]
-    names = {"dot": lambda a, b: 10 * a + b}
+    names = {"dot": lambda a, b: 10 * a + b, "overload": lambda f: f}
     for i in range(len(changes)):
         exec(mutations.mutants(file)[i].code(), names)
         assert names["rule"](2, 1) != 24, changes[i]

@@ -462,6 +462,16 @@ def test_a_terminal_shows_how_far_it_is(tqdm):
         assert part in last, shown
 
 
+def test_the_progress_line_has_the_numbers_of_the_epoch_before(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    options = {"key": None, "epochs": 4, "validation": (x, target), "progress": True}
+    found = pn.fit(net, pn.mse, sgd(0.05), params, (x, target), **options)
+    last = capsys.readouterr().err.strip().split("\r")[-1]
+    assert last.endswith(
+        f"epoch 4/4  loss {found.state.loss:.4g}  validation_loss {found.history['validation_loss'][2]:.4g}"
+    )
+
+
 # --- evaluate and predict
 
 

@@ -89,7 +89,8 @@ def test_fit_gives_what_numpy_gives(setting, engine):
 @pytest.mark.parametrize("key", [None, pn.key(5)])
 def test_many_short_epochs_in_one_program_give_what_each_by_itself_gives(key):
     options = {"key": key, "epochs": LONGEST // 2 + 30, "batch_size": 10}
-    setting = Setting(pn.serial(pn.dense(2, 4), pn.tanh, pn.dense(4, 1)), pn.mse, pn.sgd(0.05), (x, target))
+    sgd = pn.sgd(pn.schedules.cosine(0.05, steps=5 * options["epochs"]))
+    setting = Setting(pn.serial(pn.dense(2, 4), pn.tanh, pn.dense(4, 1)), pn.mse, sgd, (x, target))
     together, alone = (fit(setting, "jax", **options, callbacks=looks) for looks in ((), [lambda state, record: None]))
     agree(alone, together, rtol=1e-6, atol=1e-9)
     agree(fit(setting, None, **options), together, rtol=2e-3, atol=1e-5)

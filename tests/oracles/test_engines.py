@@ -106,8 +106,9 @@ def test_bad_input_says_what_to_do(given, kind, message):
     "given", [np.array(["cat"]), np.array([None]), np.zeros(1, "M8[s]"), np.ones(1, np.longdouble)]
 )
 def test_what_holds_no_numbers_that_the_engine_knows(given, engine):
-    with pytest.raises(TypeError, match=re.escape(f"has no arrays of {given.dtype.name}")):
+    with pytest.raises(TypeError, match=re.escape(f"has no arrays of {given.dtype.name}")) as found:
         pn.to_engine({"labels": given}, engine)
+    assert ("number the classes" in str(found.value)) == (given.dtype.kind in "UO")
     assert pn.to_engine(given, "numpy").dtype == given.dtype
 
 

@@ -63,7 +63,7 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "engine/attention": ("ops_recurrent", "attention"),
     "engine/chain": ("guard",),
     "engine/convolution": ("ops_windows", "conv"),
-    "engine/jax": ("oracles/jax_host",),
+    "engine/jax": ("oracles/jax_ops", "oracles/jax_host", "oracles/jax_storage", "oracles/registered"),
     "engine/jax_convolution": ("oracles/jax_ops",),
     "engine/moving": ("oracles/engines",),
     "engine/numpy": ("ops", "ops_recurrent", "guard"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from purenet.engine import engine_of
+from purenet.engine.jax import JaxOps
 from purenet.engine.jax_convolution import JaxConvolutionOps
 from tests.test_ops_windows import CASES, PLAIN, run, side_by_side
 
@@ -51,3 +52,41 @@ def test_jaxs_own_convolution_is_taken_where_it_is_the_faster(size, groups, ins,
     for f, *given in ((ops.correlate, x, weight), (ops.correlate_weight, x, dy)):
         program = str(jax.make_jaxpr(lambda a, b, f=f: f(a, b, windows, groups))(*given))
         assert ("conv_general_dilated" in program) == (own if jax.default_backend() == "cpu" else max(size) > 1)
+
+
+def step(carry, given):
+    return 2 * carry + given[0], (carry, None)
+
+
+def norms(ops, x):
+    """Of numbers whose squares are usual, overflow, sink to 0, and are 0."""
+    found = [ops.squares([factor * x, factor * x[0]]) for factor in (1.0, 1e200, 1e-200, 0.0)]
+    return [scale * rest**0.5 for scale, rest in found]
+
+
+def stacked(ops, x):
+    outputs = [ops.scan(step, x[0], (x, None), len(x), reverse)[1][0] for reverse in (False, True)]
+    return [ops.stack_steps(each, axis) for each in outputs for axis in (0, 1)]
+
+
+FORMS = {
+    "add_rows": lambda ops, x: ops.add_rows(ops.asarray(np.array([0, 2, 0])), x, 4),
+    "fixed": lambda ops, x: ops.fixed(x),
+    "squares": norms,
+    "scan": lambda ops, x: [ops.scan(step, x[0], (x, None), len(x), reverse)[0] for reverse in (False, True)],
+    "stack_steps": stacked,
+}
+
+
+@pytest.mark.parametrize("around", [lambda f: f, jax.jit], ids=["each by itself", "in a program"])
+@pytest.mark.parametrize("op", FORMS)
+def test_jaxs_other_forms_are_the_plain_ones(op, around):
+    x, ops = np.random.default_rng(0).standard_normal((3, 3)), engine_of(jnp.zeros(1))
+    found = around(lambda x: FORMS[op](ops, x))(jnp.asarray(x))
+    np.testing.assert_allclose(found, FORMS[op](PLAIN, x), rtol=1e-14)
+
+
+def test_every_other_form_of_jax_is_here():
+    """What takes arrays in, or hands them to a function, checks them and does as the plain one."""
+    others = {name for name, of_class in vars(JaxOps).items() if callable(of_class) and not name.startswith("_")}
+    assert others - {"take_in", "astype", "call"} == {*FORMS}

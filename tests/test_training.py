@@ -504,10 +504,13 @@ def test_predict_of_nothing():
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_evaluate_is_the_loss_on_all(size):
-    found = pn.evaluate(net, pn.mse, params, (x, target), {"shape": lambda y, t: y.shape[0] + t.shape[0]}, size)
-    assert found == {"loss": pytest.approx(float(pn.mse.apply(net.apply(params, x), target)), rel=1e-5), "shape": 20}
-    assert pn.evaluate(net, pn.mse, params, [(x, target)]) == {"loss": pytest.approx(found["loss"], rel=1e-5)}
+@pytest.mark.parametrize("n", [1, 10])
+def test_evaluate_is_the_loss_on_all(n, size):
+    data = x[:n], target[:n]
+    found = pn.evaluate(net, pn.mse, params, data, {"shape": lambda y, t: y.shape[0] + t.shape[0]}, size)
+    loss = float(pn.mse.apply(net.apply(params, data[0]), data[1]))
+    assert found == {"loss": pytest.approx(loss, rel=1e-5), "shape": 2 * n}
+    assert pn.evaluate(net, pn.mse, params, [data]) == {"loss": pytest.approx(found["loss"], rel=1e-5)}
     with pytest.raises(ValueError, match="at least one example"):
         pn.evaluate(net, pn.mse, params, [])
 

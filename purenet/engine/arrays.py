@@ -338,15 +338,20 @@ def namespace(x: Any, who: str = "this function") -> Any:
     if hasattr(x, "__array_namespace__") and not isinstance(x, np.ma.MaskedArray | np.matrix | np.generic):
         return x.__array_namespace__()
     if is_tensor(x):
-        if x.requires_grad and sys.modules["torch"].is_grad_enabled():
-            raise TypeError(
-                f"{who} takes tensors that require no gradient, since its rules are the derivatives: write x.detach()"
-            )
+        check_no_gradient(x, who)
         return torch_namespace()
     mend = f": {write_as_array(x)}" if isinstance(x, list) else ""
     if hasattr(x, "__dataclass_fields__"):
         mend = ": make its class a NamedTuple, or register it with JAX, as by jax.tree_util.register_dataclass"
     raise TypeError(f"{who} takes an array, not {describe(x)}{mend}")
+
+
+def check_no_gradient(tensor: Any, who: str) -> None:
+    """Check that a tensor requires no gradient."""
+    if tensor.requires_grad and sys.modules["torch"].is_grad_enabled():
+        raise TypeError(
+            f"{who} takes tensors that require no gradient, since its rules are the derivatives: write x.detach()"
+        )
 
 
 def floating(x: Any, who: str) -> Any:
@@ -479,8 +484,11 @@ def conform(new: Any, old: Any) -> Any:
         return new
     if new.shape != old.shape:
         raise ValueError("a step has changed a shape")
-    if is_tensor(new) is not is_tensor(old):
+    of_torch = is_tensor(new)
+    if of_torch is not is_tensor(old):
         raise mixed()
+    if of_torch and new.dtype is old.dtype:
+        return new
     dtype = native(old.dtype)
     return seal(new if new.dtype == dtype else astype(new, dtype))
 

@@ -18,11 +18,12 @@ from purenet.engine.activations import ActivationOps
 from purenet.engine.arrays import Array, Shape, widened
 from purenet.engine.attention import AttentionOps
 from purenet.engine.convolution import ConvolutionOps
+from purenet.engine.losses import LossOps
 from purenet.engine.norms import NormOps
 from purenet.engine.recurrence import RecurrenceOps
 
 
-class Ops(ConvolutionOps, RecurrenceOps, AttentionOps, NormOps, ActivationOps):
+class Ops(ConvolutionOps, RecurrenceOps, AttentionOps, NormOps, ActivationOps, LossOps):
     """An engine: the functions of its array namespace by their own names (`ops.exp`), and these."""
 
     # an array in this engine
@@ -178,6 +179,19 @@ class Ops(ConvolutionOps, RecurrenceOps, AttentionOps, NormOps, ActivationOps):
     def overwrite(self, f: Callable[..., Array], temporary: Array, *arrays: Array) -> Array:
         """f(temporary), or f(*arrays), where nobody reads the temporary again: it may hold the result."""
         return f(*(arrays or (temporary,)))
+
+    def add_scaled(self, a: Array, b: Array, factor: Any) -> Array:
+        """a + b·factor."""
+        total: Array = b * factor
+        total += a
+        return total
+
+    def add_quotient(self, a: Array, b: Array, divisor: Array, factor: Any) -> Array:
+        """a + b / divisor · factor, where nobody reads the divisor again: it may hold the result."""
+        total: Array = self.overwrite(self.divide, divisor, b, divisor)
+        total *= factor
+        total += a
+        return total
 
     def at_most(self, x: Array, limit: float) -> Array:
         """min(x, limit), or x itself."""

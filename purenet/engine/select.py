@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from purenet.engine.arrays import FLOAT32, is_array, is_half, is_tensor, kind_of, mixed, namespace
+from purenet.engine.arrays import FLOAT32, check_no_gradient, is_array, is_half, is_tensor, kind_of, mixed, namespace
 from purenet.engine.jax import JaxOps, namespace_of_jax, traced
 from purenet.engine.numpy import FEW, LARGE, NUMPY, ONE_ROW_NUMPY, SMALL_NUMPY
 from purenet.engine.ops import Ops
@@ -22,8 +22,10 @@ def engine_of(x: Any, who: str = "this function") -> Ops:
     """
     if type(x) is ndarray or isinstance(x, np.generic):
         return NUMPY
-    xp = namespace(x, who)
-    return _of_tensors(x.device) if is_tensor(x) else _engine(xp)
+    if is_tensor(x):
+        check_no_gradient(x, who)
+        return _of_tensors(x.device)
+    return _engine(namespace(x, who))
 
 
 def ops_for(leaves: list[Any], key: Any = None) -> Ops:
@@ -39,7 +41,7 @@ def engine_of_both(a: Any, b: Any, who: str) -> Ops:
     if type(a) is ndarray is type(b):
         return NUMPY
     one, other = engine_of(a, who), engine_of(b, who)
-    if is_tensor(a) is not is_tensor(b):
+    if one is not other and is_tensor(a) is not is_tensor(b):
         raise mixed()
     return other if one is NUMPY else one
 

@@ -16,11 +16,14 @@ from purenet.engine.arrays import Array, describe, dtype_name, own_dtype, to_num
 from purenet.engine.ops import Ops
 from purenet.engine.torch_activations import TorchActivationOps
 from purenet.engine.torch_convolution import TorchConvolutionOps
+from purenet.engine.torch_losses import TorchLossOps
 from purenet.engine.torch_norms import TorchNormOps
 from purenet.engine.torch_recurrence import TorchRecurrenceOps
 
+LARGE = 16384  # numbers; fewer are added up before it is known whether their memory may be written to again
 
-class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActivationOps, Ops):
+
+class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActivationOps, TorchLossOps, Ops):
     """PyTorch on one device."""
 
     def __init__(self, device: Any) -> None:
@@ -67,7 +70,7 @@ class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActiv
         if not self.runs_here(labels) or 0 in labels.shape:
             return True
         least, most = self.torch.aminmax(labels.to(self.torch.int64))
-        return bool(least >= 0) and bool(most < classes)
+        return int(least) >= 0 and int(most) < classes
 
     def _can_look(self) -> bool:
         tracing: Any = sys.modules.get("torch.fx.experimental.proxy_tensor")  # which `make_fx` is from
@@ -91,6 +94,36 @@ class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActiv
         total = rows.new_zeros((count, rows.shape[1]))  # a method of the rows, so that `vmap` knows it
         summed: Array = total.index_add_(0, _as_index(self, ids), rows)
         return summed
+
+    def add_scaled(self, a: Any, b: Any, factor: Any) -> Array:
+        """In one pass."""
+        if type(factor) is not float or not a.dtype.is_floating_point:
+            return super().add_scaled(a, b, factor)
+        total: Array = self.torch.add(a, b, alpha=factor)
+        return total
+
+    def add_quotient(self, a: Any, b: Any, divisor: Any, factor: Any) -> Array:
+        """In one pass."""
+        if type(factor) is not float:
+            return super().add_quotient(a, b, divisor, factor)
+        out = divisor if self._is_writable(divisor, a, b) else None
+        total: Array = self.torch.addcdiv(a, b, divisor, value=factor, out=out)
+        return total
+
+    def overwrite(self, f: Callable[..., Array], temporary: Any, *arrays: Any) -> Array:
+        """Of a large array, memory that is not in the cache costs more than a root."""
+        arrays = arrays or (temporary,)
+        if f is not self.torch.sqrt or not self._is_writable(temporary, *arrays):
+            return f(*arrays)
+        root: Array = self.torch.sqrt(*arrays, out=temporary)
+        return root
+
+    def _is_writable(self, temporary: Any, *arrays: Any) -> bool:
+        """Whether what is made of these arrays may stand in the temporary, and so many that it pays to ask."""
+        if temporary.numel() <= LARGE or not temporary.dtype.is_floating_point:
+            return False
+        alike = all(x.shape == temporary.shape and x.dtype is temporary.dtype for x in arrays)
+        return alike and self.runs_here(temporary, *arrays)
 
     def one_hot(self, labels: Array, classes: int, dtype: Any) -> Array:
         zeros: Any = self.zeros((*labels.shape, classes), dtype=dtype)

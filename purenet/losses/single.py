@@ -394,7 +394,11 @@ def softmax_cross_entropy(
 
         return total, pull
 
-    return loss_of(name, reduction, rule, classes=True, rows="classes", counting=counting)
+    def by_engine(ops: Ops, y: Array, target: Array) -> Total:
+        return ops.cross_entropy(rule, y, target)
+
+    best = rule if label_smoothing or counting else by_engine
+    return loss_of(name, reduction, best, classes=True, rows="classes", counting=counting)
 
 
 @preset

@@ -39,12 +39,12 @@ def adagrad(lr: Rate = 1e-2, initial: float = 0.0, eps: float = 1e-10) -> Adapti
 
     def rule(ops: Ops, p: Array, g: Array, s: Array, eps: Any, rate: Any) -> Sequence[Array]:
         s = s + g * g
-        return _descend(p, g * rate, root_of(ops, s, eps)), s
+        return ops.add_quotient(p, g, root_of(ops, s, eps), rate), s
 
     def start(p: Array) -> Any:
         return seal(engine_of(p, name).full_like(p, initial))
 
-    return per_leaf(name, lr, rule, {"sum": start}, (eps,))
+    return per_leaf(name, lr, rule, {"sum": start}, (eps,), down)
 
 
 @takes_numbers
@@ -91,13 +91,13 @@ def rmsprop(
             spread = ops.clip(s - mean * mean, 0, None)  # rounding could make it negative
         root = root_of(ops, spread, eps)
         if not momentum:
-            return _descend(p, g * rate, root), *new
+            return ops.add_quotient(p, g, root, rate), *new
         b = kept.pop(0) * mu
         b += g / root
-        return p - b * rate, *new, b
+        return ops.add_scaled(p, b, rate), *new, b
 
     slots = ("square", *(("mean",) if centered else ()), *(("momentum",) if momentum else ()))
-    return per_leaf(name, lr, rule, slots, (decay, 1 - decay, momentum, eps))
+    return per_leaf(name, lr, rule, slots, (decay, 1 - decay, momentum, eps), down)
 
 
 @takes_numbers
@@ -169,17 +169,13 @@ def _adam(
     def rule(ops: Ops, p: Array, g: Array, m: Array, v: Array, *rest: Any) -> Sequence[Array]:
         most, rest = (rest[0], rest[1:]) if largest else (None, rest)
         keep1, keep2, rate, eps = rest[:4]
-        new = g * g
-        v = v * keep2
-        v += new
+        square = g * g
+        v = ops.add_scaled(square, v, keep2)
         top = ops.maximum(most, v) if largest else v
-        new = ops.overwrite(ops.sqrt, new, top)
-        new += eps
-        m = m * keep1
-        m += g
-        new = ops.overwrite(ops.divide, new, m, new)
-        new *= rate
-        new += p * rest[-1] if weight_decay and which(p) else p
+        root = ops.overwrite(ops.sqrt, square, top)
+        root += eps
+        m = ops.add_scaled(g, m, keep1)
+        new = ops.add_quotient(p * rest[-1] if weight_decay and which(p) else p, m, root, rate)
         return (new, m, v, top) if largest else (new, m, v)
 
     slots = ("sum", "squares", "largest") if largest else ("sum", "squares")
@@ -270,6 +266,11 @@ def radam(lr: Rate = 1e-3, beta1: float = 0.9, beta2: float = 0.999, eps: float 
         return p - step, m, v
 
     return per_leaf(name, lr, rule, ("mean", "square"), (beta1, 1 - beta1, beta2, 1 - beta2, eps), numbers)
+
+
+def down(rate: Any, t: Any) -> Sequence[Any]:
+    """The one number of a step that goes down: −η."""
+    return (-rate,)
 
 
 def mix(old: Array, new: Array, keep: Any, take: Any) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 from purenet.core import Optimizer
 from purenet.engine import Ops, engine_of
 from purenet.engine.arrays import Array
-from purenet.optimizers.adaptive import adamw, at_least, complement, matrices, mix, rescaled, root_of
+from purenet.optimizers.adaptive import adamw, at_least, complement, down, matrices, mix, rescaled, root_of
 from purenet.optimizers.rates import Rate
 from purenet.optimizers.routing import route
 from purenet.optimizers.update import OptimizerState, per_leaf, written
@@ -38,24 +38,15 @@ def sgd(lr: Rate = 1e-2, momentum: float = 0.0, nesterov: bool = False) -> Optim
         raise ValueError(f"{name}: Nesterov's momentum needs a momentum: write sgd(lr, momentum=0.9, nesterov=True)")
 
     def plain(ops: Ops, p: Array, g: Array, rate: Any) -> Sequence[Array]:
-        new = g * rate
-        new += p
-        return (new,)
+        return (ops.add_scaled(p, g, rate),)
 
     def with_momentum(ops: Ops, p: Array, g: Array, b: Array, mu: Any, rate: Any) -> Sequence[Array]:
-        b = b * mu
-        b += g
-        new = (b * mu + g) if nesterov else b * 1
-        new *= rate
-        new += p
-        return new, b
-
-    def numbers(rate: Any, t: Any) -> Sequence[Any]:
-        return (-rate,)
+        b = ops.add_scaled(g, b, mu)
+        return ops.add_scaled(p, ops.add_scaled(g, b, mu) if nesterov else b, rate), b
 
     if not momentum:
-        return per_leaf(name, lr, plain, numbers=numbers)
-    return per_leaf(name, lr, with_momentum, ("momentum",), (momentum,), numbers)
+        return per_leaf(name, lr, plain, numbers=down)
+    return per_leaf(name, lr, with_momentum, ("momentum",), (momentum,), down)
 
 
 @takes_numbers

@@ -64,8 +64,8 @@ def sgd_step(params: P, grads: P, lr: Any) -> P:
                 return done
 
     def checked(p: Array, g: Array) -> Array:
-        engine_of_both(p, g, "sgd_step")
-        return descent(rate, g.dtype)(p, g)
+        ops = engine_of_both(p, g, "sgd_step")
+        return ops.add_scaled(p, g, ops.factor(rate, g))
 
     new = update(checked, params, grads)
     _know(params)

@@ -73,9 +73,11 @@ class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActiv
         return int(least) >= 0 and int(most) < classes
 
     def _can_look(self) -> bool:
+        return self.device.type == "cpu" and not self._is_traced()
+
+    def _is_traced(self) -> bool:
         tracing: Any = sys.modules.get("torch.fx.experimental.proxy_tensor")  # which `make_fx` is from
-        traced = self.torch.compiler.is_compiling() or (tracing and tracing.get_proxy_mode())
-        return self.device.type == "cpu" and not traced
+        return bool(self.torch.compiler.is_compiling() or (tracing and tracing.get_proxy_mode()))
 
     def runs_here(self, *tensors: Any) -> bool:
         """Whether these are tensors on a CPU with numbers now, not what `vmap` and the like or a tracer see."""
@@ -96,15 +98,15 @@ class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActiv
         return summed
 
     def add_scaled(self, a: Any, b: Any, factor: Any) -> Array:
-        """In one pass."""
-        if type(factor) is not float or not a.dtype.is_floating_point:
+        """In one pass. PyTorch's compiler makes one of its own; of `alpha`, where a or b is a product, it makes 1."""
+        if type(factor) is not float or not a.dtype.is_floating_point or self._is_traced():
             return super().add_scaled(a, b, factor)
         total: Array = self.torch.add(a, b, alpha=factor)
         return total
 
     def add_quotient(self, a: Any, b: Any, divisor: Any, factor: Any) -> Array:
-        """In one pass."""
-        if type(factor) is not float:
+        """In one pass, as above."""
+        if type(factor) is not float or self._is_traced():
             return super().add_quotient(a, b, divisor, factor)
         out = divisor if self._is_writable(divisor, a, b) else None
         total: Array = self.torch.addcdiv(a, b, divisor, value=factor, out=out)

@@ -127,6 +127,8 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "training/penalties": ("chunks", "oracles/torch_engine::test_penalty"),
     "training/runs": ("oracles/engine_runs",),
     "training/steps": ("oracles/engine_runs",),
+    "spec/presets": ("pickle", "values"),
+    "spec/shapes": ("numbers",),
     "tree": ("tree", "layout"),
     "tree/__init__": ("values", "errors", "mistakes", "checkpoint"),
     "values": ("values", "pickle", "errors", "mistakes", "names"),

@@ -127,6 +127,13 @@ TESTS = {  # the tests of each file, and of all files of a folder; no other has 
     "training/penalties": ("chunks", "oracles/torch_engine::test_penalty"),
     "training/runs": ("oracles/engine_runs",),
     "training/steps": ("oracles/engine_runs",),
+    "spec/guard": (
+        "oracles/jax_engine::test_a_net_of_arrays_of_two_engines_goes_back_from_either",
+        "oracles/jax_engine::test_inputs_of_two_engines_go_back_from_either",
+    ),
+    "spec/presets": ("pickle", "values"),
+    "spec/rules": ("values", "half"),
+    "spec/shapes": ("numbers",),
     "tree": ("tree", "layout"),
     "tree/__init__": ("values", "errors", "mistakes", "checkpoint"),
     "values": ("values", "pickle", "errors", "mistakes", "names"),

@@ -254,7 +254,7 @@ def shown(argument: Any) -> str:
 def brief(name: str) -> str:
     """A name as it stands in an error, whose other words are to be found: of a long one the beginning.
 
-    >>> brief("serial(dense(2, 3), tanh)"), len(brief("dense(2, 3), " * 100))
+    >>> brief("serial(dense(2, 3), tanh)"), len(brief(101 * "n"))
     ('serial(dense(2, 3), tanh)', 100)
     """
     return name if len(name) <= 100 else f"{name[:97]}..."

@@ -229,9 +229,11 @@ def test_a_layer_with_an_apply_of_its_own_uses_it():
 def test_shapes_that_come_and_go_are_forgotten_in_time():
     net = CHAINS["tanh"]
     params = net.init(pn.key(0))
+    guarded(net).known.seen.clear()  # what other tests asked of it
     for n in range(1, 3 * MOST):
         net.apply(params, np.ones((n, 5), np.float32))
         assert 1 <= len(guarded(net).known.seen) <= MOST
+        assert n > MOST or len(guarded(net).known.seen) == n
 
 
 def test_losses_that_come_and_go_are_forgotten_in_time():
@@ -447,3 +449,14 @@ def test_a_gradient_made_anew_in_each_step_knows_what_was_checked_before():
     for _ in range(3):
         pn.value_and_grad(net, pn.mse)(params, x, target)
     assert seen == [NUMPY, SMALL_NUMPY, SMALL_NUMPY]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_gradient_of_what_was_checked_before_goes_past_the_layers(several):
+    net = pn.serial(pn.add, pn.dense(5, 3)) if several else pn.serial(pn.dense(5, 3))
+    params, x, target = net.init(pn.key(0)), numbers((4, 5), np.float32), numbers((4, 3), np.float32)
+    evaluate = pn.value_and_grad(net, pn.mse)
+    for _ in range(2):
+        guarded(net).known.seen.clear()  # what the net itself was asked for
+        evaluate(params, (x, x) if several else x, target)
+    assert not guarded(net).known.seen

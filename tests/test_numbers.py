@@ -247,6 +247,13 @@ def test_a_net_for_images_of_any_size(in_shape):
     assert "global_avg_pool" in pn.summary(net, in_shape)
 
 
+@pytest.mark.parametrize("part", [(None, 3), (..., 3)])
+def test_what_is_joined_of_any_length_has_as_many_features_as_its_parts(part):
+    assert pn.concat.shape((part, part)) == (..., 6)
+    assert pn.add.shape((part, part)) == (..., 3)
+    assert pn.concat.shape((part, (3, None))) is None
+
+
 def test_a_summary_of_sequences_of_any_length():
     assert "parameters: 222" in pn.summary(
         pn.serial(pn.map_time(pn.dense(4)), pn.lstm(5, last=True), pn.dense(1)), (None, 3)

@@ -533,6 +533,7 @@ def test_what_is_no_state_is_handed_on():
         (pn.serial(BOTH_WAYS, pn.concat, pn.last_step), r"write keep_rest\(fan_out\(gru"),
         (pn.serial(BOTH_WAYS, pn.parallel(pn.relu, pn.last_step)), "and last_step"),
         (pn.serial(BOTH_WAYS, pn.on_first(pn.relu), pn.add, pn.last_step), "and last_step"),
+        (pn.serial(pn.fan_out(pn.gru(2, 2), pn.flatten), pn.on_first(pn.last_step)), "and last_step"),
         (pn.serial(BOTH_WAYS, pn.pick(1), pn.last_step), "and last_step"),
         (pn.serial(BOTH_WAYS, pn.frozen(pn.serial(pn.on_first(pn.relu), pn.mul)), pn.last_step), "and last_step"),
         (pn.serial(pn.gru(2, 2), pn.tied(pn.serial(pn.relu, pn.relu)), pn.remat(pn.last_step)), "and last_step"),

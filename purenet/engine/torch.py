@@ -128,8 +128,9 @@ class TorchOps(TorchConvolutionOps, TorchNormOps, TorchRecurrenceOps, TorchActiv
         return alike and self.runs_here(temporary, *arrays)
 
     def one_hot(self, labels: Array, classes: int, dtype: Any) -> Array:
-        zeros: Any = self.zeros((*labels.shape, classes), dtype=dtype)
-        hot: Array = zeros.scatter_(-1, _as_index(self, labels)[..., None], 1)
+        places = _as_index(self, labels)[..., None]
+        zeros = places.new_zeros((*labels.shape, classes), dtype=dtype)  # methods that `vmap` knows, as in `add_rows`
+        hot: Array = zeros.scatter_add_(-1, places, places.new_ones(places.shape, dtype=dtype))
         return hot
 
     def max_last(self, x: Array) -> Array:

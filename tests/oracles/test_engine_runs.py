@@ -148,16 +148,19 @@ def test_dropout_under_jax_draws_from_the_key():
 
 
 @each_engine
-@pytest.mark.parametrize("options", [{}, {"callbacks": [lambda state, record: None]}], ids=["in a row", "by epoch"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"callbacks": [lambda state, record: None]}, {"key": None}],
+    ids=["in a row", "by epoch", "without a key"],
+)
 def test_a_loss_that_is_not_finite_is_found_at_its_step(engine, options):
     spoilt = x.copy()
     spoilt[37] = np.nan
     messages = []
     for name in (None, engine):
+        run = {**RUN, "batch_size": 10, "engine": name, **options}
         with pytest.raises(NotFiniteError) as caught:
-            pn.fit(
-                NET, pn.mse, pn.adam(), PARAMS, (spoilt, target), **{**RUN, "batch_size": 10}, engine=name, **options
-            )
+            pn.fit(NET, pn.mse, pn.adam(), PARAMS, (spoilt, target), **run)
         messages.append(str(caught.value))
         state = caught.value.state
         messages.append((state.step, state.epoch, state.batch))

@@ -186,7 +186,7 @@ def test_a_cache_refuses_a_small_dtype_when_it_is_traced():
         jax.jit(layer.apply)(params, (x, (empty, empty, jnp.asarray([250], jnp.uint8))))
 
 
-@pytest.mark.parametrize("in_jax", ["x", "params of the first", "params of the last", "params inside"])
+@pytest.mark.parametrize("in_jax", ["x", "params of the first", "params of the last", "params inside", "dE/dY alone"])
 def test_a_net_of_arrays_of_two_engines_goes_back_from_either(in_jax):
     """Each part joins the engine of the whole, so that a traced dE/dY meets no rule that NumPy has begun."""
 

@@ -116,6 +116,17 @@ def test_what_is_compiled_inside_a_transform_is_not_kept():
     assert torch.func.grad(compiled)(x).tolist() == [0, 2, 4]
 
 
+def test_options_are_those_of_pytorchs_compiler():
+    seen = []
+
+    def backend(graph, examples):
+        seen.append(len(examples))
+        return graph.forward
+
+    assert pn.torch_compile(lambda a, b: a * b, backend=backend)(torch.ones(2), 3.0).tolist() == [3, 3]
+    assert seen == [2]
+
+
 def test_how_tensors_lie_in_memory():
     net = pn.serial(pn.flatten, pn.dense(12, 2))
     compiled, params = pn.torch_compile(net.apply, backend="eager"), to_torch(net.init(pn.key(0)))

@@ -172,6 +172,14 @@ def test_a_softmax_of_no_classes():
     assert y.shape == pullback(y)[1].shape == (3, 0)
 
 
+def test_labels_that_nobody_can_look_at_are_taken_as_they_are():
+    cross_entropy = pn.softmax_cross_entropy(reduction="sum")
+    y, labels = torch.zeros(3, 4), torch.arange(3)
+    each = torch.vmap(lambda y, label: cross_entropy.apply(y[None], label[None]))(y, labels)
+    assert each.tolist() == pytest.approx([np.log(4)] * 3)
+    assert cross_entropy.apply(y[:0], labels[:0]).item() == 0
+
+
 def test_vmap_takes_examples_one_by_one():
     net = pn.serial(pn.dense(4, 8), pn.tanh, pn.layer_norm(8), pn.dense(8, 3))
     params, x = to_torch((net.init(pn.key(0)), np.float32(np.cos(np.arange(20)).reshape(5, 4))))

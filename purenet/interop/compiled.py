@@ -23,8 +23,8 @@ def torch_compile(f: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     `torch.compile(f)` alone follows Python's own code, and fails in an optimizer's.
 
     `options` are those of `torch.compile`, such as `mode="reduce-overhead"` and `backend="aot_eager"`, which needs no
-    C++ compiler. It pays where a step is many small operations, or long chains of elementwise ones; a net of large
-    products gains nothing.
+    C++ compiler. It pays where a step is many small operations, or long chains of elementwise ones, as an optimizer's
+    are; products take the time that they took.
 
     Raises:
         ModuleNotFoundError: PyTorch is not there.

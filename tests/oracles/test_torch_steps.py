@@ -141,6 +141,7 @@ def test_steps_are_those_of_the_plain_rule(optimizer, dtype, layout, monkeypatch
     state = optimizer.init(params)
     kept = pn.tree.map(lambda leaf: torch.clone(leaf) if torch.is_tensor(leaf) else leaf, state)
     new = optimizer.step(params, gradients[0], state)
+    assert {p.dtype for p in new[0]} == {dtype}
     given = pn.tree.leaves((params, gradients[0], state))
     fresh = [leaf for leaf in pn.tree.leaves(new) if torch.is_tensor(leaf)]
     assert not any(shares_memory(a, b) for a in fresh for b in given if torch.is_tensor(b))
@@ -283,6 +284,12 @@ def test_a_label_that_is_no_class_is_refused(label):
     labels[2] = label
     with pytest.raises(ValueError, match="labels"):
         pn.softmax_cross_entropy.vjp(y, labels)
+
+
+@pytest.mark.parametrize("label", [-1, 7, -100])
+def test_the_kernel_by_itself_takes_no_label_for_one_that_does_not_count(label):
+    with pytest.raises(IndexError, match="out of bounds"):
+        TORCH.cross_entropy(None, LOGITS["rows"], torch.tensor([0, 1, label, 3, 4]))
 
 
 def test_what_is_not_labels_goes_the_plain_way():
